@@ -1,0 +1,205 @@
+"""Where the time goes: how many steps fit a budget, how often what happens, when to stop.
+
+Seconds are wall time from the first step on, with validation, previews and saves.
+"""
+
+import math
+from collections.abc import Callable
+
+from charrnn.config import TrainConfig
+from charrnn.schedule import UNKNOWN, steps_for_budget
+
+NUM_VALIDATIONS = 20
+OVERHEAD = 0.05
+"""Most of a run's time that its validations take together."""
+
+FEWEST_SCORED = 16_384
+"""Characters of held-out text; a validation over fewer would be too noisy."""
+
+SAVE_SECONDS = 60.0
+REPORT_SECONDS = 0.2
+
+NUM_COLD_STEPS = 3
+"""First steps, which are slow and are not timed."""
+
+NUM_TRIED_STEPS = 8
+TRIED_SECONDS = 2.0
+TRIED_SHARE = 0.02
+"""A plan is made after so many steps, and so much time (the smaller of the two)."""
+
+TOLERANCE = 0.05
+"""A plan is corrected when the rest would take this much more or less than is left."""
+
+SLACK_SHARE, SLACK_SECONDS = 0.025, 2.5
+"""How far (the larger of both) a run may go over its time to reach the end of its plan."""
+
+
+class Budget:
+    """Keeps time for one run, and turns it into a plan.
+
+    Args:
+        config: Budget and cadences.
+        steps_per_epoch: Steps of one pass over the text.
+        num_held_out: Characters of held-out text.
+        clock: Seconds; only differences count.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        num_held_out: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._clock, self._config, self._num_held_out = clock, config, num_held_out
+        self.most_steps, self.most_seconds = steps_for_budget(
+            config.epochs, config.steps, config.max_time, steps_per_epoch
+        )
+        self.plan = [(0, self.most_steps or UNKNOWN)]
+        self.is_planned = False
+        self.eval_every: int | None = config.eval_every
+        self.save_every: int | None = config.save_every
+        self.sample_every: int | None = config.sample_every
+        self.eval_chars = min(num_held_out, FEWEST_SCORED)
+        self._origin = clock()
+        self._timed = [0, 0, 0.0]  # steps, characters, seconds inside steps
+        self._marks: list[tuple[int, float]] = []
+        self._eval_rate: float | None = None
+        self._save_seconds = 0.1
+
+    def start(self) -> None:
+        """Begin to count: the first step comes next."""
+        self._origin = self._clock()
+
+    def elapsed(self) -> float:
+        """Return the seconds since the first step."""
+        return self._clock() - self._origin
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run, as planned now."""
+        return self.plan[-1][1]
+
+    def trained(self, step: int, num_steps: int, num_chars: int, seconds: float) -> None:
+        """Take in the time that some steps took, the last of them being `step`."""
+        if step > NUM_COLD_STEPS:
+            for i, value in enumerate((num_steps, num_chars, seconds)):
+                self._timed[i] += value
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Mean time inside a step; None before any was timed."""
+        return self._timed[2] / self._timed[0] if self._timed[0] else None
+
+    @property
+    def chars_per_second(self) -> float | None:
+        """Characters trained on by seconds inside steps; None before any was timed."""
+        return self._timed[1] / self._timed[2] if self._timed[2] else None
+
+    def evaluated(self, step: int, num_chars: int, seconds: float) -> None:
+        """Take in the time that a validation took."""
+        self._eval_rate = num_chars / max(seconds, 1e-6)
+        self._marks.append((step, self.elapsed()))
+
+    def saved(self, seconds: float) -> None:
+        """Take in the time that a save took."""
+        self._save_seconds = seconds
+
+    def window(self) -> int:
+        """Return how many steps to make before the next report."""
+        if self.step_seconds is None:
+            return 1
+        return max(1, int(REPORT_SECONDS / max(self.step_seconds, 1e-6)))
+
+    def is_due(self, every: int | None, step: int) -> bool:
+        """Say whether something happens after this step; the end has its own order."""
+        return bool(every) and step % (every or 1) == 0 and step < self.total_steps
+
+    def is_anything_due(self, step: int) -> bool:
+        """Say whether validation, save or preview come after this step, or the end."""
+        cadences = (self.eval_every, self.save_every, self.sample_every)
+        return step >= self.total_steps or any(self.is_due(every, step) for every in cadences)
+
+    def plan_if_due(self, step: int) -> bool:
+        """Make the plan once a few steps were timed; say whether it was made now."""
+        tried = TRIED_SECONDS
+        if self.most_seconds is not None:
+            tried = min(tried, TRIED_SHARE * self.most_seconds)
+        few = min(NUM_TRIED_STEPS, self.total_steps)
+        if self.is_planned or step < few or (self.most_seconds and self.elapsed() < tried):
+            return False
+        self.is_planned = True
+        self._marks.append((step, self.elapsed()))
+        self._fit(step)
+        self._set_cadences(step)
+        return True
+
+    def correct(self, step: int) -> bool:
+        """Move the end of the plan where the time will be over; say whether it was off."""
+        if not self.is_planned or self.most_seconds is None or step >= self.total_steps:
+            return False
+        left = self.total_steps - step
+        fitting = min(self._steps_that_fit(), (self.most_steps or UNKNOWN) - step)
+        if abs(fitting - left) <= TOLERANCE * left:
+            return False
+        return self._fit(step)
+
+    def _fit(self, step: int) -> bool:
+        if self.most_seconds is None:
+            return False
+        total = min(step + self._steps_that_fit(), self.most_steps or UNKNOWN)
+        if total == self.total_steps:
+            return False
+        self.plan.append((step, total))
+        return True
+
+    def _steps_that_fit(self) -> int:
+        assert self.most_seconds is not None  # callers have asked
+        left = self.most_seconds - self.elapsed() - self.seconds_to_end()
+        return max(1, int(left / self._wall_per_step()))
+
+    def _wall_per_step(self) -> float:
+        """Return the seconds a step costs with all that happens between steps, of late."""
+        inside = self.step_seconds or 0.1
+        if len(self._marks) < 2:
+            return inside * (1 + 1.5 * OVERHEAD)
+        (begin, before), (end, now) = self._marks[max(-3, -len(self._marks))], self._marks[-1]
+        return max(inside * 0.5, (now - before) / max(1, end - begin))
+
+    def _set_cadences(self, step: int) -> None:
+        total_seconds = self.forecast(step)
+        share = OVERHEAD * total_seconds / NUM_VALIDATIONS
+        affordable = int(share * self._scored_per_second())
+        self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
+        steps_apart = self.eval_chars / self._scored_per_second() / OVERHEAD
+        steps_apart /= self.step_seconds or 0.1
+        apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
+        self.eval_every = self.eval_every or apart
+        self.save_every = self.save_every or max(1, round(SAVE_SECONDS / (self.step_seconds or 0.1)))
+        if self.sample_every is None:
+            self.sample_every = self.eval_every
+
+    def _scored_per_second(self) -> float:
+        """Return the speed of a validation; before the first, twice that of training."""
+        return self._eval_rate or 2 * (self.chars_per_second or 10_000)
+
+    def seconds_to_end(self) -> float:
+        """Return what the end of a run takes: a last and a full validation, and two saves."""
+        full = 2 * self._num_held_out  # in float32, perhaps at half the speed
+        return (self.eval_chars + full) / self._scored_per_second() + 2 * self._save_seconds
+
+    def forecast(self, step: int) -> float:
+        """Return the seconds that the whole run will have taken."""
+        left = max(0, self.total_steps - step)
+        return self.elapsed() + left * self._wall_per_step() + self.seconds_to_end()
+
+    def seconds_left(self, step: int) -> float | None:
+        """Return the seconds to go; None before there is a plan."""
+        return max(0.0, self.forecast(step) - self.elapsed()) if self.is_planned else None
+
+    def is_spent(self, step: int) -> bool:
+        """Say whether time is over before the plan is."""
+        if self.most_seconds is None or step >= self.total_steps or step == 0:
+            return False
+        slack = max(SLACK_SHARE * self.most_seconds, SLACK_SECONDS)
+        return self.elapsed() + self.seconds_to_end() > self.most_seconds + slack

@@ -1,0 +1,113 @@
+"""Loss of a model on text it was not trained on, in nats per character.
+
+Streamed: the text as up to 32 pieces side by side, each first fed the 512 characters before it,
+unscored; within 0.001 of one single pass. Records: each by itself, from an empty state.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from charrnn.batches import IGNORED, Batch, pad_records
+from charrnn.device import autocast
+from charrnn.model import CharRNN, State, clear_rows
+from charrnn.records import Records
+from charrnn.vocab import Ids
+
+PIECES = 32
+CONTEXT = 512
+"""Characters read before a piece is scored."""
+
+WINDOW = 256
+"""Characters fed at a time."""
+
+RECORD_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a text costs."""
+
+    loss: float
+    """Nats per character."""
+    chars: int
+    """Characters scored."""
+
+
+def streamed(
+    model: CharRNN, ids: Ids, *, precision: str = "fp32", most_chars: int | None = None
+) -> Score:
+    """Score a text with carried state. N characters give N - 1 predictions.
+
+    Args:
+        model: On the device to use.
+        ids: The text, (N,), N >= 2.
+        precision: Number format of the products.
+        most_chars: Score about so many characters only, the same share of each piece.
+    """
+    return _score(model, streamed_batches(ids, most_chars), precision)
+
+
+def streamed_batches(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
+    """Yield the windows of the streamed protocol; a piece goes on from one to the next."""
+    num_predictions = len(ids) - 1
+    pieces = max(1, min(PIECES, num_predictions // CONTEXT))
+    length = -(-num_predictions // pieces)  # of one piece; the last may be shorter
+    scored = length if most_chars is None else min(length, max(1, most_chars // pieces))
+    starts = np.arange(pieces)[:, None] * length
+    begin = -CONTEXT if pieces > 1 else 0
+    while begin < scored:
+        size = min(WINDOW, scored - begin) if begin >= 0 else min(WINDOW, -begin)
+        places = starts + begin + np.arange(size)
+        last = np.minimum(starts + length, num_predictions)  # a piece's predictions end here
+        is_scored = (begin >= 0) & (places < last)
+        inputs = ids[np.clip(places, 0, num_predictions)].astype(np.int64)
+        targets = ids[np.clip(places + 1, 0, num_predictions)].astype(np.int64)
+        # The first piece has no text before it: it starts empty where the others are warm.
+        is_fresh = (begin == (-CONTEXT if pieces > 1 else 0)) | ((begin == 0) & (starts[:, 0] == 0))
+        yield Batch(inputs, np.where(is_scored, targets, IGNORED), is_fresh)
+        begin += size
+
+
+def by_record(
+    model: CharRNN, ids: Ids, records: Records, newline: int, *, precision: str = "fp32",
+    most_chars: int | None = None,
+) -> Score:  # fmt: skip
+    """Score records, each with its end, from an empty state; the shortest are not preferred."""
+    return _score(model, _record_batches(ids, records, newline, most_chars), precision)
+
+
+def _record_batches(
+    ids: Ids, records: Records, newline: int, most_chars: int | None
+) -> Iterator[Batch]:
+    if most_chars is not None:
+        records = records.take(np.flatnonzero(np.cumsum(records.lengths + 1) <= most_chars))
+    order = np.argsort(records.lengths, kind="stable")
+    for begin in range(0, len(order), RECORD_ROWS):
+        yield pad_records(ids, records.take(order[begin : begin + RECORD_ROWS]), newline)
+
+
+@torch.no_grad()
+def _score(model: CharRNN, batches: Iterator[Batch], precision: str) -> Score:
+    device = model.decoder.weight.device
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    chars, state = 0, None
+    for batch in batches:
+        state = _restart(model, state, batch)
+        with autocast(device, precision):
+            logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
+        targets = torch.from_numpy(batch.targets).to(device)
+        costs = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        total += costs.sum(dtype=torch.float64)
+        chars += batch.num_chars
+    return Score(float(total) / max(1, chars), chars)
+
+
+def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
+    if state is None or state[0].shape[1] != len(batch.inputs):
+        return model.empty_state(len(batch.inputs))
+    return clear_rows(state, torch.from_numpy(batch.is_fresh).to(state[0].device))

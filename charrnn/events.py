@@ -1,0 +1,96 @@
+"""What training reports. Losses are nats per character; times are seconds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """Everything is ready; the first step comes next."""
+
+    num_parameters: int
+    steps_per_epoch: int
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """How many steps there will be, and how often what happens; again when a plan is corrected."""
+
+    step: int
+    total_steps: int
+    seconds: float | None
+    """Forecast of the whole run."""
+    eval_every: int
+    save_every: int
+    sample_every: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """Some optimiser updates were made: the newest one, and means since the last report."""
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float | None
+    """None if every update since the last report was left out."""
+    lr: float
+    grad_norm: float | None
+    skipped: int
+    """Updates left out since the start, because a gradient was not finite."""
+    chars_per_second: float | None
+    """Over the whole run, inside steps, without the first three."""
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """The averaged weights were tried on held-out text."""
+
+    step: int
+    loss: float
+    chars: int
+    """Characters scored."""
+    is_best: bool
+    is_final: bool
+    """Over all of the held-out text, in float32: the figure to report."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampled:
+    """A preview: what the network writes now. Same prompt and seed each time."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A file is safely on disk."""
+
+    step: int
+    path: Path
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """Training is over."""
+
+    step: int
+    epoch: float
+    stop_reason: str
+    """finished, early_stop or max_time."""
+    val_loss: float | None
+    """Of the model that is shipped, streamed, over all of the held-out text."""
+    bits_per_char: float | None
+    train_loss: float | None
+    chars_per_second: float | None
+    seconds: float
+
+
+Event = Started | Planned | Step | Evaluated | Sampled | Saved | Finished

@@ -1,0 +1,93 @@
+"""Which characters stay possible, and how likely: pure functions, logits -> logits, (..., V)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.config import SampleConfig
+
+Logits = NDArray[np.float32]
+"""Unnormalised scores, (..., V); -inf is impossible."""
+
+COLDEST = 1e-6
+"""Temperatures below this are argmax already; dividing by less would overflow."""
+
+
+def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
+    """Apply temperature, top-k, top-p and min-p, each to what the one before has left."""
+    if config.temperature == 0:
+        return keep_argmax(logits)
+    logits = scale(logits, config.temperature)
+    if 0 < config.top_k < logits.shape[-1]:
+        logits = keep_top_k(logits, config.top_k)
+    if config.top_p < 1:
+        logits = keep_top_p(logits, config.top_p)
+    if config.min_p > 0:
+        logits = keep_min_p(logits, config.min_p)
+    return logits
+
+
+def scale(logits: Logits, temperature: float) -> Logits:
+    """Return logits divided by a temperature, the largest moved to 0."""
+    highest = logits.max(axis=-1, keepdims=True)
+    scaled: Logits = (logits - highest) / np.float32(max(temperature, COLDEST))
+    return scaled
+
+
+def keep_argmax(logits: Logits) -> Logits:
+    """Leave the most likely character; of equals the first."""
+    first = logits.argmax(axis=-1)[..., None]
+    return np.where(np.arange(logits.shape[-1]) == first, np.float32(0), np.float32(-np.inf))
+
+
+def keep_top_k(logits: Logits, k: int) -> Logits:
+    """Leave the k most likely characters, 1 <= k <= V; ties with the k-th stay.
+
+    Raises:
+        ValueError: k is outside [1, V].
+    """
+    V = logits.shape[-1]
+    if not 1 <= k <= V:
+        raise ValueError(f"top_k must be in [1, {V}], got {k}")
+    threshold = np.partition(logits, V - k, axis=-1)[..., V - k, None]
+    return np.where(logits < threshold, np.float32(-np.inf), logits)
+
+
+def keep_top_p(logits: Logits, p: float) -> Logits:
+    """Leave the fewest likeliest characters whose probabilities add up to p, 0 < p <= 1.
+
+    The one that crosses p stays, so at least one always does (nucleus, arXiv:1904.09751).
+    """
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    sorted_probabilities = np.take_along_axis(probabilities(logits), order, axis=-1)
+    before = np.cumsum(sorted_probabilities, axis=-1) - sorted_probabilities
+    is_out = np.empty(logits.shape, dtype=np.bool_)
+    np.put_along_axis(is_out, order, before >= p, axis=-1)
+    return np.where(is_out, np.float32(-np.inf), logits)
+
+
+def keep_min_p(logits: Logits, p: float) -> Logits:
+    """Leave characters at least p times as likely as the likeliest (arXiv:2407.01082)."""
+    threshold = logits.max(axis=-1, keepdims=True) + np.float32(np.log(p))
+    return np.where(logits < threshold, np.float32(-np.inf), logits)
+
+
+def probabilities(logits: Logits) -> Logits:
+    """Return the softmax along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Logits = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> NDArray[np.intp]:
+    """Return one character for each row of logits, by inverse cumulative sum.
+
+    Args:
+        logits: (..., V).
+        uniform: One number in [0, 1) a row, (...).
+    """
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    sums = np.cumsum(weights, axis=-1, dtype=np.float64)
+    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
+    # The first sum above the threshold: an impossible character adds nothing and is never it.
+    chosen: NDArray[np.intp] = (sums <= threshold).sum(axis=-1)
+    return chosen

@@ -1,0 +1,208 @@
+"""A run's folder: name, lock, checkpoints, what is kept of them, and the logs."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoint import write_durably
+from charrnn.errors import BusyError, CharRNNError, InputError, printable
+from charrnn.events import Event, Planned, Sampled, Saved, Step
+
+BEST = "best.safetensors"
+NUM_KEPT = 3
+"""Full checkpoints kept while a run goes on; one after its normal end."""
+
+NUM_LOGGED = 1000
+"""Lines about steps in metrics.jsonl, at most about so many a run."""
+
+
+class Run:
+    """The folder of one training run, locked for as long as this object lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = _lock(folder / ".lock")
+        self._last_logged = 0
+        self._log_every = 1
+
+    @property
+    def best(self) -> Path:
+        """The model to share and to sample from."""
+        return self.folder / BEST
+
+    def save_step(self, step: int, data: bytes) -> Path:
+        """Write a full checkpoint, then let go of those that are too many."""
+        path = self.folder / f"step-{step:08d}.safetensors"
+        write_durably(path, data)
+        self.keep_newest(NUM_KEPT)
+        return path
+
+    def save_best(self, data: bytes) -> Path:
+        """Replace the model to share."""
+        write_durably(self.best, data)
+        return self.best
+
+    def keep_newest(self, count: int) -> None:
+        """Delete all full checkpoints but the newest."""
+        for path in step_files(self.folder)[:-count]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def record(self, event: Event) -> None:
+        """Append an event to the logs; a log that cannot be written stops no training."""
+        if isinstance(event, Planned):
+            self._log_every = max(1, event.total_steps // NUM_LOGGED)
+        if isinstance(event, Step):
+            if event.step - self._last_logged < self._log_every:
+                return
+            self._last_logged = event.step
+        name = "samples.jsonl" if isinstance(event, Sampled) else "metrics.jsonl"
+        self.append(name, {"event": type(event).__name__.lower()} | asdict(event))
+
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Append one JSON object to a log."""
+        text = json.dumps(line, default=lambda value: Path(value).name, ensure_ascii=False)
+        with contextlib.suppress(OSError), (self.folder / name).open("a", encoding="utf-8") as log:
+            log.write(text.replace("NaN", "null").replace("Infinity", "null") + "\n")
+
+    def discard_if_empty(self) -> None:
+        """Remove the folder of a run that ended before its first save."""
+        if not step_files(self.folder) and not self.best.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        os.close(self._lock)
+
+
+def step_files(folder: Path) -> list[Path]:
+    """Return the full checkpoints of a run, oldest first."""
+    found = [(m, path) for path in folder.glob("step-*.safetensors") if (m := _step_of(path)) >= 0]
+    return [path for _, path in sorted(found)]
+
+
+def _step_of(path: Path) -> int:
+    match = re.fullmatch(r"step-(\d+)\.safetensors", path.name)
+    return int(match[1]) if match else -1
+
+
+def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
+    """Make the folder of a new run and lock it.
+
+    Without a name it is called after the first file; if that is taken, the next free number is
+    added: shakespeare, shakespeare-2, ...
+
+    Raises:
+        InputError: The name is taken or no name, or the folder cannot be made.
+    """
+    wanted = check_name(name) if name is not None else default_name(files)
+    number = 1
+    while True:
+        folder = checkpoints / (wanted if number == 1 else f"{wanted}-{number}")
+        try:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+            return Run(folder)
+        except FileExistsError:
+            if name is not None or not checkpoints.is_dir():
+                reason = "taken" if checkpoints.is_dir() else "not a folder"
+                raise InputError(
+                    f"{printable(folder)}: {reason}; choose another --run, or leave it out"
+                ) from None
+            number += 1
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise InputError(
+                f"{printable(folder)}: {reason}; choose another --checkpoints folder"
+            ) from None
+
+
+def check_name(name: str) -> str:
+    """Return a run's name if it can be a folder's.
+
+    Raises:
+        InputError: It is empty, hidden, or a path.
+    """
+    if not name or name.startswith(".") or any(c in name for c in "/\\\0") or not name.isprintable():
+        raise InputError(f"--run: {printable(name)!r} is no name for a folder")
+    return name
+
+
+def default_name(files: list[Path]) -> str:
+    """Return the stem of the first file; for input.txt and stdin that of the folder it is in."""
+    first = files[0]
+    if first.name in ("input.txt", "-"):
+        first = first.absolute().parent
+    kept = re.sub(r"[^\w.+-]+", "-", first.stem if first.is_file() else first.name)
+    return kept.strip(".-") or "run"
+
+
+def _lock(path: Path) -> int:
+    """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return descriptor  # Windows
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(f"{printable(path.parent)}: being trained by another process") from None
+    except OSError:
+        return descriptor  # a file system without locks
+    os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
+    return descriptor
+
+
+def find_model(checkpoints: Path, name: str | None) -> Path:
+    """Return the checkpoint file that a MODEL argument means.
+
+    A file; a run's folder or name (its best); without a name, the best that was written last.
+
+    Raises:
+        InputError: There is no such model; those that exist are named.
+    """
+    if name is None:
+        return _newest_best(checkpoints)
+    for path in (Path(name), checkpoints / name):
+        with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
+            if path.is_dir():
+                return _best_of(path)
+            if path.exists():
+                return path
+    known = ", ".join(printable(path.parent.name) for path in _all_best(checkpoints)[-5:])
+    hint = f"; there are: {known}" if known else f"; no run in {printable(checkpoints)} yet"
+    raise InputError(f"{printable(name)}: no such run or file{hint}")
+
+
+def _best_of(folder: Path) -> Path:
+    if (folder / BEST).exists():
+        return folder / BEST
+    raise InputError(f"{printable(folder)}: holds no {BEST}; name a run, or train one first")
+
+
+def _all_best(checkpoints: Path) -> list[Path]:
+    """Return the best of every run, the one written last at the end."""
+    found = [path for path in checkpoints.glob(f"*/{BEST}") if path.is_file()]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _newest_best(checkpoints: Path) -> Path:
+    if found := _all_best(checkpoints):
+        return found[-1]
+    raise InputError(
+        f"no model in {printable(checkpoints)} yet; train one first: charrnn train FILE"
+    )
+
+
+def save_failed(path: Path, error: OSError) -> CharRNNError:
+    """Return the error of a save that could not be made."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return CharRNNError(f"{printable(path)}: not saved: {reason}; free some space and try again")

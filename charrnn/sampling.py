@@ -1,0 +1,216 @@
+"""Prompt -> characters: one stream or many at once, stop strings, a seed for each sample."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.checkpoint import Model
+from charrnn.config import SampleConfig
+from charrnn.engine import Engine, Floats, State
+from charrnn.filters import apply_filters, draw
+from charrnn.seeds import sample_seed
+from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
+
+BLOCK = 256
+"""Uniform numbers drawn at a time."""
+
+BATCH_SIZE = 64
+"""Samples written side by side, unless told otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One finished text."""
+
+    index: int
+    seed: int
+    prompt: str
+    text: str
+    """What was generated: without prompt and stop string."""
+    raw: bytes
+    """The same as it goes into a file."""
+    finish: str
+    """length or stop."""
+    temperature: float
+
+
+def uniforms(seed: int) -> Iterator[float]:
+    """Yield the random numbers of one sample, a function of its seed."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield from rng.random(BLOCK).tolist()
+
+
+class StopFinder:
+    """Holds back what may be the beginning of a stop string; releases what cannot be."""
+
+    def __init__(self, stops: Sequence[Sequence[int]]) -> None:
+        self._stops = [list(stop) for stop in stops if len(stop)]
+        self._held: list[int] = []
+        self.is_found = False
+
+    def feed(self, new: int) -> list[int]:
+        """Take in an id; return those that are now certain to be text."""
+        self._held.append(new)
+        if any(self._held[-len(stop) :] == stop for stop in self._stops):
+            length = max(len(s) for s in self._stops if self._held[-len(s) :] == s)
+            self.is_found = True
+            return self._release(len(self._held) - length)
+        longest = 0
+        for stop in self._stops:
+            for size in range(min(len(stop) - 1, len(self._held)), longest, -1):
+                if self._held[-size:] == stop[:size]:
+                    longest = size
+                    break
+        return self._release(len(self._held) - longest)
+
+    def finish(self) -> list[int]:
+        """Return what was held back, when no more text comes."""
+        return [] if self.is_found else self._release(len(self._held))
+
+    def _release(self, count: int) -> list[int]:
+        released, self._held = self._held[:count], self._held[count:]
+        return released
+
+
+class Sampler:
+    """Writes with one model."""
+
+    def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
+        self.model = model
+        self._engine = Engine(model.config, model.weights)
+        self._stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
+        if model.records and model.vocab.newline is not None:
+            self._stops.append([model.vocab.newline])
+
+    def _stop_ids(self, stop: str) -> list[int] | None:
+        """Return a stop string as ids; None if it has characters that never come."""
+        vocab = self.model.vocab
+        if isinstance(vocab, CharVocabulary) and not all(map(vocab.knows, stop)):
+            return None
+        return [int(i) for i in vocab.encode(stop)]
+
+    def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
+        """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
+        vocab, engine = self.model.vocab, self._engine
+        ids = [int(i) for i in vocab.encode(prompt)]
+        if vocab.newline is not None and (self.model.records or not ids):
+            ids = [vocab.newline, *ids]
+        state = engine.empty_state(*batch)
+        if not ids:  # a text without newlines begins as its lines did
+            counts = np.zeros(vocab.size, dtype=np.float32)
+            for symbol, count in self.model.starts.items():
+                counts[symbol] = count
+            with np.errstate(divide="ignore"):
+                logits = np.log(counts)
+            return np.broadcast_to(logits, (*batch, vocab.size)), state
+        for i in ids:
+            logits, state = engine.step(np.full(batch, i) if batch else i, state)
+        return logits, state
+
+    def stream(self, prompt: str, config: SampleConfig, seed: int) -> Generator[list[int], None, str]:
+        """Yield the ids of one text as they become certain; return why it ended.
+
+        Raises:
+            InputError: The prompt has characters that the model never saw.
+        """
+        finder = StopFinder(self._stops)
+        if config.length == 0:
+            return "length"
+        logits, state = self._prime(prompt)
+        for count, uniform in enumerate(uniforms(seed), start=1):
+            chosen = int(draw(apply_filters(logits, config), uniform))
+            if released := finder.feed(chosen):
+                yield released
+            if finder.is_found:
+                return "stop"
+            if count == config.length:
+                break
+            logits, state = self._engine.step(chosen, state)
+        yield finder.finish()
+        return "length"
+
+    def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
+        """Return one text, written as a single stream."""
+        ids: list[int] = []
+        stream = self.stream(prompt, config, seed)
+        while True:
+            try:
+                ids += next(stream)
+            except StopIteration as end:
+                return self._sample(ids, end.value, prompt, config, seed, index)
+
+    def many(
+        self, prompt: str, config: SampleConfig, seed: int, num_samples: int, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Sample]:
+        """Yield samples in order, `batch_size` of them written side by side.
+
+        A sample's text depends on its own seed alone, not on how many others are written.
+        """
+        primed = self._prime(prompt, 2) if config.length else None
+        for begin in range(0, num_samples, batch_size):
+            indices = range(begin, min(begin + batch_size, num_samples))
+            seeds = [sample_seed(seed, index) for index in indices]
+            results = self._batch(primed, config, seeds) if primed else [([], "length")] * len(seeds)
+            for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
+                yield self._sample(ids, finish, prompt, config, own_seed, index)
+
+    def _batch(
+        self, primed: tuple[Floats, State], config: SampleConfig, seeds: Sequence[int]
+    ) -> list[tuple[list[int], str]]:
+        """Write one text for each seed; texts that are done leave the batch."""
+        B = len(seeds)
+        finders = [StopFinder(self._stops) for _ in seeds]
+        texts: list[list[int]] = [[] for _ in seeds]
+        draws = [uniforms(seed) for seed in seeds]
+        rows = np.arange(B)  # which text each row of the state belongs to
+        logits = np.repeat(primed[0][:1], B, axis=0)
+        state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
+        for count in range(1, config.length + 1):
+            uniform = np.array([next(draws[row]) for row in rows])
+            chosen = draw(apply_filters(logits, config), uniform)
+            for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
+                texts[row] += finders[row].feed(symbol)
+            going = np.array([not finders[row].is_found for row in rows])
+            if count == config.length or not going.any():
+                break
+            if not going.all():
+                rows, chosen = rows[going], chosen[going]
+                state = tuple(part[:, going] for part in state)
+            logits, state = self._engine.step(chosen, state)
+        return [
+            (text + finder.finish(), "stop" if finder.is_found else "length")
+            for text, finder in zip(texts, finders, strict=True)
+        ]
+
+    def _sample(
+        self, ids: list[int], finish: str, prompt: str, config: SampleConfig, seed: int, index: int
+    ) -> Sample:
+        return Sample(
+            index=index,
+            seed=seed,
+            prompt=prompt,
+            text=self.model.vocab.decode(ids),
+            raw=self.model.vocab.raw(ids),
+            finish=finish,
+            temperature=config.temperature,
+        )
+
+
+def stream(
+    model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: float
+) -> Iterator[str]:
+    """Yield the characters of one text as they are made.
+
+    Args:
+        model: As from `charrnn.load`.
+        prompt: Text to go on from.
+        seed: Same seed, same text.
+        stops: Strings that end the text; they are not part of it.
+        **settings: length, temperature, top_k, top_p, min_p, as in SampleConfig.
+    """
+    decoder = Decoder(model.vocab)
+    for ids in Sampler(model, stops).stream(prompt, SampleConfig(**settings), seed):
+        yield from decoder.feed(ids)
+    yield from decoder.feed([], final=isinstance(model.vocab, ByteVocabulary))
