@@ -25,7 +25,7 @@ _LAZY = {
 __all__ = ["TrainConfig", "load", "load_corpus", "sample", "train"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - functions and classes alike
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _LAZY[name]

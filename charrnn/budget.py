@@ -4,6 +4,7 @@ Seconds are wall time from the first step on, with validation, previews and save
 """
 
 import math
+import time
 from collections.abc import Callable
 
 from charrnn.config import TrainConfig
@@ -42,6 +43,7 @@ class Budget:
         steps_per_epoch: Steps of one pass over the text.
         num_held_out: Characters of held-out text.
         clock: Seconds; only differences count.
+        is_float32: Whether training computes in float32.
     """
 
     def __init__(
@@ -49,8 +51,11 @@ class Budget:
         config: TrainConfig,
         steps_per_epoch: int,
         num_held_out: int,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        is_float32: bool = True,
     ) -> None:
+        self._is_float32 = is_float32
         self._clock, self._config, self._num_held_out = clock, config, num_held_out
         self.most_steps, self.most_seconds = steps_for_budget(
             config.epochs, config.steps, config.max_time, steps_per_epoch
@@ -175,7 +180,9 @@ class Budget:
         steps_apart /= self.step_seconds or 0.1
         apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
         self.eval_every = self.eval_every or apart
-        self.save_every = self.save_every or max(1, round(SAVE_SECONDS / (self.step_seconds or 0.1)))
+        self.save_every = self.save_every or max(
+            1, round(SAVE_SECONDS / (self.step_seconds or 0.1))
+        )
         if self.sample_every is None:
             self.sample_every = self.eval_every
 
@@ -185,7 +192,8 @@ class Budget:
 
     def seconds_to_end(self) -> float:
         """Return what the end of a run takes: a last and a full validation, and two saves."""
-        full = 2 * self._num_held_out  # in float32, perhaps at half the speed
+        # The full one is in float32, which takes twice as long where training is not.
+        full = self._num_held_out * (1 if self._is_float32 else 2)
         return (self.eval_chars + full) / self._scored_per_second() + 2 * self._save_seconds
 
     def forecast(self, step: int) -> float:

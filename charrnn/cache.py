@@ -46,7 +46,7 @@ def content_digest(path: Path) -> str:
     return digest
 
 
-def key_of(settings: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+def key_of(settings: Any) -> str:
     """Return the name under which a text encoded with these settings is kept."""
     return _sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode())
 

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ def _parse_header(data: bytes) -> tuple[dict[str, Any], int]:
     return header, 8 + size
 
 
-def _parse_json(content: bytes | str) -> Any:  # noqa: ANN401 - that is what JSON is
+def _parse_json(content: bytes | str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _offsets(entry: tuple[str, Any]) -> tuple[int, int]:
     return offsets[0], offsets[1]
 
 
-def _are_counts(value: Any) -> bool:  # noqa: ANN401
+def _are_counts(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
@@ -209,7 +209,9 @@ def read_file(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(f"{printable(path)}: {reason}; name a run or a .safetensors file") from None
+        raise InputError(
+            f"{printable(path)}: {reason}; name a run or a .safetensors file"
+        ) from None
     if data.startswith((b"PK\x03\x04", b"\x80")):
         raise CheckpointError(
             f"{printable(path)}: a PyTorch pickle, which can run code when it is opened; "
@@ -225,7 +227,9 @@ def _build(tensors: Tensors, facts: dict[str, Any]) -> tuple[Model, Tensors]:
     config = _model_config(facts["config"]["model"])
     if config.vocab_size != vocab.size:
         raise CheckpointError(f"{vocab.size} characters, but a network for {config.vocab_size}")
-    weights = {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
+    weights = {
+        name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")
+    }
     check_tensors(weights, shapes(config))
     model = Model(
         config=config,
@@ -249,7 +253,9 @@ def _model_config(values: dict[str, Any]) -> ModelConfig:
     return config
 
 
-def check_tensors(found: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]]) -> None:
+def check_tensors(
+    found: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]]
+) -> None:
     """Hold tensors against the names and shapes that the config asks for, all float32, finite.
 
     Raises:

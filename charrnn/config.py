@@ -42,7 +42,7 @@ def within(low: float, high: float, *, without: str = "") -> Check:
             value < high if "high" in without else value <= high
         )
 
-    left, right = "([" ["low" not in without], ")]"["high" not in without]
+    left, right = "(["["low" not in without], ")]"["high" not in without]
     return Check(test, f"in {left}{low:g}, {high:g}{right}")
 
 
@@ -52,7 +52,7 @@ def one_of(*choices: str) -> Check:
 
 
 def setting(
-    default: Any,  # noqa: ANN401 - the field's own annotation says the type
+    default: Any,
     help: str,
     *,
     check: Check | None = None,
@@ -61,7 +61,7 @@ def setting(
     flags: tuple[str, ...] = (),
     kind: str = "",
     metavar: str = "",
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Make a dataclass field that carries all that a command line needs to offer it."""
     metadata = {
         "help": help,
@@ -75,7 +75,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def check_fields(config: Any) -> None:  # noqa: ANN401 - any dataclass made of settings
+def check_fields(config: Any) -> None:
     """Hold every value against its field's check.
 
     Raises:
@@ -139,9 +139,7 @@ TEXT, SIZE, BUDGET, TUNING, MACHINE = "Text", "Size", "Budget", "Fine tuning", "
 class TrainConfig:
     """Settings of a training run. None means: let the plan, the text or the machine decide."""
 
-    bytes: bool = setting(
-        False, "Learn bytes instead of characters: any file at all.", group=TEXT
-    )
+    bytes: bool = setting(False, "Learn bytes instead of characters: any file at all.", group=TEXT)
     encoding: str = setting("utf-8", "Encoding of the text files.", group=TEXT, metavar="E")
     newlines: str = setting(
         "keep", "Line ends: keep as they are, or turn CRLF and CR into LF.",

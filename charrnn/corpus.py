@@ -152,7 +152,9 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
         "notes": _notes(survey, reading),
     }
     dtype = np.dtype(facts["dtype"])
-    path, ids = cache.create(key, sum(counts), dtype) if is_large else (None, np.empty(sum(counts), dtype))
+    path, ids = (
+        cache.create(key, sum(counts), dtype) if is_large else (None, np.empty(sum(counts), dtype))
+    )
     facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
     if path is not None:
         cache.keep(key, path, facts)
@@ -231,7 +233,12 @@ def _notes(survey: Survey, reading: Reading) -> list[str]:
 
 
 def _fill(
-    ids: Ids, parts: list[Part], counts: list[int], reading: Reading, vocab: Vocabulary, num_train: int
+    ids: Ids,
+    parts: list[Part],
+    counts: list[int],
+    reading: Reading,
+    vocab: Vocabulary,
+    num_train: int,
 ) -> list[int]:
     """Write all files as ids into an array, training parts first; return each file's first id."""
     table = _table(vocab)

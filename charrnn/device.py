@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import AbstractContextManager
@@ -69,13 +70,15 @@ def has_bf16(device: torch.device) -> bool:
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     try:
         if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             return False
-        layer = torch.nn.utils.skip_init(torch.nn.LSTM, 8, 8)
+        with torch.device("meta"):  # draws no random numbers
+            layer = torch.nn.LSTM(8, 8)
+        layer.to_empty(device="cpu")
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             layer(torch.zeros(2, 2, 8))
     except (AttributeError, RuntimeError):
@@ -111,7 +114,11 @@ def speed_class(device: torch.device, precision: str) -> float:
 
     on_gpu = device.type == "cuda"
     config = ModelConfig(
-        cell="lstm", vocab_size=64, embedding_size=64, hidden_size=1024 if on_gpu else 256, num_layers=1
+        cell="lstm",
+        vocab_size=64,
+        embedding_size=64,
+        hidden_size=1024 if on_gpu else 256,
+        num_layers=1,
     )
     B, T = (128, 128) if on_gpu else (32, 32)
     model = CharRNN(config)
@@ -128,10 +135,4 @@ def speed_class(device: torch.device, precision: str) -> float:
         return time.perf_counter() - begin
 
     fastest = min(seconds() for _ in range(6))
-    return float(2 ** round(_log2(B * T * config.flops_per_char() / fastest)))
-
-
-def _log2(value: float) -> float:
-    import math
-
-    return math.log2(value)
+    return float(2 ** round(math.log2(B * T * config.flops_per_char() / fastest)))

@@ -48,7 +48,7 @@ class Engine:
         count = 2 if self.config.cell == "lstm" else 1
         return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
 
-    def step(self, ids: Any, state: State) -> tuple[Floats, State]:  # noqa: ANN401 - int or array
+    def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream.
 
         Args:
@@ -70,10 +70,12 @@ class Engine:
 def times(x: Floats, matrix: Floats) -> Floats:
     """Return x @ matrix; a batch (B, K) in tiles of TILE rows, the last one padded."""
     if x.ndim == 1:
-        return x @ matrix
+        product: Floats = x @ matrix
+        return product
     B, K = x.shape
     padded = x if B % TILE == 0 else np.concatenate([x, np.zeros((-B % TILE, K), np.float32)])
-    return (padded.reshape(-1, TILE, K) @ matrix).reshape(len(padded), -1)[:B]
+    tiles: Floats = padded.reshape(-1, TILE, K) @ matrix
+    return tiles.reshape(len(padded), -1)[:B]
 
 
 class _Layer:
@@ -100,13 +102,14 @@ class _Layer:
         """Make the table of each character's share of the gates, (V, gates * H)."""
         self.table = embedding @ self.input + self.bias
 
-    def from_input(self, x: Any) -> Floats:  # noqa: ANN401 - ids in the first layer, else floats
+    def from_input(self, x: Any) -> Floats:
         """Return the input's share of the gates."""
         if self.table is not None:
-            return self.table[x]
+            share: Floats = self.table[x]
+            return share
         return times(x, self.input) + self.bias
 
-    def step(self, x: Any, h: Floats, *rest: Floats) -> State:  # noqa: ANN401
+    def step(self, x: Any, h: Floats, *rest: Floats) -> State:
         raise NotImplementedError
 
 
@@ -119,7 +122,7 @@ class _LSTM(_Layer):
         i, f, g, o = np.split(matrix, 4, axis=-1)
         return super().halve(np.concatenate([i, f, o, g], axis=-1))
 
-    def step(self, x: Any, h: Floats, *rest: Floats) -> State:  # noqa: ANN401
+    def step(self, x: Any, h: Floats, *rest: Floats) -> State:
         H = self.hidden_size
         gates = self.from_input(x) + times(h, self.recurrent)
         np.tanh(gates, out=gates)
@@ -141,7 +144,7 @@ class _GRU(_Layer):
         self.new_bias = weights[f"layers.{layer}.bias_hh_l0"][2 * hidden_size :]
         self.bias[2 * hidden_size :] -= self.new_bias
 
-    def step(self, x: Any, h: Floats, *rest: Floats) -> State:  # noqa: ANN401, ARG002
+    def step(self, x: Any, h: Floats, *rest: Floats) -> State:
         H = self.hidden_size
         from_x, from_h = self.from_input(x), times(h, self.recurrent)
         sigmoids = (np.tanh(from_x[..., : 2 * H] + from_h[..., : 2 * H]) + ONE) * HALF
@@ -153,7 +156,7 @@ class _GRU(_Layer):
 class _RNN(_Layer):
     """h = tanh(W x + U h + b)."""
 
-    def step(self, x: Any, h: Floats, *rest: Floats) -> State:  # noqa: ANN401, ARG002
+    def step(self, x: Any, h: Floats, *rest: Floats) -> State:
         return (np.tanh(self.from_input(x) + times(h, self.recurrent)),)
 
 

@@ -39,10 +39,10 @@ class BusyError(CharRNNError):
 
 
 def printable(value: object) -> str:
-    """Return str(value) with every character that a terminal could obey written as an escape.
+    r"""Return str(value) with every character that a terminal could obey written as an escape.
 
     C0 and C1 controls, bidirectional controls, line separators and lone surrogates become
-    `\\x1b`, `\\u202e` and so on; newline and tab do too, since an error is one line.
+    `\x1b`, `\u202e` and so on; newline and tab do too, since an error is one line.
     """
     return "".join(escape(c) if is_control(c) or c in "\n\t" else c for c in str(value))
 
@@ -61,5 +61,5 @@ def is_control(character: str) -> bool:
 
 
 def escape(character: str) -> str:
-    """Return the Python escape of one character: `\\n`, `\\x1b`, `\\u202e`."""
+    r"""Return the Python escape of one character: `\n`, `\x1b`, `\u202e`."""
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

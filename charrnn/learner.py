@@ -55,7 +55,7 @@ class Learner:
         """Learn from one batch, at one learning rate."""
         loss = self.loss(batch, step)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         self._apply(loss.detach(), norm, lr)
@@ -114,11 +114,15 @@ class Learner:
         loss, norm, count = self.sums.tolist()
         self.sums.zero_()
         skipped = int(self.skipped), int(self.skipped_in_a_row)
-        return Report(loss / count, norm / count, *skipped) if count else Report(None, None, *skipped)
+        return (
+            Report(loss / count, norm / count, *skipped) if count else Report(None, None, *skipped)
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that training goes on from, by its name in a checkpoint."""
-        result = {f"raw/{name}": tensor for name, tensor in self.model.named_parameters()}
+        result: dict[str, Tensor] = {
+            f"raw/{name}": tensor for name, tensor in self.model.named_parameters()
+        }
         for name, parameter in self.model.named_parameters():
             moments = self.optimizer.state.get(parameter, {})
             for key in ("exp_avg", "exp_avg_sq"):

@@ -7,7 +7,7 @@ Batches come first everywhere; a state is a tuple of (L, B, H) tensors, (h, c) f
 for GRU and RNN. It is an argument and a result, never kept on the module.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from charrnn.seeds import derive_seed
 
 State = tuple[Tensor, ...]
 
-CELLS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +77,34 @@ class CharRNN(nn.Module):
         Returns:
             Logits, (B, T, V), float32; and the new state, float32 whatever autocast computes in.
         """
-        x = self.embedding(inputs)
-        if masks is not None and masks.embedding is not None:
-            x = x * masks.embedding
+        x = times(self.embedding(inputs), masks.embedding if masks else None)
         ends: list[State] = []
         for i, layer in enumerate(self.layers):
-            x, end = run_layer(
-                layer, x, tuple(s[i : i + 1] for s in state), masks and masks.recurrent[i]
-            )
-            mask = masks and masks.layers[i]
-            x = x if mask is None else x * mask
+            assert isinstance(layer, nn.RNNBase)  # a ModuleList has forgotten it
+            start = tuple(part[i : i + 1] for part in state)
+            x, end = run_layer(layer, x, start, masks.recurrent[i] if masks else None)
+            x = times(x, masks.layers[i] if masks else None)
             ends.append(end)
         new_state = tuple(torch.cat(parts).float() for parts in zip(*ends, strict=True))
         logits: Tensor = self.decoder(x).float()
         return logits, new_state
 
 
+def times(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return x with a dropout mask on it, if there is one."""
+    return x if mask is None else x * mask
+
+
 def run_layer(
-    layer: nn.Module, x: Tensor, state: State, recurrent_mask: Tensor | None
+    layer: nn.RNNBase, x: Tensor, state: State, recurrent_mask: Tensor | None
 ) -> tuple[Tensor, State]:
     """Run one recurrent layer, (B, T, E) -> (B, T, H); its state is a tuple of (1, B, H)."""
     start = state if len(state) == 2 else state[0]
     if recurrent_mask is None:
         output, end = layer(x, start)
     else:
-        dropped = {"weight_hh_l0": layer.weight_hh_l0 * recurrent_mask}
+        weight = layer.get_parameter("weight_hh_l0")
+        dropped = {"weight_hh_l0": weight * recurrent_mask}
         output, end = functional_call(layer, dropped, (x, start))
     return output, end if len(state) == 2 else (end,)
 
@@ -143,7 +146,10 @@ def initialise(model: CharRNN, seed: int) -> None:
 
 
 def draw_masks(
-    config: ModelConfig, rates: tuple[float, float, float], batch_size: int, generator: torch.Generator
+    config: ModelConfig,
+    rates: tuple[float, float, float],
+    batch_size: int,
+    generator: torch.Generator,
 ) -> Masks | None:
     """Draw one step's dropout on the generator's device; None where nothing is dropped.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from charrnn.checkpoint import write_durably
 from charrnn.errors import BusyError, CharRNNError, InputError, printable
-from charrnn.events import Event, Planned, Sampled, Saved, Step
+from charrnn.events import Event, Planned, Sampled, Step
 
 BEST = "best.safetensors"
 NUM_KEPT = 3
@@ -129,7 +129,12 @@ def check_name(name: str) -> str:
     Raises:
         InputError: It is empty, hidden, or a path.
     """
-    if not name or name.startswith(".") or any(c in name for c in "/\\\0") or not name.isprintable():
+    if (
+        not name
+        or name.startswith(".")
+        or any(c in name for c in "/\\\0")
+        or not name.isprintable()
+    ):
         raise InputError(f"--run: {printable(name)!r} is no name for a folder")
     return name
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,10 @@ class Sampler:
             return None
         return [int(i) for i in vocab.encode(stop)]
 
+    def check_prompt(self, prompt: str) -> None:
+        """Refuse a prompt with characters that the model never saw, by an InputError."""
+        self.model.vocab.encode(prompt)
+
     def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
         """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
         vocab, engine = self.model.vocab, self._engine
@@ -109,7 +114,9 @@ class Sampler:
             logits, state = engine.step(np.full(batch, i) if batch else i, state)
         return logits, state
 
-    def stream(self, prompt: str, config: SampleConfig, seed: int) -> Generator[list[int], None, str]:
+    def stream(
+        self, prompt: str, config: SampleConfig, seed: int
+    ) -> Generator[list[int], None, str]:
         """Yield the ids of one text as they become certain; return why it ended.
 
         Raises:
@@ -142,7 +149,12 @@ class Sampler:
                 return self._sample(ids, end.value, prompt, config, seed, index)
 
     def many(
-        self, prompt: str, config: SampleConfig, seed: int, num_samples: int, batch_size: int = BATCH_SIZE
+        self,
+        prompt: str,
+        config: SampleConfig,
+        seed: int,
+        num_samples: int,
+        batch_size: int = BATCH_SIZE,
     ) -> Iterator[Sample]:
         """Yield samples in order, `batch_size` of them written side by side.
 
@@ -152,7 +164,9 @@ class Sampler:
         for begin in range(0, num_samples, batch_size):
             indices = range(begin, min(begin + batch_size, num_samples))
             seeds = [sample_seed(seed, index) for index in indices]
-            results = self._batch(primed, config, seeds) if primed else [([], "length")] * len(seeds)
+            results = (
+                self._batch(primed, config, seeds) if primed else [([], "length")] * len(seeds)
+            )
             for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
                 yield self._sample(ids, finish, prompt, config, own_seed, index)
 
@@ -199,7 +213,7 @@ class Sampler:
 
 
 def stream(
-    model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: float
+    model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: Any
 ) -> Iterator[str]:
     """Yield the characters of one text as they are made.
 

@@ -83,7 +83,13 @@ class Trainer:
         self.batches = make_batches(corpus, config)
         model_config = config.model(corpus.vocab.size)
         self.learner = Learner(config, model_config, self.batches.batch_size)
-        self.budget = Budget(config, self.batches.steps_per_epoch, num_held_out(corpus), clock)
+        self.budget = Budget(
+            config,
+            self.batches.steps_per_epoch,
+            num_held_out(corpus),
+            clock,
+            is_float32=self.learner.precision == "fp32",
+        )
         self.step = 0
         self.best = BestSoFar()
         self.best_weights: Weights | None = None
@@ -317,7 +323,7 @@ class Trainer:
 
     def finish(self) -> Iterator[Event]:
         """Validate once more, score the best model on all held-out text, save, and sum up."""
-        if self.last_evaluated != self.step:
+        if self.last_evaluated != self.step and self.stop_reason != "signal":
             yield from self.validate()
         if self.last_saved != self.step:
             yield from self.save()
@@ -354,17 +360,25 @@ class Trainer:
         )
 
 
-def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
-    """Return the batches of a text: streams, or records with --lines.
+def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
+    """Return batch size and window, as far as the text can fill them.
 
     Raises:
-        InputError: The text is too small for one window.
+        InputError: The text is too small for the smallest window.
     """
     if corpus.train_records is not None:
+        return min(config.batch_size, len(corpus.train_records)), config.seq_len
+    return fit_streams(len(corpus.train), config.batch_size, config.seq_len)
+
+
+def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
+    """Return the batches of a text: streams, or records with --lines."""
+    size, window = fit_batches(corpus, config)
+    if corpus.train_records is not None:
         assert corpus.vocab.newline is not None  # a text of lines has it
-        size = min(config.batch_size, len(corpus.train_records))
-        return RecordBatches(corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed)
-    size, window = fit_streams(len(corpus.train), config.batch_size, config.seq_len)
+        return RecordBatches(
+            corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed
+        )
     return Streams(corpus.train, size, window, config.seed, config.restart_prob)
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -88,7 +89,7 @@ class ByteVocabulary:
     size = 256
     newline: int | None = 10
 
-    def encode(self, text: str, what: str = "prompt") -> Ids:  # noqa: ARG002 - knows every byte
+    def encode(self, text: str, what: str = "prompt") -> Ids:
         """Return the UTF-8 bytes of a text; bytes that came in as lone surrogates come back."""
         return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
 
@@ -151,7 +152,7 @@ def from_json(value: object) -> Vocabulary:
         return ByteVocabulary()
     if not isinstance(value, list) or not all(type(code) is int for code in value):
         raise CheckpointError("its vocabulary is no list of code points")
-    ordered = all(a < b for a, b in zip(value, value[1:], strict=False))
+    ordered = all(a < b for a, b in pairwise(value))
     if not value or not ordered or not all(_is_character(code) for code in value):
         raise CheckpointError("its vocabulary is not in order, or holds no characters")
     return CharVocabulary(value)

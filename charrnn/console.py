@@ -1,0 +1,206 @@
+"""All that a person sees on stderr: a live bar and a table on a terminal, plain lines elsewhere."""
+
+import math
+import os
+import sys
+import time
+from typing import Any, TextIO
+
+from charrnn.errors import escape, is_control, printable
+from charrnn.events import Evaluated, Event, Finished, Planned, Sampled, Saved, Started, Step
+
+LINE_SECONDS = 10.0
+"""Off a terminal a line about progress is written this often."""
+
+
+def escape_text(text: str) -> str:
+    """Return generated text with what a terminal could obey made visible; lines stay lines."""
+    return "".join(escape(c) if is_control(c) else c for c in text)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a stream is a terminal that can do more than print lines."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def time_text(seconds: float | None) -> str:
+    """Return a time for people: 9s, 4m10s, 2h05m."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def speed_text(chars_per_second: float | None) -> str:
+    """Return a speed for people: 950, 31.2k, 1.8M char/s."""
+    if chars_per_second is None:
+        return "? char/s"
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if chars_per_second >= limit:
+            return f"{chars_per_second / limit:.1f}{unit} char/s"
+    return f"{chars_per_second:.0f} char/s"
+
+
+def loss_text(loss: float | None) -> str:
+    """Return a loss with three decimals."""
+    return "?" if loss is None else f"{loss:.3f}"
+
+
+class Console:
+    """Renders events. Everything is escaped before it is printed.
+
+    Args:
+        verbosity: -1 errors only, 0 normal, 1 every event.
+        stream: Where to write; stderr.
+    """
+
+    def __init__(self, verbosity: int = 0, stream: TextIO | None = None) -> None:
+        self.stream = stream if stream is not None else sys.stderr
+        self.verbosity = verbosity
+        self.is_live = is_terminal(self.stream) and verbosity >= 0
+        self._bar: Any = None
+        self._val_loss: float | None = None
+        self._last_line = -math.inf
+
+    def line(self, text: str) -> None:
+        """Write a line, above the bar if there is one."""
+        if self.stream is None or self.verbosity < 0:
+            return
+        if self._bar is not None:
+            self._bar.write(text, file=self.stream)
+            return
+        encoding = self.stream.encoding or "utf-8"
+        self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self.stream.flush()
+
+    def note(self, text: str) -> None:
+        """Write a remark."""
+        self.line(f"note: {printable(text)}")
+
+    def error(self, text: str) -> None:
+        """Write why a command ends; also when quiet."""
+        self.close()
+        self.verbosity = max(0, self.verbosity)
+        self.line(f"charrnn: error: {printable(text)}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def show(self, event: Event) -> None:
+        """Render what training reports."""
+        match event:
+            case Started():
+                self.line(started_text(event))
+            case Planned():
+                self._plan(event)
+            case Step():
+                self._step(event)
+            case Evaluated() if not event.is_final:
+                self._val_loss = event.loss
+            case Sampled() if self.is_live:
+                self._preview(event)
+            case Saved() if self.verbosity > 0:
+                self.line(f"saved {printable(event.path)}")
+            case Finished():
+                self._finish(event)
+            case _:
+                pass
+
+    def _plan(self, event: Planned) -> None:
+        if self._bar is not None:
+            self._bar.total = event.total_steps
+        elif self.is_live:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=event.total_steps,
+                initial=event.step,
+                file=self.stream,
+                ascii=not (self.stream.encoding or "").lower().startswith("utf"),
+                bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+                leave=False,
+                dynamic_ncols=True,
+            )
+        if self.verbosity > 0:
+            seconds = time_text(event.seconds)
+            self.line(f"plan at step {event.step}: {event.total_steps} steps, about {seconds}")
+
+    def _step(self, event: Step) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(
+                f"epoch {event.epoch:.2f}, loss {loss_text(event.loss)}, "
+                f"val {loss_text(self._val_loss)}, {speed_text(event.chars_per_second)}, "
+                f"{time_text(event.seconds_left)} left",
+                refresh=False,
+            )
+            self._bar.update(event.step - self._bar.n)
+            return
+        now = time.monotonic()
+        if not self.is_live and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self.line(step_text(event, self._val_loss))
+
+    def _preview(self, event: Sampled) -> None:
+        title = f"--- step {event.step}, validation loss {loss_text(self._val_loss)} "
+        self.line(f"{title:-<72}\n{escape_text(event.text)}\n{'-' * 72}")
+
+    def _finish(self, event: Finished) -> None:
+        self.close()
+        rows = finished_rows(event)
+        if not self.is_live:
+            self.line("; ".join(f"{name} {value}" for name, value in rows))
+            return
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        table = Table(show_header=False)
+        for name, value in rows:
+            table.add_row(name, value)
+        RichConsole(file=self.stream, highlight=False, markup=False).print(table)
+
+
+def started_text(event: Started) -> str:
+    """Return the line about the network and the machine."""
+    threads = f", {event.threads} threads" if event.device == "cpu" else ""
+    return (
+        f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
+        f"on {event.device} in {event.precision}{threads}"
+    )
+
+
+def step_text(event: Step, val_loss: float | None) -> str:
+    """Return a line about progress."""
+    total = f"/{event.total_steps}" if event.seconds_left is not None else ""
+    text = (
+        f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
+        f"val {loss_text(val_loss)} {speed_text(event.chars_per_second)} "
+        f"left {time_text(event.seconds_left)}"
+    )
+    return text + (f" skipped {event.skipped}" if event.skipped else "")
+
+
+def finished_rows(event: Finished) -> list[tuple[str, str]]:
+    """Return the summary of a run as name and value."""
+    reasons = {
+        "finished": "finished",
+        "early_stop": "stopped early: no better any more",
+        "max_time": "time is up",
+        "signal": "stopped by a signal",
+    }
+    rows = [
+        ("result", reasons.get(event.stop_reason, event.stop_reason)),
+        ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
+        ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
+        ("training loss", f"{loss_text(event.train_loss)} nats per character"),
+    ]
+    if event.val_loss is not None:
+        bits = f", {event.bits_per_char:.3f} bits" if event.bits_per_char is not None else ""
+        rows.append(("validation loss", f"{event.val_loss:.4f} nats{bits} per character"))
+    return rows

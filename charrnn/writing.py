@@ -1,0 +1,114 @@
+"""Generated text -> stdout or a file: escaped on a terminal, verbatim elsewhere, or as JSON."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.config import SampleConfig
+from charrnn.console import escape_text, is_terminal
+from charrnn.errors import CharRNNError, InputError, printable
+from charrnn.sampling import Sample, Sampler
+from charrnn.vocab import Decoder
+
+FLUSH_SECONDS = 0.1
+SEPARATOR = b"\n---\n"
+
+
+class Page:
+    """Where text goes.
+
+    Args:
+        stream: Takes bytes.
+        for_terminal: A person looks at it: every character at once, controls made visible.
+        raw: Send controls to a terminal as they are.
+    """
+
+    def __init__(self, stream: BinaryIO, *, for_terminal: bool = False, raw: bool = False) -> None:
+        self.for_terminal = for_terminal
+        self._stream, self._raw = stream, raw
+        self._flushed = time.monotonic()
+
+    def text(self, text: str, raw: bytes) -> None:
+        """Write a piece: the text to a terminal, its raw bytes elsewhere."""
+        if self.for_terminal:
+            shown = text if self._raw else escape_text(text)
+            self.put(shown.encode("utf-8", "backslashreplace"))
+        else:
+            self.put(raw)
+
+    def put(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._stream.write(data)
+        now = time.monotonic()
+        if self.for_terminal or now - self._flushed > FLUSH_SECONDS:
+            self._stream.flush()
+            self._flushed = now
+
+
+@contextmanager
+def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
+    """Yield the page of a file, or of stdout; what was written is flushed in the end.
+
+    Raises:
+        InputError: The file cannot be opened.
+        CharRNNError: stdout is closed, or the disk is full.
+    """
+    if path is None and sys.stdout is None:
+        raise CharRNNError("stdout is closed: nowhere to write; use -o FILE")
+    try:
+        stream = sys.stdout.buffer if path is None else path.open("wb")
+    except OSError as error:
+        raise InputError(f"-o: {printable(path)}: {os.strerror(error.errno or 0)}") from None
+    try:
+        yield Page(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = printable(path or "stdout")
+        raise CharRNNError(f"{where}: not written: {os.strerror(error.errno or 0)}") from None
+    finally:
+        if path is not None:
+            stream.close()
+
+
+def write_stream(
+    page: Page, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
+) -> None:
+    """Write one text, each character as it is made."""
+    vocab = sampler.model.vocab
+    decoder = Decoder(vocab)
+    if echo:
+        page.text(prompt, vocab.raw(vocab.encode(prompt)))
+    for ids in sampler.stream(prompt, config, seed):
+        page.text(decoder.feed(ids), vocab.raw(ids))
+    page.text(decoder.feed([], final=True), b"")
+    if page.for_terminal or sampler.model.records:
+        page.put(b"\n")
+
+
+def write_samples(page: Page, samples: Iterable[Sample], sampler: Sampler, *, echo: bool) -> None:
+    """Write several texts: records a line each, others separated by a line ---."""
+    vocab, records = sampler.model.vocab, sampler.model.records
+    for sample in samples:
+        if sample.index and not records:
+            page.put(SEPARATOR)
+        prompt = vocab.raw(vocab.encode(sample.prompt)) if echo else b""
+        page.text(sample.prompt * echo + sample.text, prompt + sample.raw)
+        if records:
+            page.put(b"\n")
+    if page.for_terminal and not records:
+        page.put(b"\n")
+
+
+def write_json(page: Page, samples: Iterable[Sample]) -> None:
+    """Write one object a line."""
+    for sample in samples:
+        fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
+        page.put(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
