@@ -1,0 +1,41 @@
+"""Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
+
+from pathlib import Path
+
+import pytest
+
+from charrnn.config import ModelConfig
+
+TEXT = (
+    "Who's there?\nNay, answer me: stand, and unfold yourself.\n"
+    "Zoë’s naïve café: “ça va?” — 3 × 7 = 21 €\n"
+    "Long live the king!\nHe. You come most carefully upon your hour.\n"
+)
+"""About 200 characters, some of them outside ASCII; written for these tests' needs."""
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    """A small text with non-ASCII characters, long enough to train on."""
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT * 10, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(params=["lstm", "gru", "rnn"])
+def cell(request: pytest.FixtureRequest) -> str:
+    """Each recurrent cell in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def tiny_config(cell: str) -> ModelConfig:
+    """V = 11, E = 5, H = 7, L = 2."""
+    return ModelConfig(cell=cell, vocab_size=11, embedding_size=5, hidden_size=7, num_layers=2)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test's cache and checkpoints in its own folder."""
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
