@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup data demo test check format docs dist bench clean
+
+help: ## Show these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: $(READY) ## Build the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data: $(READY) ## Fetch Shakespeare into data/
+	@$(BIN)/python data/fetch_shakespeare.py
+
+demo: data ## Train on Shakespeare for three minutes, then write a page of verse
+	$(BIN)/charrnn train data/shakespeare.txt --max-time 3m
+	$(BIN)/charrnn sample --length 1500 --temperature 0.7
+
+test: $(READY) ## Run all tests
+	$(BIN)/python -m pytest -m "not gpu" -n auto --dist loadfile -q
+
+check: $(READY) ## Lint, types and the quick tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --dist loadfile -q
+
+format: $(READY) ## Lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## Write docs/cli.md anew from --help
+	$(BIN)/python tests/cli_reference.py
+
+bench: $(READY) ## Run the quick benchmarks
+	for script in start_up encoding training_speed; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+dist: $(READY) ## Build the wheel in dist/
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean: ## Remove what was built; data and checkpoints stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
