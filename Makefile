@@ -37,7 +37,7 @@ format: $(READY) ## Lay out the code
 	$(BIN)/ruff format .
 
 docs: $(READY) ## Write docs/cli.md anew from --help
-	$(BIN)/python tests/cli_reference.py
+	$(BIN)/python docs/cli_reference.py
 
 bench: $(READY) ## Run the quick benchmarks
 	for script in start_up encoding training_speed; do $(BIN)/python benchmarks/$$script.py || exit 1; done

@@ -19,7 +19,7 @@ from charrnn import __version__
 from charrnn.config import SampleConfig, TrainConfig, resolve
 from charrnn.configfile import read_settings, to_toml
 from charrnn.console import Console
-from charrnn.errors import CharRNNError, InputError, printable
+from charrnn.errors import CharRNNError, ClosedPipeError, InputError, printable
 from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def train(
     with spooled(files, checkpoints) as paths:
         config, origins, corpus = prepare(ctx, settings, config_file, paths, console)
         if dry_run:
-            click.echo(to_toml(as_settings(config), origins), nl=False)
+            from charrnn.writing import print_result
+
+            print_result(to_toml(as_settings(config), origins).rstrip())
             return
         sources = [Path(name) for name in files]
         new_run = create_run(checkpoints, run, sources)
@@ -302,15 +304,17 @@ def finished_result(event: "Finished") -> dict[str, Any]:
 
 def report_result(run: "Run", result: dict[str, Any], as_json: bool) -> None:
     """Print the path of the best model, or the run as JSON, if anything was saved."""
+    from charrnn.writing import print_result
+
     if not run.best.exists():
         return
     if not as_json:
-        click.echo(os.fspath(run.best))
+        print_result(os.fspath(run.best))
         return
     keys = ("step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds")
     line = {"schema": SCHEMA, "run": run.folder.name, "best": os.fspath(run.best)}
     line |= {key: result.get(key) for key in (*keys, "stop_reason")}
-    click.echo(json.dumps(line, ensure_ascii=False))
+    print_result(json.dumps(line, ensure_ascii=False))
 
 
 def hint_at_sampling(run: "Run", console: Console) -> None:
@@ -437,12 +441,7 @@ def run_cli(arguments: list[str]) -> int:
     """Return the exit code of a command line; every error is one line on stderr."""
     try:
         result = cli.main(arguments, prog_name="charrnn", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:
-        leave_pipe()
-        return 0
     except (KeyboardInterrupt, click.exceptions.Abort):
         return 130
     except Exception as error:
@@ -463,6 +462,8 @@ def report(error: Exception) -> int:
         hint = f"; see {command} --help" if command else ""
         Console().error(error.format_message().rstrip(".") + hint)
         return 2
+    if isinstance(error, ClosedPipeError):
+        return error.exit_code
     if isinstance(error, CharRNNError):
         Console().error(str(error))
         return error.exit_code
@@ -478,9 +479,3 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or 'system'}: {error.strerror or first_line}"
     return f"{type(error).__name__}: {first_line}; this is a bug, --debug shows where"
-
-
-def leave_pipe() -> None:
-    """Let the interpreter flush into nothing: the reader has gone."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())

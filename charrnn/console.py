@@ -140,7 +140,8 @@ class Console:
                 f"{time_text(event.seconds_left)} left",
                 refresh=False,
             )
-            self._bar.update(event.step - self._bar.n)
+            self._bar.n = event.step
+            self._bar.refresh()  # reports are some tenths of a second apart already
             return
         now = time.monotonic()
         if not self.is_live and now - self._last_line >= LINE_SECONDS:

@@ -4,7 +4,8 @@ CharRNNError          1   failure while running (disk, memory)
 ├── InputError        2   usage, or input that cannot be used; known before the first step
 ├── DivergedError     3   training no longer gives finite numbers
 ├── CheckpointError   4   a checkpoint that is damaged, foreign or newer than this program
-└── BusyError        75   try again: somebody else is using it
+├── BusyError        75   try again: somebody else is using it
+└── ClosedPipeError   0   whoever read our output has left: no failure, and nothing to say
 """
 
 
@@ -36,6 +37,12 @@ class BusyError(CharRNNError):
     """The run is being trained by another process."""
 
     exit_code = 75
+
+
+class ClosedPipeError(CharRNNError):
+    """The reader of stdout has gone, as `head` does when it has enough."""
+
+    exit_code = 0
 
 
 def printable(value: object) -> str:

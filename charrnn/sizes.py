@@ -37,12 +37,12 @@ class Row:
 
 TABLE = (
     Row(128, 0, 0, 1e-2, 16),
-    Row(192, 5e11, 20_000, 9e-3, 16),
+    Row(192, 3e11, 20_000, 9e-3, 16),
     Row(256, 1e12, 50_000, 8e-3, 16),
-    Row(384, 6e12, 200_000, 5e-3, 16),
-    Row(512, 2.5e13, 400_000, 4e-3, 32),
-    Row(640, 1.0e14, 800_000, 3.5e-3, 32),
-    Row(768, 4e14, 2_000_000, 3e-3, 32),
+    Row(384, 8e12, 200_000, 5e-3, 16),
+    Row(512, 4e13, 400_000, 4e-3, 32),
+    Row(640, 1.5e14, 800_000, 3.5e-3, 32),
+    Row(768, 5e14, 2_000_000, 3e-3, 32),
     Row(1024, 2e15, 4_000_000, 2.5e-3, 64),
     Row(1536, 1e16, 20_000_000, 1.5e-3, 128),
     Row(2048, 5e16, 100_000_000, 1e-3, 128),
@@ -80,7 +80,7 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
         "seq_len": 64,
         "lr": row.lr,
     } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
-    return chosen | regularisation(chosen, task)
+    return regularisation(chosen, task) | chosen
 
 
 def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:

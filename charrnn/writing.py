@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from charrnn.config import SampleConfig
 from charrnn.console import escape_text, is_terminal
-from charrnn.errors import CharRNNError, InputError, printable
+from charrnn.errors import CharRNNError, ClosedPipeError, InputError, printable
 from charrnn.sampling import Sample, Sampler
 from charrnn.vocab import Decoder
 
@@ -69,13 +69,25 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
         yield Page(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
         stream.flush()
     except BrokenPipeError:
-        raise
+        raise leave_pipe() from None
     except OSError as error:
         where = printable(path or "stdout")
         raise CharRNNError(f"{where}: not written: {os.strerror(error.errno or 0)}") from None
     finally:
         if path is not None:
             stream.close()
+
+
+def leave_pipe() -> ClosedPipeError:
+    """Return the end of a command whose reader has gone; the interpreter flushes into nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ClosedPipeError("the reader of stdout has gone")
+
+
+def print_result(text: str) -> None:
+    """Print a line on stdout, whatever its encoding."""
+    with open_page(None, raw=True) as page:
+        page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
 
 
 def write_stream(

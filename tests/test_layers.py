@@ -1,0 +1,87 @@
+"""The house: imports point down, and torch stays in its modules."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import charrnn
+
+PACKAGE = Path(charrnn.__file__).parent
+
+LAYERS = [
+    "__main__",
+    "cli",
+    "signals",
+    "options",
+    "writing",
+    "console",
+    "training",
+    "budget",
+    "learner",
+    "evaluation",
+    "sampling",
+    "engine",
+    "filters",
+    "device",
+    "schedule",
+    "runs",
+    "checkpoint",
+    "model",
+    "batches",
+    "corpus",
+    "records",
+    "cache",
+    "textfiles",
+    "vocab",
+    "events",
+    "configfile",
+    "sizes",
+    "config",
+    "seeds",
+    "errors",
+    "__init__",
+]
+"""From the top down: a module imports only what stands after it."""
+
+TORCH = {"training", "learner", "evaluation", "model"}
+TORCH_INSIDE_FUNCTIONS = {"device"}
+
+
+def imports_of(module: str) -> set[str]:
+    """Return the charrnn modules, and torch, that a module imports anywhere in its code."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "charrnn":
+                names = [f"charrnn.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {name.removeprefix("charrnn.") for name in names}
+    return {name.split(".")[0] for name in found}
+
+
+def test_every_module_has_a_layer():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(LAYERS)
+
+
+def test_imports_point_down():
+    for rank, module in enumerate(LAYERS):
+        above = imports_of(module) & set(LAYERS[: rank + 1])
+        assert not above, f"{module} imports {above}"
+
+
+def test_torch_stays_in_its_modules():
+    users = {module for module in LAYERS if "torch" in imports_of(module)}
+    assert users == TORCH | TORCH_INSIDE_FUNCTIONS
+
+
+def test_sampling_and_help_never_import_torch():
+    code = (
+        "import sys, charrnn.cli, charrnn.sampling, charrnn.writing, charrnn.device;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

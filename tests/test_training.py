@@ -1,0 +1,224 @@
+"""The loop: what happens, in which order, and what is left on disk."""
+
+import contextlib
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.checkpoint import load_model, read_model
+from charrnn.config import TrainConfig
+from charrnn.corpus import load_corpus
+from charrnn.errors import DivergedError
+from charrnn.evaluation import streamed
+from charrnn.events import Evaluated, Finished, Planned, Sampled, Started, Step
+from charrnn.model import CharRNN, load_weights
+from charrnn.runs import create_run, step_files
+from charrnn.training import Trainer, bits_per_char, train
+
+CONFIG = TrainConfig(
+    hidden_size=16, embedding_size=5, batch_size=3, seq_len=8, steps=25, lr=0.01, ema_decay=0.9,
+    device="cpu", precision="fp32", threads=1, eval_every=10, save_every=10, sample_every=10,
+)  # fmt: skip
+
+
+def run_training(text_file, *, run=None, stop_after=None, **changes):
+    """Train on the small text; return the events, the corpus and the run."""
+    config = dataclasses.replace(CONFIG, **changes)
+    corpus = load_corpus([text_file], config)
+    run = run or create_run(Path("checkpoints"), None, [text_file])
+    events = []
+
+    def should_stop():
+        return stop_after is not None and any(
+            isinstance(e, Step) and e.step >= stop_after for e in events
+        )
+
+    events.extend(iter_into(train(config, corpus, run, should_stop=should_stop), events))
+    return events, corpus, run
+
+
+def iter_into(source, seen):
+    """Yield nothing, but see every event as it comes."""
+    for event in source:
+        seen.append(event)
+    return ()
+
+
+def of_kind(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_events_come_in_order(text_file):
+    events, _, _ = run_training(text_file)
+    assert isinstance(events[0], Started)
+    assert isinstance(events[1], Step)
+    assert isinstance(events[-1], Finished)
+    assert [e.step for e in of_kind(events, Evaluated)] == [10, 20, 25, 25]
+    assert [e.step for e in of_kind(events, Sampled)] == [10, 20]
+    steps = [e.step for e in of_kind(events, Step)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 25
+    assert len(of_kind(events, Planned)) == 1
+
+
+def test_the_loss_falls(text_file):
+    events, corpus, _ = run_training(text_file, steps=150, eval_every=50)
+    losses = [e.loss for e in of_kind(events, Evaluated)]
+    assert losses[-1] < 0.85 * math.log(corpus.vocab.size)
+    assert losses[-1] < losses[0]
+
+
+def test_the_final_loss_is_that_of_the_file_over_all_held_out_text(text_file):
+    events, corpus, run = run_training(text_file)
+    model = load_model(run.best)
+    network = CharRNN(model.config)
+    load_weights(network, model.weights)
+    expected = streamed(network, corpus.val)
+    assert events[-1].val_loss == pytest.approx(expected.loss, abs=1e-7)
+    assert expected.chars == len(corpus.val) - 1
+    assert model.facts["metrics"]["val_loss"] == events[-1].val_loss
+    assert events[-1].bits_per_char == pytest.approx(expected.loss / math.log(2))
+
+
+def test_a_normal_end_leaves_best_and_one_full_checkpoint(text_file):
+    _, _, run = run_training(text_file)
+    assert [path.name for path in step_files(run.folder)] == ["step-00000025.safetensors"]
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        ".lock", "best.safetensors", "metrics.jsonl", "samples.jsonl", "step-00000025.safetensors",
+    }  # fmt: skip
+
+
+def test_a_full_checkpoint_holds_the_training_state(text_file):
+    _, _, run = run_training(text_file)
+    model, rest = read_model(step_files(run.folder)[0])
+    assert {"state/h", "state/c", "raw/decoder.weight", "optim/decoder.bias/exp_avg"} <= set(rest)
+    assert rest["state/h"].shape == (1, 3, 16)
+    assert model.facts["progress"]["step"] == 25
+    assert model.facts["plan"] == [[0, 25]]
+    assert model.facts["memory"] is None
+
+
+def test_the_shared_model_holds_weights_only(text_file):
+    _, _, run = run_training(text_file)
+    _, rest = read_model(run.best)
+    assert rest == {}
+
+
+def test_cadences_do_not_change_training(text_file):
+    _, _, often = run_training(text_file, eval_every=3, save_every=4, sample_every=2)
+    _, _, never = run_training(text_file, eval_every=1000, save_every=1000, sample_every=0)
+    ours, theirs = (read_model(step_files(run.folder)[0])[1] for run in (often, never))
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_same_seed_gives_the_same_file(text_file):
+    runs = [run_training(text_file)[2] for _ in range(2)]
+    first, again = (load_model(run.best) for run in runs)
+    assert all(np.array_equal(first.weights[n], again.weights[n]) for n in first.weights)
+
+
+def test_previews_are_the_same_prompt_and_seed_each_time(text_file):
+    events, _, _ = run_training(text_file, lr=1e-12, ema_decay=0.0)
+    first, second = (e.text for e in of_kind(events, Sampled))
+    assert first == second
+    assert len(first) == 200
+
+
+def test_without_held_out_text_the_newest_weights_are_the_best(text_file):
+    events, _, run = run_training(text_file, val_frac=0.0)
+    assert of_kind(events, Evaluated) == []
+    assert events[-1].val_loss is None
+    model, _ = read_model(run.best)
+    full, _ = read_model(step_files(run.folder)[0])
+    assert np.array_equal(model.weights["decoder.weight"], full.weights["decoder.weight"])
+    assert model.facts["metrics"]["val_loss"] is None
+
+
+def test_patience_ends_a_run_that_gets_no_better(text_file):
+    events, _, _ = run_training(text_file, lr=1e-12, eval_every=2, patience=3, steps=200)
+    assert events[-1].stop_reason == "early_stop"
+    assert events[-1].step < 30
+
+
+def test_a_stop_saves_where_it_is(text_file):
+    events, _, run = run_training(text_file, stop_after=13, eval_every=1000)
+    end = events[-1]
+    assert end.stop_reason == "signal"
+    assert 13 <= end.step < 25
+    assert step_files(run.folder)[-1].name == f"step-{end.step:08d}.safetensors"
+    assert load_model(run.best).facts["metrics"]["val_loss"] is None
+
+
+def test_a_rate_that_is_far_too_high_never_reaches_a_file_as_nan(text_file):
+    run = create_run(Path("checkpoints"), "hot", [text_file])
+    with contextlib.suppress(DivergedError):
+        run_training(text_file, run=run, lr=1e30, steps=60, max_grad_norm=1e30)
+    for path in run.folder.glob("*.safetensors"):
+        load_model(path)  # refuses what is not finite
+
+
+def test_ten_bad_gradients_in_a_row_are_a_divergence(text_file):
+    config = dataclasses.replace(CONFIG, eval_every=1000)
+    corpus = load_corpus([text_file], config)
+    trainer = Trainer(config, corpus, None, lambda: False, lambda: 0.0)
+    trainer.learner.model.decoder.bias.register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(DivergedError, match="10 gradients"):
+        list(trainer.events())
+
+
+def test_records_are_trained_and_previewed(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(f"name{i % 17}{'x' * (i % 5)}" for i in range(200)), encoding="utf-8")
+    config = dataclasses.replace(CONFIG, lines=True, batch_size=7)
+    corpus = load_corpus([path], config)
+    events = list(train(config, corpus))
+    assert "\n" in of_kind(events, Sampled)[0].text
+    assert events[-1].val_loss is not None
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_every_cell_trains(text_file, kind):
+    events, _, _ = run_training(text_file, cell=kind)
+    assert events[-1].val_loss < 5
+
+
+def test_bytes_count_their_bits_over_decoded_characters(tmp_path):
+    path = tmp_path / "bytes.txt"
+    path.write_text("é" * 500 + "a" * 500, encoding="utf-8")
+    corpus = load_corpus([path], dataclasses.replace(CONFIG, bytes=True, val_frac=0.6))
+    # held out: 900 bytes, the last 500 of them "a", the first 400 are 200 times é
+    assert len(corpus.val) == 900
+    assert bits_per_char(math.log(2), corpus) == pytest.approx(900 / 700)
+
+
+def test_bytes_that_are_no_text_have_no_bits_per_character(tmp_path):
+    path = tmp_path / "noise.bin"
+    path.write_bytes(bytes(range(256)) * 10)
+    corpus = load_corpus([path], dataclasses.replace(CONFIG, bytes=True))
+    assert bits_per_char(1.0, corpus) is None
+
+
+def test_logs_are_json_lines(text_file):
+    _, _, run = run_training(text_file)
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["event"] == "started"
+    assert lines[-1]["event"] == "finished"
+    assert lines[-1]["stop_reason"] == "finished"
+    samples = [json.loads(line) for line in (run.folder / "samples.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in samples] == [10, 20]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_trains_to_the_same_loss(text_file, precision):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    cpu, _, _ = run_training(text_file, steps=60)
+    gpu, _, _ = run_training(text_file, steps=60, device="cuda", precision=precision)
+    assert gpu[-1].val_loss == pytest.approx(cpu[-1].val_loss, abs=0.05)
