@@ -256,6 +256,7 @@ class Trainer:
         begin = self.clock()
         tensors = {f"model/{n}": t for n, t in self.averaged_weights().items()}
         tensors |= weight_arrays(self.learner.tensors())
+        self.check_finite(tensors)
         try:
             path = self.run.save_step(self.step, pack(tensors, self.facts("full", None)))
         except OSError as error:
@@ -271,11 +272,24 @@ class Trainer:
             return
         weights = self.best_weights or self.averaged_weights()
         tensors = {f"model/{name}": array for name, array in weights.items()}
+        self.check_finite(tensors)
         try:
             path = self.run.save_best(pack(tensors, self.facts("model", val_loss)))
         except OSError as error:
             raise save_failed(self.run.best, error) from error
         yield Saved(step=self.best.step or self.step, path=path, is_best=True)
+
+    def check_finite(self, tensors: Weights) -> None:
+        """Let nothing that is not finite reach a file; what was saved before stands.
+
+        Raises:
+            DivergedError: A tensor holds inf or NaN.
+        """
+        if not all(np.isfinite(array).all() for array in tensors.values()):
+            raise DivergedError(
+                f"step {self.step}: diverged: the weights are not finite; "
+                f"try a smaller --lr than {self.config.lr:g}"
+            )
 
     def facts(self, kind: str, val_loss: float | None) -> dict[str, Any]:
         """Return what a checkpoint says beside its tensors; see docs/internals.md."""
