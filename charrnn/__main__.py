@@ -1,6 +1,66 @@
-"""`python -m charrnn`."""
+"""The way in: `charrnn`, `python -m charrnn`. Every error is one line and an exit code."""
 
-from charrnn.cli import main
+import os
+import sys
+
+# Small products are faster on one BLAS thread, and a text must not depend on their number.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import click
+
+from charrnn.cli import cli
+from charrnn.console import Console
+from charrnn.errors import CharRNNError, ClosedPipeError
+
+
+def main() -> None:
+    """Run the command line; leave with the exit code that the help describes."""
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Return the exit code of a command line; every error is one line on stderr."""
+    try:
+        result = cli.main(arguments, prog_name="charrnn", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return 130
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        return report(error)
+
+
+def report(error: Exception) -> int:
+    """Print an error as one line and return its exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, click.ClickException):
+        command = (
+            error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        )
+        hint = f"; see {command} --help" if command else ""
+        Console().error(error.format_message().rstrip(".") + hint)
+        return 2
+    if isinstance(error, ClosedPipeError):
+        return error.exit_code
+    if isinstance(error, CharRNNError):
+        Console().error(str(error))
+        return error.exit_code
+    Console().error(describe_failure(error))
+    return 1
+
+
+def describe_failure(error: Exception) -> str:
+    """Return what happened, for errors that no command expects."""
+    first_line = (str(error) or type(error).__name__).splitlines()[0]
+    if isinstance(error, MemoryError) or "memory" in first_line:
+        return f"out of memory: {first_line}; use a smaller --batch-size or --hidden-size"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'system'}: {error.strerror or first_line}"
+    return f"{type(error).__name__}: {first_line}; this is a bug, --debug shows where"
+
 
 if __name__ == "__main__":
     main()

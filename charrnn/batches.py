@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.config import TrainConfig
+from charrnn.corpus import Corpus
 from charrnn.errors import InputError
 from charrnn.records import Records
 from charrnn.seeds import derive_seed
@@ -167,3 +169,25 @@ def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int
     while seq_len > SMALLEST_WINDOW and num_chars // batch_size < seq_len:
         seq_len = max(SMALLEST_WINDOW, seq_len // 2)
     return batch_size, seq_len
+
+
+def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
+    """Return batch size and window, as far as the text can fill them.
+
+    Raises:
+        InputError: The text is too small for the smallest window.
+    """
+    if corpus.train_records is not None:
+        return min(config.batch_size, len(corpus.train_records)), config.seq_len
+    return fit_streams(len(corpus.train), config.batch_size, config.seq_len)
+
+
+def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
+    """Return the batches of a text: streams, or records with --lines."""
+    size, window = fit_batches(corpus, config)
+    if corpus.train_records is not None:
+        assert corpus.vocab.newline is not None  # a text of lines has it
+        return RecordBatches(
+            corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed
+        )
+    return Streams(corpus.train, size, window, config.seed, config.restart_prob)

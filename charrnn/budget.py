@@ -190,6 +190,16 @@ class Budget:
         """Return the speed of a validation; before the first, twice that of training."""
         return self._eval_rate or 2 * (self.chars_per_second or 10_000)
 
+    def progress(self) -> dict[str, float | None]:
+        """Return what a checkpoint keeps of it."""
+        return {
+            "seconds": self.elapsed(),
+            "eval_every": self.eval_every,
+            "save_every": self.save_every,
+            "sample_every": self.sample_every,
+            "eval_chars": self.eval_chars,
+        }
+
     def seconds_to_end(self) -> float:
         """Return what the end of a run takes: a last and a full validation, and two saves."""
         # The full one is in float32, which takes twice as long where training is not.

@@ -4,12 +4,16 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from charrnn.errors import CharRNNError, printable
 from charrnn.textfiles import CHUNK
 from charrnn.vocab import Ids
 
@@ -34,13 +38,15 @@ def content_digest(path: Path) -> str:
     What was read is remembered by device, inode, size, mtime and ctime, as git's index does.
     """
     stat = path.stat()
+    is_settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     note = folder() / "digests" / _sha256(json.dumps(identity).encode())
-    with contextlib.suppress(OSError):
-        return note.read_text(encoding="ascii")
+    with contextlib.suppress(OSError, ValueError):
+        if re.fullmatch("[0-9a-f]{64}", known := note.read_text(encoding="ascii")):
+            return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if stat.st_size > CHUNK and time.time() - stat.st_mtime > SETTLED_SECONDS:
+    if stat.st_size > CHUNK and is_settled:
         with contextlib.suppress(OSError):  # a cache that cannot be written is only slower
             _replace(note, digest.encode("ascii"))
     return digest
@@ -56,29 +62,58 @@ def load(key: str) -> tuple[dict[str, Any], Ids] | None:
     try:
         facts = json.loads((folder() / f"{key}.json").read_text(encoding="utf-8"))
         ids = np.memmap(folder() / f"{key}.ids", dtype=np.dtype(facts["dtype"]), mode="r")
+        return (facts, ids) if len(ids) == facts["num_ids"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (facts, ids) if len(ids) == facts["num_ids"] else None
 
 
-def create(key: str, num_ids: int, dtype: np.dtype[Any]) -> tuple[Path, Ids]:
-    """Return a temporary file in the cache, and its pages as an array to be filled."""
-    folder().mkdir(parents=True, exist_ok=True)
-    path = folder() / f".{key}.{os.getpid()}.tmp"
-    return path, np.memmap(path, dtype=dtype, mode="w+", shape=(num_ids,))
+@contextlib.contextmanager
+def filling(key: str, facts: dict[str, Any]) -> Iterator[Ids]:
+    """Yield the pages of a new file, to be filled with ids; whole, it gets its name.
 
+    The facts are written last and make it valid; what is added to them meanwhile is kept too.
 
-def keep(key: str, path: Path, facts: dict[str, Any]) -> None:
-    """Give a filled temporary file its name; the facts come last and make it valid."""
-    path.replace(folder() / f"{key}.ids")
+    Raises:
+        CharRNNError: The cache folder cannot be written, or is full.
+    """
+    path, dtype = _temporary(folder() / key), np.dtype(facts["dtype"])
+    try:
+        _reserve(path, facts["num_ids"] * dtype.itemsize)
+        ids = np.memmap(path, dtype=dtype, mode="r+")
+        yield ids
+        ids.flush()  # to the disk, lest a power cut leaves zeros under a valid name
+        path.replace(folder() / f"{key}.ids")
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
     _replace(folder() / f"{key}.json", json.dumps(facts).encode("utf-8"))
+
+
+def _reserve(path: Path, num_bytes: int) -> None:
+    """Make a file of this size, on the disk: one that is full later would kill the process."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.truncate(num_bytes)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+    except OSError as error:
+        raise CharRNNError(
+            f"{printable(path.parent)}: {os.strerror(error.errno or 0)}; {num_bytes:,} bytes are "
+            "needed there for the encoded text, or in another folder: set CHARRNN_CACHE"
+        ) from None
 
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    """Return a name beside a path that no other process uses, in no other container either."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
 def _sha256(content: bytes) -> str:

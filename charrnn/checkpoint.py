@@ -6,6 +6,7 @@ optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams). One
 its own place. There is no pickle, and no code in a file can run.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -62,6 +63,7 @@ def pack(tensors: Mapping[str, NDArray[Any]], facts: dict[str, Any]) -> bytes:
 
     sealed = facts | {"format_version": FORMAT_VERSION, "sha256": NO_HASH}
     text = json.dumps(sealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    assert text.count('"sha256":"') == 1  # of two a reader could not tell which is the hash's
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     data = save(arrays, metadata={"charrnn": text})
     place = data.index(HASH_KEY) + len(HASH_KEY)
@@ -81,7 +83,7 @@ def unpack(data: bytes) -> tuple[Tensors, dict[str, Any]]:
     _check_version(facts)
     if len(header) > MOST_TENSORS:
         raise CheckpointError(f"it declares {len(header)} tensors")
-    entries = sorted(header.items(), key=lambda entry: _offsets(entry)[0])
+    entries = sorted(header.items(), key=_offsets)
     tensors, end = {}, 0
     for entry in entries:
         tensors[entry[0]], end = _view(data, begin, end, entry)
@@ -134,9 +136,9 @@ def _digest(data: bytes, place: int) -> str:
 def _check_version(facts: dict[str, Any]) -> None:
     version = facts.get("format_version")
     if version != FORMAT_VERSION:
-        writer = printable(facts.get("version"))
+        writer = printable(facts.get("version"))[:40]
         raise CheckpointError(
-            f"written by charrnn {writer} in format {printable(version)}, "
+            f"written by charrnn {writer} in format {printable(version)[:40]}, "
             f"this program reads format {FORMAT_VERSION}; update charrnn"
         )
 
@@ -164,7 +166,8 @@ def _view(
     if dtype is None or not _are_counts(shape) or len(shape) > HIGHEST_RANK:
         raise CheckpointError(f"tensor {shown!r} has a shape or type that charrnn does not write")
     count = math.prod(shape)
-    if start != previous or end - start != count * np.dtype(dtype).itemsize:
+    is_absurd = math.prod(size or 1 for size in shape) > LARGEST_FILE  # NumPy refuses [2**62, 0]
+    if is_absurd or start != previous or end - start != count * np.dtype(dtype).itemsize:
         raise CheckpointError(f"tensor {shown!r} does not fit its place in the file")
     if begin + end > len(data):
         raise CheckpointError(f"cut short inside tensor {shown!r}")
@@ -189,7 +192,7 @@ def read_model(path: Path) -> tuple[Model, Tensors]:
         return _build(tensors, facts)
     except CheckpointError as error:
         raise CheckpointError(f"{printable(path)}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, InputError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InputError):
         raise CheckpointError(f"{printable(path)}: its description lacks something") from None
 
 
@@ -212,7 +215,8 @@ def read_file(path: Path) -> bytes:
         raise InputError(
             f"{printable(path)}: {reason}; name a run or a .safetensors file"
         ) from None
-    if data.startswith((b"PK\x03\x04", b"\x80")):
+    # A safetensors header of 128 bytes more than a multiple of 256 begins like a pickle too.
+    if data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{":
         raise CheckpointError(
             f"{printable(path)}: a PyTorch pickle, which can run code when it is opened; "
             "charrnn reads only its own .safetensors files"
@@ -236,10 +240,21 @@ def _build(tensors: Tensors, facts: dict[str, Any]) -> tuple[Model, Tensors]:
         weights=weights,
         vocab=vocab,
         records=facts["records"] is True,
-        starts={int(i): int(n) for i, n in facts["starts"] if 0 <= int(i) < vocab.size},
+        starts=_starts(facts["starts"], vocab),
         facts=facts,
     )
     return model, {n: t for n, t in tensors.items() if not n.startswith("model/")}
+
+
+def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
+    """Return how often each id begins a line; a text without newlines cannot begin without."""
+    for pair in pairs:
+        if not _are_counts(pair) or len(pair) != 2 or pair[0] >= vocab.size or pair[1] >= 2**63:
+            raise CheckpointError("its counts of line beginnings are no counts")
+    starts: dict[int, int] = dict(pairs)
+    if vocab.newline is None and not any(starts.values()):
+        raise CheckpointError("it does not say how a text begins")
+    return starts
 
 
 def _model_config(values: dict[str, Any]) -> ModelConfig:
@@ -283,6 +298,7 @@ def write_durably(path: Path, data: bytes) -> None:
         OSError: It could not be written; the temporary file is gone, the old one untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of a killed process that had our number
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -301,5 +317,8 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do it
+            raise
     finally:
         os.close(descriptor)

@@ -1,31 +1,22 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
-import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-# Small products are faster on one BLAS thread, and a text must not depend on their number.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 from click.core import ParameterSource
 
 from charrnn import __version__
-from charrnn.config import SampleConfig, TrainConfig, resolve
+from charrnn.config import SampleConfig, TrainConfig, as_settings
 from charrnn.configfile import read_settings, to_toml
 from charrnn.console import Console
-from charrnn.errors import CharRNNError, ClosedPipeError, InputError, printable
+from charrnn.errors import InputError, printable
 from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
 
 if TYPE_CHECKING:
-    from charrnn.corpus import Corpus
-    from charrnn.events import Finished
-    from charrnn.runs import Run
+    from charrnn.preparing import Prepared
 
 EXAMPLE = """Train a small recurrent network on any text, and write more like it.
 
@@ -46,9 +37,6 @@ Exit codes:
 """
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}
-
-SCHEMA = 1
-"""Version of the JSON that commands print."""
 
 
 @click.group(context_settings=CONTEXT, help=EXAMPLE, epilog=EXIT_CODES)
@@ -103,47 +91,46 @@ def train(
 
     Every option can also be set by environment: CHARRNN_TRAIN_LR=0.002.
     """
-    from charrnn.runs import create_run, default_name
-
     console = make_console(quiet, verbose)
-    with spooled(files, checkpoints) as paths:
-        config, origins, corpus = prepare(ctx, settings, config_file, paths, console)
-        if dry_run:
-            from charrnn.writing import print_result
-
-            print_result(to_toml(as_settings(config), origins).rstrip())
-            return
-        sources = [Path(name) for name in files]
-        new_run = create_run(checkpoints, run, sources)
-        corpus = keep_spooled(corpus, paths, sources, new_run.folder)
-        if new_run.folder.name != default_name(sources) and run is None:
-            console.note(f"the name was taken; this run is {new_run.folder.name}")
-        train_run(new_run, config, corpus, console, as_json)
-
-
-def prepare(
-    ctx: click.Context, settings: dict[str, Any], config_file: Path | None, paths: list[Path],
-    console: Console,
-) -> tuple[TrainConfig, dict[str, str], "Corpus"]:  # fmt: skip
-    """Return the resolved settings, where each came from, and the text."""
-    from charrnn.corpus import load_corpus
-    from charrnn.sizes import preset
-
     flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
     environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
-    where = f"--config: {config_file}"
-    file = convert_settings(read_settings(config_file), where) if config_file else {}
-    values, origins = resolve(flags, environment, file, {})
-    draft = TrainConfig(**values)  # checks everything before a long text is read
-    corpus = load_corpus(paths, draft)
-    for note in corpus.notes:
-        console.note(note)
-    given = {name: value for name, value in values.items() if origins[name] != "default"}
-    chosen = preset(draft.size, make_task(draft, corpus, given), given)
-    values, origins = resolve(flags, environment, file, chosen)
-    config = fit_to_text(TrainConfig(**values), corpus, console)
-    console.line(plan_text(config, corpus))
-    return config, origins, corpus
+    file = read_config(config_file)
+
+    from charrnn.preparing import plan_text, prepare
+    from charrnn.spool import keep_spooled, spooled
+
+    with spooled(files, checkpoints) as paths:
+        prepared = prepare(paths, flags, environment, file)
+        for note in prepared.notes:
+            console.note(note)
+        console.line(plan_text(prepared.config, prepared.corpus))
+        if dry_run:
+            print_settings(prepared)
+            return
+
+        from charrnn.launching import launch
+        from charrnn.runs import create_run, default_name
+
+        sources = [Path(name) for name in files]
+        new_run = create_run(checkpoints, run, sources)
+        if run is None and new_run.folder.name != default_name(sources):
+            console.note(f"the name was taken; this run is {new_run.folder.name}")
+        prepared = keep_spooled(prepared, paths, sources, new_run.folder)
+        ctx.exit(launch(new_run, prepared, console, as_json=as_json))
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """Return the settings of a --config file, as the command line would have them."""
+    if path is None:
+        return {}
+    return convert_settings(read_settings(path), f"--config: {printable(path)}")
+
+
+def print_settings(prepared: "Prepared") -> None:
+    """Print every setting and where it came from."""
+    from charrnn.writing import print_result
+
+    print_result(to_toml(as_settings(prepared.config), prepared.origins).rstrip())
 
 
 def from_source(
@@ -151,181 +138,6 @@ def from_source(
 ) -> dict[str, Any]:
     """Return the settings that came from one source."""
     return {n: v for n, v in settings.items() if ctx.get_parameter_source(n) is source}
-
-
-def make_task(config: TrainConfig, corpus: "Corpus", given: dict[str, Any]) -> Any:
-    """Return what a network is wanted for; the machine is only timed where it matters."""
-    from charrnn.device import pick_device, pick_precision, speed_class
-    from charrnn.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
-    from charrnn.sizes import NOMINAL_SPEED, Task
-
-    device = pick_device(config.device)
-    precision = pick_precision(config.precision, device)
-    is_open = config.steps is None and config.epochs is None and config.max_time is None
-    seconds = DEFAULT_SECONDS if is_open else config.max_time
-    has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
-    return Task(
-        num_chars=len(corpus.train),
-        vocab_size=corpus.vocab.size,
-        epochs=DEFAULT_EPOCHS if is_open else config.epochs,
-        steps=config.steps,
-        seconds=seconds,
-        flops_per_second=NOMINAL_SPEED if has_size else speed_class(device, precision),
-        cell=config.cell,
-    )
-
-
-def fit_to_text(config: TrainConfig, corpus: "Corpus", console: Console) -> TrainConfig:
-    """Return settings whose batch and window the text can fill, noting what was changed."""
-    from charrnn.training import fit_batches
-
-    size, window = fit_batches(corpus, config)
-    if (size, window) != (config.batch_size, config.seq_len):
-        console.note(
-            f"a small text: {size} streams of {window} characters "
-            f"instead of {config.batch_size} of {config.seq_len}"
-        )
-    return replace(config, batch_size=size, seq_len=window)
-
-
-def plan_text(config: TrainConfig, corpus: "Corpus") -> str:
-    """Return the line about text, network and budget."""
-    from charrnn.console import time_text
-
-    names = ", ".join(printable(Path(name).name) for name in corpus.files[:3])
-    more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
-    limits = [f"{config.steps:,} steps"] if config.steps else []
-    limits += [f"{config.epochs:g} epochs"] if config.epochs else []
-    limits += [time_text(config.max_time)] if config.max_time else []
-    budget = " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"
-    unit = "bytes" if config.bytes else "characters"
-    return (
-        f"{names}{more}: {len(corpus.train) + len(corpus.val):,} {unit}, "
-        f"{corpus.vocab.size:,} different; {config.cell} "
-        f"{config.num_layers}×{config.hidden_size}; {budget}"
-    )
-
-
-def as_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings by name."""
-    return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
-
-
-@contextmanager
-def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
-    """Yield the paths to read: stdin, given as -, is copied into a file first."""
-    paths = [Path(name) for name in files]
-    if "-" not in files:
-        yield paths
-        return
-    if files.count("-") > 1:
-        raise InputError("-: stdin can be read only once")
-    spool = checkpoints / f".stdin.{os.getpid()}.tmp"
-    try:
-        copy_stdin(spool)
-        yield [spool if str(path) == "-" else path for path in paths]
-    finally:
-        spool.unlink(missing_ok=True)
-
-
-def copy_stdin(spool: Path) -> None:
-    """Copy stdin into a file."""
-    import shutil
-
-    if sys.stdin is None or sys.stdin.isatty():
-        raise InputError("-: stdin is a terminal; pipe a text into it")
-    try:
-        spool.parent.mkdir(parents=True, exist_ok=True)
-        with spool.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-    except OSError as error:
-        raise InputError(f"{printable(spool.parent)}: {os.strerror(error.errno or 0)}") from None
-
-
-def keep_spooled(
-    corpus: "Corpus", paths: list[Path], sources: list[Path], folder: Path
-) -> "Corpus":
-    """Move what came from stdin into the run, so that it can be read again."""
-    for path, source in zip(paths, sources, strict=True):
-        if path != source:
-            path.replace(folder / "input.txt")
-            files = (str(folder / "input.txt") if f == str(path) else f for f in corpus.files)
-            return replace(corpus, files=tuple(files))
-    return corpus
-
-
-def train_run(
-    run: "Run", config: TrainConfig, corpus: "Corpus", console: Console, as_json: bool
-) -> None:
-    """Train, show what happens, and print the result; the exit code tells how it ended."""
-    from charrnn.events import Finished, Planned, Step
-    from charrnn.signals import Interrupts
-    from charrnn.training import train as run_training
-
-    result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
-    settings = as_settings(config)
-    write_config(run, settings)
-    with Interrupts() as interrupts:
-        try:
-            for event in run_training(config, corpus, run, should_stop=interrupts):
-                console.show(event)
-                if isinstance(event, Planned):
-                    names = ("eval_every", "save_every", "sample_every")
-                    write_config(run, settings | {name: getattr(event, name) for name in names})
-                if isinstance(event, Step):
-                    result |= {"step": event.step, "epoch": event.epoch, "seconds": event.seconds}
-                    result |= {"chars_per_second": event.chars_per_second}
-                if isinstance(event, Finished):
-                    result |= finished_result(event)
-        except CharRNNError as error:
-            result["stop_reason"] = "diverged" if error.exit_code == 3 else "error"
-            raise
-        finally:
-            console.close()
-            run.discard_if_empty()
-            report_result(run, result, as_json)
-            run.close()
-    hint_at_sampling(run, console)
-    if interrupts.received is not None:
-        sys.exit(128 + interrupts.received)
-
-
-def write_config(run: "Run", settings: dict[str, Any]) -> None:
-    """Write the run's settings; without --size, since the sizes stand there."""
-    text = to_toml({name: value for name, value in settings.items() if name != "size"})
-    (run.folder / "config.toml").write_text(text, encoding="utf-8")
-
-
-def finished_result(event: "Finished") -> dict[str, Any]:
-    """Return what a run's JSON says of its end."""
-    names = ("step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds")
-    return {name: getattr(event, name) for name in (*names, "stop_reason")}
-
-
-def report_result(run: "Run", result: dict[str, Any], as_json: bool) -> None:
-    """Print the path of the best model, or the run as JSON, if anything was saved."""
-    from charrnn.writing import print_result
-
-    if not run.best.exists():
-        return
-    if not as_json:
-        print_result(os.fspath(run.best))
-        return
-    keys = ("step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds")
-    line = {"schema": SCHEMA, "run": run.folder.name, "best": os.fspath(run.best)}
-    line |= {key: result.get(key) for key in (*keys, "stop_reason")}
-    print_result(json.dumps(line, ensure_ascii=False))
-
-
-def hint_at_sampling(run: "Run", console: Console) -> None:
-    """Say what to do next, to people."""
-    if console.is_live:
-        where = (
-            ""
-            if run.folder.parent == Path("checkpoints")
-            else f" --checkpoints {run.folder.parent}"
-        )
-        console.line(f"try: charrnn sample {run.folder.name}{where}")
 
 
 @cli.command(cls=GroupedCommand)
@@ -430,52 +242,3 @@ def read_prompt(prompt: str | None, path: Path | None) -> str:
         raise InputError(
             f"--prompt-file: {printable(path)}: {os.strerror(error.errno or 0)}"
         ) from None
-
-
-def main() -> None:
-    """Run the command line; leave with the exit code that the help describes."""
-    sys.exit(run_cli(sys.argv[1:]))
-
-
-def run_cli(arguments: list[str]) -> int:
-    """Return the exit code of a command line; every error is one line on stderr."""
-    try:
-        result = cli.main(arguments, prog_name="charrnn", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return 130
-    except Exception as error:
-        if "--debug" in arguments:
-            raise
-        return report(error)
-
-
-def report(error: Exception) -> int:
-    """Print an error as one line and return its exit code."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return 2
-    if isinstance(error, click.ClickException):
-        command = (
-            error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
-        )
-        hint = f"; see {command} --help" if command else ""
-        Console().error(error.format_message().rstrip(".") + hint)
-        return 2
-    if isinstance(error, ClosedPipeError):
-        return error.exit_code
-    if isinstance(error, CharRNNError):
-        Console().error(str(error))
-        return error.exit_code
-    Console().error(describe_failure(error))
-    return 1
-
-
-def describe_failure(error: Exception) -> str:
-    """Return what happened, for errors that no command expects."""
-    first_line = (str(error) or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or "memory" in first_line:
-        return f"out of memory: {first_line}; use a smaller --batch-size or --hidden-size"
-    if isinstance(error, OSError):
-        return f"{error.filename or 'system'}: {error.strerror or first_line}"
-    return f"{type(error).__name__}: {first_line}; this is a bug, --debug shows where"

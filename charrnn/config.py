@@ -268,6 +268,11 @@ class TrainConfig:
         )
 
 
+def as_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a run by name."""
+    return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
     """How characters are drawn, and how many."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ from charrnn import cache
 from charrnn.config import MAX_SYMBOLS, TrainConfig
 from charrnn.errors import InputError, printable
 from charrnn.records import Records, split_records
-from charrnn.textfiles import Codes, Reading, Survey, find_files, read_codes
+from charrnn.textfiles import (
+    CARRIAGE_RETURN,
+    NEWLINE,
+    Codes,
+    Reading,
+    Survey,
+    find_files,
+    read_codes,
+)
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, id_dtype
 
 CACHED_ABOVE = 64 << 20
 """Texts of more bytes than this are encoded into the cache folder, smaller ones in memory."""
-
-NEWLINE, CARRIAGE_RETURN = 10, 13
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +80,7 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     held_out = find_files([config.val_file])[0] if config.val_file else []
     reading = Reading(bytes=config.bytes, encoding=config.encoding, newlines=config.newlines)
     keeps_own = bool(held_out) or config.lines
-    parts = [
-        Part(path, 1.0 if keeps_own else 1.0 - config.val_frac, path != files[-1]) for path in files
-    ]
-    parts += [Part(path, 0.0, path != held_out[-1]) for path in held_out]
+    parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     digests = [_digest(part.path) for part in parts]
     settings = [
         [digest, part.train_frac, part.adds_newline]
@@ -85,6 +89,10 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     key = cache.key_of([settings, reading.bytes, reading.encoding, reading.newlines, config.lines])
     encoded = _encode(parts, reading, config, key)
     return _split(encoded, config, key, files, notes)
+
+
+def _parts(files: list[Path], train_frac: float) -> list[Part]:
+    return [Part(path, train_frac, i < len(files) - 1) for i, path in enumerate(files)]
 
 
 def _digest(path: Path) -> str:
@@ -143,6 +151,8 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
     counts = [_survey(part, reading, survey) for part in parts]
     if not sum(counts):
         raise InputError("the text is empty; name a file with at least a few hundred characters")
+    if np.count_nonzero(survey.seen) < 2:
+        raise _too_uniform()
     vocab = ByteVocabulary() if reading.bytes else _vocabulary(survey)
     facts: dict[str, Any] = {
         "vocab": vocab.to_json(),
@@ -151,13 +161,9 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
         "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
         "notes": _notes(survey, reading),
     }
-    dtype = np.dtype(facts["dtype"])
-    path, ids = (
-        cache.create(key, sum(counts), dtype) if is_large else (None, np.empty(sum(counts), dtype))
-    )
-    facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
-    if path is not None:
-        cache.keep(key, path, facts)
+    in_memory = nullcontext(np.empty(0 if is_large else sum(counts), facts["dtype"]))
+    with cache.filling(key, facts) if is_large else in_memory as ids:
+        facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
     return _from_facts(facts, ids)
 
 
@@ -205,8 +211,6 @@ def _survey(part: Part, reading: Reading, survey: Survey) -> int:
 
 def _vocabulary(survey: Survey) -> CharVocabulary:
     code_points = np.flatnonzero(survey.seen)
-    if len(code_points) < 2:
-        raise _too_uniform()
     if len(code_points) > MAX_SYMBOLS:
         raise InputError(
             f"the text has {len(code_points):,} distinct characters, the limit is {MAX_SYMBOLS:,}; "

@@ -4,6 +4,7 @@ Streamed: the text as up to 32 pieces side by side, each first fed the 512 chara
 unscored; within 0.001 of one single pass. Records: each by itself, from an empty state.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 
 from charrnn.batches import IGNORED, Batch, pad_records
+from charrnn.corpus import Corpus
 from charrnn.device import autocast
 from charrnn.model import CharRNN, State, clear_rows
 from charrnn.records import Records
-from charrnn.vocab import Ids
+from charrnn.vocab import ByteVocabulary, Ids, decoded_length
 
 PIECES = 32
 CONTEXT = 512
@@ -87,6 +89,37 @@ def _record_batches(
     order = np.argsort(records.lengths, kind="stable")
     for begin in range(0, len(order), RECORD_ROWS):
         yield pad_records(ids, records.take(order[begin : begin + RECORD_ROWS]), newline)
+
+
+def score_held_out(
+    model: CharRNN, corpus: Corpus, *, precision: str = "fp32", most_chars: int | None = None
+) -> Score:
+    """Score the held-out text of a corpus, by the protocol that its kind asks for."""
+    if corpus.val_records is None:
+        return streamed(model, corpus.val, precision=precision, most_chars=most_chars)
+    assert corpus.vocab.newline is not None  # a text of lines has it
+    return by_record(
+        model, corpus.val, corpus.val_records, corpus.vocab.newline,
+        precision=precision, most_chars=most_chars,
+    )  # fmt: skip
+
+
+def num_held_out(corpus: Corpus) -> int:
+    """Return how many characters of held-out text can be scored."""
+    if corpus.val_records is not None:
+        return int((corpus.val_records.lengths + 1).sum()) if len(corpus.val_records) else 0
+    return max(0, len(corpus.val) - 1)
+
+
+def bits_per_char(loss: float | None, corpus: Corpus) -> float | None:
+    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
+    if loss is None:
+        return None
+    bits = loss / math.log(2)
+    if not isinstance(corpus.vocab, ByteVocabulary):
+        return bits
+    num_chars = decoded_length(np.asarray(corpus.val))
+    return bits * len(corpus.val) / num_chars if num_chars else None
 
 
 @torch.no_grad()

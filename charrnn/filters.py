@@ -8,8 +8,8 @@ from charrnn.config import SampleConfig
 Logits = NDArray[np.float32]
 """Unnormalised scores, (..., V); -inf is impossible."""
 
-COLDEST = 1e-6
-"""Temperatures below this are argmax already; dividing by less would overflow."""
+COLDEST, HOTTEST = 1e-6, 1e30
+"""Temperatures beyond these change nothing; dividing by them would leave float32."""
 
 
 def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
@@ -29,7 +29,7 @@ def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
 def scale(logits: Logits, temperature: float) -> Logits:
     """Return logits divided by a temperature, the largest moved to 0."""
     highest = logits.max(axis=-1, keepdims=True)
-    scaled: Logits = (logits - highest) / np.float32(max(temperature, COLDEST))
+    scaled: Logits = (logits - highest) / np.float32(np.clip(temperature, COLDEST, HOTTEST))
     return scaled
 
 

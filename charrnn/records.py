@@ -49,8 +49,8 @@ def split_records(
 ) -> tuple[Records, Records, list[str]]:
     """Return training and held-out records, and notes.
 
-    Held out are `val_frac` of the distinct records, drawn by seed, or all those of `val` where
-    a file was given for them. A held-out record never occurs in training.
+    Held out are `val_frac` of the distinct records, drawn by seed, and none of them occurs in
+    training; or all those of `val`, where a file was given for them.
 
     Raises:
         InputError: There are fewer than two records.

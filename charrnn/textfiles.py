@@ -19,6 +19,9 @@ CHUNK = 1 << 22
 PROBE = 1 << 16
 """Bytes at a file's start in which a NUL means: no text."""
 
+NEWLINE, CARRIAGE_RETURN, MARK = 0x0A, 0x0D, 0xFEFF
+"""Code points; a byte order mark is only one at the start of a file."""
+
 FOREIGN_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -39,7 +42,7 @@ class Reading:
         try:
             codecs.getincrementaldecoder(self.encoding)("strict")
             "".encode(self.encoding)
-        except (LookupError, TypeError, UnicodeError):
+        except (LookupError, TypeError, ValueError):
             name = printable(self.encoding)
             raise InputError(
                 f"--encoding: {name} is no text encoding that Python knows; try utf-8 or latin-1"
@@ -77,8 +80,8 @@ def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
             else:
                 _check_regular(path)
                 files.append(path)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+        except OSError as error:  # in a folder it is about one of its files
+            raise _unreadable(Path(error.filename or path), error) from None
     return files, notes
 
 
@@ -146,28 +149,37 @@ def _read_bytes(file: io.BufferedReader) -> Iterator[Codes]:
 def _read_text(
     file: io.BufferedReader, path: Path, reading: Reading, survey: Survey
 ) -> Iterator[Codes]:
+    last = None
+    for codes, num_crlf in _decoded(file, path, reading):
+        is_start, is_after_return, last = last is None, last == CARRIAGE_RETURN, codes[-1]
+        survey.num_crlf += num_crlf + int(is_after_return and codes[0] == NEWLINE)
+        if is_start and codes[0] == MARK:
+            survey.num_boms += 1
+            codes = codes[1:]
+        if len(codes):
+            yield codes
+
+
+def _decoded(file: io.BufferedReader, path: Path, reading: Reading) -> Iterator[tuple[Codes, int]]:
+    """Yield code points, never none of them, and how often CRLF stands among them."""
     decoder = codecs.getincrementaldecoder(reading.encoding)("strict")
     lines = io.IncrementalNewlineDecoder(None, translate=True) if reading.newlines == "lf" else None
     is_utf8 = codecs.lookup(reading.encoding).name == "utf-8"
-    position, is_start = 0, True
+    position = 0
     while True:
         chunk = file.read(CHUNK)
-        survey.num_crlf += chunk.count(b"\r\n")
         if is_utf8 and lines is None and chunk.isascii() and not _pending(decoder) and chunk:
-            yield np.frombuffer(chunk, dtype=np.uint8)  # ASCII needs no decoding
+            yield np.frombuffer(chunk, dtype=np.uint8), chunk.count(b"\r\n")  # needs no decoding
         else:
             text = _decode(decoder, chunk, path, position, reading)
-            if is_start and text.startswith("\ufeff"):
-                survey.num_boms += 1
-                text = text[1:]
             if lines is not None:
                 text = lines.decode(text, final=not chunk)
             if text:
-                yield np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+                data = text.encode("utf-32-le", "surrogatepass")
+                yield np.frombuffer(data, dtype=np.uint32), text.count("\r\n")
         if not chunk:
             return
         position += len(chunk)
-        is_start = False
 
 
 def _pending(decoder: codecs.IncrementalDecoder) -> int:
@@ -192,9 +204,9 @@ def _undecodable(path: Path, offset: int, reading: Reading) -> InputError:
         file.seek(offset)
         bad = file.read(1)
     where = f"byte 0x{bad.hex()} at offset {offset:,}" if bad else f"the end, at offset {offset:,},"
-    what = f"{printable(path)}: {where} is not {reading.encoding.upper()}"
+    what = f"{printable(path)}: {where} is not {printable(reading.encoding.upper())}"
     for mark, name in FOREIGN_MARKS.items():
-        if head.startswith(mark):
+        if head.startswith(mark) and name != codecs.lookup(reading.encoding).name:
             return InputError(f"{what}: it looks like {name}; use --encoding {name}")
     if b"\0" in head:
         return InputError(f"{what}: it looks binary; use --bytes")

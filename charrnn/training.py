@@ -1,6 +1,5 @@
 """The loop: truncated back-propagation through time over a text, in a budget. Yields events."""
 
-import math
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charrnn import __version__
-from charrnn.batches import Batches, RecordBatches, Streams, fit_streams
+from charrnn.batches import make_batches
 from charrnn.budget import Budget
-from charrnn.checkpoint import Model, pack
+from charrnn.checkpoint import pack
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import default_threads
 from charrnn.errors import DivergedError
-from charrnn.evaluation import Score, by_record, streamed
+from charrnn.evaluation import bits_per_char, num_held_out, score_held_out
 from charrnn.events import Evaluated, Event, Finished, Planned, Sampled, Saved, Started, Step
 from charrnn.learner import Learner
 from charrnn.model import CharRNN, load_weights, weight_arrays
@@ -27,7 +25,7 @@ from charrnn.runs import Run, save_failed
 from charrnn.sampling import Sampler
 from charrnn.schedule import BestSoFar, learning_rate
 from charrnn.seeds import derive_seed
-from charrnn.vocab import ByteVocabulary, decoded_length
+from charrnn.snapshots import as_model, check_finite, describe
 
 MOST_SKIPPED = 10
 """Gradients in a row that were not finite, before a run counts as diverged."""
@@ -203,7 +201,12 @@ class Trainer:
         if not self.budget.eval_chars:
             return
         begin = self.clock()
-        score = self.score(self.learner.precision, self.budget.eval_chars)
+        score = score_held_out(
+            self.learner.averaged,
+            self.corpus,
+            precision=self.learner.precision,
+            most_chars=self.budget.eval_chars,
+        )
         self.budget.evaluated(self.step, score.chars, self.clock() - begin)
         is_best = self.best.update(score.loss, self.step)
         yield Evaluated(
@@ -213,20 +216,9 @@ class Trainer:
             self.best_weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
             yield from self.save_best(score.loss)
 
-    def score(self, precision: str, most_chars: int | None, model: CharRNN | None = None) -> Score:
-        """Score held-out text, all of it or a part that is always the same."""
-        model, corpus = model or self.learner.averaged, self.corpus
-        if corpus.val_records is not None:
-            assert corpus.vocab.newline is not None  # a text of lines has it
-            return by_record(
-                model, corpus.val, corpus.val_records, corpus.vocab.newline,
-                precision=precision, most_chars=most_chars,
-            )  # fmt: skip
-        return streamed(model, corpus.val, precision=precision, most_chars=most_chars)
-
     def preview(self) -> str:
         """Write a little with the averaged weights: the same prompt and seed each time."""
-        sampler = Sampler(self.as_model(self.averaged_weights()))
+        sampler = Sampler(as_model(self.learner.model.config, self.corpus, self.averaged_weights()))
         config = SampleConfig(length=PREVIEW_CHARS)
         seed = derive_seed(self.config.seed, "preview", 0) >> 10
         if self.corpus.train_records is None:
@@ -237,17 +229,6 @@ class Trainer:
         """Return the averaged weights as they are now."""
         return weight_arrays(dict(self.learner.averaged.named_parameters()))
 
-    def as_model(self, weights: Weights) -> Model:
-        """Return weights as what `sample` opens."""
-        return Model(
-            config=self.learner.model.config,
-            weights=weights,
-            vocab=self.corpus.vocab,
-            records=self.corpus.train_records is not None,
-            starts=self.corpus.starts,
-            facts={},
-        )
-
     def save(self) -> Iterator[Event]:
         """Write a full checkpoint; the best too, while no validation has chosen one."""
         self.last_saved = self.step
@@ -256,9 +237,9 @@ class Trainer:
         begin = self.clock()
         tensors = {f"model/{n}": t for n, t in self.averaged_weights().items()}
         tensors |= weight_arrays(self.learner.tensors())
-        self.check_finite(tensors)
+        check_finite(tensors, self.step)
         try:
-            path = self.run.save_step(self.step, pack(tensors, self.facts("full", None)))
+            path = self.run.save_step(self.step, pack(tensors, self.facts("full")))
         except OSError as error:
             raise save_failed(self.run.folder, error) from error
         self.budget.saved(self.clock() - begin)
@@ -272,66 +253,39 @@ class Trainer:
             return
         weights = self.best_weights or self.averaged_weights()
         tensors = {f"model/{name}": array for name, array in weights.items()}
-        self.check_finite(tensors)
+        check_finite(tensors, self.step)
         try:
             path = self.run.save_best(pack(tensors, self.facts("model", val_loss)))
         except OSError as error:
             raise save_failed(self.run.best, error) from error
         yield Saved(step=self.best.step or self.step, path=path, is_best=True)
 
-    def check_finite(self, tensors: Weights) -> None:
-        """Let nothing that is not finite reach a file; what was saved before stands.
-
-        Raises:
-            DivergedError: A tensor holds inf or NaN.
-        """
-        if not all(np.isfinite(array).all() for array in tensors.values()):
-            raise DivergedError(
-                f"step {self.step}: diverged: the weights are not finite; "
-                f"try a smaller --lr than {self.config.lr:g}"
-            )
-
-    def facts(self, kind: str, val_loss: float | None) -> dict[str, Any]:
-        """Return what a checkpoint says beside its tensors; see docs/internals.md."""
-        corpus, budget = self.corpus, self.budget
-        return {
+    def facts(self, kind: str, val_loss: float | None = None) -> dict[str, Any]:
+        """Return what a checkpoint says beside its tensors."""
+        progress = {
+            "step": self.step,
+            "epoch": self.epoch,
+            "skipped_in_a_row": int(self.learner.skipped_in_a_row),
+            "best": asdict(self.best),
+        }
+        environment = {
+            "device": str(self.learner.device),
+            "precision": self.learner.precision,
+            "threads": self.threads,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        }
+        facts = describe(self.config, self.learner.model.config, self.corpus, environment)
+        budget = self.budget
+        return facts | {
             "kind": kind,
-            "version": __version__,
-            "config": {"model": asdict(self.learner.model.config), "train": _plain(self.config)},
-            "vocabulary": corpus.vocab.to_json(),
-            "records": corpus.train_records is not None,
-            "starts": [[i, n] for i, n in corpus.starts.items()],
-            "corpus": {
-                "digest": corpus.digest,
-                "files": list(corpus.files),
-                "num_train": len(corpus.train),
-                "num_val": len(corpus.val),
-            },
-            "memory": None,
             "plan": [list(entry) for entry in budget.plan],
-            "progress": {
-                "step": self.step,
-                "epoch": self.epoch,
-                "seconds": budget.elapsed(),
-                "eval_every": budget.eval_every,
-                "save_every": budget.save_every,
-                "sample_every": budget.sample_every,
-                "eval_chars": budget.eval_chars,
-                "skipped_in_a_row": int(self.learner.skipped_in_a_row),
-                "best": asdict(self.best),
-            },
+            "progress": progress | budget.progress(),
             "metrics": {
                 "val_loss": val_loss,
                 "train_loss": self.train_loss,
                 "chars_per_second": budget.chars_per_second,
-            },
-            "environment": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "device": str(self.learner.device),
-                "precision": self.learner.precision,
-                "threads": self.threads,
             },
         }
 
@@ -343,7 +297,7 @@ class Trainer:
             yield from self.save()
         val_loss = None
         if self.best_weights is not None and self.stop_reason != "signal":
-            score = self.score("fp32", None, self.best_model())
+            score = score_held_out(self.best_model(), self.corpus)
             val_loss = score.loss
             yield Evaluated(
                 step=self.best.step, loss=val_loss, chars=score.chars, is_best=True, is_final=True
@@ -372,49 +326,3 @@ class Trainer:
             chars_per_second=self.budget.chars_per_second,
             seconds=self.budget.elapsed(),
         )
-
-
-def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
-    """Return batch size and window, as far as the text can fill them.
-
-    Raises:
-        InputError: The text is too small for the smallest window.
-    """
-    if corpus.train_records is not None:
-        return min(config.batch_size, len(corpus.train_records)), config.seq_len
-    return fit_streams(len(corpus.train), config.batch_size, config.seq_len)
-
-
-def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
-    """Return the batches of a text: streams, or records with --lines."""
-    size, window = fit_batches(corpus, config)
-    if corpus.train_records is not None:
-        assert corpus.vocab.newline is not None  # a text of lines has it
-        return RecordBatches(
-            corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed
-        )
-    return Streams(corpus.train, size, window, config.seed, config.restart_prob)
-
-
-def num_held_out(corpus: Corpus) -> int:
-    """Return how many characters of held-out text can be scored."""
-    if corpus.val_records is not None:
-        return int((corpus.val_records.lengths + 1).sum()) if len(corpus.val_records) else 0
-    return max(0, len(corpus.val) - 1)
-
-
-def bits_per_char(loss: float | None, corpus: Corpus) -> float | None:
-    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
-    if loss is None:
-        return None
-    bits = loss / math.log(2)
-    if not isinstance(corpus.vocab, ByteVocabulary):
-        return bits
-    num_chars = decoded_length(np.asarray(corpus.val))
-    return bits * len(corpus.val) / num_chars if num_chars else None
-
-
-def _plain(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings as JSON can hold them."""
-    values = asdict(config).items()
-    return {name: str(v) if name == "val_file" and v is not None else v for name, v in values}

@@ -5,14 +5,14 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 from charrnn.config import SampleConfig
 from charrnn.console import escape_text, is_terminal
-from charrnn.errors import CharRNNError, ClosedPipeError, InputError, printable
+from charrnn.errors import CharRNNError, ClosedPipeError, InputError, is_control, printable
 from charrnn.sampling import Sample, Sampler
 from charrnn.vocab import Decoder
 
@@ -75,7 +75,8 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
         raise CharRNNError(f"{where}: not written: {os.strerror(error.errno or 0)}") from None
     finally:
         if path is not None:
-            stream.close()
+            with suppress(OSError):  # all is flushed, or the error is on its way already
+                stream.close()
 
 
 def leave_pipe() -> ClosedPipeError:
@@ -120,7 +121,9 @@ def write_samples(page: Page, samples: Iterable[Sample], sampler: Sampler, *, ec
 
 
 def write_json(page: Page, samples: Iterable[Sample]) -> None:
-    """Write one object a line."""
+    """Write one object a line; what a terminal could obey stands as JSON's own escape."""
     for sample in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
-        page.put(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        safe = "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
+        page.put(safe.encode("utf-8") + b"\n")

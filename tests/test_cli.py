@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.cli import run_cli
+from charrnn.__main__ import run_cli
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.configfile import to_toml
 
@@ -276,7 +276,7 @@ def test_a_terminal_sees_escapes_and_a_closing_newline(tmp_path):
 
 def test_sampling_never_imports_torch(trained):
     code = (
-        "import sys; from charrnn.cli import run_cli; "
+        "import sys; from charrnn.__main__ import run_cli; "
         f"run_cli(['sample', '--checkpoints', {str(trained)!r}, '-l', '5']); "
         "sys.exit('torch' in sys.modules)"
     )
@@ -327,7 +327,7 @@ def test_config_toml_holds_every_setting_that_has_a_value():
 def test_version_and_help_do_not_import_torch():
     for option in ("--help", "--version"):
         code = (
-            "import sys; from charrnn.cli import run_cli; "
+            "import sys; from charrnn.__main__ import run_cli; "
             f"run_cli([{option!r}]); sys.exit('torch' in sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

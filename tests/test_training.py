@@ -14,11 +14,11 @@ from charrnn.checkpoint import load_model, read_model
 from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.errors import DivergedError
-from charrnn.evaluation import streamed
+from charrnn.evaluation import bits_per_char, streamed
 from charrnn.events import Evaluated, Finished, Planned, Sampled, Started, Step
 from charrnn.model import CharRNN, load_weights
 from charrnn.runs import create_run, step_files
-from charrnn.training import Trainer, bits_per_char, train
+from charrnn.training import Trainer, train
 
 CONFIG = TrainConfig(
     hidden_size=16, embedding_size=5, batch_size=3, seq_len=8, steps=25, lr=0.01, ema_decay=0.9,

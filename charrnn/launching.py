@@ -1,0 +1,87 @@
+"""A run from its first event to its result: shown, logged, stopped by signals, summed up."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from charrnn.config import as_settings
+from charrnn.configfile import to_toml
+from charrnn.console import Console
+from charrnn.errors import CharRNNError, ClosedPipeError
+from charrnn.events import Event, Finished, Planned, Started, Step
+from charrnn.preparing import Prepared
+from charrnn.runs import Run
+from charrnn.signals import Interrupts
+from charrnn.training import train
+from charrnn.writing import print_result
+
+SCHEMA = 1
+"""Version of the JSON that commands print."""
+
+RESULT_KEYS = (
+    "step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds", "stop_reason",
+)  # fmt: skip
+
+
+def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> int:
+    """Train, show what happens, and print the result; return the exit code.
+
+    The result is printed whenever something was saved, also after an error.
+    """
+    result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
+    with Interrupts() as interrupts:
+        try:
+            for event in train(prepared.config, prepared.corpus, run, should_stop=interrupts):
+                console.show(event)
+                result |= result_of(event)
+                if isinstance(event, Started | Planned):
+                    write_config(run, prepared, event)
+        except CharRNNError as error:
+            result["stop_reason"] = "diverged" if error.exit_code == 3 else "error"
+            raise
+        finally:
+            console.close()
+            run.discard_if_empty()
+            report_result(run, result, as_json=as_json)
+            run.close()
+    hint_at_sampling(run, console)
+    return 128 + interrupts.received if interrupts.received is not None else 0
+
+
+def result_of(event: Event) -> dict[str, Any]:
+    """Return what an event says about the run's result so far."""
+    if not isinstance(event, Step | Finished):
+        return {}
+    return {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
+
+
+def write_config(run: Run, prepared: Prepared, event: Event) -> None:
+    """Write the run's settings, cadences as planned; without size, since the sizes stand there."""
+    settings = as_settings(prepared.config)
+    if isinstance(event, Planned):
+        names = ("eval_every", "save_every", "sample_every")
+        settings |= {name: getattr(event, name) for name in names}
+    text = to_toml({name: value for name, value in settings.items() if name != "size"})
+    with suppress(OSError):  # the checkpoints hold the settings too
+        (run.folder / "config.toml").write_text(text, encoding="utf-8")
+
+
+def report_result(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
+    """Print the path of the best model, or the run as JSON, if anything was saved."""
+    if not run.best.exists():
+        return
+    path = os.fspath(run.best)
+    line = {"schema": SCHEMA, "run": run.folder.name, "best": path}
+    line |= {key: result.get(key) for key in RESULT_KEYS}
+    with suppress(ClosedPipeError):
+        print_result(json.dumps(line, ensure_ascii=False) if as_json else path)
+
+
+def hint_at_sampling(run: Run, console: Console) -> None:
+    """Say what to do next, to people."""
+    if console.is_live:
+        folder = run.folder.parent
+        where = "" if folder == Path("checkpoints") else f" --checkpoints {folder}"
+        console.line(f"try: charrnn sample {run.folder.name}{where}")

@@ -1,0 +1,53 @@
+"""stdin as a file: a text that was piped in has to be read more than once."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from charrnn.errors import InputError, printable
+from charrnn.preparing import Prepared
+
+
+@contextmanager
+def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
+    """Yield the paths to read: stdin, given as -, is copied into a file first."""
+    paths = [Path(name) for name in files]
+    if "-" not in files:
+        yield paths
+        return
+    if files.count("-") > 1:
+        raise InputError("-: stdin can be read only once")
+    spool = checkpoints / f".stdin.{os.getpid()}.tmp"
+    try:
+        copy_stdin(spool)
+        yield [spool if str(path) == "-" else path for path in paths]
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def copy_stdin(spool: Path) -> None:
+    """Copy stdin into a file."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("-: stdin is a terminal; pipe a text into it")
+    try:
+        spool.parent.mkdir(parents=True, exist_ok=True)
+        with spool.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    except OSError as error:
+        raise InputError(f"{printable(spool.parent)}: {os.strerror(error.errno or 0)}") from None
+
+
+def keep_spooled(
+    prepared: Prepared, paths: list[Path], sources: list[Path], folder: Path
+) -> Prepared:
+    """Move what came from stdin into the run, so that it can be read again."""
+    for path, source in zip(paths, sources, strict=True):
+        if path != source:
+            kept = path.replace(folder / "input.txt")
+            files = [str(kept) if name == str(path) else name for name in prepared.corpus.files]
+            return replace(prepared, corpus=replace(prepared.corpus, files=tuple(files)))
+    return prepared
