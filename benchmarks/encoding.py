@@ -1,0 +1,112 @@
+"""Large texts: speed of encoding, speed of a start from the cache, and anonymous memory.
+
+The text is made here: words of one to four syllables, ASCII and not, in lines.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import begin
+
+CHILD = """
+import sys, threading, time
+from pathlib import Path
+
+peak = [0]
+def watch():
+    while True:
+        for line in open("/proc/self/status"):
+            if line.startswith("RssAnon"):
+                peak[0] = max(peak[0], int(line.split()[1]))
+        time.sleep(0.02)
+
+import numpy as np
+from charrnn.config import TrainConfig
+from charrnn.corpus import load_corpus
+from charrnn.batches import Streams
+threading.Thread(target=watch, daemon=True).start()
+begin = time.perf_counter()
+corpus = load_corpus([Path(sys.argv[1])], TrainConfig())
+seconds = time.perf_counter() - begin
+streams = Streams(corpus.train, 64, 128, 0, 0.01)
+for step in range(300):
+    streams.batch(step)
+time.sleep(0.05)
+print(seconds, peak[0] / 1024, len(corpus.train) + len(corpus.val))
+"""
+
+SYLLABLES = [
+    "ka",
+    "lo",
+    "mi",
+    "ne",
+    "su",
+    "tà",
+    "rö",
+    "vy",
+    "der",
+    "stan",
+    "ing",
+    "ß",
+    "œu",
+    "пре",
+    "но",
+    "語",
+    "the",
+    "and",
+    "of",
+    "to",
+]
+
+
+def make_text(path: Path, megabytes: int) -> None:
+    """Write about so many megabytes of made-up prose."""
+    rng = random.Random(megabytes)
+    words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(5000)]
+    block = "\n".join(" ".join(rng.choices(words, k=rng.randint(3, 14))) for _ in range(30_000))
+    data = (block + "\n").encode("utf-8")
+    with path.open("wb") as file:
+        while file.tell() < megabytes << 20:
+            file.write(data)
+
+
+def load(path: Path, cache: Path) -> tuple[float, float, int]:
+    """Return seconds, peak of anonymous memory in MiB and characters, in a process of its own."""
+    environment = os.environ | {"CHARRNN_CACHE": str(cache)}
+    command = [sys.executable, "-c", CHILD, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    seconds, peak, chars = done.stdout.split()
+    return float(seconds), float(peak), int(chars)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], help="megabytes")
+    parser.add_argument("--folder", type=Path, help="where the texts are made")
+    arguments = parser.parse_args()
+    begin("Encoding large texts")
+    peaks = []
+    for megabytes in arguments.sizes:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+            path = Path(name) / "text.txt"
+            make_text(path, megabytes)
+            os.utime(path, (1e9, 1e9))  # settled: its digest may be remembered
+            real = path.stat().st_size / 1e6
+            cold, peak, chars = load(path, Path(name) / "cache")
+            warm, warm_peak, _ = load(path, Path(name) / "cache")
+            peaks.append(peak)
+        print(
+            f"{real:7.0f} MB, {chars:,} characters: encoded in {cold:.2f} s ({real / cold:.0f} MB/s), "
+            f"anonymous memory {peak:.1f} MiB; from the cache {warm:.3f} s, {warm_peak:.1f} MiB",
+            flush=True,
+        )
+    print(f"anonymous memory, largest text / smallest: {peaks[-1] / peaks[0]:.3f}")
+
+
+if __name__ == "__main__":
+    main()
