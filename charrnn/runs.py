@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -66,10 +67,12 @@ class Run:
         self.append(name, {"event": type(event).__name__.lower()} | asdict(event))
 
     def append(self, name: str, line: dict[str, Any]) -> None:
-        """Append one JSON object to a log."""
-        text = json.dumps(line, default=lambda value: Path(value).name, ensure_ascii=False)
-        with contextlib.suppress(OSError), (self.folder / name).open("a", encoding="utf-8") as log:
-            log.write(text.replace("NaN", "null").replace("Infinity", "null") + "\n")
+        """Append one flat JSON object to a log; numbers that are not finite become null."""
+        values = {key: None if _is_lost(value) else value for key, value in line.items()}
+        text = json.dumps(values, default=lambda value: Path(value).name, ensure_ascii=False)
+        data = text.encode("utf-8", "backslashreplace") + b"\n"  # JSON's escapes are the same
+        with contextlib.suppress(OSError), (self.folder / name).open("ab") as log:
+            log.write(data)
 
     def discard_if_empty(self) -> None:
         """Remove the folder of a run that ended before its first save."""
@@ -79,6 +82,10 @@ class Run:
     def close(self) -> None:
         """Let go of the lock."""
         os.close(self._lock)
+
+
+def _is_lost(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def step_files(folder: Path) -> list[Path]:
@@ -110,10 +117,13 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
             folder.mkdir()
             return Run(folder)
         except FileExistsError:
-            if name is not None or not checkpoints.is_dir():
-                reason = "taken" if checkpoints.is_dir() else "not a folder"
+            if not checkpoints.is_dir():
                 raise InputError(
-                    f"{printable(folder)}: {reason}; choose another --run, or leave it out"
+                    f"{printable(checkpoints)}: not a folder; choose another --checkpoints folder"
+                ) from None
+            if name is not None:
+                raise InputError(
+                    f"{printable(folder)}: taken; choose another --run, or leave it out"
                 ) from None
             number += 1
         except OSError as error:
@@ -162,6 +172,7 @@ def _lock(path: Path) -> int:
         raise BusyError(f"{printable(path.parent)}: being trained by another process") from None
     except OSError:
         return descriptor  # a file system without locks
+    os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
     return descriptor
 
@@ -169,28 +180,28 @@ def _lock(path: Path) -> int:
 def find_model(checkpoints: Path, name: str | None) -> Path:
     """Return the checkpoint file that a MODEL argument means.
 
-    A file; a run's folder or name (its best); without a name, the best that was written last.
+    A run's name or folder (its best); a file; without a name, the best that was written last.
+    A run comes before a file or folder of the same name: that may be what it was trained on.
 
     Raises:
         InputError: There is no such model; those that exist are named.
     """
     if name is None:
         return _newest_best(checkpoints)
-    for path in (Path(name), checkpoints / name):
+    empty = None
+    for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
+            if (path / BEST).exists():
+                return path / BEST
             if path.is_dir():
-                return _best_of(path)
-            if path.exists():
+                empty = path
+            elif path.exists():
                 return path
+    if empty is not None:
+        raise InputError(f"{printable(empty)}: holds no {BEST}; name a run, or train one first")
     known = ", ".join(printable(path.parent.name) for path in _all_best(checkpoints)[-5:])
     hint = f"; there are: {known}" if known else f"; no run in {printable(checkpoints)} yet"
     raise InputError(f"{printable(name)}: no such run or file{hint}")
-
-
-def _best_of(folder: Path) -> Path:
-    if (folder / BEST).exists():
-        return folder / BEST
-    raise InputError(f"{printable(folder)}: holds no {BEST}; name a run, or train one first")
 
 
 def _all_best(checkpoints: Path) -> list[Path]:

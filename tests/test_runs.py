@@ -1,0 +1,378 @@
+"""A run's folder: its name, its lock, what is kept, and how it is found again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from charrnn.errors import BusyError, InputError
+from charrnn.events import Evaluated, Planned, Sampled, Saved, Step
+from charrnn.runs import Run, check_name, create_run, default_name, find_model, step_files
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def run(checkpoints):
+    run = create_run(checkpoints, "king", [])
+    yield run
+    run.close()
+
+
+def make_best(checkpoints, name, seconds):
+    """Put a model into a run's folder, written at a time given."""
+    folder = checkpoints / name
+    folder.mkdir(parents=True)
+    path = folder / "best.safetensors"
+    path.write_bytes(b"x")
+    os.utime(path, (seconds, seconds))
+    return path
+
+
+def make_step(step):
+    return Step(
+        step=step, total_steps=20_000, epoch=0.5, loss=2.0, lr=0.004, grad_norm=0.3, skipped=0,
+        chars_per_second=1e5, seconds=9.0, seconds_left=3.0,
+    )  # fmt: skip
+
+
+def make_evaluated(step, loss):
+    return Evaluated(step=step, loss=loss, chars=100, is_best=False, is_final=False)
+
+
+def lines_of(path):
+    """Return the objects of a log, by a reader that knows no NaN."""
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return [json.loads(line, parse_constant=pytest.fail) for line in text.split("\n")[:-1]]
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("texts/shakespeare.txt", "shakespeare"),
+        ("texts/war and peace.txt", "war-and-peace"),
+        ("texts/moby.dick.txt", "moby.dick"),
+        ("texts/zoë.txt", "zoë"),
+        ("texts/.hidden", "hidden"),
+        ("texts/---.txt", "run"),
+        ("tiny.shakespeare/input.txt", "tiny.shakespeare"),
+    ],
+)
+def test_a_run_is_called_after_its_first_file(tmp_path, file, name):
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.touch()
+    assert default_name([path, tmp_path / "other.txt"]) == name
+
+
+def test_a_folder_of_texts_keeps_its_whole_name(tmp_path):
+    (tmp_path / "poems.2020").mkdir()
+    assert default_name([tmp_path / "poems.2020"]) == "poems.2020"
+
+
+def test_stdin_is_called_after_the_folder_one_is_in(tmp_path, monkeypatch):
+    (tmp_path / "sonnets").mkdir()
+    monkeypatch.chdir(tmp_path / "sonnets")
+    assert default_name([type(tmp_path)("-")]) == "sonnets"
+
+
+def test_a_taken_default_name_gets_the_next_free_number(checkpoints, text_file):
+    runs = [create_run(checkpoints, None, [text_file]) for _ in range(3)]
+    assert [run.folder.name for run in runs] == ["text", "text-2", "text-3"]
+    (checkpoints / "text-4").write_text("a file takes a name too")
+    fifth = create_run(checkpoints, None, [text_file])
+    assert fifth.folder.name == "text-5"
+    for run in (*runs, fifth):
+        run.close()
+
+
+def test_a_gap_in_the_numbers_is_filled(checkpoints, text_file):
+    for name in ("text", "text-3"):
+        (checkpoints / name).mkdir(parents=True)
+    run = create_run(checkpoints, None, [text_file])
+    assert run.folder == checkpoints / "text-2"
+    run.close()
+
+
+def test_a_taken_name_that_was_asked_for_is_an_error_and_touches_nothing(checkpoints):
+    best = make_best(checkpoints, "king", 1)
+    with pytest.raises(InputError, match="king: taken; choose another --run"):
+        create_run(checkpoints, "king", [])
+    assert names_in(checkpoints) == ["king"]
+    assert names_in(checkpoints / "king") == ["best.safetensors"]
+    assert best.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".git", "a/b", "a\\b", "a\0b", "a\nb", "a\x1bb"])
+def test_what_can_be_no_folders_name_is_refused(checkpoints, name):
+    with pytest.raises(InputError, match="--run: .* is no name for a folder"):
+        create_run(checkpoints, name, [])
+    assert not checkpoints.exists()
+
+
+@pytest.mark.parametrize("name", ["king", "king 2", "König", "v1.5", "-"])
+def test_other_names_are_taken_as_they_are(name):
+    assert check_name(name) == name
+
+
+def test_checkpoints_that_are_a_file_are_named_as_what_is_wrong(checkpoints, text_file):
+    checkpoints.write_text("in the way")
+    for name in ("king", None):
+        with pytest.raises(InputError, match=r"checkpoints: not a folder.*--checkpoints"):
+            create_run(checkpoints, name, [text_file])
+    assert checkpoints.read_text() == "in the way"
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error(checkpoints):
+    checkpoints.write_text("in the way")
+    with pytest.raises(InputError, match=r"Not a directory.*--checkpoints"):
+        create_run(checkpoints / "deeper", "king", [])
+
+
+def test_a_name_too_long_for_the_disk_is_an_input_error(checkpoints):
+    with pytest.raises(InputError, match="too long"):
+        create_run(checkpoints, "x" * 300, [])
+
+
+# Locks.
+
+
+def test_a_run_cannot_be_opened_twice(run):
+    with pytest.raises(BusyError, match="king: being trained by another process"):
+        Run(run.folder)
+
+
+def test_another_process_cannot_open_the_run(run):
+    program = (
+        "import sys, pathlib\nfrom charrnn.runs import Run\nfrom charrnn.errors import BusyError\n"
+        "try:\n    Run(pathlib.Path(sys.argv[1]))\nexcept BusyError:\n    print('busy')\n"
+    )
+    arguments = [sys.executable, "-c", program, str(run.folder)]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "busy\n"
+
+
+def test_a_closed_run_can_be_opened_again(checkpoints):
+    first = create_run(checkpoints, "king", [])
+    first.close()
+    Run(first.folder).close()
+
+
+def test_the_lock_says_who_holds_it(run):
+    assert re.fullmatch(rf"{os.getpid()} \S+\n", (run.folder / ".lock").read_text())
+
+
+def test_the_lock_says_nothing_of_who_held_it_before(checkpoints):
+    folder = checkpoints / "king"
+    folder.mkdir(parents=True)
+    (folder / ".lock").write_text("1234567 a-host-with-a-long-name.example.org\n" * 9)
+    run = Run(folder)
+    assert (folder / ".lock").read_text().count("\n") == 1
+    run.close()
+
+
+# Checkpoints.
+
+
+def test_the_newest_three_are_kept_in_the_order_of_their_numbers(run):
+    for step in (8, 9, 10, 99, 100):
+        run.save_step(step, b"%d" % step)
+    expected = [f"step-{step:08d}.safetensors" for step in (10, 99, 100)]
+    assert [path.name for path in step_files(run.folder)] == expected
+    assert [path.read_bytes() for path in step_files(run.folder)] == [b"10", b"99", b"100"]
+
+
+def test_numbers_are_compared_as_numbers_not_as_names(run):
+    for name in ("step-9.safetensors", "step-10.safetensors", "step-100000000.safetensors"):
+        (run.folder / name).touch()
+    run.save_step(99_999_999, b"x")
+    expected = ["step-10", "step-99999999", "step-100000000"]
+    assert [path.stem for path in step_files(run.folder)] == expected
+
+
+def test_what_is_no_checkpoint_of_a_step_is_left_alone(run):
+    others = ["step-a.safetensors", "step-1.safetensors.bak", "mystep-1.safetensors", "notes.txt"]
+    for name in others:
+        (run.folder / name).touch()
+    run.save_best(b"best")
+    for step in range(1, 6):
+        run.save_step(step, b"x")
+    assert len(step_files(run.folder)) == 3
+    assert {*others, "best.safetensors"} <= set(names_in(run.folder))
+
+
+def test_one_is_kept_at_the_end(run):
+    for step in (1, 2, 3):
+        run.save_step(step, b"x")
+    run.keep_newest(1)
+    assert [path.stem for path in step_files(run.folder)] == ["step-00000003"]
+
+
+def test_a_failed_save_lets_go_of_no_older_one(run, monkeypatch):
+    for step in (1, 2, 3):
+        run.save_step(step, b"x")
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        run.save_step(4, b"x")
+    assert [path.stem[-1] for path in step_files(run.folder)] == ["1", "2", "3"]
+
+
+def test_the_best_is_replaced(run):
+    assert run.save_best(b"first") == run.best
+    run.save_best(b"second")
+    assert run.best.read_bytes() == b"second"
+
+
+def test_a_run_that_saved_nothing_leaves_no_folder(run):
+    run.record(make_step(1))
+    run.discard_if_empty()
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("save", ["save_best", "save_step"])
+def test_a_run_that_saved_something_keeps_its_folder(run, save):
+    run.save_best(b"x") if save == "save_best" else run.save_step(1, b"x")
+    run.discard_if_empty()
+    assert run.folder.exists()
+
+
+# Logs.
+
+
+def test_each_event_is_one_line_that_names_it(run):
+    run.record(make_evaluated(7, 1.5))
+    run.record(Saved(step=7, path=run.best, is_best=True))
+    assert lines_of(run.folder / "metrics.jsonl") == [
+        {"event": "evaluated", "step": 7, "loss": 1.5, "chars": 100, "is_best": False,
+         "is_final": False},
+        {"event": "saved", "step": 7, "path": "best.safetensors", "is_best": True},
+    ]  # fmt: skip
+
+
+def test_numbers_that_are_not_finite_are_null(run):
+    for loss in (float("nan"), float("inf"), -float("inf")):
+        run.record(make_evaluated(7, loss))
+    assert [line["loss"] for line in lines_of(run.folder / "metrics.jsonl")] == [None] * 3
+
+
+def test_previews_have_a_log_of_their_own_and_are_kept_word_for_word(run):
+    text = "NaN and Infinity: “ça va?”\n-Infinity\t\x1b \u2028"
+    run.record(Sampled(step=7, text=text))
+    assert lines_of(run.folder / "samples.jsonl") == [{"event": "sampled", "step": 7, "text": text}]
+    assert not (run.folder / "metrics.jsonl").exists()
+
+
+def test_a_name_that_is_no_text_can_be_logged(run):
+    run.append("metrics.jsonl", {"files": ["\udcff.txt"]})
+    assert lines_of(run.folder / "metrics.jsonl") == [{"files": ["\udcff.txt"]}]
+
+
+def test_of_a_long_run_about_a_thousand_steps_are_logged(run):
+    run.record(
+        Planned(
+            step=0, total_steps=20_000, seconds=None, eval_every=1000, save_every=1000,
+            sample_every=1000,
+        )
+    )  # fmt: skip
+    for step in range(1, 20_001):
+        run.record(make_step(step))
+    logged = [line["step"] for line in lines_of(run.folder / "metrics.jsonl")[1:]]
+    assert logged == list(range(20, 20_001, 20))
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(run):
+    (run.folder / "metrics.jsonl").mkdir()
+    run.record(make_evaluated(7, 1.5))
+
+
+# Finding.
+
+
+def test_a_model_is_found_by_its_runs_name(checkpoints):
+    best = make_best(checkpoints, "king", 1)
+    make_best(checkpoints, "queen", 2)
+    assert find_model(checkpoints, "king") == best
+
+
+def test_a_model_is_found_by_folder_or_file_wherever_it_is(checkpoints, tmp_path):
+    best = make_best(tmp_path / "elsewhere", "king", 1)
+    assert find_model(checkpoints, str(best.parent)) == best
+    assert find_model(checkpoints, str(best)) == best
+    assert find_model(checkpoints, "elsewhere/king").resolve() == best
+
+
+def test_a_step_of_a_run_is_found_by_its_file(run, checkpoints):
+    path = run.save_step(12, b"x")
+    assert find_model(checkpoints, str(path)) == path
+    assert find_model(checkpoints, "king/step-00000012.safetensors") == path
+
+
+def test_the_folder_one_is_in_is_found(checkpoints, monkeypatch):
+    best = make_best(checkpoints, "king", 1)
+    monkeypatch.chdir(best.parent)
+    assert find_model(checkpoints, ".").resolve() == best
+
+
+def test_a_runs_name_is_stronger_than_the_texts_it_was_trained_on(checkpoints, tmp_path):
+    (tmp_path / "poems").mkdir()
+    (tmp_path / "names").write_text("Ada\nGrace\n")
+    for name in ("poems", "names"):
+        best = make_best(checkpoints, name, 1)
+        assert find_model(checkpoints, name) == best
+
+
+def test_without_a_name_the_best_that_was_written_last_is_taken(checkpoints):
+    make_best(checkpoints, "a", 50)
+    newest = make_best(checkpoints, "b", 70)
+    make_best(checkpoints, "c", 60)
+    (checkpoints / "d").mkdir()  # a run that has saved nothing yet
+    assert find_model(checkpoints, None) == newest
+
+
+def test_an_unknown_name_is_told_with_those_that_exist(checkpoints):
+    make_best(checkpoints, "king", 50)
+    make_best(checkpoints, "queen", 70)
+    with pytest.raises(InputError, match="^kin: no such run or file; there are: king, queen$"):
+        find_model(checkpoints, "kin")
+
+
+def test_an_unknown_name_without_any_run_says_so(checkpoints):
+    with pytest.raises(InputError, match="^kin: no such run or file; no run in .*checkpoints yet$"):
+        find_model(checkpoints, "kin")
+
+
+def test_without_any_run_one_is_told_to_train(checkpoints):
+    with pytest.raises(InputError, match="train one first: charrnn train FILE"):
+        find_model(checkpoints, None)
+
+
+def test_a_folder_without_a_model_is_told_as_that(run, checkpoints, tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name in ("king", "texts"):
+        with pytest.raises(InputError, match=rf"{name}: holds no best\.safetensors"):
+            find_model(checkpoints, name)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 5000, "a\0b", "\x1b[1m", "\udcff"])
+def test_a_strange_name_is_an_input_error_that_can_be_printed(checkpoints, name):
+    with pytest.raises(InputError) as caught:
+        find_model(checkpoints, name)
+    assert str(caught.value).isprintable()

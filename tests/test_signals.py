@@ -1,0 +1,100 @@
+"""The first signal sets a flag, the second ends the process."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from charrnn.signals import Interrupts
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+def handlers():
+    return [signal.getsignal(getattr(signal, name)) for name in NAMES]
+
+
+@pytest.fixture(autouse=True)
+def same_handlers_after_as_before():
+    before = handlers()
+    yield
+    for name, handler in zip(NAMES, before, strict=True):
+        signal.signal(getattr(signal, name), handler)
+
+
+def run_python(code):
+    """Return exit status and stdout of a program that imports what it needs."""
+    program = "import signal\nfrom charrnn.signals import Interrupts\n" + code
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    return ended.returncode, ended.stdout
+
+
+def test_without_a_signal_nothing_is_asked_for():
+    with Interrupts() as interrupts:
+        assert not interrupts()
+        assert interrupts.received is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_signal_only_sets_the_flag(name):
+    number = getattr(signal, name)
+    with Interrupts() as interrupts:
+        signal.raise_signal(number)
+        assert interrupts()
+        assert interrupts.received == number
+
+
+def test_the_handlers_from_before_are_put_back():
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    before = handlers()
+    with Interrupts():
+        assert handlers() != before
+    assert handlers() == before
+
+
+def test_the_handlers_are_put_back_after_an_error_too():
+    before = handlers()
+    with pytest.raises(ZeroDivisionError), Interrupts():
+        raise ZeroDivisionError
+    assert handlers() == before
+
+
+def test_an_ignored_signal_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGHUP)
+        assert not interrupts()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [("SIGINT", "SIGINT", 130), ("SIGTERM", "SIGTERM", 143), ("SIGINT", "SIGHUP", 129)],
+)
+def test_the_second_signal_ends_the_process_at_once(first, second, status):
+    code = f"""
+with Interrupts():
+    try:
+        signal.raise_signal(signal.{first})
+        print("still here", flush=True)
+        signal.raise_signal(signal.{second})
+        print("never", flush=True)
+    finally:
+        print("nor this", flush=True)
+"""
+    assert run_python(code) == (status, "still here\n")
+
+
+def test_after_the_block_a_signal_does_what_it_did_before():
+    code = """
+with Interrupts():
+    pass
+signal.raise_signal(signal.SIGTERM)
+"""
+    assert run_python(code) == (-signal.SIGTERM, "")
