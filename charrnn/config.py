@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from charrnn.errors import InputError
+from charrnn.errors import InputError, printable
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 """Rows of a recurrent matrix, in units of the hidden size."""
@@ -85,7 +85,7 @@ def check_fields(config: Any) -> None:
         value, check = getattr(config, each.name), each.metadata.get("check")
         if check is not None and value is not None and not check.test(value):
             name = each.name.replace("_", "-")
-            raise InputError(f"--{name}: must be {check.wording}, got {value}")
+            raise InputError(f"--{name}: must be {check.wording}, got {printable(value)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,6 +323,7 @@ def resolve(
     for origin, layer in layers.items():
         if "steps" in layer or "epochs" in layer:  # two words for one thing: the stronger one says
             values["steps"] = values["epochs"] = None
+            origins["steps"] = origins["epochs"] = origin
         for name, value in layer.items():
             values[name], origins[name] = value, origin
     return values, origins

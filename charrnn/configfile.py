@@ -21,7 +21,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--config: {printable(path)}: {os.strerror(error.errno or 0)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # too many digits or brackets, among others
         raise InputError(f"--config: {printable(path)}: no TOML: {printable(error)}") from None
     check_keys(settings, f"--config: {printable(path)}")
     return settings
@@ -45,5 +45,6 @@ def to_toml(settings: Mapping[str, Any], origins: Mapping[str, str] | None = Non
 def _literal(value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
+    text = str(value).encode("utf-8", "replace").decode("utf-8")  # TOML holds no lone surrogates
     # A JSON string is a TOML string, but for DEL, which TOML wants escaped.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -159,7 +159,7 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
         "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
-        "notes": _notes(survey, reading),
+        "notes": _notes(survey),
     }
     in_memory = nullcontext(np.empty(0 if is_large else sum(counts), facts["dtype"]))
     with cache.filling(key, facts) if is_large else in_memory as ids:
@@ -225,11 +225,11 @@ def _too_uniform() -> InputError:
     return InputError("the text has only one distinct character; there is nothing to learn")
 
 
-def _notes(survey: Survey, reading: Reading) -> list[str]:
+def _notes(survey: Survey) -> list[str]:
     notes = []
     if survey.num_boms:
         notes.append(f"byte order mark dropped ({survey.num_boms})")
-    if survey.num_crlf and reading.newlines == "keep":
+    if survey.num_crlf:
         notes.append(
             f"{survey.num_crlf:,} lines end in CRLF and stay so; --newlines lf makes them LF"
         )

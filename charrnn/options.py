@@ -22,8 +22,6 @@ class Integer(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number, or fail."""
-        if type(value) is int:
-            return value
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", str(value)):
             self.fail(f"{printable(value)!r} is not a whole number", param, ctx)
         return int(value)
@@ -41,7 +39,7 @@ class Number(click.ParamType[float]):
         plain = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
         if type(value) not in (int, float) and not re.fullmatch(plain, str(value)):
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
-        number = float(value)
+        number = float(str(value))  # a whole number too large becomes inf
         if number - number != 0:  # inf and nan are not finite
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
         return number
@@ -57,7 +55,7 @@ class Duration(click.ParamType[float]):
     ) -> float:
         """Return seconds, or fail."""
         if type(value) in (int, float):
-            return float(value)
+            return Number().convert(value, param, ctx)
         match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", str(value), re.ASCII)
         if not match or not value:
             self.fail(f"{printable(value)!r} is not a time such as 90s, 5m or 1h30m", param, ctx)
@@ -158,4 +156,6 @@ def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
             result[each.name] = kind.convert(value, None, None)
         except click.BadParameter as error:
             raise InputError(f"{where}: {each.name}: {error.message}") from None
+        except (TypeError, ValueError) as error:  # no command line holds a list, or a NUL
+            raise InputError(f"{where}: {each.name}: {printable(value)!r}: {error}") from None
     return result

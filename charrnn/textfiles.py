@@ -56,6 +56,7 @@ class Survey:
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0x110000, dtype=np.bool_))
     """Which code points occur, (0x110000,)."""
     num_crlf: int = 0
+    """Of those that were kept."""
     num_boms: int = 0
 
 
