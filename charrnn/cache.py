@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from charrnn.errors import CharRNNError, printable
-from charrnn.textfiles import CHUNK
 from charrnn.vocab import Ids
 
 LAYOUT = 1
 """Part of every key: raised when the way of encoding changes."""
+
+REMEMBERED_ABOVE = 4 << 20
+"""Bytes; smaller files are read again faster than a digest is looked up and trusted."""
 
 SETTLED_SECONDS = 2.0
 """A file younger than this may still change within the same time stamp, so its digest is not kept."""
@@ -46,7 +48,7 @@ def content_digest(path: Path) -> str:
             return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if stat.st_size > CHUNK and is_settled:
+    if stat.st_size > REMEMBERED_ABOVE and is_settled:
         with contextlib.suppress(OSError):  # a cache that cannot be written is only slower
             _replace(note, digest.encode("ascii"))
     return digest

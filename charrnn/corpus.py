@@ -205,7 +205,7 @@ def _survey(part: Part, reading: Reading, survey: Survey) -> int:
             new = codes.tobytes().translate(None, delete=known)
             survey.seen[list(set(new))] = True
         else:
-            survey.seen[codes] = True
+            survey.seen[codes.astype(np.intp)] = True  # what NumPy would do, more slowly
     return count
 
 
@@ -285,4 +285,4 @@ def _table(vocab: Vocabulary) -> Ids:
 def _translate(codes: Codes, table: Ids) -> Ids:
     if codes.dtype == np.uint8 and table.dtype == np.uint8:  # several times faster than indexing
         return np.frombuffer(codes.tobytes().translate(table[:256].tobytes()), dtype=np.uint8)
-    return table[codes]
+    return table[codes.astype(np.intp)]

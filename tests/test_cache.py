@@ -25,7 +25,7 @@ def num_reads(monkeypatch):
 @pytest.fixture
 def large_file(tmp_path, monkeypatch):
     """A file of 9 bytes, which is large here, and old enough."""
-    monkeypatch.setattr(cache, "CHUNK", 8)
+    monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 8)
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
     path = tmp_path / "large.txt"
     path.write_bytes(b"123456789")

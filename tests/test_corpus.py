@@ -434,7 +434,7 @@ def test_the_digest_does_not_change_with_a_files_name(tmp_path):
 
 def test_a_large_text_that_changed_is_encoded_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "CACHED_ABOVE", 0)
-    monkeypatch.setattr(cache, "CHUNK", 0)
+    monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
     for text in ("hello", "world", "hello"):
         assert decoded(load(write(tmp_path / "texts", text), val_frac=0.0))[0] == text
@@ -442,7 +442,7 @@ def test_a_large_text_that_changed_is_encoded_anew(tmp_path, monkeypatch):
 
 def test_a_large_text_that_did_not_change_is_not_read_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "CACHED_ABOVE", 0)
-    monkeypatch.setattr(cache, "CHUNK", 0)
+    monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
     paths = write(tmp_path / "texts", "hello")
     before = facts(load(paths))
