@@ -69,7 +69,8 @@ class Budget:
         self._origin = clock()
         self._timed = [0, 0, 0.0]  # steps, characters, seconds inside steps
         self._marks: list[tuple[int, float]] = []
-        self._eval_rate: float | None = None
+        self._eval_rate: float | None = None  # the slower of the last two validations
+        self._last_rate: float | None = None
         self._save_seconds = 0.1
 
     def start(self) -> None:
@@ -103,7 +104,8 @@ class Budget:
 
     def evaluated(self, step: int, num_chars: int, seconds: float) -> None:
         """Take in the time that a validation took."""
-        self._eval_rate = num_chars / max(seconds, 1e-6)
+        rate = num_chars / max(seconds, 1e-6)
+        self._eval_rate, self._last_rate = min(rate, self._last_rate or rate), rate
         self._marks.append((step, self.elapsed()))
 
     def saved(self, seconds: float) -> None:

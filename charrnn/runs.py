@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoint import write_durably
+from charrnn.durable import write_durably
 from charrnn.errors import BusyError, CharRNNError, InputError, printable
 from charrnn.events import Event, Planned, Sampled, Step
 

@@ -1,11 +1,8 @@
 """The file format: what is written comes back, and nothing else is ever taken for it."""
 
-import errno
 import hashlib
 import json
 import math
-import os
-import stat
 import tracemalloc
 from pathlib import Path
 
@@ -22,7 +19,6 @@ from charrnn.checkpoint import (
     pack,
     read_model,
     unpack,
-    write_durably,
 )
 from charrnn.config import ModelConfig, shapes
 from charrnn.errors import CheckpointError, InputError
@@ -507,88 +503,3 @@ def test_any_header_and_facts_make_a_checkpoint_error(fuzzed, header, facts):
     ).encode()
     with pytest.raises(CheckpointError):
         load_model(file_of(fuzzed, len(content).to_bytes(8, "little") + content))
-
-
-# Writing.
-
-
-def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "best.safetensors"
-    write_durably(path, b"old")
-    write_durably(path, b"new, and longer")
-    assert path.read_bytes() == b"new, and longer"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no modes")
-def test_the_mode_of_a_file_follows_the_umask(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write_durably(tmp_path / "a", b"x")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no fsync of folders")
-def test_content_is_on_disk_before_the_name_and_the_name_before_the_return(tmp_path, monkeypatch):
-    calls, fsync, replace = [], os.fsync, Path.replace
-
-    def record_fsync(descriptor):
-        found = os.fstat(descriptor)
-        calls.append("fsync folder" if stat.S_ISDIR(found.st_mode) else f"fsync {found.st_size}")
-        fsync(descriptor)
-
-    def record_replace(self, target):
-        calls.append(f"rename to {Path(target).name}")
-        assert self.parent == Path(target).parent
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", record_fsync)
-    monkeypatch.setattr(Path, "replace", record_replace)
-    write_durably(tmp_path / "a", b"12345")
-    assert calls == ["fsync 5", "rename to a", "fsync folder"]
-
-
-def fail(*arguments):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def interrupt(*arguments):
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("failure", [fail, interrupt])
-@pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (Path, "replace")])
-def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(
-    tmp_path, monkeypatch, owner, name, failure
-):
-    path = tmp_path / "a"
-    write_durably(path, b"old")
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, failure)
-        with pytest.raises((OSError, KeyboardInterrupt)):
-            write_durably(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
-    path = tmp_path / "a"
-    (tmp_path / f".a.{os.getpid()}.tmp").write_bytes(b"half")  # process ids come again
-    write_durably(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_cannot_be_synced_fails_no_save(tmp_path, monkeypatch):
-    fsync = os.fsync
-
-    def refuse_folders(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", refuse_folders)  # as some network file systems do
-    write_durably(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"

@@ -12,7 +12,7 @@ PACKAGE = Path(charrnn.__file__).parent
 LAYERS = [
     "__main__", "cli", "launching", "spool", "preparing", "signals", "options", "writing", "console",
     "training", "snapshots", "budget", "learner", "evaluation", "sampling", "engine", "filters",
-    "device", "schedule", "runs", "checkpoint", "model", "batches", "corpus", "records", "cache",
+    "device", "schedule", "runs", "durable", "checkpoint", "model", "batches", "corpus", "records", "cache",
     "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors", "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""
