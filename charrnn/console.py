@@ -124,7 +124,7 @@ class Console:
                 initial=event.step,
                 file=self.stream,
                 ascii=not (self.stream.encoding or "").lower().startswith("utf"),
-                bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+                bar_format="{percentage:3.0f}%|{bar}| {desc}",
                 leave=False,
                 dynamic_ncols=True,
             )
@@ -134,7 +134,7 @@ class Console:
 
     def _step(self, event: Step) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(
+            self._bar.set_description_str(
                 f"epoch {event.epoch:.2f}, loss {loss_text(event.loss)}, "
                 f"val {loss_text(self._val_loss)}, {speed_text(event.chars_per_second)}, "
                 f"{time_text(event.seconds_left)} left",
