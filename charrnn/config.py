@@ -146,7 +146,9 @@ class TrainConfig:
         choices=("keep", "lf"), group=TEXT,
     )  # fmt: skip
     lines: bool = setting(
-        False, "Every line is a text of its own (names, titles, headlines).", group=TEXT
+        False,
+        "Every line is a text of its own (names, titles, headlines); CRLF and CR become LF.",
+        group=TEXT,
     )
     val_frac: float = setting(
         0.1, "Share of each file, at its end, held out for validation.",

@@ -18,7 +18,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         InputError: It cannot be read, is no TOML, or has a setting that does not exist.
     """
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"--config: {printable(path)}: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:  # too many digits or brackets, among others

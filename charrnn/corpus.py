@@ -78,7 +78,11 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     """
     files, notes = find_files(paths)
     held_out = find_files([config.val_file])[0] if config.val_file else []
-    reading = Reading(bytes=config.bytes, encoding=config.encoding, newlines=config.newlines)
+    if any(path.samefile(file) for path in held_out for file in files):
+        notes.append("--val-file is trained on too: its loss will look better than it is")
+    # A record is a line, and a line does not end in a carriage return.
+    newlines = "lf" if config.lines and not config.bytes else config.newlines
+    reading = Reading(bytes=config.bytes, encoding=config.encoding, newlines=newlines)
     keeps_own = bool(held_out) or config.lines
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     digests = [_digest(part.path) for part in parts]
@@ -182,7 +186,7 @@ def _from_facts(facts: dict[str, Any], ids: Ids) -> Encoded:
 
 
 def _num_train(part: Part, count: int) -> int:
-    return int(count * part.train_frac)
+    return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is a little less than 1
 
 
 def _closed(part: Part, chunks: Iterable[Codes]) -> Iterable[Codes]:

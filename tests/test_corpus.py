@@ -241,7 +241,9 @@ def test_all_that_was_noticed_is_noted(tmp_path):
         f"{tmp_path}/texts: 1 files passed over, no text",
         "1 lines cut to 512 characters",
         "byte order mark dropped (1)",
-        "1 lines end in CRLF and stay so; --newlines lf makes them LF",
+    )
+    assert load([tmp_path / "texts"]).notes[-1] == (
+        "1 lines end in CRLF and stay so; --newlines lf makes them LF"
     )
 
 
@@ -449,3 +451,27 @@ def test_a_large_text_that_did_not_change_is_not_read_at_all(tmp_path, monkeypat
     monkeypatch.delattr(hashlib, "file_digest")
     monkeypatch.delattr(corpus, "read_codes")
     assert facts(load(paths)) == before
+
+
+def test_a_held_out_file_that_is_trained_on_too_is_noted(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("some text\n" * 9, "utf-8")
+    (folder / "b.txt").write_text("other text\n" * 9, "utf-8")
+    notes = load_corpus([folder], TrainConfig(val_file=folder / "b.txt")).notes
+    assert notes == ("--val-file is trained on too: its loss will look better than it is",)
+
+
+def test_records_have_no_carriage_returns(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes(b"anna\r\n\r\nbert\r\ncleo\rdora\n")
+    corpus = load_corpus([path], TrainConfig(lines=True, val_frac=0.0))
+    texts = [corpus.vocab.decode(list(text)) for text in corpus.train_records.texts(corpus.train)]
+    assert texts == ["anna", "bert", "cleo", "dora"]
+
+
+def test_a_share_of_nine_tenths_held_out_loses_no_character_to_rounding(tmp_path):
+    path = tmp_path / "ten.txt"
+    path.write_text("abcdefghij", "utf-8")
+    corpus = load_corpus([path], TrainConfig(val_frac=0.9))
+    assert (len(corpus.train), len(corpus.val)) == (1, 9)
