@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup data demo test check format docs dist bench clean
+.PHONY: help setup data demo test lint check format docs dist bench clean
 
 help: ## Show these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -26,10 +26,12 @@ demo: data ## Train on Shakespeare for three minutes, then write a page of verse
 test: $(READY) ## Run all tests
 	$(BIN)/python -m pytest -m "not gpu" -n auto --dist loadfile -q
 
-check: $(READY) ## Lint, types and the quick tests
+lint: $(READY) ## Lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## Lint, types and the quick tests
 	$(BIN)/python -m pytest -n auto --dist loadfile -q
 
 format: $(READY) ## Lay out the code

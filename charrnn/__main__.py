@@ -1,7 +1,9 @@
 """The way in: `charrnn`, `python -m charrnn`. Every error is one line and an exit code."""
 
 import os
+import signal
 import sys
+from types import FrameType
 
 # Small products are faster on one BLAS thread, and a text must not depend on their number.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -18,7 +20,16 @@ from charrnn.errors import CharRNNError, ClosedPipeError
 
 def main() -> None:
     """Run the command line; leave with the exit code that the help describes."""
+    for name in ("SIGTERM", "SIGHUP"):  # let what was begun be cleaned up
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, leave)
     sys.exit(run_cli(sys.argv[1:]))
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """End the process as a signal asks, by way of all `finally` blocks."""
+    sys.exit(128 + number)
 
 
 def run_cli(arguments: list[str]) -> int:
@@ -58,7 +69,7 @@ def report(error: Exception) -> int:
 def describe_failure(error: Exception) -> str:
     """Return what happened, for errors that no command expects."""
     first_line = (str(error) or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or "memory" in first_line:
+    if isinstance(error, MemoryError) or "out of memory" in first_line or "alloc" in first_line:
         return f"out of memory: {first_line}; use a smaller --batch-size or --hidden-size"
     if isinstance(error, OSError):
         return f"{error.filename or 'system'}: {error.strerror or first_line}"

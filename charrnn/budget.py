@@ -17,6 +17,9 @@ OVERHEAD = 0.05
 FEWEST_SCORED = 16_384
 """Characters of held-out text; a validation over fewer would be too noisy."""
 
+FINAL_SHARE, FEWEST_FINAL = 0.1, 200_000
+"""The last evaluation is over all held-out text, or what this share of the run's time can score."""
+
 SAVE_SECONDS = 60.0
 REPORT_SECONDS = 0.2
 
@@ -202,11 +205,17 @@ class Budget:
             "eval_chars": self.eval_chars,
         }
 
+    def final_chars(self) -> int:
+        """Return how many held-out characters the last evaluation scores."""
+        seconds = max(self.most_seconds or 0.0, self.elapsed())
+        affordable = int(FINAL_SHARE * seconds * self._scored_per_second())
+        return min(self._num_held_out, max(FEWEST_FINAL, affordable))
+
     def seconds_to_end(self) -> float:
         """Return what the end of a run takes: a last and a full validation, and two saves."""
-        # The full one is in float32, which takes twice as long where training is not.
-        full = self._num_held_out * (1 if self._is_float32 else 2)
-        return (self.eval_chars + full) / self._scored_per_second() + 2 * self._save_seconds
+        # The last one is in float32, which takes twice as long where training is not.
+        last = self.final_chars() * (1 if self._is_float32 else 2)
+        return (self.eval_chars + last) / self._scored_per_second() + 2 * self._save_seconds
 
     def forecast(self, step: int) -> float:
         """Return the seconds that the whole run will have taken."""

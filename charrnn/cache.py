@@ -30,8 +30,8 @@ def folder() -> Path:
     """Return the cache folder: CHARRNN_CACHE, else the user's own."""
     if named := os.environ.get("CHARRNN_CACHE"):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "charrnn"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return Path(base) / "charrnn"
 
 
 def content_digest(path: Path) -> str:

@@ -173,14 +173,14 @@ def _view(
     return np.frombuffer(data, dtype, count, begin + start).reshape(shape), end
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path | str) -> Model:
     """Open a checkpoint for writing text.
 
     Raises:
         CheckpointError: The file is damaged, foreign or newer.
         InputError: There is no such file, or it cannot be read.
     """
-    return read_model(path)[0]
+    return read_model(Path(path))[0]
 
 
 def read_model(path: Path) -> tuple[Model, Tensors]:

@@ -1,5 +1,6 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -101,11 +102,11 @@ def train(
 
     with spooled(files, checkpoints) as paths:
         prepared = prepare(paths, flags, environment, file)
+        console.line(plan_text(prepared.config, prepared.corpus))
         for note in prepared.notes:
             console.note(note)
-        console.line(plan_text(prepared.config, prepared.corpus))
         if dry_run:
-            print_settings(prepared)
+            print_settings(prepared, as_json=as_json)
             return
 
         from charrnn.launching import launch
@@ -126,11 +127,16 @@ def read_config(path: Path | None) -> dict[str, Any]:
     return convert_settings(read_settings(path), f"--config: {printable(path)}")
 
 
-def print_settings(prepared: "Prepared") -> None:
+def print_settings(prepared: "Prepared", *, as_json: bool) -> None:
     """Print every setting and where it came from."""
     from charrnn.writing import print_result
 
-    print_result(to_toml(as_settings(prepared.config), prepared.origins).rstrip())
+    settings = as_settings(prepared.config)
+    if as_json:
+        line = {"settings": settings, "origins": prepared.origins}
+        print_result(json.dumps(line, default=str, ensure_ascii=False))
+    else:
+        print_result(to_toml(settings, prepared.origins).rstrip())
 
 
 def from_source(

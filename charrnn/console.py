@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 from charrnn.errors import escape, is_control, printable
@@ -59,23 +60,28 @@ class Console:
     """
 
     def __init__(self, verbosity: int = 0, stream: TextIO | None = None) -> None:
-        self.stream = stream if stream is not None else sys.stderr
+        self.stream: TextIO | None = stream if stream is not None else sys.stderr
         self.verbosity = verbosity
         self.is_live = is_terminal(self.stream) and verbosity >= 0
         self._bar: Any = None
         self._val_loss: float | None = None
+        self._has_plan = False
         self._last_line = -math.inf
 
     def line(self, text: str) -> None:
         """Write a line, above the bar if there is one."""
         if self.stream is None or self.verbosity < 0:
             return
-        if self._bar is not None:
-            self._bar.write(text, file=self.stream)
-            return
         encoding = self.stream.encoding or "utf-8"
-        self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self.stream.flush()
+        text = escape_text(text).encode(encoding, "backslashreplace").decode(encoding)
+        try:
+            if self._bar is not None:
+                self._bar.write(text, file=self.stream)
+            else:
+                self.stream.write(text + "\n")
+                self.stream.flush()
+        except OSError:  # nobody can read us; what is being done is worth more than that
+            self._bar, self.stream, self.is_live = None, None, False
 
     def note(self, text: str) -> None:
         """Write a remark."""
@@ -114,6 +120,8 @@ class Console:
                 pass
 
     def _plan(self, event: Planned) -> None:
+        if self.stream is None:
+            return
         if self._bar is not None:
             self._bar.total = event.total_steps
         elif self.is_live:
@@ -128,9 +136,10 @@ class Console:
                 leave=False,
                 dynamic_ncols=True,
             )
-        if self.verbosity > 0:
+        if self.verbosity > 0 or (not self.is_live and not self._has_plan):
             seconds = time_text(event.seconds)
             self.line(f"plan at step {event.step}: {event.total_steps} steps, about {seconds}")
+        self._has_plan = True
 
     def _step(self, event: Step) -> None:
         if self._bar is not None:
@@ -144,13 +153,14 @@ class Console:
             self._bar.refresh()  # reports are some tenths of a second apart already
             return
         now = time.monotonic()
-        if not self.is_live and now - self._last_line >= LINE_SECONDS:
+        is_timed = event.chars_per_second is not None
+        if not self.is_live and is_timed and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             self.line(step_text(event, self._val_loss))
 
     def _preview(self, event: Sampled) -> None:
         title = f"--- step {event.step}, validation loss {loss_text(self._val_loss)} "
-        self.line(f"{title:-<72}\n{escape_text(event.text)}\n{'-' * 72}")
+        self.line(f"{title:-<72}\n{event.text}\n{'-' * 72}")
 
     def _finish(self, event: Finished) -> None:
         self.close()
@@ -164,7 +174,8 @@ class Console:
         table = Table(show_header=False)
         for name, value in rows:
             table.add_row(name, value)
-        RichConsole(file=self.stream, highlight=False, markup=False).print(table)
+        with suppress(OSError):
+            RichConsole(file=self.stream, highlight=False, markup=False).print(table)
 
 
 def started_text(event: Started) -> str:
@@ -199,9 +210,10 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
         ("result", reasons.get(event.stop_reason, event.stop_reason)),
         ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
         ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
-        ("training loss", f"{loss_text(event.train_loss)} nats per character"),
+        ("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"),
     ]
     if event.val_loss is not None:
-        bits = f", {event.bits_per_char:.3f} bits" if event.bits_per_char is not None else ""
-        rows.append(("validation loss", f"{event.val_loss:.4f} nats{bits} per character"))
+        rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
+        if event.bits_per_char is not None:
+            rows[-1] = (rows[-1][0], f"{rows[-1][1]}, {event.bits_per_char:.3f} bits per character")
     return rows

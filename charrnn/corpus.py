@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from charrnn.errors import InputError, printable
 from charrnn.records import Records, split_records
 from charrnn.textfiles import (
     CARRIAGE_RETURN,
+    CHUNK,
     NEWLINE,
     Codes,
     Reading,
     Survey,
     find_files,
+    has_nul,
     read_codes,
 )
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, id_dtype
@@ -85,6 +86,13 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     reading = Reading(bytes=config.bytes, encoding=config.encoding, newlines=newlines)
     keeps_own = bool(held_out) or config.lines
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
+    if any(path.stat().st_size == 0 for path in held_out):
+        raise InputError(f"--val-file: {printable(config.val_file)}: is empty")
+    if not config.bytes and (binary := [path for path in files if has_nul(path)]):
+        notes.append(
+            f"{printable(binary[0])} holds NULs: if it is no UTF-8 text, use --bytes, "
+            "or --encoding utf-16-le"
+        )
     digests = [_digest(part.path) for part in parts]
     settings = [
         [digest, part.train_frac, part.adds_newline]
@@ -165,8 +173,11 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
         "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
         "notes": _notes(survey),
     }
-    in_memory = nullcontext(np.empty(0 if is_large else sum(counts), facts["dtype"]))
-    with cache.filling(key, facts) if is_large else in_memory as ids:
+    if is_large:
+        with cache.filling(key, facts) as ids:
+            facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
+    else:
+        ids = np.empty(sum(counts), facts["dtype"])
         facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
     return _from_facts(facts, ids)
 
@@ -174,7 +185,7 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
 def _map_bytes(part: Part) -> Encoded:
     """With --bytes the file itself is the array."""
     ids = np.memmap(part.path, dtype=np.uint8, mode="r")
-    if len(ids) < 1 << 20 and len(np.unique(ids)) < 2:
+    if all((ids[i : i + CHUNK] == ids[0]).all() for i in range(0, len(ids), CHUNK)):
         raise _too_uniform()
     return Encoded(ids, ByteVocabulary(), _num_train(part, len(ids)), [int(ids[0])], [])
 

@@ -57,7 +57,8 @@ def streamed_batches(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]
     num_predictions = len(ids) - 1
     pieces = max(1, min(PIECES, num_predictions // CONTEXT))
     length = -(-num_predictions // pieces)  # of one piece; the last may be shorter
-    scored = length if most_chars is None else min(length, max(1, most_chars // pieces))
+    is_whole = most_chars is None or most_chars >= num_predictions
+    scored = length if is_whole else min(length, max(1, (most_chars or 0) // pieces))
     starts = np.arange(pieces)[:, None] * length
     begin = -CONTEXT if pieces > 1 else 0
     while begin < scored:

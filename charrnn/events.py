@@ -84,9 +84,13 @@ class Finished:
     step: int
     epoch: float
     stop_reason: str
-    """finished, early_stop or max_time."""
+    """finished, early_stop, max_time or signal."""
+    unit: str
+    """What a loss is counted over: character or byte."""
     val_loss: float | None
-    """Of the model that is shipped, streamed, over all of the held-out text."""
+    """Of the model that is shipped, streamed."""
+    val_chars: int
+    """Held-out characters that it is over: all of them, unless they are very many."""
     bits_per_char: float | None
     train_loss: float | None
     chars_per_second: float | None

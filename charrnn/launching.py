@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
 
     The result is printed whenever something was saved, also after an error.
     """
+    settings = as_settings(prepared.config)
     result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
     with Interrupts() as interrupts:
         try:
@@ -37,9 +40,11 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
                 console.show(event)
                 result |= result_of(event)
                 if isinstance(event, Started | Planned):
-                    write_config(run, prepared, event)
+                    settings |= {name: v for name, v in asdict(event).items() if name in settings}
+                    write_config(run, settings)
         except CharRNNError as error:
             result["stop_reason"] = "diverged" if error.exit_code == 3 else "error"
+            run.append("metrics.jsonl", {"event": "failed", "error": str(error)} | result)
             raise
         finally:
             console.close()
@@ -57,12 +62,8 @@ def result_of(event: Event) -> dict[str, Any]:
     return {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
 
 
-def write_config(run: Run, prepared: Prepared, event: Event) -> None:
-    """Write the run's settings, cadences as planned; without size, since the sizes stand there."""
-    settings = as_settings(prepared.config)
-    if isinstance(event, Planned):
-        names = ("eval_every", "save_every", "sample_every")
-        settings |= {name: getattr(event, name) for name in names}
+def write_config(run: Run, settings: dict[str, Any]) -> None:
+    """Write the run's settings as resolved; without size, since the sizes stand there."""
     text = to_toml({name: value for name, value in settings.items() if name != "size"})
     with suppress(OSError):  # the checkpoints hold the settings too
         (run.folder / "config.toml").write_text(text, encoding="utf-8")
@@ -81,7 +82,7 @@ def report_result(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
 
 def hint_at_sampling(run: Run, console: Console) -> None:
     """Say what to do next, to people."""
-    if console.is_live:
+    if console.is_live and run.best.exists():
         folder = run.folder.parent
-        where = "" if folder == Path("checkpoints") else f" --checkpoints {folder}"
-        console.line(f"try: charrnn sample {run.folder.name}{where}")
+        where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
+        console.line(f"try: {shlex.join(['charrnn', 'sample', run.folder.name, *where])}")

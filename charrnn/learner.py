@@ -41,9 +41,10 @@ class Learner:
         self.device = pick_device(config.device)
         self.precision = pick_precision(config.precision, self.device)
         self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
-        for network in (self.model, self.averaged):
-            initialise(network, config.seed)
-            network.to(self.device).requires_grad_(network is self.model)
+        initialise(self.model, config.seed)
+        self.averaged.load_state_dict(self.model.state_dict())
+        self.model.to(self.device)
+        self.averaged.to(self.device).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, config.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.state = self.model.empty_state(batch_size)

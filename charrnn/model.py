@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from charrnn.config import GATES, ModelConfig, shapes
+from charrnn.config import GATES, ModelConfig
 from charrnn.seeds import derive_seed
 
 State = tuple[Tensor, ...]
@@ -188,9 +188,3 @@ def load_weights(model: CharRNN, weights: Mapping[str, NDArray[np.float32]]) -> 
 def weight_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
     """Return tensors as float32 arrays on the CPU, copied."""
     return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in tensors.items()}
-
-
-def assert_shapes(model: CharRNN) -> None:
-    """Hold the module against shapes(config): one place says what a checkpoint contains."""
-    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert found == shapes(model.config)

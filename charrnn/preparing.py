@@ -9,7 +9,7 @@ from charrnn.batches import fit_batches
 from charrnn.config import TrainConfig, resolve
 from charrnn.console import time_text
 from charrnn.corpus import Corpus, load_corpus
-from charrnn.device import pick_device, pick_precision, speed_class
+from charrnn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.errors import printable
 from charrnn.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.sizes import NOMINAL_SPEED, Task, preset
@@ -53,6 +53,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     precision = pick_precision(config.precision, device)
     is_open = config.steps is None and config.epochs is None and config.max_time is None
     has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
+    set_threads(config.threads)
     is_timed = not has_size and (is_open or config.max_time is not None)
     return Task(
         num_chars=len(corpus.train),

@@ -153,7 +153,8 @@ def default_name(files: list[Path]) -> str:
     """Return the stem of the first file; for input.txt and stdin that of the folder it is in."""
     first = files[0]
     if first.name in ("input.txt", "-"):
-        first = first.absolute().parent
+        first = first.parent
+    first = first.resolve()
     kept = re.sub(r"[^\w.+-]+", "-", first.stem if first.is_file() else first.name)
     return kept.strip(".-") or "run"
 

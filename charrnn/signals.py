@@ -2,8 +2,12 @@
 
 import os
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Self
+
+REPEAT_SECONDS = 0.5
+"""A signal that comes twice within this time was sent once: by a terminal and its shell, say."""
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -13,6 +17,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._since = 0.0
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
@@ -35,6 +40,8 @@ class Interrupts:
         return self.received is not None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        now = time.monotonic()
+        if self.received is None:
+            self.received, self._since = number, now
+        elif now - self._since > REPEAT_SECONDS:
             os._exit(128 + number)
-        self.received = number

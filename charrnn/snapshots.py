@@ -13,6 +13,9 @@ from charrnn.config import ModelConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.errors import DivergedError
 
+MOST_FILES = 100
+"""Names that a checkpoint keeps; a header of all names of a large folder could not be read."""
+
 
 def describe(
     config: TrainConfig, model: ModelConfig, corpus: Corpus, environment: dict[str, Any]
@@ -26,7 +29,8 @@ def describe(
         "starts": [[symbol, count] for symbol, count in corpus.starts.items()],
         "corpus": {
             "digest": corpus.digest,
-            "files": list(corpus.files),
+            "files": list(corpus.files[:MOST_FILES]),
+            "num_files": len(corpus.files),
             "num_train": len(corpus.train),
             "num_val": len(corpus.val),
         },

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
         yield [spool if str(path) == "-" else path for path in paths]
     finally:
         spool.unlink(missing_ok=True)
+        with suppress(OSError):  # made for the spool, and still empty
+            checkpoints.rmdir()
 
 
 def copy_stdin(spool: Path) -> None:

@@ -92,6 +92,7 @@ def _walk(folder: Path) -> tuple[list[Path], int]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not (path.parent / ".lock").exists()  # a run of ours, no text
     ]
     files = [path for path in candidates if not has_nul(path)]
     if not files:

@@ -15,9 +15,9 @@ from charrnn.budget import Budget
 from charrnn.checkpoint import pack
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.device import default_threads
+from charrnn.device import set_threads
 from charrnn.errors import DivergedError
-from charrnn.evaluation import bits_per_char, num_held_out, score_held_out
+from charrnn.evaluation import Score, bits_per_char, num_held_out, score_held_out
 from charrnn.events import Evaluated, Event, Finished, Planned, Sampled, Saved, Started, Step
 from charrnn.learner import Learner
 from charrnn.model import CharRNN, load_weights, weight_arrays
@@ -76,8 +76,7 @@ class Trainer:
     ) -> None:
         self.config, self.corpus, self.run = config, corpus, run
         self.should_stop, self.clock = should_stop, clock
-        self.threads = config.threads or default_threads()
-        torch.set_num_threads(self.threads)
+        self.threads = set_threads(config.threads)
         self.batches = make_batches(corpus, config)
         model_config = config.model(corpus.vocab.size)
         self.learner = Learner(config, model_config, self.batches.batch_size)
@@ -93,6 +92,7 @@ class Trainer:
         self.best_weights: Weights | None = None
         self.last_evaluated = self.last_saved = -1
         self.train_loss: float | None = None
+        self.final: Score | None = None
         self.stop_reason = "finished"
 
     @property
@@ -213,7 +213,7 @@ class Trainer:
             step=self.step, loss=score.loss, chars=score.chars, is_best=is_best, is_final=False
         )
         if is_best:
-            self.best_weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
+            self.best_weights = self.averaged_weights()
             yield from self.save_best(score.loss)
 
     def preview(self) -> str:
@@ -290,22 +290,34 @@ class Trainer:
         }
 
     def finish(self) -> Iterator[Event]:
-        """Validate once more, score the best model on all held-out text, save, and sum up."""
+        """Validate once more, save, score the best model, and sum up; before step 1 do nothing."""
+        if self.step == 0:
+            yield self.finished()
+            return
         if self.last_evaluated != self.step and self.stop_reason != "signal":
             yield from self.validate()
         if self.last_saved != self.step:
             yield from self.save()
-        val_loss = None
-        if self.best_weights is not None and self.stop_reason != "signal":
-            score = score_held_out(self.best_model(), self.corpus)
-            val_loss = score.loss
-            yield Evaluated(
-                step=self.best.step, loss=val_loss, chars=score.chars, is_best=True, is_final=True
-            )
-            yield from self.save_best(val_loss)
-        if self.run is not None and self.stop_reason != "signal":
-            self.run.keep_newest(1)
-        yield self.finished(val_loss if val_loss is not None else self.best.loss)
+        if self.stop_reason != "signal":
+            yield from self.score_best()
+            if self.run is not None:
+                self.run.keep_newest(1)
+        yield self.finished()
+
+    def score_best(self) -> Iterator[Event]:
+        """Score the best weights in float32 on all held-out text, as far as time allows."""
+        if self.best_weights is None:
+            return
+        most = self.budget.final_chars()
+        self.final = score_held_out(self.best_model(), self.corpus, most_chars=most)
+        yield Evaluated(
+            step=self.best.step,
+            loss=self.final.loss,
+            chars=self.final.chars,
+            is_best=True,
+            is_final=True,
+        )
+        yield from self.save_best(self.final.loss)
 
     def best_model(self) -> CharRNN:
         """Return a network with the best weights, on the training device."""
@@ -314,9 +326,12 @@ class Trainer:
         load_weights(model, self.best_weights)
         return model.to(self.learner.device)
 
-    def finished(self, val_loss: float | None) -> Finished:
+    def finished(self) -> Finished:
         """Return the run in a few numbers."""
+        val_loss = self.final.loss if self.final else self.best.loss
         return Finished(
+            unit="byte" if self.config.bytes else "character",
+            val_chars=self.final.chars if self.final else 0,
             step=self.step,
             epoch=self.epoch,
             stop_reason=self.stop_reason,

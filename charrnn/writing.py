@@ -87,7 +87,7 @@ def leave_pipe() -> ClosedPipeError:
 
 def print_result(text: str) -> None:
     """Print a line on stdout, whatever its encoding."""
-    with open_page(None, raw=True) as page:
+    with open_page(None, raw=False) as page:
         page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
 
 
@@ -113,7 +113,7 @@ def write_samples(page: Page, samples: Iterable[Sample], sampler: Sampler, *, ec
         if sample.index and not records:
             page.put(SEPARATOR)
         prompt = vocab.raw(vocab.encode(sample.prompt)) if echo else b""
-        page.text(sample.prompt * echo + sample.text, prompt + sample.raw)
+        page.text((sample.prompt if echo else "") + sample.text, prompt + sample.raw)
         if records:
             page.put(b"\n")
     if page.for_terminal and not records:

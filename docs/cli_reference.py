@@ -17,7 +17,13 @@ Written by `make docs` from `--help`; do not edit.
 
 def reference() -> str:
     """Return the page: the program's help, then each command's."""
-    root = click.Context(cli, info_name="charrnn", terminal_width=WIDTH, max_content_width=WIDTH)
+    root = click.Context(
+        cli,
+        info_name="charrnn",
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        **cli.context_settings,
+    )
     parts = [HEAD, section("charrnn", root, cli)]
     for name in sorted(cli.commands):
         command = cli.commands[name]

@@ -1,5 +1,6 @@
 """What a person sees."""
 
+import dataclasses
 import io
 
 import pytest
@@ -28,7 +29,7 @@ def step(number, **changes):
 
 PLANNED = Planned(step=1, total_steps=50, seconds=70.0, eval_every=5, save_every=20, sample_every=5)
 FINISHED = Finished(
-    step=50, epoch=2.5, stop_reason="finished", val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
+    step=50, epoch=2.5, stop_reason="finished", unit="character", val_chars=99, val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
     chars_per_second=12_345.0, seconds=70.0,
 )  # fmt: skip
 
@@ -66,13 +67,13 @@ def test_off_a_terminal_nothing_moves_and_nothing_is_coloured(monkeypatch):
     output = show(events, io.StringIO())
     assert "\r" not in output
     assert "\x1b" not in output
-    assert output.count("\n") == 2
+    assert output.count("\n") == 3
 
 
 def test_the_last_plain_line_says_how_it_ended():
     line = show([FINISHED], io.StringIO())
     assert line.startswith("result finished; steps 50 (2.50 epochs); time 1m10s, 12.3k char/s;")
-    assert "validation loss 1.5000 nats, 2.164 bits per character" in line
+    assert "validation loss 1.5000 nats per character, 2.164 bits per character" in line
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
@@ -129,3 +130,31 @@ def test_the_start_names_network_and_machine():
     assert show([started], io.StringIO()) == (
         "1,234 parameters, 20 steps an epoch, on cpu in fp32, 2 threads\n"
     )
+
+
+class Deaf(io.StringIO):
+    """A stream that nobody reads any more."""
+
+    encoding = "utf-8"
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_a_log_that_nobody_reads_stops_nothing():
+    console = Console(1, Deaf())
+    for event in (PLANNED, step(1), FINISHED):
+        console.show(event)
+    console.note("more")
+
+
+def test_a_byte_model_counts_its_loss_per_byte():
+    line = show([dataclasses.replace(FINISHED, unit="byte", bits_per_char=None)], io.StringIO())
+    assert line.endswith(
+        "training loss 1.400 nats per byte; validation loss 1.5000 nats per byte\n"
+    )
+
+
+def test_the_first_plan_is_a_line_in_a_log():
+    output = show([PLANNED, PLANNED], io.StringIO())
+    assert output == "plan at step 1: 50 steps, about 1m10s\n"

@@ -27,7 +27,7 @@ def same_handlers_after_as_before():
 
 def run_python(code):
     """Return exit status and stdout of a program that imports what it needs."""
-    program = "import signal\nfrom charrnn.signals import Interrupts\n" + code
+    program = "import signal, time\nfrom charrnn.signals import REPEAT_SECONDS, Interrupts\n" + code
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
@@ -83,12 +83,23 @@ with Interrupts():
     try:
         signal.raise_signal(signal.{first})
         print("still here", flush=True)
+        time.sleep(REPEAT_SECONDS + 0.1)
         signal.raise_signal(signal.{second})
         print("never", flush=True)
     finally:
         print("nor this", flush=True)
 """
     assert run_python(code) == (status, "still here\n")
+
+
+def test_a_signal_that_comes_twice_at_once_was_sent_once():
+    code = """
+with Interrupts() as interrupts:
+    signal.raise_signal(signal.SIGHUP)
+    signal.raise_signal(signal.SIGHUP)
+    print(interrupts.received)
+"""
+    assert run_python(code) == (0, "1\n")
 
 
 def test_after_the_block_a_signal_does_what_it_did_before():

@@ -222,3 +222,20 @@ def test_cuda_trains_to_the_same_loss(text_file, precision):
     cpu, _, _ = run_training(text_file, steps=60)
     gpu, _, _ = run_training(text_file, steps=60, device="cuda", precision=precision)
     assert gpu[-1].val_loss == pytest.approx(cpu[-1].val_loss, abs=0.05)
+
+
+def test_a_stop_before_the_first_step_saves_nothing(text_file):
+    config = CONFIG
+    corpus = load_corpus([text_file], config)
+    run = create_run(Path("checkpoints"), "early", [text_file])
+    events = list(train(config, corpus, run, should_stop=lambda: True))
+    assert events[-1].step == 0
+    assert not list(run.folder.glob("*.safetensors"))
+
+
+def test_a_last_evaluation_never_takes_most_of_the_time(text_file, monkeypatch):
+    monkeypatch.setattr("charrnn.budget.FEWEST_FINAL", 50)
+    monkeypatch.setattr("charrnn.budget.FINAL_SHARE", 0.0)
+    events, corpus, _ = run_training(text_file, val_frac=0.5)
+    assert len(corpus.val) > 500
+    assert events[-1].val_chars == 50
