@@ -1,5 +1,6 @@
 """Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def cell(request: pytest.FixtureRequest) -> str:
 def tiny_config(cell: str) -> ModelConfig:
     """V = 11, E = 5, H = 7, L = 2."""
     return ModelConfig(cell=cell, vocab_size=11, embedding_size=5, hidden_size=7, num_layers=2)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_signals() -> None:
+    """Undo what nohup or a shell's & has ignored: children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
