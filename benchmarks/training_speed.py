@@ -42,7 +42,7 @@ class PlainLoop:
             output, (h, c) = self.lstm(self.embedding(inputs), self.state)
             logits = self.decoder(output)
         self.state = (h.detach().float(), c.detach().float())
-        loss = nn.functional.cross_entropy(logits.float().view(-1, V), targets.view(-1))
+        loss = nn.functional.cross_entropy(logits.float().reshape(-1, V), targets.reshape(-1))
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

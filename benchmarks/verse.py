@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?")
     parser.add_argument("--length", type=int, default=10_000)
     parser.add_argument("--temperature", type=float, default=0.8)
+    parser.add_argument("--min-p", type=float, default=0.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     arguments = parser.parse_args()
     begin("Words and copies")
@@ -44,7 +45,9 @@ def main() -> None:
     training = source[: int(len(source) * 0.9)]
     known = set(words(training))
     sampler = Sampler(load_model(find_model(Path("checkpoints"), arguments.model)))
-    config = SampleConfig(length=arguments.length, temperature=arguments.temperature)
+    config = SampleConfig(
+        length=arguments.length, temperature=arguments.temperature, min_p=arguments.min_p
+    )
     for seed in arguments.seeds:
         text = sampler.sample("", config, seed).text
         found = words(text)
