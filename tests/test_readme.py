@@ -1,0 +1,33 @@
+"""The README is true: its files are there, its modules are all of them, its commands exist."""
+
+import re
+from pathlib import Path
+
+import charrnn
+from charrnn.cli import cli
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_link_leads_to_a_file():
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", TEXT)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_module_is_listed_and_none_that_is_not_there():
+    named = set(re.findall(r"`(\w+\.py)`", TEXT))
+    there = {path.name for path in Path(charrnn.__file__).parent.glob("*.py")} - {"__init__.py"}
+    assert named == there
+
+
+def test_every_option_in_it_exists():
+    known = {flag for command in cli.commands.values() for p in command.params for flag in p.opts}
+    shown = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", TEXT)) - {"--help"}
+    assert shown - known == set()
+
+
+def test_make_targets_in_it_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", TEXT.split("## Try it")[1])) <= targets | {"where"}
