@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.errors import CharRNNError, printable
+from charrnn.errors import CharRNNError, printable, reason_of
 from charrnn.vocab import Ids
 
 LAYOUT = 1
@@ -101,7 +101,7 @@ def _reserve(path: Path, num_bytes: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, num_bytes)
     except OSError as error:
         raise CharRNNError(
-            f"{printable(path.parent)}: {os.strerror(error.errno or 0)}; {num_bytes:,} bytes are "
+            f"{printable(path.parent)}: {reason_of(error)}; {num_bytes:,} bytes are "
             "needed there for the encoded text, or in another folder: set CHARRNN_CACHE"
         ) from None
 

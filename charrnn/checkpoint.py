@@ -9,7 +9,6 @@ its own place. There is no pickle, and no code in a file can run.
 import hashlib
 import json
 import math
-import os
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config import GATES, ModelConfig, shapes
-from charrnn.errors import CheckpointError, InputError, printable
+from charrnn.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.vocab import Vocabulary, from_json
 
 FORMAT_VERSION = 1
@@ -210,7 +209,7 @@ def read_file(path: Path) -> bytes:
             raise CheckpointError(f"{printable(path)}: {size:,} bytes are more than any checkpoint")
         data = path.read_bytes()
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = reason_of(error)
         raise InputError(
             f"{printable(path)}: {reason}; name a run or a .safetensors file"
         ) from None

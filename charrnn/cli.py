@@ -13,7 +13,7 @@ from charrnn import __version__
 from charrnn.config import SampleConfig, TrainConfig, as_settings
 from charrnn.configfile import read_settings, to_toml
 from charrnn.console import Console
-from charrnn.errors import InputError, printable
+from charrnn.errors import InputError, printable, reason_of
 from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
 
 if TYPE_CHECKING:
@@ -245,6 +245,4 @@ def read_prompt(prompt: str | None, path: Path | None) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise InputError(
-            f"--prompt-file: {printable(path)}: {os.strerror(error.errno or 0)}"
-        ) from None
+        raise InputError(f"--prompt-file: {printable(path)}: {reason_of(error)}") from None

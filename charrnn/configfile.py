@@ -1,14 +1,13 @@
 """Settings <-> flat TOML."""
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from charrnn.config import check_keys
-from charrnn.errors import InputError, printable
+from charrnn.errors import InputError, printable, reason_of
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"--config: {printable(path)}: {os.strerror(error.errno or 0)}") from None
+        raise InputError(f"--config: {printable(path)}: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:  # too many digits or brackets, among others
         raise InputError(f"--config: {printable(path)}: no TOML: {printable(error)}") from None
     check_keys(settings, f"--config: {printable(path)}")

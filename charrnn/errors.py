@@ -8,6 +8,8 @@ CharRNNError          1   failure while running (disk, memory)
 └── ClosedPipeError   0   whoever read our output has left: no failure, and nothing to say
 """
 
+import os
+
 
 class CharRNNError(Exception):
     """A failure that is told in one line: what, why, what to do. Base of all others."""
@@ -52,6 +54,11 @@ def printable(value: object) -> str:
     `\x1b`, `\u202e` and so on; newline and tab do too, since an error is one line.
     """
     return "".join(escape(c) if is_control(c) or c in "\n\t" else c for c in str(value))
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system refused, in its own words."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def is_control(character: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.durable import write_durably
-from charrnn.errors import BusyError, CharRNNError, InputError, printable
+from charrnn.errors import BusyError, CharRNNError, InputError, printable, reason_of
 from charrnn.events import Event, Planned, Sampled, Step
 
 BEST = "best.safetensors"
@@ -127,7 +127,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
                 ) from None
             number += 1
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
+            reason = reason_of(error)
             raise InputError(
                 f"{printable(folder)}: {reason}; choose another --checkpoints folder"
             ) from None
@@ -221,5 +221,5 @@ def _newest_best(checkpoints: Path) -> Path:
 
 def save_failed(path: Path, error: OSError) -> CharRNNError:
     """Return the error of a save that could not be made."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    reason = reason_of(error)
     return CharRNNError(f"{printable(path)}: not saved: {reason}; free some space and try again")

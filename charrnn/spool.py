@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from charrnn.errors import InputError, printable
+from charrnn.errors import InputError, printable, reason_of
 from charrnn.preparing import Prepared
 
 
@@ -40,7 +40,7 @@ def copy_stdin(spool: Path) -> None:
         with spool.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
     except OSError as error:
-        raise InputError(f"{printable(spool.parent)}: {os.strerror(error.errno or 0)}") from None
+        raise InputError(f"{printable(spool.parent)}: {reason_of(error)}") from None
 
 
 def keep_spooled(

@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import InputError, printable
+from charrnn.errors import InputError, printable, reason_of
 
 CHUNK = 1 << 18
 """Bytes read at a time; what is made of them fits a processor's cache."""
@@ -111,7 +110,7 @@ def _check_regular(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    reason = reason_of(error)
     return InputError(f"{printable(path)}: {reason}; name a text file that can be read")
 
 

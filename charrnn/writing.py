@@ -12,7 +12,14 @@ from typing import BinaryIO
 
 from charrnn.config import SampleConfig
 from charrnn.console import escape_text, is_terminal
-from charrnn.errors import CharRNNError, ClosedPipeError, InputError, is_control, printable
+from charrnn.errors import (
+    CharRNNError,
+    ClosedPipeError,
+    InputError,
+    is_control,
+    printable,
+    reason_of,
+)
 from charrnn.sampling import Sample, Sampler
 from charrnn.vocab import Decoder
 
@@ -64,7 +71,7 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
     try:
         stream = sys.stdout.buffer if path is None else path.open("wb")
     except OSError as error:
-        raise InputError(f"-o: {printable(path)}: {os.strerror(error.errno or 0)}") from None
+        raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     try:
         yield Page(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
         stream.flush()
@@ -72,7 +79,7 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
         raise leave_pipe() from None
     except OSError as error:
         where = printable(path or "stdout")
-        raise CharRNNError(f"{where}: not written: {os.strerror(error.errno or 0)}") from None
+        raise CharRNNError(f"{where}: not written: {reason_of(error)}") from None
     finally:
         if path is not None:
             with suppress(OSError):  # all is flushed, or the error is on its way already
