@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from charrnn.config import TrainConfig
-from charrnn.schedule import UNKNOWN, steps_for_budget
+from charrnn.progress import Timing
+from charrnn.schedule import UNKNOWN, Plan, steps_for_budget
 
 NUM_VALIDATIONS = 20
 OVERHEAD = 0.05
@@ -69,6 +70,8 @@ class Budget:
         self.save_every: int | None = config.save_every
         self.sample_every: int | None = config.sample_every
         self.eval_chars = min(num_held_out, FEWEST_SCORED)
+        self._is_eval_fixed = False  # validations of one run are over the same characters
+        self._first_step, self._earlier = 0, 0.0  # of this session; seconds of those before
         self._origin = clock()
         self._timed = [0, 0, 0.0]  # steps, characters, seconds inside steps
         self._marks: list[tuple[int, float]] = []
@@ -77,8 +80,8 @@ class Budget:
         self._save_seconds = 0.1
 
     def start(self) -> None:
-        """Begin to count: the first step comes next."""
-        self._origin = self._clock()
+        """Begin to count: the next step of this session comes."""
+        self._origin = self._clock() - self._earlier
 
     def elapsed(self) -> float:
         """Return the seconds since the first step."""
@@ -91,7 +94,7 @@ class Budget:
 
     def trained(self, step: int, num_steps: int, num_chars: int, seconds: float) -> None:
         """Take in the time that some steps took, the last of them being `step`."""
-        if step > NUM_COLD_STEPS:
+        if step - self._first_step > NUM_COLD_STEPS:
             for i, value in enumerate((num_steps, num_chars, seconds)):
                 self._timed[i] += value
 
@@ -110,6 +113,7 @@ class Budget:
         rate = num_chars / max(seconds, 1e-6)
         self._eval_rate, self._last_rate = min(rate, self._last_rate or rate), rate
         self._marks.append((step, self.elapsed()))
+        self._is_eval_fixed = True
 
     def saved(self, seconds: float) -> None:
         """Take in the time that a save took."""
@@ -135,8 +139,9 @@ class Budget:
         tried = TRIED_SECONDS
         if self.most_seconds is not None:
             tried = min(tried, TRIED_SHARE * self.most_seconds)
-        few = min(NUM_TRIED_STEPS, self.total_steps)
-        if self.is_planned or step < few or (self.most_seconds and self.elapsed() < tried):
+        few = min(self._first_step + NUM_TRIED_STEPS, self.total_steps)
+        seconds = self.elapsed() - self._earlier
+        if self.is_planned or step < few or (self.most_seconds and seconds < tried):
             return False
         self.is_planned = True
         self._marks.append((step, self.elapsed()))
@@ -178,9 +183,11 @@ class Budget:
 
     def _set_cadences(self, step: int) -> None:
         total_seconds = self.forecast(step)
-        share = OVERHEAD * total_seconds / NUM_VALIDATIONS
-        affordable = int(share * self._scored_per_second())
-        self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
+        if not self._is_eval_fixed:
+            share = OVERHEAD * total_seconds / NUM_VALIDATIONS
+            affordable = int(share * self._scored_per_second())
+            self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
+            self._is_eval_fixed = True
         steps_apart = self.eval_chars / self._scored_per_second() / OVERHEAD
         steps_apart /= self.step_seconds or 0.1
         apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
@@ -195,15 +202,55 @@ class Budget:
         """Return the speed of a validation; before the first, twice that of training."""
         return self._eval_rate or 2 * (self.chars_per_second or 10_000)
 
-    def progress(self) -> dict[str, float | None]:
-        """Return what a checkpoint keeps of it."""
-        return {
-            "seconds": self.elapsed(),
-            "eval_every": self.eval_every,
-            "save_every": self.save_every,
-            "sample_every": self.sample_every,
-            "eval_chars": self.eval_chars,
-        }
+    def timing(self) -> Timing:
+        """Return what a checkpoint keeps of it, beside the plan."""
+        num_steps, num_chars, seconds = self._timed
+        return Timing(
+            seconds=self.elapsed(),
+            is_planned=self.is_planned,
+            eval_every=self.eval_every,
+            save_every=self.save_every,
+            sample_every=self.sample_every,
+            eval_chars=self.eval_chars if self._is_eval_fixed else None,
+            num_timed=int(num_steps),
+            chars_timed=int(num_chars),
+            seconds_timed=seconds,
+            scored_per_second=self._eval_rate,
+        )
+
+    def resume(self, step: int, plan: Plan, timing: Timing) -> None:
+        """Go on with a plan, and with what time has shown, before `start`."""
+        self.plan, self._first_step, self._earlier = list(plan), step, timing.seconds
+        self.is_planned = timing.is_planned
+        self.eval_every = self._config.eval_every or timing.eval_every
+        self.save_every = self._config.save_every or timing.save_every
+        if self.sample_every is None:
+            self.sample_every = timing.sample_every
+        self.eval_chars = min(self._num_held_out, timing.eval_chars or self.eval_chars)
+        self._is_eval_fixed = timing.eval_chars is not None
+        self._timed = [timing.num_timed, timing.chars_timed, timing.seconds_timed]
+        self._eval_rate = self._last_rate = timing.scored_per_second
+
+    def roll_back(self, step: int) -> None:
+        """Forget what was planned after a step that training has gone back to."""
+        self.plan = [entry for entry in self.plan if entry[0] <= step]
+        if self.total_steps >= UNKNOWN:
+            self.is_planned = False
+        self._marks.clear()
+        self._first_step = step
+
+    def replan(self, step: int, *, is_over: bool) -> None:
+        """Aim at this budget from `step` on, where another one was planned for.
+
+        Args:
+            step: Where training stands.
+            is_over: The old plan has had its end, so that a new cycle begins.
+        """
+        if is_over and self.total_steps > step:
+            self.plan.append((step, step))
+        self.is_planned = False  # cadences, and a plan for a time, come after a few steps
+        self.eval_every, self.sample_every = self._config.eval_every, self._config.sample_every
+        self.plan.append((step, max(step, self.most_steps or UNKNOWN)))
 
     def final_chars(self) -> int:
         """Return how many held-out characters the last evaluation scores."""

@@ -1,23 +1,19 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from charrnn import __version__
-from charrnn.config import SampleConfig, TrainConfig, as_settings
-from charrnn.configfile import read_settings, to_toml
+from charrnn.config import SampleConfig, TrainConfig
+from charrnn.configfile import read_settings
 from charrnn.console import Console
 from charrnn.errors import InputError, printable, reason_of
 from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
-
-if TYPE_CHECKING:
-    from charrnn.preparing import Prepared
 
 EXAMPLE = """Train a small recurrent network on any text, and write more like it.
 
@@ -33,7 +29,7 @@ Exit codes:
   2    usage, or input that cannot be used
   3    training diverged
   4    checkpoint damaged, foreign or newer
-  75   try again: the run is being trained by another process
+  75   try again: another process trains the run, or it was saved on SIGUSR1
   129, 130, 143   stopped by a signal; saved, if there was something to save
 """
 
@@ -70,20 +66,30 @@ def make_console(quiet: bool, verbose: bool) -> Console:
 
 
 @cli.command(cls=GroupedCommand)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
 @config_options(TrainConfig)
 @option("--run", metavar="NAME", group="Output", help="Name of the run. [default: the file's]")
 @option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", group="Output",
     help="TOML with settings; flags and environment beat it.",
 )  # fmt: skip
+@option(
+    "--resume", is_flag=True, group="Output",
+    help="Go on with the run exactly where it was saved, or start it if there is none; FILE may "
+    "be left out with --run. For a new run from trained weights see --init-from.",
+)  # fmt: skip
+@option(
+    "--init-from", metavar="MODEL", group="Size",
+    help="Start a new run from the weights of a model, with its sizes. To go on with a run that "
+    "was stopped see --resume.",
+)  # fmt: skip
 @option("--dry-run", is_flag=True, group="Output", help="Show all settings and stop.")
 @common
 @click.pass_context
 def train(
     ctx: click.Context, /, files: tuple[str, ...], run: str | None, config_file: Path | None,
-    dry_run: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
-    **settings: Any,
+    resume: bool, init_from: str | None, dry_run: bool, checkpoints: Path, as_json: bool,
+    quiet: bool, verbose: bool, debug: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Learn a text: files, directories, or - for stdin.
 
@@ -97,27 +103,20 @@ def train(
     environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
     file = read_config(config_file)
 
-    from charrnn.preparing import plan_text, prepare
-    from charrnn.spool import keep_spooled, spooled
+    from charrnn.preparing import Given
+    from charrnn.starting import Request, start
 
-    with spooled(files, checkpoints) as paths:
-        prepared = prepare(paths, flags, environment, file)
-        console.line(plan_text(prepared.config, prepared.corpus))
-        for note in prepared.notes:
-            console.note(note)
-        if dry_run:
-            print_settings(prepared, as_json=as_json)
-            return
-
-        from charrnn.launching import launch
-        from charrnn.runs import create_run, default_name
-
-        sources = [Path(name) for name in files]
-        new_run = create_run(checkpoints, run, sources)
-        if run is None and new_run.folder.name != default_name(sources):
-            console.note(f"the name was taken; this run is {new_run.folder.name}")
-        prepared = keep_spooled(prepared, paths, sources, new_run.folder)
-        ctx.exit(launch(new_run, prepared, console, as_json=as_json))
+    request = Request(
+        files=files,
+        given=Given(flags, environment, file),
+        run=run,
+        resume=resume,
+        init_from=init_from,
+        checkpoints=checkpoints,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    ctx.exit(start(request, console))
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -125,18 +124,6 @@ def read_config(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     return convert_settings(read_settings(path), f"--config: {printable(path)}")
-
-
-def print_settings(prepared: "Prepared", *, as_json: bool) -> None:
-    """Print every setting and where it came from."""
-    from charrnn.writing import print_result
-
-    settings = as_settings(prepared.config)
-    if as_json:
-        line = {"settings": settings, "origins": prepared.origins}
-        print_result(json.dumps(line, default=str, ensure_ascii=False))
-    else:
-        print_result(to_toml(settings, prepared.origins).rstrip())
 
 
 def from_source(

@@ -135,6 +135,10 @@ SIZES = ("auto", "tiny", "small", "medium", "large")
 TEXT, SIZE, BUDGET, TUNING, MACHINE = "Text", "Size", "Budget", "Fine tuning", "Machine"
 
 
+BUDGETS = ("epochs", "steps", "max_time")
+"""Settings that say how long to train."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """Settings of a training run. None means: let the plan, the text or the machine decide."""
@@ -248,6 +252,10 @@ class TrainConfig:
         None, "CPU threads. [default: the cores at hand, at most 8]",
         check=within(1, 1024), group=MACHINE,
     )  # fmt: skip
+    deterministic: bool = setting(
+        False, "On CUDA: only kernels that give the same bits each time; a CPU always does.",
+        group=MACHINE,
+    )  # fmt: skip
     seed: int = setting(
         0, "Same seed, same machine, same run.", check=within(0, 2**63 - 1), group=MACHINE
     )
@@ -259,6 +267,10 @@ class TrainConfig:
         if self.bytes and (self.newlines != "keep" or self.encoding != "utf-8"):
             raise InputError("--bytes: bytes stay as they are; leave out --encoding and --newlines")
 
+    def budget(self) -> tuple[float | None, ...]:
+        """Return what says how long to train."""
+        return tuple(getattr(self, name) for name in BUDGETS)
+
     def model(self, vocab_size: int) -> ModelConfig:
         """Return the architecture for a vocabulary."""
         return ModelConfig(
@@ -268,6 +280,12 @@ class TrainConfig:
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
         )
+
+
+MAY_CHANGE = frozenset(
+    each.name for each in fields(TrainConfig) if each.metadata["group"] in (BUDGET, MACHINE)
+) - {"seed"} | {"val_file"}
+"""Settings that a resumed run may be given anew: budget, cadences, machine, the name of a file."""
 
 
 def as_settings(config: TrainConfig) -> dict[str, Any]:

@@ -8,7 +8,18 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from charrnn.errors import escape, is_control, printable
-from charrnn.events import Evaluated, Event, Finished, Planned, Sampled, Saved, Started, Step
+from charrnn.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Planned,
+    RolledBack,
+    Sampled,
+    Saved,
+    SaveFailed,
+    Started,
+    Step,
+)
 
 LINE_SECONDS = 10.0
 """Off a terminal a line about progress is written this often."""
@@ -87,6 +98,12 @@ class Console:
         """Write a remark."""
         self.line(f"note: {printable(text)}")
 
+    def warn(self, text: str) -> None:
+        """Write what went wrong without stopping anything; also when quiet."""
+        verbosity, self.verbosity = self.verbosity, max(0, self.verbosity)
+        self.line(f"warning: {printable(text)}")
+        self.verbosity = verbosity
+
     def error(self, text: str) -> None:
         """Write why a command ends; also when quiet."""
         self.close()
@@ -114,6 +131,10 @@ class Console:
                 self._preview(event)
             case Saved() if self.verbosity > 0:
                 self.line(f"saved {printable(event.path)}")
+            case SaveFailed():
+                self.warn(save_failed_text(event))
+            case RolledBack():
+                self.warn(rolled_back_text(event))
             case Finished():
                 self._finish(event)
             case _:
@@ -178,6 +199,22 @@ class Console:
             RichConsole(file=self.stream, highlight=False, markup=False).print(table)
 
 
+def save_failed_text(event: SaveFailed) -> str:
+    """Return the line about a save that could not be made."""
+    return (
+        f"{event.path}: not saved at step {event.step}: {event.reason}; training goes on and "
+        f"tries again; the newest good checkpoint is {event.newest or 'none'}"
+    )
+
+
+def rolled_back_text(event: RolledBack) -> str:
+    """Return the line about a divergence."""
+    return (
+        f"diverged at step {event.step}; back to step {event.good_step}, "
+        f"the learning rate halved to {event.lr:g}"
+    )
+
+
 def started_text(event: Started) -> str:
     """Return the line about the network and the machine."""
     threads = f", {event.threads} threads" if event.device == "cpu" else ""
@@ -204,7 +241,8 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
         "finished": "finished",
         "early_stop": "stopped early: no better any more",
         "max_time": "time is up",
-        "signal": "stopped by a signal",
+        "signal": "stopped by a signal; go on with --resume",
+        "requeue": "saved, to be started again with --resume",
     }
     rows = [
         ("result", reasons.get(event.stop_reason, event.stop_reason)),

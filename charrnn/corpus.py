@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Corpus:
     digest: str
     """SHA-256 over the files' contents and all that decides how they become ids."""
     files: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    """Where they were found: files and folders as they were named, made absolute."""
     train_records: Records | None = None
     """With --lines: where each record of `train` lies."""
     val_records: Records | None = None
@@ -100,7 +102,8 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     ]
     key = cache.key_of([settings, reading.bytes, reading.encoding, reading.newlines, config.lines])
     encoded = _encode(parts, reading, config, key)
-    return _split(encoded, config, key, files, notes)
+    corpus = _split(encoded, config, key, files, notes)
+    return replace(corpus, sources=tuple(str(path.absolute()) for path in paths))
 
 
 def _parts(files: list[Path], train_frac: float) -> list[Part]:

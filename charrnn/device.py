@@ -36,6 +36,20 @@ def set_threads(threads: int | None) -> int:
     return torch.get_num_threads()
 
 
+def be_deterministic(is_wanted: bool) -> None:
+    """Let CUDA use only kernels that give the same bits each time; a CPU always does.
+
+    `:16:8` is the one workspace that both cuBLAS and cuDNN name as reproducible; they read it
+    when their first product is made.
+    """
+    import torch
+
+    if is_wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(is_wanted)
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device of a name: auto is CUDA where there is one, else the CPU.
 

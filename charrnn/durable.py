@@ -1,8 +1,18 @@
-"""Files that are there whole, or not at all, whatever happens while they are written."""
+"""Files that are there whole, or not at all, whatever happens while they are written.
+
+All writing goes through the names of `os` as they stand here, so that a test can put a recorder,
+or a disk that fails, in its place.
+"""
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
+
+READ_SIZE = 1 << 20
+
+CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What a file system says that cannot sync a folder."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -14,27 +24,73 @@ def write_durably(path: Path, data: bytes) -> None:
         OSError: It could not be written; the temporary file is gone, the old one untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # of a killed process that had our number
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)  # noqa: PTH108  (of a killed process that had our number)
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        _write(temporary, data)
+        os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def verify(path: Path, data: bytes) -> None:
+    """Read a file back and compare.
+
+    Raises:
+        OSError: It cannot be read, or is not what was written.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    try:
+        place = 0
+        while piece := os.read(descriptor, READ_SIZE):
+            if data[place : place + len(piece)] != piece:
+                break
+            place += len(piece)
+    finally:
+        os.close(descriptor)
+    if place != len(data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def remove(path: Path) -> None:
+    """Delete a file; one that stays for some reason does no harm."""
+    with suppress(OSError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def remove_temporary(folder: Path) -> None:
+    """Delete what killed processes left half-written. Nobody else may be writing in the folder."""
+    for path in folder.glob(".*.tmp"):
+        remove(path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+    try:
+        left = memoryview(data)
+        while left:  # the system may take less than it is given
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     if os.name == "nt":
         return  # Windows cannot open a folder
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do it
+        if error.errno not in CANNOT_SYNC:
             raise
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ CharRNNError          1   failure while running (disk, memory)
 ├── InputError        2   usage, or input that cannot be used; known before the first step
 ├── DivergedError     3   training no longer gives finite numbers
 ├── CheckpointError   4   a checkpoint that is damaged, foreign or newer than this program
+│   └── NewerFormatError  newer: nothing is wrong with it
 ├── BusyError        75   try again: somebody else is using it
 └── ClosedPipeError   0   whoever read our output has left: no failure, and nothing to say
 """
@@ -33,6 +34,10 @@ class CheckpointError(CharRNNError):
     """A file that is no checkpoint, or no longer the one that was written."""
 
     exit_code = 4
+
+
+class NewerFormatError(CheckpointError):
+    """A checkpoint of a later charrnn. Nothing is wrong with it, and nothing may replace it."""
 
 
 class BusyError(CharRNNError):

@@ -5,7 +5,7 @@ unscored; within 0.001 of one single pass. Records: each by itself, from an empt
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,16 +93,37 @@ def _record_batches(
 
 
 def score_held_out(
-    model: CharRNN, corpus: Corpus, *, precision: str = "fp32", most_chars: int | None = None
-) -> Score:
-    """Score the held-out text of a corpus, by the protocol that its kind asks for."""
+    model: CharRNN,
+    corpus: Corpus,
+    *,
+    precision: str = "fp32",
+    most_chars: int | None = None,
+    should_stop: Callable[[], object] = lambda: False,
+) -> Score | None:
+    """Score the held-out text of a corpus, by the protocol that its kind asks for.
+
+    None if `should_stop`, asked before each batch, cut it short.
+    """
     if corpus.val_records is None:
-        return streamed(model, corpus.val, precision=precision, most_chars=most_chars)
-    assert corpus.vocab.newline is not None  # a text of lines has it
-    return by_record(
-        model, corpus.val, corpus.val_records, corpus.vocab.newline,
-        precision=precision, most_chars=most_chars,
-    )  # fmt: skip
+        batches = streamed_batches(corpus.val, most_chars)
+    else:
+        assert corpus.vocab.newline is not None  # a text of lines has it
+        batches = _record_batches(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
+    try:
+        return _score(model, _until(should_stop, batches), precision)
+    except _Stopped:
+        return None
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _until(should_stop: Callable[[], object], batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if should_stop():
+            raise _Stopped
+        yield batch
 
 
 def num_held_out(corpus: Corpus) -> int:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """Everything is ready; the first step comes next."""
+    """Everything is ready; the next step comes."""
 
+    step: int
+    """Steps that were made before: 0, or where a resumed run goes on."""
     num_parameters: int
     steps_per_epoch: int
     device: str
@@ -78,13 +80,36 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SaveFailed:
+    """A file could not be written; training goes on, and the next save tries again."""
+
+    step: int
+    path: Path
+    """The run's folder."""
+    reason: str
+    newest: str | None
+    """Name of the newest full checkpoint that is there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolledBack:
+    """Training had diverged, and goes on from its last good state."""
+
+    step: int
+    """Where it was noticed."""
+    good_step: int
+    lr: float
+    """The new peak of the learning rate, half of the one before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """Training is over."""
 
     step: int
     epoch: float
     stop_reason: str
-    """finished, early_stop, max_time or signal."""
+    """finished, early_stop, max_time, signal or requeue."""
     unit: str
     """What a loss is counted over: character or byte."""
     val_loss: float | None
@@ -97,4 +122,4 @@ class Finished:
     seconds: float
 
 
-Event = Started | Planned | Step | Evaluated | Sampled | Saved | Finished
+Event = Started | Planned | Step | Evaluated | Sampled | Saved | SaveFailed | RolledBack | Finished

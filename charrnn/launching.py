@@ -36,7 +36,14 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
     result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
     with Interrupts() as interrupts:
         try:
-            for event in train(prepared.config, prepared.corpus, run, should_stop=interrupts):
+            for event in train(
+                prepared.config,
+                prepared.corpus,
+                run,
+                resume=prepared.resume,
+                init=prepared.init,
+                should_stop=interrupts,
+            ):
                 console.show(event)
                 result |= result_of(event)
                 if isinstance(event, Started | Planned):
@@ -49,10 +56,9 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
         finally:
             console.close()
             run.discard_if_empty()
-            report_result(run, result, as_json=as_json)
-            run.close()
+            print_end(run, result, as_json=as_json)
     hint_at_sampling(run, console)
-    return 128 + interrupts.received if interrupts.received is not None else 0
+    return interrupts.exit_code
 
 
 def result_of(event: Event) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def write_config(run: Run, settings: dict[str, Any]) -> None:
         (run.folder / "config.toml").write_text(text, encoding="utf-8")
 
 
-def report_result(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
+def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
     """Print the path of the best model, or the run as JSON, if anything was saved."""
     if not run.best.exists():
         return

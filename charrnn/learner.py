@@ -1,18 +1,41 @@
 """One optimiser update: a network, its average, its optimiser, and the state of all streams."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.batches import IGNORED, Batch
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.device import autocast, pick_device, pick_precision
-from charrnn.model import CharRNN, Masks, clear_rows, detach, draw_masks, initialise
+from charrnn.model import (
+    CharRNN,
+    Masks,
+    clear_rows,
+    detach,
+    draw_masks,
+    initialise,
+    load_weights,
+)
+from charrnn.progress import Progress
 from charrnn.seeds import derive_seed
+from charrnn.snapshots import MOMENTS
+from charrnn.transfer import PER_CHARACTER, Initial
 
 BETAS = (0.9, 0.99)
 """AdamW's memory of gradients and of their squares; short, as small texts want."""
+
+MOST_COUNTED = 1 << 24
+"""AdamW counts its steps in float32, which ends here; its correction of the bias is 1 long before."""
+
+LARGEST_WEIGHT = 1e4
+"""A network with a weight beyond this writes nothing any more: training has diverged."""
+
+SMALLEST_SCALE = 1.0
+"""An fp16 loss scale below this means that no scale helps: training has diverged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +48,8 @@ class Report:
     skipped: int
     """Updates left out since the start, their gradients not being finite."""
     skipped_in_a_row: int
+    is_sound: bool
+    """Whether the weights are finite and of a sane size, and so is the fp16 scale."""
 
 
 class Learner:
@@ -34,14 +59,23 @@ class Learner:
         config: Settings; device and precision may be "auto".
         model_config: The architecture.
         batch_size: Streams (S).
+        init: Weights to start from instead of random ones.
     """
 
-    def __init__(self, config: TrainConfig, model_config: ModelConfig, batch_size: int) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: TrainConfig,
+        model_config: ModelConfig,
+        batch_size: int,
+        init: Initial | None = None,
+    ) -> None:
+        self.config, self.batch_size = config, batch_size
         self.device = pick_device(config.device)
         self.precision = pick_precision(config.precision, self.device)
         self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
         initialise(self.model, config.seed)
+        if init is not None:
+            take_over(self.model, init)
         self.averaged.load_state_dict(self.model.state_dict())
         self.model.to(self.device)
         self.averaged.to(self.device).requires_grad_(False)
@@ -74,7 +108,8 @@ class Learner:
         with autocast(self.device, self.precision):
             masks = self._masks(len(inputs), step)
             logits, state = self.model(inputs, clear_rows(state, is_fresh), masks)
-        self.state = detach(state)
+        if len(inputs) == self.batch_size:
+            self.state = detach(state)
         return torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED
         )
@@ -93,6 +128,8 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+            if lr * group["weight_decay"] > 1:  # it would throw the weights past zero, ever further
+                group["weight_decay"] = 1 / lr
         is_bad = (~torch.isfinite(norm)).float()
         self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
         self.scaler.step(self.optimizer)
@@ -114,23 +151,88 @@ class Learner:
         """Return the means since the last report, and wait for the device to have them."""
         loss, norm, count = self.sums.tolist()
         self.sums.zero_()
-        skipped = int(self.skipped), int(self.skipped_in_a_row)
-        return (
-            Report(loss / count, norm / count, *skipped) if count else Report(None, None, *skipped)
+        return Report(
+            loss=loss / count if count else None,
+            grad_norm=norm / count if count else None,
+            skipped=int(self.skipped),
+            skipped_in_a_row=int(self.skipped_in_a_row),
+            is_sound=self._is_sound(),
         )
+
+    def _is_sound(self) -> bool:
+        largest = torch.stack(torch._foreach_norm(list(self.model.parameters()), float("inf")))
+        is_lost = self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE
+        return bool((largest <= LARGEST_WEIGHT).all()) and not is_lost  # a NaN fails it too
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that training goes on from, by its name in a checkpoint."""
         result: dict[str, Tensor] = {
-            f"raw/{name}": tensor for name, tensor in self.model.named_parameters()
+            f"model/{name}": tensor for name, tensor in self.averaged.named_parameters()
         }
         for name, parameter in self.model.named_parameters():
-            moments = self.optimizer.state.get(parameter, {})
-            for key in ("exp_avg", "exp_avg_sq"):
-                if key in moments:
-                    result[f"optim/{name}/{key}"] = moments[key]
-        result |= {f"state/{name}": part for name, part in zip("hc", self.state, strict=False)}
-        return result
+            result[f"raw/{name}"] = parameter
+            for key in MOMENTS:
+                moment = self.optimizer.state[parameter].get(key)
+                zeros = torch.zeros_like(parameter)  # before the first update
+                result[f"optim/{name}/{key}"] = zeros if moment is None else moment
+        return result | {
+            f"state/{name}": part for name, part in zip("hc", self.state, strict=False)
+        }
+
+    def progress(self, step: int, halvings: int) -> Progress:
+        """Return the counts that belong to the tensors."""
+        scale = self.scaler.state_dict() if self.scaler.is_enabled() else {}
+        return Progress(
+            step=step,
+            skipped=int(self.skipped),
+            skipped_in_a_row=int(self.skipped_in_a_row),
+            halvings=halvings,
+            loss_scale=scale.get("scale"),
+            scale_growth=scale.get("_growth_tracker"),
+        )
+
+    def restore(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Go back to what `tensors` and `progress` were.
+
+        Args:
+            tensors: Float32 arrays named as from `tensors()`, of this network's shapes.
+            progress: The counts that belong to them.
+        """
+        for prefix, model in (("model", self.averaged), ("raw", self.model)):
+            load_weights(model, {n: tensors[f"{prefix}/{n}"] for n, _ in model.named_parameters()})
+        applied = min(progress.step - progress.skipped, MOST_COUNTED)
+        for name, parameter in self.model.named_parameters():
+            device = parameter.device  # where the fused optimiser wants its count, too
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(applied), device=device)
+            } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
+        self.state = tuple(
+            copied(tensors[f"state/{name}"], self.device)
+            for name, _ in zip("hc", self.state, strict=False)
+        )
+        self.skipped.fill_(progress.skipped)
+        self.skipped_in_a_row.fill_(progress.skipped_in_a_row)
+        self.sums.zero_()
+        if self.scaler.is_enabled() and progress.loss_scale is not None:
+            kept = {"scale": progress.loss_scale, "_growth_tracker": progress.scale_growth or 0}
+            self.scaler.load_state_dict(self.scaler.state_dict() | kept)
+
+
+def take_over(model: CharRNN, init: Initial) -> None:
+    """Copy trained weights into a fresh network; rows of new characters stay as they were drawn."""
+    old = torch.from_numpy(~init.is_new)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            weight = torch.from_numpy(init.weights[name].copy())
+            if name in PER_CHARACTER:
+                parameter[old] = weight[old]
+            else:
+                parameter.copy_(weight)
+
+
+def copied(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor of its own; those of a checkpoint are views into its bytes."""
+    return torch.from_numpy(array.copy()).to(device)
 
 
 def make_optimizer(model: CharRNN, weight_decay: float) -> torch.optim.AdamW:

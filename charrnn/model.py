@@ -110,8 +110,11 @@ def run_layer(
 
 
 def detach(state: State) -> State:
-    """Let values flow on and stop gradients: the truncation of BPTT."""
-    return tuple(part.detach() for part in state)
+    """Let values flow on and stop gradients: the truncation of BPTT.
+
+    A value that is not finite becomes 0: carried on, it would spoil every window after it.
+    """
+    return tuple(part.detach().nan_to_num(0.0, 0.0, 0.0) for part in state)
 
 
 def clear_rows(state: State, is_fresh: Tensor) -> State:

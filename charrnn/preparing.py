@@ -5,14 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from charrnn.batches import fit_batches
+from charrnn.batches import fit_batches, make_batches
+from charrnn.checkpoint import Model, load_model
 from charrnn.config import TrainConfig, resolve
 from charrnn.console import time_text
 from charrnn.corpus import Corpus, load_corpus
 from charrnn.device import pick_device, pick_precision, set_threads, speed_class
-from charrnn.errors import printable
+from charrnn.errors import InputError, printable
+from charrnn.resuming import check_corpus, check_settings, is_over, resumed_config
 from charrnn.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.sizes import NOMINAL_SPEED, Task, preset
+from charrnn.snapshots import Snapshot
+from charrnn.transfer import Initial, transfer
+from charrnn.vocab import ByteVocabulary
+
+SECOND_RATE = 0.5
+"""Learning rate of a run that begins with trained weights, as a share of the usual one."""
+
+MOST_SHOWN = 40
+"""Characters that a note lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +35,127 @@ class Prepared:
     """Where each setting came from."""
     corpus: Corpus
     notes: list[str]
+    resume: Snapshot | None = None
+    """Where to go on from."""
+    init: Initial | None = None
+    """What to start from instead of random weights."""
+    is_over: bool = False
+    """The run has ended, and these settings leave nothing more to do."""
 
 
-def prepare(
-    paths: list[Path],
-    flags: Mapping[str, Any],
-    environment: Mapping[str, Any],
-    file: Mapping[str, Any],
-) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Settings by where they come from."""
+
+    flags: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    file: Mapping[str, Any]
+
+    @property
+    def all(self) -> dict[str, Any]:
+        """Settings that somebody has named, the stronger source winning."""
+        return {**self.file, **self.environment, **self.flags}
+
+
+def prepare(paths: list[Path], given: Given, init_from: Path | None = None) -> Prepared:
     """Read the text, pick a size for it, and decide every setting.
+
+    Args:
+        paths: Files and folders.
+        given: Settings as they were named.
+        init_from: A checkpoint whose weights the run starts from, and whose sizes it has.
 
     Raises:
         InputError: A setting, a file or a device cannot be used.
+        CheckpointError: What to start from is damaged.
     """
-    values, origins = resolve(flags, environment, file, {})
+    model = load_model(init_from) if init_from else None
+    fixed = architecture(model, given.all) if model else {}
+    flags = {**given.flags, **fixed}
+    values, origins = resolve(flags, given.environment, given.file, {})
     draft = TrainConfig(**values)  # checks everything before a long text is read
     corpus = load_corpus(paths, draft)
-    given = {name: value for name, value in values.items() if origins[name] != "default"}
-    chosen = preset(draft.size, make_task(draft, corpus, given), given)
-    values, origins = resolve(flags, environment, file, chosen)
+    init = transfer(model, corpus.vocab) if model else None
+    named = {name: value for name, value in values.items() if origins[name] != "default"}
+    chosen = preset(draft.size, make_task(draft, corpus, named), named)
+    if init:
+        chosen["lr"] *= SECOND_RATE
+    values, origins = resolve(flags, given.environment, given.file, chosen)
+    origins |= {name: "model" for name in fixed}
     config, notes = fit_to_text(TrainConfig(**values), corpus)
-    return Prepared(config, origins, corpus, [*corpus.notes, *notes])
+    notes = [*corpus.notes, *notes, *(transfer_notes(init, corpus) if init else [])]
+    return Prepared(config, origins, corpus, notes, init=init)
+
+
+def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a model's weights ask for.
+
+    Raises:
+        InputError: Others were named.
+    """
+    config = model.config
+    fixed: dict[str, Any] = {
+        "cell": config.cell,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "embedding_size": config.embedding_size,
+    }
+    for name, value in fixed.items():
+        if given.get(name, value) != value:
+            raise InputError(
+                f"--init-from: its {name} is {value}, not {printable(given[name])}; "
+                f"leave out --{name.replace('_', '-')}"
+            )
+    return fixed | ({"bytes": True} if isinstance(model.vocab, ByteVocabulary) else {})
+
+
+def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
+    """Return what became of the characters."""
+    known = corpus.vocab.size - len(init.new)
+    notes = [f"starts from trained weights: {known} of {corpus.vocab.size} characters are known"]
+    for what, characters in (("new", init.new), ("dropped, not in this text", init.dropped)):
+        if characters:
+            more = f" and {len(characters) - MOST_SHOWN:,} more" * (len(characters) > MOST_SHOWN)
+            shown = " ".join(repr(c)[1:-1] for c in characters[:MOST_SHOWN])
+            notes.append(f"{len(characters):,} characters {what}: {shown}{more}")
+    return notes
+
+
+def prepare_resumed(paths: list[Path], given: Given, snapshot: Snapshot) -> Prepared:
+    """Read a run's text again, and hold text and settings against its checkpoint.
+
+    Args:
+        paths: Files and folders; none means those from before.
+        given: Settings as they were named.
+        snapshot: Where the run stands.
+
+    Raises:
+        InputError: It would be another run, or a file is not there any more.
+    """
+    config, old = resumed_config(snapshot, given.all), snapshot.config
+    unfitted = replace(config, batch_size=old.batch_size, seq_len=old.seq_len)
+    check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
+    corpus = load_corpus(paths or sources(snapshot), config)
+    check_corpus(snapshot, corpus)
+    config, _ = fit_to_text(config, corpus)
+    check_settings(snapshot, config)
+    origins = dict.fromkeys(config.__slots__, "checkpoint")
+    for origin in ("file", "environment", "flags"):
+        origins |= dict.fromkeys(getattr(given, origin), origin.removesuffix("s"))
+    over = is_over(snapshot, config, make_batches(corpus, config).steps_per_epoch)
+    return Prepared(config, origins, corpus, [], resume=snapshot, is_over=over)
+
+
+def sources(snapshot: Snapshot) -> list[Path]:
+    """Return the files and folders that a run was started on.
+
+    Raises:
+        InputError: Its checkpoint does not say.
+    """
+    names = snapshot.model.facts.get("sources")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{printable(snapshot.path)}: does not say which text it learns; name it")
+    return [Path(name) for name in names]
 
 
 def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> Task:

@@ -11,11 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charrnn.durable import write_durably
-from charrnn.errors import BusyError, CharRNNError, InputError, printable, reason_of
-from charrnn.events import Event, Planned, Sampled, Step
+from charrnn.durable import remove, remove_temporary, sync_folder, verify, write_durably
+from charrnn.errors import BusyError, InputError, printable, reason_of
+from charrnn.events import Event, Planned, RolledBack, Sampled, Step
 
-BEST = "best.safetensors"
+BEST, LOCK = "best.safetensors", ".lock"
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+LONGEST_LINE = 1 << 20
+"""Bytes of a log's line."""
+
 NUM_KEPT = 3
 """Full checkpoints kept while a run goes on; one after its normal end."""
 
@@ -28,7 +32,12 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = _lock(folder / ".lock")
+        self._lock = _lock(folder / LOCK)
+        self.damaged: set[Path] = set()
+        """Full checkpoints that could not be read; left as they are, and not counted."""
+        remove_temporary(folder)
+        for name in (METRICS, SAMPLES):
+            _cut_torn_line(folder / name)
         self._last_logged = 0
         self._log_every = 1
 
@@ -38,9 +47,11 @@ class Run:
         return self.folder / BEST
 
     def save_step(self, step: int, data: bytes) -> Path:
-        """Write a full checkpoint, then let go of those that are too many."""
+        """Write a full checkpoint, read it back, then let go of those that are too many."""
         path = self.folder / f"step-{step:08d}.safetensors"
         write_durably(path, data)
+        verify(path, data)
+        self.damaged.discard(path)
         self.keep_newest(NUM_KEPT)
         return path
 
@@ -51,9 +62,22 @@ class Run:
 
     def keep_newest(self, count: int) -> None:
         """Delete all full checkpoints but the newest."""
-        for path in step_files(self.folder)[:-count]:
-            with contextlib.suppress(OSError):
-                path.unlink()
+        for path in self.good_files()[:-count]:
+            remove(path)
+
+    def good_files(self) -> list[Path]:
+        """Return the full checkpoints, oldest first, without those known to be damaged."""
+        return [path for path in step_files(self.folder) if path not in self.damaged]
+
+    def newest_name(self) -> str | None:
+        """Return the name of the newest full checkpoint."""
+        return self.good_files()[-1].name if self.good_files() else None
+
+    def drop_after(self, step: int) -> None:
+        """Delete the full checkpoints of later steps: training has gone back behind them."""
+        for path in step_files(self.folder):
+            if _step_of(path) > step:
+                remove(path)
 
     def record(self, event: Event) -> None:
         """Append an event to the logs; a log that cannot be written stops no training."""
@@ -63,7 +87,9 @@ class Run:
             if event.step - self._last_logged < self._log_every:
                 return
             self._last_logged = event.step
-        name = "samples.jsonl" if isinstance(event, Sampled) else "metrics.jsonl"
+        if isinstance(event, RolledBack):
+            self._last_logged = event.good_step
+        name = SAMPLES if isinstance(event, Sampled) else METRICS
         self.append(name, {"event": type(event).__name__.lower()} | asdict(event))
 
     def append(self, name: str, line: dict[str, Any]) -> None:
@@ -74,14 +100,36 @@ class Run:
         with contextlib.suppress(OSError), (self.folder / name).open("ab") as log:
             log.write(data)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been saved."""
+        return not step_files(self.folder) and not self.best.exists()
+
     def discard_if_empty(self) -> None:
         """Remove the folder of a run that ended before its first save."""
-        if not step_files(self.folder) and not self.best.exists():
+        if self.is_empty:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder that is locked is still the one of this name."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), (self.folder / LOCK).stat())
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let go of the lock."""
         os.close(self._lock)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Take the unfinished last line off a log: its writer was killed in the middle of it."""
+    with contextlib.suppress(OSError), path.open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        start = max(0, size - LONGEST_LINE)
+        log.seek(start)
+        log.truncate(start + log.read().rfind(b"\n") + 1)
 
 
 def _is_lost(value: object) -> bool:
@@ -115,7 +163,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
         try:
             checkpoints.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
-            return Run(folder)
+            return _opened(folder)
         except FileExistsError:
             if not checkpoints.is_dir():
                 raise InputError(
@@ -123,7 +171,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
                 ) from None
             if name is not None:
                 raise InputError(
-                    f"{printable(folder)}: taken; choose another --run, or leave it out"
+                    f"{printable(folder)}: taken; choose another --run, or go on with it: --resume"
                 ) from None
             number += 1
         except OSError as error:
@@ -131,6 +179,41 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
             raise InputError(
                 f"{printable(folder)}: {reason}; choose another --checkpoints folder"
             ) from None
+
+
+def _opened(folder: Path) -> Run:
+    """Lock a run's folder, and see to it that its name lasts."""
+    run = Run(folder)
+    for parent in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):  # a folder above that we may not open
+            sync_folder(parent)
+    return run
+
+
+def run_folder(checkpoints: Path, name: str | None, files: list[Path]) -> Path:
+    """Return the folder that a resumed run has: its name as it is, never numbered."""
+    return checkpoints / (check_name(name) if name is not None else default_name(files))
+
+
+def open_run(folder: Path) -> Run:
+    """Lock the folder of a run that goes on, or make it.
+
+    Raises:
+        BusyError: Another process trains it.
+        InputError: The folder cannot be made, or is none.
+    """
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            run = _opened(folder)
+        except FileNotFoundError:
+            continue  # whoever had it has just taken it away
+        except OSError as error:
+            reason = reason_of(error)
+            raise InputError(f"{printable(folder)}: {reason}; choose another --run") from None
+        if run.is_there:
+            return run
+        run.close()
 
 
 def check_name(name: str) -> str:
@@ -217,9 +300,3 @@ def _newest_best(checkpoints: Path) -> Path:
     raise InputError(
         f"no model in {printable(checkpoints)} yet; train one first: charrnn train FILE"
     )
-
-
-def save_failed(path: Path, error: OSError) -> CharRNNError:
-    """Return the error of a save that could not be made."""
-    reason = reason_of(error)
-    return CharRNNError(f"{printable(path)}: not saved: {reason}; free some space and try again")

@@ -11,33 +11,49 @@ UNKNOWN = 1_000_000_000
 """Total of a plan for a time budget before the first steps were timed."""
 
 Plan = Sequence[tuple[int, int]]
-"""(from step, total steps) in order of the first: what was planned, and each correction since."""
+"""(from step, total steps) in order of the first: what was planned, and each correction since.
+
+An entry that begins where the one before had its end begins a new cycle: a finished run that was
+given a larger budget. (s, s) ends a cycle at step s, before its time.
+"""
+
+LATER_PEAK = 0.5
+"""Peak of the second cycle and of all after it, as a share of the first one's."""
 
 
 def phase(step: int, plan: Plan) -> float:
-    """Return how far through its plan a step is, from 0 to 1.
+    """Return how far through its cycle a step is, from 0 to 1."""
+    return position(step, plan)[1]
+
+
+def position(step: int, plan: Plan) -> tuple[int, float]:
+    """Return a step's cycle, from 0, and how far through it the step is, from 0 to 1.
 
     Each entry goes on from the phase that the one before had reached, and comes to 1 at its own
     total; so a correction bends the line and never breaks it.
     """
-    done = 0.0
+    cycle, done = 0, 0.0
     for i, (start, total) in enumerate(plan):
+        if i and start >= plan[i - 1][1]:
+            cycle, done = cycle + 1, 0.0
         following = plan[i + 1][0] if i + 1 < len(plan) else None
         end = step if following is None else min(step, following)
         done += (1.0 - done) * min(1.0, max(0, end - start) / max(1, total - start))
         if following is None or step < following:
             break
-    return done
+    return cycle, done
 
 
 def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int) -> float:
-    """Return the rate of a step: linear warm-up, then half a cosine to zero at the plan's end.
+    """Return the rate of a step: linear warm-up, then half a cosine to zero at the cycle's end.
 
     The warm-up takes at most a tenth of the plan.
     """
     warmup = min(warmup_steps, plan[-1][1] // 10)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    return peak * rise * 0.5 * (1.0 + math.cos(math.pi * phase(step, plan)))
+    cycle, done = position(step, plan)
+    height = LATER_PEAK if cycle else 1.0
+    return peak * height * rise * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def steps_for_budget(
@@ -60,9 +76,12 @@ class BestSoFar:
     loss: float | None = None
     step: int = 0
     num_worse: int = 0
+    evaluated: int = 0
+    """Step of the last validation."""
 
     def update(self, loss: float, step: int) -> bool:
         """Take in a validation; say whether it is the best so far. A NaN never is."""
+        self.evaluated = step
         if math.isfinite(loss) and (self.loss is None or loss < self.loss):
             self.loss, self.step, self.num_worse = loss, step, 0
             return True

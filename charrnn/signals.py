@@ -1,4 +1,7 @@
-"""SIGINT, SIGTERM, SIGHUP: the first asks for an orderly end, the second leaves at once."""
+"""Signals: the first asks for an orderly end, the second leaves at once.
+
+SIGINT, SIGTERM and SIGHUP stop a run; SIGUSR1 is for queues, which start it again.
+"""
 
 import os
 import signal
@@ -9,7 +12,14 @@ from typing import Self
 REPEAT_SECONDS = 0.5
 """A signal that comes twice within this time was sent once: by a terminal and its shell, say."""
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+
+REQUEUE = getattr(signal, "SIGUSR1", None)
+
+
+def exit_code_of(number: int) -> int:
+    """Return the exit code of a process that a signal has stopped; 75 asks to be started again."""
+    return 75 if number == REQUEUE else 128 + number
 
 
 class Interrupts:
@@ -35,13 +45,20 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def __call__(self) -> bool:
-        """Say whether a signal has asked for the end."""
-        return self.received is not None
+    def __call__(self) -> str:
+        """Return the stop reason that a signal has given, empty before one has come."""
+        if self.received is None:
+            return ""
+        return "requeue" if self.received == REQUEUE else "signal"
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code: 0 if no signal has come."""
+        return 0 if self.received is None else exit_code_of(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.received is None:
             self.received, self._since = number, now
         elif now - self._since > REPEAT_SECONDS:
-            os._exit(128 + number)
+            os._exit(exit_code_of(number))

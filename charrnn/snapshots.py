@@ -1,25 +1,146 @@
-"""What a checkpoint says of the run that wrote it, and weights as a model to write with."""
+"""A full checkpoint <-> all that training goes on from; what a checkpoint says of its run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import __version__
-from charrnn.checkpoint import Model
-from charrnn.config import ModelConfig, TrainConfig
+from charrnn.checkpoint import Model, check_tensors, is_finite, read_model
+from charrnn.config import ModelConfig, TrainConfig, shapes
+from charrnn.container import Facts, Tensors, are_counts
 from charrnn.corpus import Corpus
-from charrnn.errors import DivergedError
+from charrnn.errors import CheckpointError, InputError, printable
+from charrnn.progress import Progress, Timing, from_json
+from charrnn.schedule import BestSoFar, Plan
 
-MOST_FILES = 100
-"""Names that a checkpoint keeps; a header of all names of a large folder could not be read."""
+MOST_FILES, LONGEST_NAME = 100, 500
+"""Names that a checkpoint keeps, and their characters; a header of all would be unreadable."""
+
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+
+MOST_PLANNED = 100_000
+"""Entries of a plan; with a correction at each of 20 validations a run has far fewer."""
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """All that training goes on from."""
+
+    tensors: Tensors
+    """model/, raw/, optim/ and state/, float32, on the CPU."""
+    progress: Progress
+    plan: Plan
+    best: BestSoFar
+    timing: Timing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shipped:
+    """The weights in the file to share."""
+
+    weights: dict[str, NDArray[np.float32]]
+    loss: float
+    """Of the validation that chose them."""
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """A full checkpoint, opened to go on from."""
+
+    path: Path
+    model: Model
+    config: TrainConfig
+    state: State
+    threads: int | None
+    """CPU threads that it was trained with."""
+    precision: str | None
+    shipped: Shipped | None = None
+    """What the run's best file holds; None if no validation has chosen it, or it is lost."""
+    end: dict[str, Any] | None = None
+    """How the run ended; None if it was cut short."""
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Open a full checkpoint to go on from.
+
+    Raises:
+        CheckpointError: It is damaged, foreign, newer, or holds only a model.
+        InputError: There is no such file, or it cannot be read.
+    """
+    model, others = read_model(path)
+    try:
+        return _build(path, model, others)
+    except CheckpointError as error:
+        raise type(error)(f"{printable(path)}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, InputError):
+        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+
+
+def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
+    facts = model.facts
+    if facts["kind"] != "full":
+        raise CheckpointError("it holds a model without its training; use --init-from")
+    config = from_json(TrainConfig, facts["config"]["train"], "settings")
+    if config.model(model.vocab.size) != model.config:
+        raise CheckpointError("its settings are not those of its network")
+    check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
+    environment = facts["environment"]
+    return Snapshot(
+        path=path,
+        model=model,
+        config=config,
+        state=State(
+            tensors=others | {f"model/{name}": array for name, array in model.weights.items()},
+            progress=_progress(facts["progress"]),
+            plan=_plan(facts["plan"]),
+            best=from_json(BestSoFar, facts["validation"], "validation"),
+            timing=from_json(Timing, facts["timing"], "timing"),
+        ),
+        threads=environment["threads"] if are_counts([environment["threads"]]) else None,
+        precision=str(environment["precision"]),
+    )
+
+
+def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[int, ...]]:
+    """Return the tensors that a full checkpoint has beside its model; streams are as many as say."""
+    rows = others["state/h"].shape[1] if "state/h" in others and others["state/h"].ndim == 3 else 1
+    result = {f"raw/{name}": shape for name, shape in shapes(config).items()}
+    for name, shape in shapes(config).items():
+        result |= {f"optim/{name}/{moment}": shape for moment in MOMENTS}
+    for part in "hc" if config.cell == "lstm" else "h":
+        result[f"state/{part}"] = (config.num_layers, rows, config.hidden_size)
+    return result
+
+
+def _progress(values: Any) -> Progress:
+    progress = from_json(Progress, values, "progress")
+    if progress.skipped > progress.step:
+        raise CheckpointError("its progress says that more steps were skipped than made")
+    return progress
+
+
+def _plan(entries: Any) -> list[tuple[int, int]]:
+    """Return a plan's entries: (from step, total steps), never going back."""
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_PLANNED:
+        raise CheckpointError("its plan is no list of steps")
+    if not all(are_counts(e) and len(e) == 2 and e[0] <= e[1] < 2**63 for e in entries):
+        raise CheckpointError("its plan is no list of steps")
+    starts = [start for start, _ in entries]
+    if starts[0] != 0 or starts != sorted(starts):
+        raise CheckpointError("its plan is not in order")
+    return [(start, total) for start, total in entries]
 
 
 def describe(
     config: TrainConfig, model: ModelConfig, corpus: Corpus, environment: dict[str, Any]
-) -> dict[str, Any]:
+) -> Facts:
     """Return what stays the same over a run: settings, text and machine."""
     return {
         "version": __version__,
@@ -29,13 +150,23 @@ def describe(
         "starts": [[symbol, count] for symbol, count in corpus.starts.items()],
         "corpus": {
             "digest": corpus.digest,
-            "files": list(corpus.files[:MOST_FILES]),
+            "files": [name[-LONGEST_NAME:] for name in corpus.files[:MOST_FILES]],
             "num_files": len(corpus.files),
             "num_train": len(corpus.train),
             "num_val": len(corpus.val),
         },
         "memory": None,
         "environment": environment,
+    }
+
+
+def describe_state(state: State) -> Facts:
+    """Return what a full checkpoint says beside its tensors."""
+    return {
+        "plan": [list(entry) for entry in state.plan],
+        "progress": asdict(state.progress),
+        "validation": asdict(state.best),
+        "timing": asdict(state.timing),
     }
 
 
@@ -57,11 +188,6 @@ def as_model(config: ModelConfig, corpus: Corpus, weights: dict[str, NDArray[np.
     )
 
 
-def check_finite(tensors: Mapping[str, NDArray[Any]], step: int) -> None:
-    """Let nothing that is not finite reach a file; what was saved before stands.
-
-    Raises:
-        DivergedError: A tensor holds inf or NaN.
-    """
-    if not all(np.isfinite(array).all() for array in tensors.values()):
-        raise DivergedError(f"step {step}: diverged: weights are not finite; try a smaller --lr")
+def are_finite(tensors: Mapping[str, NDArray[Any]]) -> bool:
+    """Say whether every number of every tensor is finite."""
+    return all(is_finite(array) for array in tensors.values())

@@ -50,6 +50,9 @@ def keep_spooled(
     for path, source in zip(paths, sources, strict=True):
         if path != source:
             kept = path.replace(folder / "input.txt")
-            files = [str(kept) if name == str(path) else name for name in prepared.corpus.files]
-            return replace(prepared, corpus=replace(prepared.corpus, files=tuple(files)))
+            old, new = str(path), str(kept)
+            files = tuple(new if name == old else name for name in prepared.corpus.files)
+            old, new = str(path.absolute()), str(kept.absolute())
+            names = tuple(new if name == old else name for name in prepared.corpus.sources)
+            return replace(prepared, corpus=replace(prepared.corpus, files=files, sources=names))
     return prepared

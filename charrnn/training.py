@@ -3,37 +3,46 @@
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from charrnn.batches import make_batches
 from charrnn.budget import Budget
-from charrnn.checkpoint import pack
-from charrnn.config import SampleConfig, TrainConfig
+from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.device import set_threads
+from charrnn.device import be_deterministic, set_threads
 from charrnn.errors import DivergedError
-from charrnn.evaluation import Score, bits_per_char, num_held_out, score_held_out
-from charrnn.events import Evaluated, Event, Finished, Planned, Sampled, Saved, Started, Step
-from charrnn.learner import Learner
-from charrnn.model import CharRNN, load_weights, weight_arrays
-from charrnn.runs import Run, save_failed
-from charrnn.sampling import Sampler
-from charrnn.schedule import BestSoFar, learning_rate
-from charrnn.seeds import derive_seed
-from charrnn.snapshots import as_model, check_finite, describe
+from charrnn.evaluation import bits_per_char, num_held_out
+from charrnn.events import (
+    Event,
+    Finished,
+    Planned,
+    RolledBack,
+    Sampled,
+    SaveFailed,
+    Started,
+    Step,
+)
+from charrnn.learner import Learner, Report
+from charrnn.model import weight_arrays
+from charrnn.runs import Run
+from charrnn.saving import Saver
+from charrnn.schedule import learning_rate
+from charrnn.snapshots import Snapshot, State, are_finite, describe
+from charrnn.transfer import Initial
+from charrnn.validation import Validator
 
 MOST_SKIPPED = 10
-"""Gradients in a row that were not finite, before a run counts as diverged."""
+"""Gradients in a row that were not finite, before training counts as diverged."""
 
-PREVIEW_CHARS = 200
-PREVIEW_RECORDS = 8
+MOST_HALVINGS = 3
+"""Times that a run goes back to its last good state with half the learning rate."""
 
-Weights = dict[str, NDArray[np.float32]]
+CUT = ("signal", "requeue")
+"""Stop reasons of a run that somebody wants to go on with."""
 
 
 def train(
@@ -41,7 +50,9 @@ def train(
     corpus: Corpus,
     run: Run | None = None,
     *,
-    should_stop: Callable[[], bool] = lambda: False,
+    resume: Snapshot | None = None,
+    init: Initial | None = None,
+    should_stop: Callable[[], bool | str] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Event]:
     """Train a network and yield what happens.
@@ -50,14 +61,20 @@ def train(
         config: All settings; None among the counts means that the plan decides.
         corpus: The text, as from `load_corpus`.
         run: Where to save and log; None keeps nothing.
-        should_stop: Asked after every step; True saves, and ends with stop reason "signal".
+        resume: A full checkpoint to go on from, bit for bit while the settings are the same.
+        init: Weights to start from instead of random ones.
+        should_stop: Asked after every step; True, or a stop reason, saves and ends.
         clock: Seconds; only differences count.
 
     Raises:
         InputError: The text is too small, or the device is not there.
-        DivergedError: Gradients stayed non-finite.
+        DivergedError: Training diverged again and again, at ever smaller rates.
+        CharRNNError: The last save failed.
     """
-    for event in Trainer(config, corpus, run, should_stop, clock).events():
+    trainer = Trainer(config, corpus, run, should_stop, clock, init)
+    if resume is not None:
+        trainer.resume(resume)
+    for event in trainer.events():
         if run is not None:
             run.record(event)
         yield event
@@ -71,15 +88,18 @@ class Trainer:
         config: TrainConfig,
         corpus: Corpus,
         run: Run | None,
-        should_stop: Callable[[], bool],
+        should_stop: Callable[[], bool | str],
         clock: Callable[[], float],
+        init: Initial | None = None,
     ) -> None:
         self.config, self.corpus, self.run = config, corpus, run
         self.should_stop, self.clock = should_stop, clock
         self.threads = set_threads(config.threads)
+        be_deterministic(config.deterministic)
         self.batches = make_batches(corpus, config)
         model_config = config.model(corpus.vocab.size)
-        self.learner = Learner(config, model_config, self.batches.batch_size)
+        self.learner = Learner(config, model_config, self.batches.batch_size, init)
+        self.validator = Validator(self.learner, corpus, config, should_stop)
         self.budget = Budget(
             config,
             self.batches.steps_per_epoch,
@@ -87,33 +107,82 @@ class Trainer:
             clock,
             is_float32=self.learner.precision == "fp32",
         )
-        self.step = 0
-        self.best = BestSoFar()
-        self.best_weights: Weights | None = None
-        self.last_evaluated = self.last_saved = -1
+        facts = describe(config, model_config, corpus, self.environment())
+        self.saver = Saver(run, facts | {"parent": init.parent if init else None}, corpus.sources)
+        self.step = self.halvings = 0
+        self.last_saved = 0
         self.train_loss: float | None = None
-        self.final: Score | None = None
         self.stop_reason = "finished"
+        self.good = self.state()
+
+    def environment(self) -> dict[str, Any]:
+        """Return what the numbers depend on beside settings and text."""
+        return {
+            "device": str(self.learner.device),
+            "precision": self.learner.precision,
+            "threads": self.threads,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        }
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on where a checkpoint was written; with another budget, towards its end."""
+        state = snapshot.state
+        self.go_to(state)
+        self.last_saved = self.step
+        self.validator.resume(state.best, snapshot.shipped)
+        self.budget.resume(self.step, state.plan, state.timing)
+        self.saver.facts["parent"] = snapshot.model.facts.get("parent")
+        if self.config.budget() != snapshot.config.budget():
+            is_over = snapshot.end is not None
+            self.budget.replan(self.step, is_over=is_over)
+            self.validator.best.num_worse *= not is_over
+        self.good = self.state()
+
+    def go_to(self, state: State) -> None:
+        """Take back tensors and counts."""
+        self.learner.restore(state.tensors, state.progress)
+        self.step, self.halvings = state.progress.step, state.progress.halvings
+
+    def state(self) -> State:
+        """Return all that training goes on from, copied."""
+        return State(
+            tensors=dict(weight_arrays(self.learner.tensors())),
+            progress=self.learner.progress(self.step, self.halvings),
+            plan=tuple(self.budget.plan),
+            best=replace(self.validator.best),
+            timing=self.budget.timing(),
+        )
 
     @property
     def epoch(self) -> float:
         """Passes over the text so far."""
         return self.step / self.batches.steps_per_epoch
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether somebody has asked for the end, to go on some other time."""
+        return self.stop_reason in CUT
+
     def events(self) -> Iterator[Event]:
         """Yield what happens, from the first step to the last save."""
         yield self.started()
         self.budget.start()
-        while not self.is_done():
-            yield self.train_until_report()
-            if self.budget.plan_if_due(self.step):
-                yield self.planned()
-            yield from self.do_what_is_due()
+        if self.validator.best.evaluated != self.step:
+            yield from self.validate_if_due()  # a signal had cut it short
+        while True:
+            yield from self.train_on()
+            yield from self.save_the_end()
+            if self.is_done():  # if not, training had diverged at its very end
+                break
         yield from self.finish()
+        self.saver.check()
 
     def started(self) -> Started:
         """Return what is about to be trained."""
         return Started(
+            step=self.step,
             num_parameters=self.learner.model.config.num_parameters(),
             steps_per_epoch=self.batches.steps_per_epoch,
             device=str(self.learner.device),
@@ -137,15 +206,31 @@ class Trainer:
         """Say whether training ends here, and remember why."""
         if self.step >= self.budget.total_steps:
             return True
-        if self.should_stop():
-            self.stop_reason = "signal"
-        elif self.config.patience and self.best.num_worse >= self.config.patience:
+        if reason := self.should_stop():
+            self.stop_reason = reason if isinstance(reason, str) else "signal"
+        elif self.config.patience and self.validator.best.num_worse >= self.config.patience:
             self.stop_reason = "early_stop"
         elif self.budget.is_spent(self.step):
             self.stop_reason = "max_time"
         return self.stop_reason != "finished"
 
-    def train_until_report(self) -> Step:
+    def train_on(self) -> Iterator[Event]:
+        """Train until the plan, the time or somebody's patience ends."""
+        while not self.is_done():
+            report = self.train_until_report()
+            yield self.as_step(report)
+            if report.skipped_in_a_row >= MOST_SKIPPED or not report.is_sound:
+                yield from self.roll_back()
+                continue
+            if self.budget.plan_if_due(self.step):
+                yield self.planned()
+            yield from self.validate_if_due()
+            if self.budget.is_due(self.budget.sample_every, self.step) and not self.should_stop():
+                yield Sampled(step=self.step, text=self.validator.preview())
+            if self.budget.is_due(self.budget.save_every, self.step):
+                yield from self.save()
+
+    def train_until_report(self) -> Report:
         """Make the steps up to the next report, or the next thing due."""
         begin, first, num_chars = self.clock(), self.step, 0
         window = self.budget.window()
@@ -160,12 +245,11 @@ class Trainer:
             self.step += 1
         report = self.learner.report()
         self.budget.trained(self.step, self.step - first, num_chars, self.clock() - begin)
-        if report.skipped_in_a_row >= MOST_SKIPPED:
-            raise DivergedError(
-                f"step {self.step}: diverged: {report.skipped_in_a_row} gradients in a row were "
-                f"not finite; try a smaller --lr than {self.config.lr:g}"
-            )
         self.train_loss = report.loss if report.loss is not None else self.train_loss
+        return report
+
+    def as_step(self, report: Report) -> Step:
+        """Return what the newest steps came to."""
         return Step(
             step=self.step,
             total_steps=self.budget.total_steps,
@@ -181,157 +265,111 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Return the rate of a step under the plan as it stands."""
-        return learning_rate(step, self.budget.plan, self.config.lr, self.config.warmup_steps)
+        peak = self.config.lr / 2**self.halvings
+        return learning_rate(step, self.budget.plan, peak, self.config.warmup_steps)
 
-    def do_what_is_due(self) -> Iterator[Event]:
-        """Validate, show a preview and save, each at its own cadence."""
-        budget = self.budget
-        if budget.is_due(budget.eval_every, self.step):
+    def roll_back(self) -> Iterator[Event]:
+        """Go back to the last good state and halve the learning rate.
+
+        Raises:
+            DivergedError: That has been tried often enough.
+        """
+        diverged_at, halvings = self.step, self.halvings + 1
+        if halvings > MOST_HALVINGS:
+            raise DivergedError(
+                f"step {diverged_at}: diverged, for the {halvings}th time; what was saved at step "
+                f"{self.last_saved} is good; try a smaller --lr than {self.config.lr:g}"
+            )
+        self.go_to(self.good)
+        self.halvings = halvings
+        self.budget.roll_back(self.step)
+        peak = self.config.lr / 2**halvings
+        yield RolledBack(step=diverged_at, good_step=self.step, lr=peak)
+        if self.step > 0 and self.run is not None:
+            self.run.drop_after(self.step)
+            yield from self.save()  # so that a resume knows of the smaller rate
+
+    def validate_if_due(self) -> Iterator[Event]:
+        """Validate at the cadence, and correct the plan by what time has shown."""
+        if self.budget.is_due(self.budget.eval_every, self.step):
             yield from self.validate()
-            if budget.correct(self.step):
+            if self.budget.correct(self.step):
                 yield self.planned()
-        if budget.is_due(budget.sample_every, self.step):
-            yield Sampled(step=self.step, text=self.preview())
-        if budget.is_due(budget.save_every, self.step):
-            yield from self.save()
 
     def validate(self) -> Iterator[Event]:
-        """Try the averaged weights on held-out text; keep and save them if they are the best."""
-        self.last_evaluated = self.step
+        """Try the averaged weights on held-out text; save them if they are the best."""
         if not self.budget.eval_chars:
             return
-        begin = self.clock()
-        score = score_held_out(
-            self.learner.averaged,
-            self.corpus,
-            precision=self.learner.precision,
-            most_chars=self.budget.eval_chars,
-        )
-        self.budget.evaluated(self.step, score.chars, self.clock() - begin)
-        is_best = self.best.update(score.loss, self.step)
-        yield Evaluated(
-            step=self.step, loss=score.loss, chars=score.chars, is_best=is_best, is_final=False
-        )
-        if is_best:
-            self.best_weights = self.averaged_weights()
-            yield from self.save_best(score.loss)
-
-    def preview(self) -> str:
-        """Write a little with the averaged weights: the same prompt and seed each time."""
-        sampler = Sampler(as_model(self.learner.model.config, self.corpus, self.averaged_weights()))
-        config = SampleConfig(length=PREVIEW_CHARS)
-        seed = derive_seed(self.config.seed, "preview", 0) >> 10
-        if self.corpus.train_records is None:
-            return sampler.sample("", config, seed).text
-        return "\n".join(s.text for s in sampler.many("", config, seed, PREVIEW_RECORDS))
-
-    def averaged_weights(self) -> Weights:
-        """Return the averaged weights as they are now."""
-        return weight_arrays(dict(self.learner.averaged.named_parameters()))
+        begin, shipped = self.clock(), self.validator.shipped
+        result = self.validator.validate(self.step, self.budget.eval_chars)
+        if result is None:
+            return
+        self.budget.evaluated(self.step, result.chars, self.clock() - begin)
+        yield result
+        if self.validator.shipped is not shipped:
+            yield from self.save_best(self.state())
 
     def save(self) -> Iterator[Event]:
         """Write a full checkpoint; the best too, while no validation has chosen one."""
+        state = self.state()
+        if not are_finite(state.tensors):
+            yield from self.roll_back()
+            return
         self.last_saved = self.step
-        if self.run is None:
-            return
+        if state.progress.skipped_in_a_row == 0:
+            self.good = state
         begin = self.clock()
-        tensors = {f"model/{n}": t for n, t in self.averaged_weights().items()}
-        tensors |= weight_arrays(self.learner.tensors())
-        check_finite(tensors, self.step)
-        try:
-            path = self.run.save_step(self.step, pack(tensors, self.facts("full")))
-        except OSError as error:
-            raise save_failed(self.run.folder, error) from error
+        if result := self.saver.save_state(state, self.metrics(None)):
+            yield result
         self.budget.saved(self.clock() - begin)
-        yield Saved(step=self.step, path=path, is_best=False)
-        if self.best_weights is None:
-            yield from self.save_best(None)
+        if self.validator.shipped is None or self.saver.is_best_due:
+            yield from self.save_best(state)
 
-    def save_best(self, val_loss: float | None) -> Iterator[Event]:
-        """Write the model to share: the best weights, or the newest before any validation."""
-        if self.run is None:
-            return
-        weights = self.best_weights or self.averaged_weights()
-        tensors = {f"model/{name}": array for name, array in weights.items()}
-        check_finite(tensors, self.step)
-        try:
-            path = self.run.save_best(pack(tensors, self.facts("model", val_loss)))
-        except OSError as error:
-            raise save_failed(self.run.best, error) from error
-        yield Saved(step=self.best.step or self.step, path=path, is_best=True)
+    def save_best(self, state: State, end: Finished | None = None) -> Iterator[Event]:
+        """Write the model to share."""
+        shipped = self.validator.shipped
+        metrics = self.metrics(self.validator.loss if shipped else None)
+        if result := self.saver.save_best(state, shipped, metrics, end):
+            yield result
 
-    def facts(self, kind: str, val_loss: float | None = None) -> dict[str, Any]:
-        """Return what a checkpoint says beside its tensors."""
-        progress = {
-            "step": self.step,
-            "epoch": self.epoch,
-            "skipped_in_a_row": int(self.learner.skipped_in_a_row),
-            "best": asdict(self.best),
+    def metrics(self, val_loss: float | None) -> dict[str, Any]:
+        """Return how good and how fast it is, for a checkpoint."""
+        return {
+            "val_loss": val_loss,
+            "train_loss": self.train_loss,
+            "chars_per_second": self.budget.chars_per_second,
         }
-        environment = {
-            "device": str(self.learner.device),
-            "precision": self.learner.precision,
-            "threads": self.threads,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        }
-        facts = describe(self.config, self.learner.model.config, self.corpus, environment)
-        budget = self.budget
-        return facts | {
-            "kind": kind,
-            "plan": [list(entry) for entry in budget.plan],
-            "progress": progress | budget.progress(),
-            "metrics": {
-                "val_loss": val_loss,
-                "train_loss": self.train_loss,
-                "chars_per_second": budget.chars_per_second,
-            },
-        }
+
+    def save_the_end(self) -> Iterator[Event]:
+        """Validate once more and save, where training has ended."""
+        if self.step > 0 and not self.is_cut and self.validator.best.evaluated != self.step:
+            yield from self.validate()
+        if self.last_saved != self.step or isinstance(self.saver.failed, SaveFailed):
+            yield from self.save()
 
     def finish(self) -> Iterator[Event]:
-        """Validate once more, save, score the best model, and sum up; before step 1 do nothing."""
-        if self.step == 0:
-            yield self.finished()
-            return
-        if self.last_evaluated != self.step and self.stop_reason != "signal":
-            yield from self.validate()
-        if self.last_saved != self.step:
-            yield from self.save()
-        if self.stop_reason != "signal":
-            yield from self.score_best()
-            if self.run is not None:
-                self.run.keep_newest(1)
+        """Score the best model, save it with how the run ended, and sum up."""
+        if self.step > 0 and not self.is_cut:
+            if result := self.validator.score_shipped(self.budget.final_chars()):
+                yield result
+            if reason := self.should_stop():  # what was cut short is done when the run is resumed
+                self.stop_reason = reason if isinstance(reason, str) else "signal"
+            else:
+                yield from self.save_best(self.state(), self.finished())
+                self.clear_away()
         yield self.finished()
 
-    def score_best(self) -> Iterator[Event]:
-        """Score the best weights in float32 on all held-out text, as far as time allows."""
-        if self.best_weights is None:
-            return
-        most = self.budget.final_chars()
-        self.final = score_held_out(self.best_model(), self.corpus, most_chars=most)
-        yield Evaluated(
-            step=self.best.step,
-            loss=self.final.loss,
-            chars=self.final.chars,
-            is_best=True,
-            is_final=True,
-        )
-        yield from self.save_best(self.final.loss)
-
-    def best_model(self) -> CharRNN:
-        """Return a network with the best weights, on the training device."""
-        assert self.best_weights is not None  # a validation has chosen them
-        model = CharRNN(self.learner.model.config)
-        load_weights(model, self.best_weights)
-        return model.to(self.learner.device)
+    def clear_away(self) -> None:
+        """Keep one full checkpoint, if the newest is safe."""
+        if self.run is not None and self.saver.failed is None:
+            self.run.keep_newest(1)
 
     def finished(self) -> Finished:
         """Return the run in a few numbers."""
-        val_loss = self.final.loss if self.final else self.best.loss
+        val_loss, final = self.validator.loss, self.validator.final
         return Finished(
             unit="byte" if self.config.bytes else "character",
-            val_chars=self.final.chars if self.final else 0,
+            val_chars=final.chars if final else 0,
             step=self.step,
             epoch=self.epoch,
             stop_reason=self.stop_reason,

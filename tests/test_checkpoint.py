@@ -12,15 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from charrnn.checkpoint import (
-    FORMAT_VERSION,
-    check_tensors,
-    load_model,
-    pack,
-    read_model,
-    unpack,
-)
+from charrnn.checkpoint import check_tensors, load_model, read_model, upgrade
 from charrnn.config import ModelConfig, shapes
+from charrnn.container import FORMAT_VERSION, pack, unpack
 from charrnn.errors import CheckpointError, InputError
 from charrnn.sampling import stream
 
@@ -281,7 +275,7 @@ def test_a_newer_format_asks_for_an_update():
     header, body = parts()
     facts = make_facts(version="2.0.0", format_version=2)
     with pytest.raises(CheckpointError, match=r"charrnn 2\.0\.0 in format 2.*update charrnn"):
-        unpack(seal(header, facts, body))
+        upgrade(*unpack(seal(header, facts, body)))
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

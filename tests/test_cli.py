@@ -377,7 +377,7 @@ BAD_TRAIN = {
     "config missing": (["text.txt", "--config", "no.toml"], "--config: no.toml: No such file"),
     "quiet and verbose": (["text.txt", "-q", "-v"], "-q and -v"),
     "unknown option": (["text.txt", "--hiden-size", "3"], "No such option"),
-    "no file": ([], "Missing argument"),
+    "no file": ([], "no FILE: name a text"),
 }  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def test_a_narrow_encoding_loses_no_line():
 
 def test_the_start_names_network_and_machine():
     started = Started(
-        num_parameters=1_234, steps_per_epoch=20, device="cpu", precision="fp32", threads=2
+        step=0, num_parameters=1_234, steps_per_epoch=20, device="cpu", precision="fp32", threads=2
     )
     assert show([started], io.StringIO()) == (
         "1,234 parameters, 20 steps an epoch, on cpu in fp32, 2 threads\n"

@@ -149,7 +149,7 @@ def test_tensors_name_everything_that_training_goes_on_from(batches):
     names = set(learner.tensors())
     assert {"raw/decoder.weight", "optim/decoder.weight/exp_avg", "state/h", "state/c"} <= names
     num_weights = len(list(learner.model.parameters()))
-    assert len(names) == 3 * num_weights + 2
+    assert len(names) == 4 * num_weights + 2
 
 
 @pytest.mark.slow

@@ -1,0 +1,124 @@
+"""Going on with a run: its newest checkpoint that is whole, and settings that fit it."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from charrnn.checkpoint import read_model
+from charrnn.config import BUDGETS, MAY_CHANGE, TrainConfig
+from charrnn.corpus import Corpus
+from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
+from charrnn.runs import Run, step_files
+from charrnn.schedule import steps_for_budget
+from charrnn.snapshots import Shipped, Snapshot, load_snapshot
+
+
+def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
+    """Return a run's newest full checkpoint that is whole, and a warning for each that is not.
+
+    Raises:
+        CheckpointError: None of them is, or one is of a later charrnn.
+        InputError: The run holds only a model.
+    """
+    problems: list[str] = []
+    for path in reversed(step_files(run.folder)):
+        try:
+            snapshot = load_snapshot(path)
+        except NewerFormatError:
+            raise
+        except (CheckpointError, InputError) as error:
+            problems.append(str(error))
+            run.damaged.add(path)
+            continue
+        return with_shipped(snapshot, run), [
+            f"{problem}; going on from {snapshot.path.name}" for problem in problems
+        ]
+    if problems:
+        raise CheckpointError(f"{problems[0]}; no other checkpoint of this run can be read")
+    raise InputError(
+        f"{printable(run.folder)}: holds a model but no full checkpoint to go on from; "
+        "start another run with --init-from"
+    )
+
+
+def with_shipped(snapshot: Snapshot, run: Run) -> Snapshot:
+    """Return a snapshot with what the run's best file holds, and how the run ended."""
+    try:
+        model, _ = read_model(run.best)
+    except (CheckpointError, InputError):
+        return snapshot  # the next validation writes it anew
+    if (model.config, model.vocab.to_json()) != (
+        snapshot.model.config, snapshot.model.vocab.to_json(),
+    ):  # fmt: skip
+        return snapshot
+    chosen, end = model.facts.get("shipped"), model.facts.get("end")
+    shipped = None
+    if isinstance(chosen, dict) and isinstance(chosen.get("loss"), float):
+        shipped = Shipped(weights=model.weights, loss=chosen["loss"], step=int(chosen["step"]))
+    if not isinstance(end, dict) or end.get("step") != snapshot.state.progress.step:
+        end = None
+    return replace(snapshot, shipped=shipped, end=end)
+
+
+def resumed_config(snapshot: Snapshot, given: Mapping[str, Any]) -> TrainConfig:
+    """Return a run's settings with those that are given anew; threads and precision are kept.
+
+    A budget that is given replaces the old one as a whole.
+    """
+    kept: dict[str, Any] = {"threads": snapshot.threads}
+    if snapshot.config.device == given.get("device", snapshot.config.device):
+        kept["precision"] = snapshot.precision
+    if any(name in given for name in BUDGETS):
+        kept |= dict.fromkeys(BUDGETS)
+    return replace(snapshot.config, **(kept | dict(given)))
+
+
+def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
+    """Refuse settings that would make it another run.
+
+    Raises:
+        InputError: Some differ; they are named with both values.
+    """
+    differing = [
+        f"--{name.replace('_', '-')} (was {printable(old)}, is {printable(new)})"
+        for name in (each.name for each in fields(TrainConfig))
+        if name not in MAY_CHANGE
+        and (old := getattr(snapshot.config, name)) != (new := getattr(config, name))
+    ]
+    if differing:
+        raise InputError(
+            f"--resume: {printable(snapshot.path.parent)}: was started otherwise: "
+            f"{', '.join(differing)}; leave them as they were, or start another run with --init-from"
+        )
+
+
+def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
+    """Refuse another text than the one that a run learns.
+
+    Raises:
+        InputError: It differs; the counts of both are given.
+    """
+    known = snapshot.model.facts["corpus"]
+    if corpus.digest != known["digest"]:
+        raise InputError(
+            f"--resume: corpus: the text is not the one that {printable(snapshot.path.parent)} "
+            f"learns: {len(corpus.train):,} characters of training text, it had "
+            f"{printable(known['num_train'])}, SHA-256 {corpus.digest[:12]} instead of "
+            f"{printable(known['digest'])[:12]}; bring the old one back, or start another run "
+            "with --init-from"
+        )
+
+
+def is_over(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bool:
+    """Say whether a run has ended and its settings leave nothing more to do."""
+    if snapshot.end is None:
+        return False
+    if config.budget() != snapshot.config.budget():
+        steps, seconds = steps_for_budget(
+            config.epochs, config.steps, config.max_time, steps_per_epoch
+        )
+        state = snapshot.state
+        has_steps = steps is None or steps > state.progress.step
+        return not (has_steps and (seconds is None or seconds > state.timing.seconds))
+    is_patient = config.patience is None or config.patience > snapshot.state.best.num_worse
+    return not (snapshot.end.get("stop_reason") == "early_stop" and is_patient)

@@ -1,0 +1,93 @@
+"""What training writes into its run: full checkpoints and the model to share.
+
+A save that fails stops no training: it is reported, and tried again when the next one is due.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from charrnn.container import Facts, pack
+from charrnn.errors import CharRNNError, printable, reason_of
+from charrnn.events import Finished, Saved, SaveFailed
+from charrnn.runs import Run
+from charrnn.snapshots import Shipped, State, describe_state
+
+
+class Saver:
+    """Writes checkpoints of one run.
+
+    Args:
+        run: Where to; None writes nothing.
+        facts: What every checkpoint of the run says, as from `describe`.
+        sources: The texts as they were named, for a resume that names none.
+    """
+
+    def __init__(self, run: Run | None, facts: Facts, sources: Sequence[str]) -> None:
+        self.run, self.facts, self.sources = run, facts, sources
+        self.is_best_due = False
+        self.failed: SaveFailed | None = None
+
+    def save_state(self, state: State, metrics: dict[str, Any]) -> Saved | SaveFailed | None:
+        """Write a full checkpoint; say how it went, None without a run."""
+        if self.run is None:
+            return None
+        facts = self.facts | describe_state(state) | {"kind": "full", "metrics": metrics}
+        step = state.progress.step
+        try:
+            path = self.run.save_step(
+                step, pack(state.tensors, facts | {"sources": list(self.sources)})
+            )
+        except OSError as error:
+            return self._fail(step, error)
+        self.failed = None
+        return Saved(step=step, path=path, is_best=False)
+
+    def save_best(
+        self, state: State, shipped: Shipped | None, metrics: dict[str, Any], end: Finished | None
+    ) -> Saved | SaveFailed | None:
+        """Write the model to share: what a validation chose, else the newest averaged weights."""
+        if self.run is None:
+            return None
+        step = shipped.step if shipped else state.progress.step
+        facts = self.facts | {
+            "kind": "model",
+            "plan": [list(entry) for entry in state.plan],
+            "progress": {"step": step},
+            "shipped": {"loss": shipped.loss, "step": shipped.step} if shipped else None,
+            "metrics": metrics,
+            "end": asdict(end) if end else None,
+        }
+        tensors = (
+            {f"model/{name}": array for name, array in shipped.weights.items()}
+            if shipped
+            else {n: array for n, array in state.tensors.items() if n.startswith("model/")}
+        )
+        self.is_best_due = True
+        try:
+            path = self.run.save_best(pack(tensors, facts))
+        except OSError as error:
+            return self._fail(step, error)
+        self.is_best_due = False
+        return Saved(step=step, path=path, is_best=True)
+
+    def _fail(self, step: int, error: OSError) -> SaveFailed:
+        assert self.run is not None  # there is one that could not be written to
+        self.failed = SaveFailed(
+            step=step, path=self.run.folder, reason=reason_of(error), newest=self.run.newest_name()
+        )
+        return self.failed
+
+    def check(self) -> None:
+        """Hold the last save against what was wanted of it.
+
+        Raises:
+            CharRNNError: It failed; the newest good checkpoint is named.
+        """
+        if self.failed is not None:
+            newest = self.failed.newest or "none"
+            raise CharRNNError(
+                f"{printable(self.failed.path)}: not saved at step {self.failed.step}: "
+                f"{self.failed.reason}; the newest good checkpoint is {printable(newest)}; "
+                "free some space, and go on with --resume"
+            )

@@ -1,0 +1,158 @@
+"""What `train` was asked for -> a new run, or one that goes on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from charrnn.config import BUDGETS, as_settings
+from charrnn.configfile import to_toml
+from charrnn.console import Console, time_text
+from charrnn.errors import BusyError, InputError, printable
+from charrnn.launching import launch, print_end
+from charrnn.preparing import Given, Prepared, plan_text, prepare, prepare_resumed
+from charrnn.resuming import newest_snapshot
+from charrnn.runs import Run, create_run, default_name, find_model, open_run, run_folder
+from charrnn.snapshots import Snapshot
+from charrnn.spool import keep_spooled, spooled
+from charrnn.writing import print_result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A command line of `train`."""
+
+    files: tuple[str, ...]
+    given: Given
+    run: str | None
+    resume: bool
+    init_from: str | None
+    checkpoints: Path
+    dry_run: bool
+    as_json: bool
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files as paths; - is stdin."""
+        return [Path(name) for name in self.files]
+
+
+def start(request: Request, console: Console) -> int:
+    """Train, and return the exit code."""
+    if not request.files and not (request.resume and request.run):
+        raise InputError("no FILE: name a text, or a run to go on with: --run NAME --resume")
+    if request.resume:
+        folder = run_folder(request.checkpoints, request.run, request.sources)
+        if folder.is_dir():
+            return go_on(request, folder, console)
+    return begin(request, console)
+
+
+def begin(request: Request, console: Console) -> int:
+    """Start a new run."""
+    if not request.files:
+        raise InputError(f"--run: {printable(request.run)}: no such run yet; name a text as well")
+    init_from = find_model(request.checkpoints, request.init_from) if request.init_from else None
+    with spooled(request.files, request.checkpoints) as paths:
+        prepared = prepare(paths, request.given, init_from)
+        show_plan(prepared, console)
+        if request.dry_run:
+            print_settings(prepared, as_json=request.as_json)
+            return 0
+        run = make_run(request, console)
+        try:
+            prepared = keep_spooled(prepared, paths, request.sources, run.folder)
+            return launch(run, prepared, console, as_json=request.as_json)
+        finally:
+            run.close()
+
+
+def make_run(request: Request, console: Console) -> Run:
+    """Make the folder of a new run."""
+    if not request.resume:
+        run = create_run(request.checkpoints, request.run, request.sources)
+        if request.run is None and run.folder.name != default_name(request.sources):
+            console.note(f"the name was taken; this run is {run.folder.name}")
+        return run
+    run = open_run(run_folder(request.checkpoints, request.run, request.sources))
+    if not run.is_empty:
+        run.close()
+        raise BusyError(f"{printable(run.folder)}: another process has just trained it; try again")
+    return run
+
+
+def go_on(request: Request, folder: Path, console: Console) -> int:
+    """Go on with a run, or say that it has ended; start it if it never saved anything."""
+    run = open_run(folder)
+    try:
+        if run.is_empty:
+            run.close()
+            return begin(request, console)
+        snapshot, problems = newest_snapshot(run)
+        for problem in problems:
+            console.warn(problem)
+        if not request.files and has_ended(snapshot, request.given):
+            return show_end(run, snapshot, console, as_json=request.as_json)
+        return continue_run(request, run, snapshot, console)
+    finally:
+        run.close()
+
+
+def continue_run(request: Request, run: Run, snapshot: Snapshot, console: Console) -> int:
+    """Go on from a snapshot, if text and settings are those that it was trained with."""
+    with spooled(request.files, request.checkpoints) as paths:
+        prepared = prepare_resumed(paths, request.given, snapshot)
+        if request.dry_run:
+            print_settings(prepared, as_json=request.as_json)
+            return 0
+        if prepared.is_over:
+            return show_end(run, snapshot, console, as_json=request.as_json)
+        show_plan(prepared, console)
+        console.note(resume_text(snapshot, prepared))
+        if request.files:
+            prepared = keep_spooled(prepared, paths, request.sources, run.folder)
+        return launch(run, prepared, console, as_json=request.as_json)
+
+
+def has_ended(snapshot: Snapshot, given: Given) -> bool:
+    """Say whether a run has ended and nobody wants more of it; its text is not needed then."""
+    return snapshot.end is not None and not {*BUDGETS, "patience"} & given.all.keys()
+
+
+def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -> int:
+    """Say how a run has ended, and print its result."""
+    state = snapshot.state
+    console.note(
+        f"{printable(run.folder)}: has ended at step {state.progress.step:,}, after "
+        f"{time_text(state.timing.seconds)}; with more --steps, --epochs or --max-time it goes on"
+    )
+    print_end(run, snapshot.end or {}, as_json=as_json)
+    return 0
+
+
+def resume_text(snapshot: Snapshot, prepared: Prepared) -> str:
+    """Return the line about where a run goes on."""
+    state = snapshot.state
+    text = (
+        f"goes on from {printable(snapshot.path)}, "
+        f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
+    )
+    if snapshot.end is not None and prepared.config.budget() != snapshot.config.budget():
+        text += "; a second cycle: the learning rate goes back to half its peak"
+    return text
+
+
+def show_plan(prepared: Prepared, console: Console) -> None:
+    """Say what will be learned, by what, for how long."""
+    console.line(plan_text(prepared.config, prepared.corpus))
+    for note in prepared.notes:
+        console.note(note)
+
+
+def print_settings(prepared: Prepared, *, as_json: bool) -> None:
+    """Print every setting and where it came from."""
+    settings = as_settings(prepared.config)
+    if as_json:
+        line = {"settings": settings, "origins": prepared.origins}
+        print_result(json.dumps(line, default=str, ensure_ascii=False))
+    else:
+        print_result(to_toml(settings, prepared.origins).rstrip())
