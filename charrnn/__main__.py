@@ -11,29 +11,33 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # neighbour who takes a core made an update 20 times slower, and alone nothing is gained.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-import click
-
-from charrnn.cli import cli
-from charrnn.console import Console
 from charrnn.errors import CharRNNError, ClosedPipeError
 
 
 def main() -> None:
     """Run the command line; leave with the exit code that the help describes."""
-    for name in ("SIGTERM", "SIGHUP"):  # let what was begun be cleaned up
+    from charrnn.signals import NAMES
+
+    for name in NAMES:  # let what was begun be cleaned up
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, leave)
     sys.exit(run_cli(sys.argv[1:]))
 
 
 def leave(number: int, frame: FrameType | None) -> None:
     """End the process as a signal asks, by way of all `finally` blocks."""
-    sys.exit(128 + number)
+    from charrnn.signals import exit_code_of
+
+    sys.exit(exit_code_of(number))
 
 
 def run_cli(arguments: list[str]) -> int:
     """Return the exit code of a command line; every error is one line on stderr."""
+    import click
+
+    from charrnn.cli import cli
+
     try:
         result = cli.main(arguments, prog_name="charrnn", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -47,6 +51,10 @@ def run_cli(arguments: list[str]) -> int:
 
 def report(error: Exception) -> int:
     """Print an error as one line and return its exit code."""
+    import click
+
+    from charrnn.console import Console
+
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2

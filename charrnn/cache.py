@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from charrnn.durable import held, sweep
 from charrnn.errors import CharRNNError, printable, reason_of
 from charrnn.vocab import Ids
 
@@ -80,11 +81,13 @@ def filling(key: str, facts: dict[str, Any]) -> Iterator[Ids]:
     """
     path, dtype = _temporary(folder() / key), np.dtype(facts["dtype"])
     try:
+        sweep(folder(), ".*.tmp")
         _reserve(path, facts["num_ids"] * dtype.itemsize)
-        ids = np.memmap(path, dtype=dtype, mode="r+")
-        yield ids
-        ids.flush()  # to the disk, lest a power cut leaves zeros under a valid name
-        path.replace(folder() / f"{key}.ids")
+        with held(path):
+            ids = np.memmap(path, dtype=dtype, mode="r+")
+            yield ids
+            ids.flush()  # to the disk, lest a power cut leaves zeros under a valid name
+            path.replace(folder() / f"{key}.ids")
     finally:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -1,5 +1,6 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,28 @@ def sample(
             write_json(page, samples)
         else:
             write_samples(page, samples, sampler, echo=echo)
+
+
+@cli.command(cls=GroupedCommand)
+@click.argument("path", required=False)
+@common
+def info(
+    path: str | None, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool
+) -> None:
+    """Say what a checkpoint is: network, characters, text, settings, losses and digests.
+
+    PATH is a checkpoint file, or a run's name or folder, which means its best; without it the
+    newest model of all runs is taken. Two full checkpoints with the same state digest go on alike,
+    bit for bit.
+    """
+    make_console(quiet, verbose)
+
+    from charrnn.inspection import inspect, lines_of
+    from charrnn.runs import find_model
+    from charrnn.writing import print_result
+
+    found = inspect(find_model(checkpoints, path))
+    print_result(json.dumps(found) if as_json else "\n".join(lines_of(found)))
 
 
 def check_counts(num_samples: int, batch_size: int | None, seed: int | None) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,12 +136,17 @@ def _parse_header(data: bytes) -> tuple[dict[str, Any], int]:
 
 def _parse_json(content: bytes | str) -> Any:
     try:
-        return json.loads(content, parse_constant=_refuse)
+        return json.loads(content, parse_constant=_refuse, parse_float=_parse_float)
     except (ValueError, RecursionError):
         raise CheckpointError("its header is no JSON") from None
 
 
-def _refuse(constant: str) -> None:
+def _parse_float(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 

@@ -6,10 +6,15 @@ or a disk that fails, in its place.
 
 import errno
 import os
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 READ_SIZE = 1 << 20
+
+YOUNG_SECONDS = 60.0
+"""A temporary file younger than this may belong to a process that is about to lock it."""
 
 CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What a file system says that cannot sync a folder."""
@@ -65,6 +70,48 @@ def remove_temporary(folder: Path) -> None:
     """Delete what killed processes left half-written. Nobody else may be writing in the folder."""
     for path in folder.glob(".*.tmp"):
         remove(path)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for as long as it is open; the kernel lets go when its process dies.
+
+    False if another process holds it; True also where the system or its files know no locks.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep a temporary file from being swept away while it is written and used."""
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    try:
+        try_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Delete temporary files, in a folder that many processes use, that nobody holds any more."""
+    if os.name == "nt":
+        return  # there are no locks to tell by
+    for path in folder.glob(pattern):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+            try:
+                age = time.time() - os.fstat(descriptor).st_mtime
+                if age > YOUNG_SECONDS and try_lock(descriptor):
+                    os.unlink(path)  # noqa: PTH108
+            finally:
+                os.close(descriptor)
 
 
 def _write(path: Path, data: bytes) -> None:

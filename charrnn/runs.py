@@ -11,7 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charrnn.durable import remove, remove_temporary, sync_folder, verify, write_durably
+from charrnn.durable import (
+    remove,
+    remove_temporary,
+    sync_folder,
+    try_lock,
+    verify,
+    write_durably,
+)
 from charrnn.errors import BusyError, InputError, printable, reason_of
 from charrnn.events import Event, Planned, RolledBack, Sampled, Step
 
@@ -120,7 +127,9 @@ class Run:
 
     def close(self) -> None:
         """Let go of the lock."""
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -245,17 +254,12 @@ def default_name(files: list[Path]) -> str:
 def _lock(path: Path) -> int:
     """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return descriptor  # Windows
-    except BlockingIOError:
+    if not try_lock(descriptor):
+        holder = printable(os.read(descriptor, 100).decode("utf-8", "replace").strip())
         os.close(descriptor)
-        raise BusyError(f"{printable(path.parent)}: being trained by another process") from None
-    except OSError:
-        return descriptor  # a file system without locks
+        raise BusyError(
+            f"{printable(path.parent)}: being trained by another process ({holder}); wait, or stop it"
+        )
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
     return descriptor

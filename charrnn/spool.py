@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from charrnn.durable import held, sweep
 from charrnn.errors import InputError, printable, reason_of
 from charrnn.preparing import Prepared
 
@@ -21,10 +22,12 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
         return
     if files.count("-") > 1:
         raise InputError("-: stdin can be read only once")
+    sweep(checkpoints, ".stdin.*.tmp")
     spool = checkpoints / f".stdin.{os.getpid()}.tmp"
     try:
         copy_stdin(spool)
-        yield [spool if str(path) == "-" else path for path in paths]
+        with held(spool):
+            yield [spool if str(path) == "-" else path for path in paths]
     finally:
         spool.unlink(missing_ok=True)
         with suppress(OSError):  # made for the spool, and still empty

@@ -133,7 +133,8 @@ class Trainer:
         self.last_saved = self.step
         self.validator.resume(state.best, snapshot.shipped)
         self.budget.resume(self.step, state.plan, state.timing)
-        self.saver.facts["parent"] = snapshot.model.facts.get("parent")
+        for name in ("parent", "corpus"):  # the text may be found under another name now
+            self.saver.facts[name] = snapshot.model.facts.get(name)
         if self.config.budget() != snapshot.config.budget():
             is_over = snapshot.end is not None
             self.budget.replan(self.step, is_over=is_over)
@@ -349,15 +350,17 @@ class Trainer:
 
     def finish(self) -> Iterator[Event]:
         """Score the best model, save it with how the run ended, and sum up."""
+        end = None
         if self.step > 0 and not self.is_cut:
             if result := self.validator.score_shipped(self.budget.final_chars()):
                 yield result
             if reason := self.should_stop():  # what was cut short is done when the run is resumed
                 self.stop_reason = reason if isinstance(reason, str) else "signal"
             else:
-                yield from self.save_best(self.state(), self.finished())
+                end = self.finished()
+                yield from self.save_best(self.state(), end)
                 self.clear_away()
-        yield self.finished()
+        yield end or self.finished()
 
     def clear_away(self) -> None:
         """Keep one full checkpoint, if the newest is safe."""

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from charrnn.durable import write_durably
+from charrnn.durable import held, remove_temporary, sweep, verify, write_durably
 
 
 def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
@@ -89,3 +89,41 @@ def test_a_folder_that_cannot_be_synced_fails_no_save(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refuse_folders)  # as some network file systems do
     write_durably(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_system_that_takes_only_a_part_is_given_the_rest(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    write_durably(tmp_path / "a", b"0123456789")
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize("found", [b"012345678", b"01234567890", b"0123x56789", b""])
+def test_what_is_read_back_otherwise_is_an_error(tmp_path, found):
+    (tmp_path / "a").write_bytes(found)
+    with pytest.raises(OSError, match="Input/output error"):
+        verify(tmp_path / "a", b"0123456789")
+    (tmp_path / "a").write_bytes(b"0123456789")
+    verify(tmp_path / "a", b"0123456789")
+
+
+def test_half_written_files_of_the_dead_are_removed(tmp_path):
+    for name in (".best.safetensors.123.tmp", "notes.tmp", ".lock", "best.safetensors"):
+        (tmp_path / name).write_bytes(b"x")
+    remove_temporary(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".lock", "best.safetensors", "notes.tmp"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_a_temporary_file_is_swept_away_when_nobody_holds_it_and_it_is_old(tmp_path):
+    mine, dead, young = (tmp_path / f".{name}.tmp" for name in ("mine", "dead", "young"))
+    for path in (mine, dead, young):
+        path.write_bytes(b"x")
+    for path in (mine, dead):
+        os.utime(path, (1, 1))
+    with held(mine):
+        sweep(tmp_path, ".*.tmp")
+    assert sorted(tmp_path.iterdir()) == sorted([mine, young])
+    sweep(tmp_path, ".*.tmp")
+    assert list(tmp_path.iterdir()) == [young]

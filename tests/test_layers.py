@@ -10,11 +10,11 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "starting", "launching", "spool", "preparing", "resuming", "signals",
+    "__main__", "cli", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
     "options", "writing", "console", "training", "validation", "saving", "budget", "learner",
     "evaluation", "sampling", "engine", "filters", "device", "transfer", "snapshots", "schedule",
-    "progress", "runs", "durable", "checkpoint", "container", "model", "batches", "corpus", "records",
-    "cache", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
+    "progress", "runs", "checkpoint", "container", "model", "batches", "corpus", "records",
+    "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""

@@ -10,7 +10,16 @@ import pytest
 
 from charrnn.errors import BusyError, InputError
 from charrnn.events import Evaluated, Planned, Sampled, Saved, Step
-from charrnn.runs import Run, check_name, create_run, default_name, find_model, step_files
+from charrnn.runs import (
+    Run,
+    check_name,
+    create_run,
+    default_name,
+    find_model,
+    open_run,
+    run_folder,
+    step_files,
+)
 
 
 @pytest.fixture
@@ -183,6 +192,79 @@ def test_the_lock_says_nothing_of_who_held_it_before(checkpoints):
     run = Run(folder)
     assert (folder / ".lock").read_text().count("\n") == 1
     run.close()
+
+
+def test_what_a_killed_trainer_left_is_cleared_away(checkpoints):
+    folder = checkpoints / "king"
+    folder.mkdir(parents=True)
+    (folder / ".best.safetensors.17.tmp").write_bytes(b"half")
+    (folder / "metrics.jsonl").write_bytes(b'{"step": 1}\n{"step": 2')
+    (folder / "samples.jsonl").write_bytes(b'{"st')
+    run = Run(folder)
+    assert names_in(folder) == [".lock", "metrics.jsonl", "samples.jsonl"]
+    assert (folder / "metrics.jsonl").read_bytes() == b'{"step": 1}\n'
+    assert (folder / "samples.jsonl").read_bytes() == b""
+    run.close()
+
+
+def test_a_resumed_runs_name_is_never_numbered(checkpoints, text_file):
+    folder = run_folder(checkpoints, None, [text_file])
+    assert folder == checkpoints / "text"
+    for _ in range(2):
+        run = open_run(folder)
+        assert run.folder == folder
+        run.close()
+
+
+def test_a_second_trainer_leaves_before_it_touches_anything(run):
+    (run.folder / ".best.safetensors.17.tmp").write_bytes(b"being written")
+    with pytest.raises(BusyError, match=f"king: being trained by another process .{os.getpid()} "):
+        open_run(run.folder)
+    assert names_in(run.folder) == [".best.safetensors.17.tmp", ".lock"]
+
+
+def test_a_folder_that_was_taken_away_is_made_again(run, monkeypatch):
+    folder = run.folder
+    run.close()
+    opened = []
+
+    def lose_it_once(path):
+        found = Run(path)
+        if not opened:
+            found.discard_if_empty()  # by the one who had it before us
+        opened.append(found)
+        return found
+
+    monkeypatch.setattr("charrnn.runs._opened", lose_it_once)
+    found = open_run(folder)
+    assert (len(opened), found.is_there) == (2, True)
+    found.close()
+
+
+def test_a_damaged_checkpoint_is_no_reason_to_delete_a_good_one(run):
+    for step in (1, 2, 3):
+        run.save_step(step, b"x")
+    run.damaged.add(step_files(run.folder)[-1])
+    run.save_step(4, b"x")
+    assert [path.stem[-1] for path in step_files(run.folder)] == ["1", "2", "3", "4"]
+    run.save_step(5, b"x")
+    assert [path.stem[-1] for path in step_files(run.folder)] == ["2", "3", "4", "5"]
+
+
+def test_a_save_that_reads_back_otherwise_lets_go_of_no_older_one(run, monkeypatch):
+    for step in (1, 2, 3):
+        run.save_step(step, b"x")
+    monkeypatch.setattr("charrnn.durable.os.read", lambda descriptor, size: b"")
+    with pytest.raises(OSError, match="Input/output error"):
+        run.save_step(4, b"x")
+    assert [path.stem[-1] for path in step_files(run.folder)] == ["1", "2", "3", "4"]
+
+
+def test_checkpoints_behind_a_step_can_be_dropped(run):
+    for step in (10, 20, 30):
+        run.save_step(step, b"x")
+    run.drop_after(10)
+    assert [path.stem[-2:] for path in step_files(run.folder)] == ["10"]
 
 
 # Checkpoints.

@@ -1,0 +1,81 @@
+"""Files of every format version that was ever written are read, and trained on exactly."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from charrnn import checkpoint
+from charrnn.checkpoint import load_model, read_model, upgrade
+from charrnn.container import FORMAT_VERSION, pack, unpack
+from charrnn.errors import CheckpointError
+from charrnn.sampling import stream
+
+FOLDER = Path(__file__).parent / "data"
+SPEC = importlib.util.spec_from_file_location("make_golden", FOLDER / "make_golden.py")
+golden = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(golden)
+
+VERSIONS = range(1, FORMAT_VERSION + 1)
+
+
+def file_of(version):
+    return FOLDER / f"golden-v{version}.safetensors"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_file_is_small_and_writes(version):
+    assert file_of(version).stat().st_size < 100_000
+    model = load_model(file_of(version))
+    assert len("".join(stream(model, seed=1, length=50))) == 50
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_file_is_trained_on_for_twenty_exact_steps(version, tmp_path):
+    expected = json.loads(file_of(version).with_suffix(".json").read_text("utf-8"))
+    found = golden.train_on(file_of(version), tmp_path)
+    assert len(found["losses"]) == 20
+    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-4)
+    if golden.machine() == expected["machine"]:  # other processors round otherwise
+        assert found["state_digest"] == expected["state_digest"]
+
+
+def newer(tensors, facts):
+    """A format 2 as an example: `records` became `kind_of_text`."""
+    facts = dict(facts)
+    facts["kind_of_text"] = "records" if facts.pop("records") else "stream"
+    return tensors, facts | {"format_version": 2}
+
+
+def test_an_old_file_goes_through_every_migration_in_turn(monkeypatch):
+    tensors, facts = unpack(file_of(1).read_bytes())
+    seen = []
+
+    def step(version):
+        def migrate(tensors, facts):
+            seen.append(version)
+            return newer(tensors, facts) if version == 1 else (tensors, facts)
+
+        return migrate
+
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(checkpoint, "MIGRATIONS", {1: step(1), 2: step(2)})
+    _, migrated = upgrade(tensors, facts)
+    assert seen == [1, 2]
+    assert migrated["kind_of_text"] == "stream"
+    assert facts["records"] is False  # a pure function changes nothing it was given
+
+
+def test_every_older_version_has_a_migration():
+    assert set(checkpoint.MIGRATIONS) == set(range(1, FORMAT_VERSION))
+
+
+@pytest.mark.parametrize("version", [0, -1, 2, "1", True, None, 1.0])
+def test_a_version_that_was_never_written_is_refused(tmp_path, version, monkeypatch):
+    tensors, facts = unpack(file_of(1).read_bytes())
+    monkeypatch.setattr("charrnn.container.FORMAT_VERSION", version)
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(pack(tensors, {**facts}))
+    with pytest.raises(CheckpointError, match="update charrnn"):
+        read_model(path)

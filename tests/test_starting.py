@@ -1,0 +1,386 @@
+"""`train` as a command: runs that begin, go on, have ended, or cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.__main__ import run_cli
+from charrnn.checkpoint import load_model, state_digest
+from charrnn.container import unpack
+from charrnn.runs import Run, step_files
+
+QUICK = ["--steps", "20", "--hidden-size", "16", "--device", "cpu", "--threads", "1"]
+ENDLESS = ["--steps", "1000000", *QUICK[2:], "--save-every", "5", "--eval-every", "50"]
+
+
+@pytest.fixture
+def run(capfdbinary):
+    def call(*arguments):
+        code = run_cli([str(argument) for argument in arguments])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def process(*arguments, **options):
+    command = [sys.executable, "-m", "charrnn", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def digest(folder):
+    return state_digest(*unpack(step_files(Path(folder))[-1].read_bytes()))
+
+
+def wait_for(folder, count=1):
+    """Wait until a run has saved so often."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if len(step_files(Path(folder))) >= count:
+            return
+        time.sleep(0.01)
+    pytest.fail("nothing was saved")
+
+
+# Resume.
+
+
+def test_the_same_command_starts_a_run_and_says_when_it_has_ended(run, text_file):
+    command = ["train", text_file, *QUICK, "--resume", "--json"]
+    code, first, _ = run(*command)
+    assert code == 0
+    code, again, err = run(*command)
+    assert code == 0
+    ours, theirs = json.loads(again), json.loads(first)
+    assert ours == theirs
+    assert ours["stop_reason"] == "finished"
+    assert "has ended at step 20" in err
+    assert len(list(Path("checkpoints").iterdir())) == 1
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_end(run, text_file):
+    run("train", text_file, *QUICK, "--steps", 300, "-q", "--run", "whole")
+    command = ["train", text_file, *QUICK, "--steps", 300, "--save-every", 7, "--run", "killed"]
+    child = process(*command, "--resume")
+    wait_for("checkpoints/killed")
+    child.kill()
+    child.communicate()
+    code, _, err = run(*command, "--resume")
+    assert code == 0
+    assert "goes on from checkpoints/killed/step-0000" in err
+    assert digest("checkpoints/killed") == digest("checkpoints/whole")
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget_and_without_its_file(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    code, out, err = run("train", "--run", "text", "--resume", "--steps", 50)
+    assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
+    assert "step 20" in err
+    assert "a second cycle" in err
+    assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000050"
+
+
+def test_a_smaller_budget_is_no_reason_to_train(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    code, _, err = run("train", text_file, "--resume", "--steps", 10)
+    assert code == 0
+    assert "has ended at step 20" in err
+
+
+def test_resume_from_another_folder_finds_the_text(run, text_file, tmp_path, monkeypatch):
+    run("train", text_file.name, *QUICK, "-q")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = run(
+        "train", "--checkpoints", "../checkpoints", "--run", "text", "--resume", "--steps", 30, "-q"
+    )
+    assert (code, out) == (0, "../checkpoints/text/best.safetensors\n")
+    assert load_model(Path(out.strip())).facts["corpus"]["files"] == ["text.txt"]
+
+
+def test_what_came_from_stdin_is_found_in_the_run(run, text_file):
+    child = process("train", "-", *QUICK, "-q", "--run", "piped", stdin=subprocess.PIPE)
+    child.communicate(text_file.read_bytes())
+    code, _, _ = run("train", "--run", "piped", "--resume", "--steps", 30, "-q")
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (["--hidden-size", "32"], "--hidden-size (was 16, is 32)"),
+        (["--cell", "gru", "--seed", "3"], "--cell (was lstm, is gru), --seed (was 0, is 3)"),
+        (["--val-frac", "0.2"], "--val-frac (was 0.1, is 0.2)"),
+        (["--lr", "0.5"], "--lr (was 0.01, is 0.5)"),
+    ],
+)
+def test_a_resume_with_other_settings_names_them_and_touches_nothing(
+    run, text_file, changed, words
+):
+    run("train", text_file, *QUICK, "-q")
+    before = {p: p.read_bytes() for p in Path("checkpoints/text").iterdir() if p.name != ".lock"}
+    code, out, err = run("train", text_file, "--resume", *changed, "--steps", 90)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    after = {p: p.read_bytes() for p in Path("checkpoints/text").iterdir() if p.name != ".lock"}
+    assert after == before
+
+
+def test_a_resume_with_another_text_is_refused(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    text_file.write_text(text_file.read_text("utf-8") + "More.\n", "utf-8")
+    code, _, err = run("train", text_file, "--resume", "--steps", 90)
+    assert code == 2
+    assert "corpus: the text is not the one that checkpoints/text learns" in err
+
+
+def test_budget_cadence_and_threads_may_change(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    changes = ["--steps", 40, "--eval-every", 3, "--save-every", 3, "--sample-every", 0]
+    code, _, _ = run(
+        "train", text_file, "--resume", "-q", *changes, "--threads", 2, "--patience", 90
+    )
+    assert code == 0
+
+
+def test_a_run_that_is_being_trained_is_left_alone(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    before = sorted(Path("checkpoints/text").iterdir())
+    holder = Run(Path("checkpoints/text"))
+    code, out, err = run("train", text_file, "--resume", "--steps", 90)
+    holder.close()
+    assert (code, out) == (75, "")
+    assert "checkpoints/text: being trained by another process" in err
+    assert sorted(Path("checkpoints/text").iterdir()) == before
+
+
+def test_a_resume_without_file_and_run_says_what_is_missing(run):
+    code, _, err = run("train", "--resume")
+    assert code == 2
+    assert "no FILE" in err
+    code, _, err = run("train", "--resume", "--run", "nobody")
+    assert code == 2
+    assert "--run: nobody: no such run yet" in err
+    assert not Path("checkpoints").exists()
+
+
+def test_a_bad_text_leaves_no_folder_with_resume_either(run):
+    Path("short.txt").write_text("abc\n", "utf-8")
+    assert run("train", "short.txt", "--resume")[0] == 2
+    assert not Path("checkpoints").exists()
+
+
+def test_damage_is_told_and_gone_round(run, text_file):
+    child = process("train", text_file, *ENDLESS)
+    wait_for("checkpoints/text", 3)
+    child.kill()
+    child.communicate()
+    newest = step_files(Path("checkpoints/text"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-5])
+    code, _, err = run("train", text_file, "--resume", "--steps", 2000, "-q")
+    assert code == 0
+    assert err.startswith(f"warning: {newest}: ")
+    assert "; going on from step-" in err
+
+
+def test_when_all_are_damaged_the_exit_code_is_4(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    for path in step_files(Path("checkpoints/text")):
+        path.write_bytes(b"x" * 100)
+    code, out, err = run("train", text_file, "--resume", "--steps", 90)
+    assert (code, out) == (4, "")
+    assert "no other checkpoint of this run can be read" in err
+
+
+# Signals.
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [("SIGINT", 130, "signal"), ("SIGTERM", 143, "signal"), ("SIGHUP", 129, "signal"),
+     ("SIGUSR1", 75, "requeue")],
+)  # fmt: skip
+def test_a_signal_saves_and_says_why(run, text_file, name, code, reason):
+    child = process("train", text_file, *ENDLESS, "--json")
+    wait_for("checkpoints/text")
+    child.send_signal(getattr(signal, name))
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == code
+    result = json.loads(out)
+    assert result["stop_reason"] == reason
+    assert b"Traceback" not in err
+    newest = step_files(Path("checkpoints/text"))[-1]
+    assert newest.stem == f"step-{result['step']:08d}"
+    last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["stop_reason"]) == ("finished", reason)
+    resumed = run("train", "--run", "text", "--resume", "--steps", result["step"] + 5, "-q")
+    assert resumed[0] == 0
+
+
+def test_under_nohup_a_hangup_does_not_stop(text_file):
+    child = process("train", text_file, *ENDLESS, "-q", preexec_fn=ignore_hangups)
+    wait_for("checkpoints/text")
+    child.send_signal(signal.SIGHUP)
+    before = step_files(Path("checkpoints/text"))[-1]
+    end = time.monotonic() + 30
+    while step_files(Path("checkpoints/text"))[-1] == before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert step_files(Path("checkpoints/text"))[-1] != before
+    child.terminate()
+    child.communicate(timeout=60)
+    assert child.returncode == 143
+
+
+def ignore_hangups():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+# Disks.
+
+
+def limit_files(size):
+    def limit():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def test_a_disk_that_is_full_stops_only_what_must_be_saved(text_file):
+    # The model is 15 kB, a full checkpoint 44 kB.
+    child = process(
+        "train", text_file, *QUICK, "--steps", 60, "--save-every", 20, "--json",
+        "--embedding-size", 5, preexec_fn=limit_files(20_000),
+    )  # fmt: skip
+    out, err = child.communicate(timeout=60)
+    lines = err.decode().splitlines()
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert child.returncode == 1
+    assert len(warnings) == 3
+    assert "checkpoints/text: not saved at step 20: File too large; training goes on" in warnings[0]
+    assert lines[-1].startswith("charrnn: error: checkpoints/text: not saved at step 60: File too")
+    assert "the newest good checkpoint is none" in lines[-1]
+    assert json.loads(out)["stop_reason"] == "error"
+    names = sorted(path.name for path in Path("checkpoints/text").iterdir())
+    assert [n for n in names if "step" in n or "tmp" in n] == []
+    load_model(Path("checkpoints/text/best.safetensors"))
+
+
+def test_a_disk_that_was_full_for_a_while_costs_nothing(run, text_file, monkeypatch):
+    saved, write = [], os.write
+
+    def full_at_first(descriptor, data):
+        if len(data) > 20_000 and len(saved) < 2:
+            saved.append(len(data))
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("charrnn.durable.os.write", full_at_first)
+    code, _, err = run("train", text_file, *QUICK, "--steps", 60, "--save-every", 20)
+    assert code == 0
+    assert err.count("warning: ") == 2
+    assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000060"
+
+
+def test_a_log_that_fails_is_no_reason_to_stop(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    Path("checkpoints/text/metrics.jsonl").unlink()
+    Path("checkpoints/text/metrics.jsonl").mkdir()
+    assert run("train", text_file, "--resume", "--steps", 40, "-q")[0] == 0
+
+
+# Trained weights for another text.
+
+
+def test_a_new_run_starts_from_trained_weights(run, text_file):
+    run("train", text_file, *QUICK, "--steps", 200, "-q", "--run", "old")
+    Path("new.txt").write_text("The king is here; Quebec zone.\n" * 60, "utf-8")
+    code, _, err = run("train", "new.txt", "--init-from", "old", "--steps", 1, "--lr", "1e-12")
+    assert code == 0
+    assert "lstm 1×16" in err
+    assert "characters are known" in err
+    new = sorted(set(Path("new.txt").read_text("utf-8")) - set(text_file.read_text("utf-8")))
+    assert "Q" in new
+    assert f"{len(new)} characters new: {' '.join(new)}" in err
+    assert "dropped, not in this text" in err
+    ours, theirs = (load_model(Path(f"checkpoints/{n}/best.safetensors")) for n in ("new", "old"))
+    assert ours.facts["parent"] == theirs.facts["sha256"]
+    for character in "king":
+        i, j = (m.vocab.encode(character)[0] for m in (ours, theirs))
+        for name in ("embedding.weight", "decoder.weight", "decoder.bias"):
+            np.testing.assert_allclose(ours.weights[name][i], theirs.weights[name][j], atol=1e-6)
+    np.testing.assert_allclose(
+        ours.weights["layers.0.weight_hh_l0"], theirs.weights["layers.0.weight_hh_l0"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hidden-size", "32"], "--init-from: its hidden_size is 16, not 32"),
+        (["--cell", "gru"], "--init-from: its cell is lstm, not gru"),
+        (["--bytes"], "one of text and model is read as bytes"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(run, text_file, options, words):
+    run("train", text_file, *QUICK, "-q", "--run", "old")
+    code, _, err = run("train", text_file, "--init-from", "old", *options)
+    assert code == 2
+    assert words in err
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["old"]
+
+
+def test_a_model_that_does_not_exist_is_told_with_those_that_do(run, text_file):
+    run("train", text_file, *QUICK, "-q", "--run", "old")
+    code, _, err = run("train", text_file, "--init-from", "odl")
+    assert code == 2
+    assert "odl: no such run or file; there are: old" in err
+
+
+def test_help_of_resume_and_init_from_name_each_other(run):
+    text = " ".join(run("train", "--help")[1].split())
+    resume, init = text.index("--resume Go on"), text.index("--init-from MODEL Start")
+    assert "--init-from" in text[resume : resume + 220]
+    assert "--resume" in text[init : init + 220]
+
+
+# Info.
+
+
+def test_info_prints_the_digest_of_the_state_and_what_it_knows(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    path = step_files(Path("checkpoints/text"))[-1]
+    code, out, _ = run("info", path)
+    assert code == 0
+    assert f"state digest     {digest('checkpoints/text')}\n" in out
+    assert "lstm 1×16" in out
+    found = json.loads(run("info", path, "--json")[1])
+    assert found["state_digest"] == digest("checkpoints/text")
+    assert found["config"]["train"]["steps"] == 20
+    assert found["vocabulary"] == sorted({ord(c) for c in text_file.read_text("utf-8")})
+    assert found["metrics"]["train_loss"] > 0
+
+
+def test_info_of_a_run_is_that_of_its_best(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    assert "best.safetensors" in run("info", "text")[1]
+    assert run("info")[1] == run("info", "text")[1]
+
+
+def test_info_never_imports_torch(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    code = (
+        "import sys; from charrnn.__main__ import run_cli; "
+        "run_cli(['info', 'text']); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0
