@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup data demo test lint check format docs dist bench clean
+.PHONY: help setup data demo test lint check format docs faults faults-full dist bench clean
 
 help: ## Show these lines
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 13
 
 setup: $(READY) ## Build the environment in .venv
 
@@ -43,6 +43,12 @@ docs: $(READY) ## Write docs/cli.md anew from --help
 
 bench: $(READY) ## Run the quick benchmarks
 	for script in start_up encoding training_speed; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+faults: $(READY) ## Break everything a little: kills, disks, files, signals
+	$(BIN)/python benchmarks/faults/run.py
+
+faults-full: $(READY) ## The same with full counts, about two hours on two cores
+	$(BIN)/python benchmarks/faults/run.py --full
 
 dist: $(READY) ## Build the wheel in dist/
 	$(BIN)/python -m build --wheel --outdir dist .

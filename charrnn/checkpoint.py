@@ -61,11 +61,21 @@ def read_model(path: Path) -> tuple[Model, Tensors]:
     """Open a checkpoint; also return its other tensors, by name without their model/ part."""
     data = read_file(path)
     try:
-        return _build(*upgrade(*unpack(data)))
+        return parse_model(data)
     except CheckpointError as error:
         raise type(error)(f"{printable(path)}: {error}") from None
+
+
+def parse_model(data: bytes) -> tuple[Model, Tensors]:
+    """Return what a checkpoint's bytes hold; arrays are views into them.
+
+    Raises:
+        CheckpointError: They are damaged, foreign or newer.
+    """
+    try:
+        return _build(*upgrade(*unpack(data)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InputError):
-        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+        raise CheckpointError("its description lacks something") from None
 
 
 def upgrade(tensors: Tensors, facts: Facts) -> tuple[Tensors, Facts]:

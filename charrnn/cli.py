@@ -11,9 +11,9 @@ from click.core import ParameterSource
 
 from charrnn import __version__
 from charrnn.config import SampleConfig, TrainConfig
-from charrnn.configfile import read_settings
+from charrnn.configfile import read_settings, read_small_file
 from charrnn.console import Console
-from charrnn.errors import InputError, printable, reason_of
+from charrnn.errors import InputError, printable
 from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
 
 EXAMPLE = """Train a small recurrent network on any text, and write more like it.
@@ -33,6 +33,9 @@ Exit codes:
   75   try again: another process trains the run, or it was saved on SIGUSR1
   129, 130, 143   stopped by a signal; saved, if there was something to save
 """
+
+LONGEST_PROMPT = 64 << 20
+"""Bytes; a device may go on for ever."""
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}
 
@@ -252,7 +255,5 @@ def read_prompt(prompt: str | None, path: Path | None) -> str:
         return prompt or ""
     if prompt is not None:
         raise InputError("--prompt and --prompt-file: they exclude each other; give one of them")
-    try:
-        return path.read_bytes().decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise InputError(f"--prompt-file: {printable(path)}: {reason_of(error)}") from None
+    data = read_small_file(path, "--prompt-file", LONGEST_PROMPT)
+    return data.decode("utf-8-sig", "surrogateescape")

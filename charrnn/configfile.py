@@ -9,6 +9,9 @@ from typing import Any
 from charrnn.config import check_keys
 from charrnn.errors import InputError, printable, reason_of
 
+LARGEST = 1 << 20
+"""Bytes of a file of settings."""
+
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings of a --config file, as TOML gives them.
@@ -16,14 +19,30 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read, is no TOML, or has a setting that does not exist.
     """
+    data = read_small_file(path, "--config", LARGEST)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"--config: {printable(path)}: {reason_of(error)}") from None
+        settings = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # too many digits or brackets, among others
         raise InputError(f"--config: {printable(path)}: no TOML: {printable(error)}") from None
     check_keys(settings, f"--config: {printable(path)}")
     return settings
+
+
+def read_small_file(path: Path, option: str, most: int) -> bytes:
+    """Return what is in a file that an option names, or comes through a pipe of that name.
+
+    Raises:
+        InputError: It cannot be read, or has more than `most` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except (OSError, ValueError) as error:  # the latter for a name with a NUL
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise InputError(f"{option}: {printable(path)}: {reason}") from None
+    if len(data) > most:
+        raise InputError(f"{option}: {printable(path)}: has more than {most:,} bytes")
+    return data
 
 
 def to_toml(settings: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> str:

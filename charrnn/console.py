@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any, TextIO
 
-from charrnn.errors import escape, is_control, printable
+from charrnn.errors import escape_controls, printable
 from charrnn.events import (
     Evaluated,
     Event,
@@ -27,7 +27,7 @@ LINE_SECONDS = 10.0
 
 def escape_text(text: str) -> str:
     """Return generated text with what a terminal could obey made visible; lines stay lines."""
-    return "".join(escape(c) if is_control(c) else c for c in text)
+    return escape_controls(text)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

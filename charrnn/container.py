@@ -187,6 +187,11 @@ def are_counts(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
+def shown(name: str) -> str:
+    """Return a tensor's name as a message has it."""
+    return repr(printable(name)[:80])
+
+
 def _view(
     data: bytes, begin: int, previous: int, entry: tuple[str, Any]
 ) -> tuple[NDArray[Any], int]:
@@ -194,13 +199,12 @@ def _view(
     name, value = entry
     start, end = _offsets(entry)
     shape, dtype = value.get("shape"), DTYPES.get(str(value.get("dtype")))
-    shown = printable(name)[:80]
     if dtype is None or not are_counts(shape) or len(shape) > HIGHEST_RANK:
-        raise CheckpointError(f"tensor {shown!r} has a shape or type that charrnn does not write")
+        raise CheckpointError(f"tensor {shown(name)} has a shape or type charrnn does not write")
     count = math.prod(shape)
     is_absurd = math.prod(size or 1 for size in shape) > LARGEST_FILE  # NumPy refuses [2**62, 0]
     if is_absurd or start != previous or end - start != count * np.dtype(dtype).itemsize:
-        raise CheckpointError(f"tensor {shown!r} does not fit its place in the file")
+        raise CheckpointError(f"tensor {shown(name)} does not fit its place in the file")
     if begin + end > len(data):
-        raise CheckpointError(f"cut short inside tensor {shown!r}")
+        raise CheckpointError(f"cut short inside tensor {shown(name)}")
     return np.frombuffer(data, dtype, count, begin + start).reshape(shape), end

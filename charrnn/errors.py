@@ -10,6 +10,18 @@ CharRNNError          1   failure while running (disk, memory)
 """
 
 import os
+import re
+
+LAYOUT = "\n\t"
+OBEYED = (
+    "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # C0, DEL and C1
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # bidirectional controls
+    "\\u2028\\u2029\\ud800-\\udfff"  # separators of lines, lone surrogates
+)
+CONTROLS = re.compile(f"[{OBEYED}]")
+"""What a terminal could obey; newline and tab are not among them."""
+
+CONTROLS_AND_LAYOUT = re.compile(f"[{OBEYED}{LAYOUT}]")
 
 
 class CharRNNError(Exception):
@@ -58,7 +70,7 @@ def printable(value: object) -> str:
     C0 and C1 controls, bidirectional controls, line separators and lone surrogates become
     `\x1b`, `\u202e` and so on; newline and tab do too, since an error is one line.
     """
-    return "".join(escape(c) if is_control(c) or c in "\n\t" else c for c in str(value))
+    return escape_controls(str(value), CONTROLS_AND_LAYOUT)
 
 
 def reason_of(error: OSError) -> str:
@@ -66,17 +78,14 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
+def escape_controls(text: str, controls: re.Pattern[str] = CONTROLS) -> str:
+    """Return a text with every control that a terminal could obey written as an escape."""
+    return controls.sub(lambda match: escape(match[0]), text)
+
+
 def is_control(character: str) -> bool:
     """Say whether a terminal could obey this character (newline and tab do not count)."""
-    code = ord(character)
-    return (
-        (code < 0x20 and character not in "\n\t")
-        or 0x7F <= code <= 0x9F
-        or 0x202A <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-        or code in (0x200E, 0x200F, 0x061C, 0x2028, 0x2029)
-        or 0xD800 <= code <= 0xDFFF
-    )
+    return CONTROLS.match(character) is not None
 
 
 def escape(character: str) -> str:

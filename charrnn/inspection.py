@@ -24,18 +24,17 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     model, others = read_model(path)
     try:
-        return _describe(path, model, others)
+        return describe(model, others) | {"file": str(path), "bytes": path.stat().st_size}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise CheckpointError(f"{printable(path)}: its description lacks something") from None
 
 
-def _describe(path: Path, model: Model, others: Tensors) -> dict[str, Any]:
+def describe(model: Model, others: Tensors) -> dict[str, Any]:
+    """Return what a checkpoint says of itself."""
     facts = model.facts
     tensors = others | {f"model/{name}": array for name, array in model.weights.items()}
     kept = ("kind", "format_version", "version", "records", "parent", "plan", "progress", "end")
     return {
-        "file": str(path),
-        "bytes": path.stat().st_size,
         "sha256": facts["sha256"],
         "state_digest": state_digest(tensors, facts),
         "config": facts["config"],

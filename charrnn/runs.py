@@ -294,8 +294,11 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
 
 def _all_best(checkpoints: Path) -> list[Path]:
     """Return the best of every run, the one written last at the end."""
-    found = [path for path in checkpoints.glob(f"*/{BEST}") if path.is_file()]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    try:
+        found = [path for path in checkpoints.glob(f"*/{BEST}") if path.is_file()]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"--checkpoints: {printable(checkpoints)}: {reason_of(error)}") from None
 
 
 def _newest_best(checkpoints: Path) -> Path:

@@ -74,13 +74,23 @@ def load_snapshot(path: Path) -> Snapshot:
         CheckpointError: It is damaged, foreign, newer, or holds only a model.
         InputError: There is no such file, or it cannot be read.
     """
-    model, others = read_model(path)
+    try:
+        return parse_snapshot(path, *read_model(path))
+    except CheckpointError as error:
+        prefix = "" if str(error).startswith(printable(path)) else f"{printable(path)}: "
+        raise type(error)(prefix + str(error)) from None
+
+
+def parse_snapshot(path: Path, model: Model, others: Tensors) -> Snapshot:
+    """Return a checkpoint's content as something to go on from.
+
+    Raises:
+        CheckpointError: It holds only a model, or its training state is not whole.
+    """
     try:
         return _build(path, model, others)
-    except CheckpointError as error:
-        raise type(error)(f"{printable(path)}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, InputError):
-        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+        raise CheckpointError("its description lacks something") from None
 
 
 def _build(path: Path, model: Model, others: Tensors) -> Snapshot:

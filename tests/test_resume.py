@@ -1,81 +1,27 @@
 """Going on exactly: interrupted after any step, the end is the same to the last bit."""
 
 import dataclasses
-import itertools
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sessions import VARIANTS, Session, digest
 
 from charrnn.checkpoint import read_model, state_digest
-from charrnn.config import TrainConfig
 from charrnn.container import unpack
 from charrnn.corpus import load_corpus
 from charrnn.errors import CheckpointError, InputError
 from charrnn.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.progress import Progress
 from charrnn.resuming import check_corpus, check_settings, newest_snapshot, resumed_config
-from charrnn.runs import create_run, step_files
+from charrnn.runs import step_files
 from charrnn.training import Trainer
-
-CONFIG = TrainConfig(
-    hidden_size=16, embedding_size=5, batch_size=3, seq_len=8, steps=30, lr=0.01, ema_decay=0.9,
-    device="cpu", precision="fp32", threads=1, eval_every=10, save_every=1000, sample_every=0,
-    warmup_steps=3, dropout=0.2, weight_drop=0.1, restart_prob=0.1,
-)  # fmt: skip
-
-
-class Session:
-    """A text, a folder for runs, and trainers on both."""
-
-    def __init__(self, text_file, **changes):
-        self.config = dataclasses.replace(CONFIG, **changes)
-        self.corpus = load_corpus([text_file], self.config)
-        self.count = 0
-
-    def new_run(self):
-        self.count += 1
-        return create_run(Path("checkpoints"), f"run{self.count}", [])
-
-    def train(
-        self, run, *, stop_at=None, change=lambda snapshot: snapshot, prepare=None, **changes
-    ):
-        """Go on with a run, or start it; return its events."""
-        config = dataclasses.replace(self.config, **changes)
-        trainer = Trainer(
-            config, self.corpus, run, lambda: stop_at is not None and trainer.step >= stop_at,
-            itertools.count().__next__,  # a second a look, so that each step is reported
-        )  # fmt: skip
-        if step_files(run.folder):
-            snapshot, _ = newest_snapshot(run)
-            trainer.resume(change(snapshot))
-        if prepare:
-            prepare(trainer)
-        return list(trainer.events())
-
-
-def digest(run):
-    """Return the state digest of a run's newest full checkpoint."""
-    return state_digest(*unpack(step_files(run.folder)[-1].read_bytes()))
 
 
 def of_kind(events, kind):
     return [event for event in events if isinstance(event, kind)]
-
-
-VARIANTS = {
-    "plain": {},
-    "no dropout": {"dropout": 0.0, "weight_drop": 0.0},
-    "three layers": {"num_layers": 3},
-    "slow average": {"ema_decay": 0.99},
-    "gru": {"cell": "gru"},
-    "rnn": {"cell": "rnn"},
-    "epochs end inside": {"batch_size": 7, "seq_len": 64},  # 4 steps an epoch
-    "lines": {"lines": True, "batch_size": 5},
-}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
