@@ -82,7 +82,7 @@ def _names(corpus: Mapping[str, Any]) -> str:
 
 
 def _loss(loss: object) -> str | None:
-    if not isinstance(loss, int | float):
+    if not isinstance(loss, float):
         return None
     return f"{loss_text(loss)} nats, {loss / math.log(2):.3f} bits per symbol"
 

@@ -10,6 +10,9 @@ from charrnn.errors import CheckpointError, InputError, NewerFormatError, printa
 
 T = TypeVar("T")
 
+STOP_REASONS = ("finished", "early_stop", "max_time")
+"""How a run ends that nobody has cut short."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -45,6 +48,23 @@ class Timing:
     seconds_timed: float = 0.0
     scored_per_second: float | None = None
     """Speed of validation, in characters."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """How a run has ended: the figures that `train` printed."""
+
+    step: int
+    epoch: float
+    val_loss: float | None
+    bits_per_char: float | None
+    chars_per_second: float | None
+    seconds: float
+    stop_reason: str
+
+    def __post_init__(self) -> None:
+        if self.stop_reason not in STOP_REASONS:
+            raise InputError("no reason that a run ends for")
 
 
 def from_json(kind: type[T], values: object, what: str) -> T:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from charrnn.checkpoint import read_model
+from charrnn.checkpoint import Model, read_model
 from charrnn.config import BUDGETS, MAY_CHANGE, TrainConfig
+from charrnn.container import are_counts
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
+from charrnn.progress import End, from_json
 from charrnn.runs import Run, step_files
 from charrnn.schedule import steps_for_budget
 from charrnn.snapshots import Shipped, Snapshot, load_snapshot
@@ -51,13 +53,31 @@ def with_shipped(snapshot: Snapshot, run: Run) -> Snapshot:
         snapshot.model.config, snapshot.model.vocab.to_json(),
     ):  # fmt: skip
         return snapshot
-    chosen, end = model.facts.get("shipped"), model.facts.get("end")
-    shipped = None
-    if isinstance(chosen, dict) and isinstance(chosen.get("loss"), float):
-        shipped = Shipped(weights=model.weights, loss=chosen["loss"], step=int(chosen["step"]))
-    if not isinstance(end, dict) or end.get("step") != snapshot.state.progress.step:
-        end = None
-    return replace(snapshot, shipped=shipped, end=end)
+    end = parse_end(model.facts.get("end"))
+    if end is not None and end.step != snapshot.state.progress.step:
+        end = None  # of an earlier cycle
+    return replace(snapshot, shipped=parse_shipped(model), end=end)
+
+
+def parse_shipped(model: Model) -> Shipped | None:
+    """Return what a validation has chosen, None if a best file holds something else."""
+    chosen = model.facts.get("shipped")
+    if not isinstance(chosen, dict) or not are_counts([chosen.get("step")]):
+        return None
+    if not isinstance(chosen.get("loss"), float):
+        return None
+    return Shipped(weights=model.weights, loss=chosen["loss"], step=chosen["step"])
+
+
+def parse_end(values: Any) -> End | None:
+    """Return how a run has ended, None if its best file does not say."""
+    if not isinstance(values, dict):
+        return None
+    names = {each.name for each in fields(End)}
+    try:
+        return from_json(End, {n: v for n, v in values.items() if n in names}, "end")
+    except (CheckpointError, TypeError):
+        return None
 
 
 def resumed_config(snapshot: Snapshot, given: Mapping[str, Any]) -> TrainConfig:
@@ -121,4 +141,4 @@ def is_over(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bo
         has_steps = steps is None or steps > state.progress.step
         return not (has_steps and (seconds is None or seconds > state.timing.seconds))
     is_patient = config.patience is None or config.patience > snapshot.state.best.num_worse
-    return not (snapshot.end.get("stop_reason") == "early_stop" and is_patient)
+    return not (snapshot.end.stop_reason == "early_stop" and is_patient)

@@ -14,7 +14,7 @@ from charrnn.config import ModelConfig, TrainConfig, shapes
 from charrnn.container import Facts, Tensors, are_counts
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, InputError, printable
-from charrnn.progress import Progress, Timing, from_json
+from charrnn.progress import End, Progress, Timing, from_json
 from charrnn.schedule import BestSoFar, Plan
 
 MOST_FILES, LONGEST_NAME = 100, 500
@@ -63,7 +63,7 @@ class Snapshot:
     precision: str | None
     shipped: Shipped | None = None
     """What the run's best file holds; None if no validation has chosen it, or it is lost."""
-    end: dict[str, Any] | None = None
+    end: End | None = None
     """How the run ended; None if it was cut short."""
 
 

@@ -1,7 +1,7 @@
 """What `train` was asked for -> a new run, or one that goes on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from charrnn.config import BUDGETS, as_settings
@@ -125,7 +125,7 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
         f"{printable(run.folder)}: has ended at step {state.progress.step:,}, after "
         f"{time_text(state.timing.seconds)}; with more --steps, --epochs or --max-time it goes on"
     )
-    print_end(run, snapshot.end or {}, as_json=as_json)
+    print_end(run, asdict(snapshot.end) if snapshot.end else {}, as_json=as_json)
     return 0
 
 

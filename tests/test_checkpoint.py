@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -379,6 +380,74 @@ def test_what_a_file_declares_is_never_allocated():
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def header_of(content):
+    return len(content).to_bytes(8, "little") + content
+
+
+GREEDY = {
+    "lists": b'{"a":[' + b"[]," * 700_000 + b"[]]}",
+    "lists as allowed": b'{"a":[' + b"[]," * 79_000 + b"[]]}",
+    "objects": b'{"a":[' + b'{"":0},' * 300_000 + b"0]}",
+    "numbers": b'{"a":[' + b"1000," * 500_000 + b"0]}",
+    "numbers as allowed": b'{"a":[' + b"10.25," * 249_000 + b"0]}",
+    "one long text": '{"a":"\U0001f600'.encode() + b"x" * (3_000_000 - 40) + b'"}',
+    "nested": b'{"a":' + b"[" * 79_000,
+    "digits": b'{"a":' + b"9" * 2_900_000 + b"}",
+    "too long": b'{"a":"' + b"x" * (4 << 20) + b'"}',
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_a_greedy_header_costs_little_memory_and_time(tmp_path, name):
+    path = file_of(tmp_path, header_of(GREEDY[name]))
+    tracemalloc.start()
+    begin = time.process_time()
+    try:
+        with pytest.raises(CheckpointError):
+            load_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - begin < 5  # it is told in a tenth of a second without tracing
+
+
+def test_a_large_file_that_cannot_be_a_checkpoint_is_not_read(tmp_path):
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.write(b"Long live the king!\n")
+        file.truncate(1 << 40)  # a hole
+    with pytest.raises(CheckpointError, match="more than any checkpoint"):
+        load_model(path)
+    with path.open("r+b") as file:
+        file.truncate(15 << 30)
+    with pytest.raises(CheckpointError, match="no safetensors file"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("value", [2e6, -2e6])
+def test_weights_of_an_absurd_size_are_refused(tmp_path, value):
+    tensors = make_tensors()
+    tensors["model/decoder.weight"][3, 1] = value
+    with pytest.raises(CheckpointError, match=r"'decoder\.weight'.*absurd"):
+        load_model(packed(tmp_path, tensors))
+
+
+def test_numbers_that_json_does_not_know_are_refused(tmp_path):
+    header, body = parts()
+    for word in (b"NaN", b"Infinity", b"1e999"):
+        data = seal(header, make_facts(metrics={"val_loss": 12345.5}), body)
+        data = data.replace(b"12345.5", word.ljust(7))
+        with pytest.raises(CheckpointError, match="no JSON"):
+            load_model(file_of(tmp_path, sealed_again(data)))
+
+
+def sealed_again(data):
+    """Seal a file again."""
+    place = data.index(b'sha256\\":\\"') + len(b'sha256\\":\\"')
+    blank = data[:place] + b"0" * 64 + data[place + 64 :]
+    return data[:place] + hashlib.sha256(blank).hexdigest().encode() + data[place + 64 :]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,17 @@ from charrnn.container import unpack
 from charrnn.corpus import load_corpus
 from charrnn.errors import CheckpointError, InputError
 from charrnn.events import Evaluated, Finished, RolledBack, Started, Step
-from charrnn.progress import Progress
+from charrnn.progress import End, Progress
 from charrnn.resuming import check_corpus, check_settings, newest_snapshot, resumed_config
 from charrnn.runs import step_files
 from charrnn.training import Trainer
+
+
+def make_end(step, stop_reason):
+    return End(
+        step=step, epoch=1.0, val_loss=2.5, bits_per_char=3.6, chars_per_second=1e4, seconds=3.0,
+        stop_reason=stop_reason,
+    )  # fmt: skip
 
 
 def of_kind(events, kind):
@@ -261,7 +268,7 @@ def test_a_run_cut_by_time_begins_its_second_cycle_where_it_was(text_file):
     run = session.new_run()
     session.train(run, stop_at=20)
     snapshot, _ = newest_snapshot(run)
-    ended = dataclasses.replace(snapshot, end={"step": 20, "stop_reason": "max_time"})
+    ended = dataclasses.replace(snapshot, end=make_end(20, "max_time"))
     events = session.train(run, steps=60, change=lambda _: ended)
     assert unpack(step_files(run.folder)[-1].read_bytes())[1]["plan"] == [
         [0, 30], [20, 20], [20, 60],
@@ -420,3 +427,31 @@ def test_started_says_where(text_file):
 
 def test_counts_have_the_defaults_of_files_that_lack_them():
     assert Progress() == Progress(step=0, skipped=0, skipped_in_a_row=0, halvings=0)
+
+
+def test_a_cpu_may_be_asked_to_be_deterministic(text_file):
+    session = Session(text_file)
+    plain, asked = session.new_run(), session.new_run()
+    try:
+        session.train(plain)
+        session.train(asked, deterministic=True)
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert digest(asked) == digest(plain)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_resumes_exactly_when_it_is_deterministic(text_file, precision):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    session = Session(text_file, device="cuda", precision=precision, deterministic=True)
+    whole, again, run = session.new_run(), session.new_run(), session.new_run()
+    session.train(whole)
+    session.train(again)
+    assert digest(again) == digest(whole)
+    for stop_at in (1, 10, 16, 29):
+        session.train(run, stop_at=stop_at)
+    session.train(run)
+    assert digest(run) == digest(whole)

@@ -4,6 +4,7 @@ Nothing else may come of a file: no other exception, no second's wait, no memory
 What is accepted must be a model that fits its description, and must print and write.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -24,8 +25,14 @@ from charrnn.container import FORMAT_VERSION, NO_HASH
 from charrnn.engine import Engine
 from charrnn.errors import CheckpointError
 from charrnn.inspection import describe, lines_of
+from charrnn.resuming import parse_end, parse_shipped
 from charrnn.saving import Saver
 from charrnn.snapshots import describe_state, parse_snapshot
+
+END = {
+    "step": 1, "epoch": 0.5, "val_loss": 2.5, "bits_per_char": 3.6, "chars_per_second": None,
+    "seconds": 1.5, "stop_reason": "finished", "unit": "character",
+}  # fmt: skip
 
 BATCH = 2_000
 MOST_MEMORY = 64 << 20
@@ -47,7 +54,7 @@ def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     facts = Saver(None, template.facts, []).facts | describe_state(template.state)
     facts |= {
         "kind": kind, "metrics": {"val_loss": 2.5}, "sources": ["text.txt"],
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION, "shipped": {"loss": 2.5, "step": 1}, "end": END,
     }  # fmt: skip
     header: dict[str, Any] = {}
     body = b""
@@ -115,7 +122,7 @@ def change(tree: Any, path: tuple[Any, ...], rng: random.Random) -> None:
         elif rng.random() < 0.3 and type(tree[path[-1]]) is int:
             tree[path[-1]] += rng.choice((-1, 1, 4, -4, 1 << rng.randrange(64)))
         else:
-            tree[path[-1]] = rng.choice(NASTY)
+            tree[path[-1]] = copy.deepcopy(rng.choice(NASTY))  # the next change may be inside it
     except (KeyError, IndexError, TypeError):
         return
 
@@ -157,6 +164,8 @@ def look(data: bytes) -> str:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         pass  # told as a damaged checkpoint
     try:
+        parse_end(model.facts.get("end"))
+        parse_shipped(model)
         parse_snapshot(Path("x"), model, others)
     except CheckpointError:
         return "a model"
