@@ -11,7 +11,7 @@ from common import begin
 
 from charrnn.checkpoint import load_model
 from charrnn.config import SampleConfig
-from charrnn.runs import find_model
+from charrnn.finding import find_model
 from charrnn.sampling import Sampler
 
 

@@ -188,7 +188,7 @@ def sample(
     prompt = read_prompt(prompt, prompt_file)
 
     from charrnn.checkpoint import load_model
-    from charrnn.runs import find_model
+    from charrnn.finding import find_model
     from charrnn.sampling import BATCH_SIZE, Sampler
     from charrnn.writing import open_page, write_json, write_samples, write_stream
 
@@ -231,8 +231,8 @@ def info(
     """
     make_console(quiet, verbose)
 
+    from charrnn.finding import find_model
     from charrnn.inspection import inspect, lines_of
-    from charrnn.runs import find_model
     from charrnn.writing import print_result
 
     found = inspect(find_model(checkpoints, path))

@@ -47,7 +47,7 @@ def be_deterministic(is_wanted: bool) -> None:
     if is_wanted:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
         torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(is_wanted)
+        torch.use_deterministic_algorithms(True)
 
 
 def pick_device(name: str) -> torch.device:

@@ -11,10 +11,10 @@ from typing import Any
 from charrnn.config import as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console
-from charrnn.errors import CharRNNError, ClosedPipeError
+from charrnn.errors import ClosedPipeError, DivergedError
 from charrnn.events import Event, Finished, Planned, Started, Step
 from charrnn.preparing import Prepared
-from charrnn.runs import Run
+from charrnn.runs import METRICS, Run
 from charrnn.signals import Interrupts
 from charrnn.training import train
 from charrnn.writing import print_result
@@ -49,9 +49,9 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
                 if isinstance(event, Started | Planned):
                     settings |= {name: v for name, v in asdict(event).items() if name in settings}
                     write_config(run, settings)
-        except CharRNNError as error:
-            result["stop_reason"] = "diverged" if error.exit_code == 3 else "error"
-            run.append("metrics.jsonl", {"event": "failed", "error": str(error)} | result)
+        except Exception as error:
+            result["stop_reason"] = "diverged" if isinstance(error, DivergedError) else "error"
+            run.append(METRICS, {"event": "failed", "error": str(error)} | result)
             raise
         finally:
             console.close()

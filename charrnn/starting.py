@@ -8,10 +8,11 @@ from charrnn.config import BUDGETS, as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console, time_text
 from charrnn.errors import BusyError, InputError, printable
+from charrnn.finding import create_run, default_name, find_model, open_run, run_folder
 from charrnn.launching import launch, print_end
 from charrnn.preparing import Given, Prepared, plan_text, prepare, prepare_resumed
 from charrnn.resuming import newest_snapshot
-from charrnn.runs import Run, create_run, default_name, find_model, open_run, run_folder
+from charrnn.runs import Run
 from charrnn.snapshots import Snapshot
 from charrnn.spool import keep_spooled, spooled
 from charrnn.writing import print_result

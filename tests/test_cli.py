@@ -459,7 +459,7 @@ def test_a_bug_is_one_line_and_a_traceback_only_with_debug(run, trained, monkeyp
     def fail(*arguments):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("charrnn.runs.find_model", fail)
+    monkeypatch.setattr("charrnn.finding.find_model", fail)
     code, _, err = run("sample", "--checkpoints", trained)
     assert code == 1
     assert err == "charrnn: error: RuntimeError: boom; this is a bug, --debug shows where\n"

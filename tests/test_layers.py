@@ -11,15 +11,15 @@ PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
     "__main__", "cli", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
-    "options", "writing", "console", "training", "validation", "saving", "budget", "learner",
+    "options", "writing", "console", "training", "standing", "validation", "saving", "budget", "learner",
     "evaluation", "sampling", "engine", "filters", "device", "transfer", "snapshots", "schedule",
-    "progress", "runs", "checkpoint", "container", "model", "batches", "corpus", "records",
+    "progress", "finding", "runs", "checkpoint", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""
 
-TORCH = {"training", "learner", "evaluation", "model"}
+TORCH = {"standing", "learner", "evaluation", "model"}
 TORCH_INSIDE_FUNCTIONS = {"device"}
 
 

@@ -15,8 +15,9 @@ from charrnn.corpus import load_corpus
 from charrnn.errors import DivergedError
 from charrnn.evaluation import bits_per_char, streamed
 from charrnn.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
+from charrnn.finding import create_run
 from charrnn.model import CharRNN, load_weights
-from charrnn.runs import create_run, step_files
+from charrnn.runs import step_files
 from charrnn.training import Trainer, train
 
 CONFIG = TrainConfig(

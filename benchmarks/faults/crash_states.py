@@ -21,7 +21,7 @@ import charrnn.durable
 import charrnn.runs
 from charrnn.errors import CharRNNError
 from charrnn.events import Saved
-from charrnn.runs import create_run
+from charrnn.finding import create_run
 
 SECTORS = (512, 4096)
 

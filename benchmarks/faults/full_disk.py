@@ -9,7 +9,7 @@ from harness import expect, forked, run_script, wait, work_folder
 from history import Template, make_template, recover, saves
 
 from charrnn.events import Saved
-from charrnn.runs import create_run, open_run
+from charrnn.finding import create_run, open_run
 
 PAGE = 4096
 

@@ -9,8 +9,9 @@ from harness import TEXT
 from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.events import Saved, SaveFailed
+from charrnn.finding import open_run
 from charrnn.resuming import newest_snapshot
-from charrnn.runs import Run, open_run
+from charrnn.runs import Run
 from charrnn.saving import Saver
 from charrnn.snapshots import Shipped, State
 from charrnn.training import Trainer

@@ -19,7 +19,8 @@ from history import Template, make_template, recover, saves
 import charrnn.durable
 from charrnn.errors import CharRNNError
 from charrnn.events import Saved
-from charrnn.runs import Run, create_run, open_run
+from charrnn.finding import create_run, open_run
+from charrnn.runs import Run
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES)
 CALLS = ("open", "read", "write", "fsync", "replace", "unlink", "close")

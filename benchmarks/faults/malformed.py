@@ -86,27 +86,36 @@ class Mutator:
     def __init__(self, kind: str) -> None:
         self.header, self.facts, self.body = base_file(kind)
         self.header_places, self.fact_places = places(self.header), places(self.facts)
-        self.texts = json.dumps(self.header), json.dumps(self.facts)
+        facts = self.facts | {"sha256": NO_HASH}
+        self.texts = json.dumps(self.header), json.dumps(facts, separators=(",", ":"))
 
     def file(self, rng: random.Random) -> bytes:
         """Return a file with one to four things wrong, its hash mostly right in one half."""
-        header, facts = map(json.loads, self.texts)  # the fastest deep copy there is
-        body = self.body
-        for _ in range(rng.choice((1, 1, 2, 4))):
-            kind = rng.randrange(10)
-            if kind < 4:
+        kinds = [rng.randrange(10) for _ in range(rng.choice((1, 1, 2, 4)))]
+        body, (header_text, facts_text) = self.body, self.texts
+        if any(kind < 4 for kind in kinds):
+            facts = json.loads(facts_text)  # the fastest deep copy there is
+            for _ in range(sum(kind < 4 for kind in kinds)):
                 change(facts, rng.choice(self.fact_places), rng)
-            elif kind < 8:
-                change(header, rng.choice(self.header_places), rng)
-            elif kind == 8:
-                body = spoil(body, rng)
-            else:
-                name = rng.choice(list(header) or ["x"])
-                header[rng.choice(("x" * rng.randrange(9), "model/x", "raw/a", name))] = header.pop(
-                    name, {}
-                )
-        data = seal(header, facts, body, is_sealed=rng.random() < 0.5)
+            facts_text = json.dumps(facts, separators=(",", ":"))
+        if any(4 <= kind < 9 for kind in kinds):
+            header = json.loads(header_text)
+            for kind in kinds:
+                if 4 <= kind < 8:
+                    change(header, rng.choice(self.header_places), rng)
+                elif kind == 8:
+                    rename(header, rng)
+            header_text = json.dumps(header)
+        if 9 in kinds:
+            body = spoil(body, rng)
+        data = seal(header_text, facts_text, body, is_sealed=rng.random() < 0.5)
         return spoil(data, rng) if rng.random() < 0.1 else data
+
+
+def rename(header: dict[str, Any], rng: random.Random) -> None:
+    """Give a tensor another name, or an empty one a place."""
+    name = rng.choice(list(header) or ["x"])
+    header[rng.choice(("x" * rng.randrange(9), "model/x", "raw/a", name))] = header.pop(name, {})
 
 
 def change(tree: Any, path: tuple[Any, ...], rng: random.Random) -> None:
@@ -135,11 +144,13 @@ def spoil(data: bytes, rng: random.Random) -> bytes:
     return data[:place] + piece + data[place + size :]
 
 
-def seal(header: Any, facts: Any, body: bytes, *, is_sealed: bool) -> bytes:
-    """Return a file as the format's description says, with a hash that fits if it shall."""
-    facts = facts | {"sha256": NO_HASH} if isinstance(facts, dict) else facts
-    text = json.dumps(facts, separators=(",", ":"))
-    content = json.dumps({"__metadata__": {"charrnn": text}} | header).encode()
+def seal(header: str, facts: str, body: bytes, *, is_sealed: bool) -> bytes:
+    """Return a file as the format's description says, with a hash that fits if it shall.
+
+    Both are JSON objects; the facts become a string in the header.
+    """
+    rest = header[1:] if header == "{}" else f", {header[1:]}"
+    content = f'{{"__metadata__": {{"charrnn": {json.dumps(facts)}}}{rest}'.encode()
     data = len(content).to_bytes(8, "little") + content + body
     if not is_sealed:
         return data

@@ -10,8 +10,8 @@ from history import Template, make_template, saves
 from charrnn.checkpoint import load_model
 from charrnn.errors import BusyError
 from charrnn.events import Saved
+from charrnn.finding import create_run, open_run
 from charrnn.resuming import newest_snapshot
-from charrnn.runs import create_run, open_run
 
 RACERS, READERS = 8, 4
 WON, LOST, DONE = 10, 75, 20

@@ -10,8 +10,9 @@ from charrnn.config import TrainConfig
 from charrnn.container import unpack
 from charrnn.corpus import load_corpus
 from charrnn.events import Event
+from charrnn.finding import create_run
 from charrnn.resuming import newest_snapshot
-from charrnn.runs import Run, create_run, step_files
+from charrnn.runs import Run, step_files
 from charrnn.snapshots import Snapshot
 from charrnn.training import Trainer
 

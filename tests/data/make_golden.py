@@ -15,7 +15,8 @@ from charrnn.checkpoint import state_digest
 from charrnn.config import TrainConfig
 from charrnn.container import FORMAT_VERSION, unpack
 from charrnn.corpus import load_corpus
-from charrnn.runs import create_run, step_files
+from charrnn.finding import create_run
+from charrnn.runs import step_files
 from charrnn.snapshots import load_snapshot
 from charrnn.training import Trainer
 
