@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 # Small products are faster on one BLAS thread, and a text must not depend on their number.
@@ -29,6 +30,8 @@ def leave(number: int, frame: FrameType | None) -> None:
     """End the process as a signal asks, by way of all `finally` blocks."""
     from charrnn.signals import exit_code_of
 
+    with suppress(OSError):
+        os.write(2, f"charrnn: stopped by {signal.Signals(number).name}\n".encode())
     sys.exit(exit_code_of(number))
 
 

@@ -178,11 +178,16 @@ class TrainConfig:
     )
 
     epochs: float | None = setting(
-        None, "Passes over the text. [default: 40, or 10 minutes]", check=positive(), group=BUDGET
+        None,
+        "Passes over the text, all sessions together. [default: 40, or 10 minutes]",
+        check=positive(),
+        group=BUDGET,
     )
-    steps: int | None = setting(None, "Optimiser updates.", check=at_least(1), group=BUDGET)
+    steps: int | None = setting(
+        None, "Optimiser updates, all sessions together.", check=at_least(1), group=BUDGET
+    )
     max_time: float | None = setting(
-        None, "Time for training, validation and saves: 90s, 5m, 1h30m.",
+        None, "Time for training, validation and saves, all sessions together: 90s, 5m, 1h30m.",
         check=positive(), group=BUDGET, kind="time",
     )  # fmt: skip
     patience: int | None = setting(

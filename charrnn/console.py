@@ -217,7 +217,8 @@ def rolled_back_text(event: RolledBack) -> str:
 
 def started_text(event: Started) -> str:
     """Return the line about the network and the machine."""
-    threads = f", {event.threads} threads" if event.device == "cpu" else ""
+    count = f"{event.threads} thread{'s' * (event.threads != 1)}"
+    threads = f", {count}" if event.device == "cpu" else ""
     return (
         f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
         f"on {event.device} in {event.precision}{threads}"
@@ -241,15 +242,16 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
         "finished": "finished",
         "early_stop": "stopped early: no better any more",
         "max_time": "time is up",
-        "signal": "stopped by a signal; go on with --resume",
-        "requeue": "saved, to be started again with --resume",
+        "signal": "stopped by a signal",
+        "requeue": "stopped by a signal, to be started again",
     }
     rows = [
         ("result", reasons.get(event.stop_reason, event.stop_reason)),
         ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
         ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
-        ("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"),
     ]
+    if event.train_loss is not None:
+        rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
     if event.val_loss is not None:
         rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
         if event.bits_per_char is not None:

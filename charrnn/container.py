@@ -98,6 +98,7 @@ def pack(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> bytes:
     assert text.count('"sha256":"') == 1  # of two a reader could not tell which is the hash's
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     data = save(arrays, metadata={"charrnn": text})
+    _parse_header(data)  # what we write we can read
     place = data.index(HASH_KEY) + len(HASH_KEY)
     digest = _digest(data, place)
     return b"".join([data[:place], digest.encode("ascii"), data[place + len(digest) :]])
@@ -178,7 +179,7 @@ def _offsets(entry: tuple[str, Any]) -> tuple[int, int]:
     name, value = entry
     offsets = value.get("data_offsets") if isinstance(value, dict) else None
     if not are_counts(offsets) or len(offsets) != 2:
-        raise CheckpointError(f"tensor {printable(name)!r} has no place in the file")
+        raise CheckpointError(f"tensor {shown(name)} has no place in the file")
     return offsets[0], offsets[1]
 
 

@@ -51,6 +51,20 @@ class Corpus:
     """How often each id begins a line; only kept for texts without newlines."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def num_train(self) -> int:
+        """Characters that are trained on; of records, with their ends."""
+        return _num_chars(self.train, self.train_records)
+
+    @property
+    def num_val(self) -> int:
+        """Characters that are held out."""
+        return _num_chars(self.val, self.val_records)
+
+
+def _num_chars(ids: Ids, records: Records | None) -> int:
+    return len(ids) if records is None else int((records.lengths + 1).sum())
+
 
 @dataclass(slots=True)
 class Encoded:

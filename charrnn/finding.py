@@ -5,8 +5,14 @@ import re
 from pathlib import Path
 
 from charrnn.durable import sync_folder
-from charrnn.errors import InputError, printable, reason_of
-from charrnn.runs import BEST, Run
+from charrnn.errors import BusyError, InputError, printable, reason_of
+from charrnn.runs import BEST, CONFIG, LOCK, METRICS, SAMPLES, Run
+
+MOST_TRIES = 100
+"""Times that a folder is made again which another process takes away."""
+
+MOST_NAMED = 8
+"""Runs that a message names."""
 
 
 def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
@@ -64,9 +70,10 @@ def open_run(folder: Path) -> Run:
         BusyError: Another process trains it.
         InputError: The folder cannot be made, or is none.
     """
-    while True:
+    for _ in range(MOST_TRIES):
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            check_folder(folder)
             run = _opened(folder)
         except FileNotFoundError:
             continue  # whoever had it has just taken it away
@@ -76,6 +83,26 @@ def open_run(folder: Path) -> Run:
         if run.is_there:
             return run
         run.close()
+    raise BusyError(f"{printable(folder)}: comes and goes; try again")
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a file's name is one that only a run has."""
+    return (
+        name in (METRICS, SAMPLES, CONFIG) or re.fullmatch(r"step-.*|\..*\.tmp", name) is not None
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder with things in it that is no run's.
+
+    Raises:
+        InputError: It has neither lock nor checkpoint.
+    """
+    names = {path.name for path in folder.iterdir()}
+    is_run = LOCK in names or BEST in names or all(map(is_ours, names))
+    if not is_run:
+        raise InputError(f"{printable(folder)}: a folder, but no run; choose another --run")
 
 
 def check_name(name: str) -> str:
@@ -126,9 +153,16 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
                 return path
     if empty is not None:
         raise InputError(f"{printable(empty)}: holds no {BEST}; name a run, or train one first")
-    known = ", ".join(printable(path.parent.name) for path in _all_best(checkpoints)[-5:])
-    hint = f"; there are: {known}" if known else f"; no run in {printable(checkpoints)} yet"
-    raise InputError(f"{printable(name)}: no such run or file{hint}")
+    raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
+
+
+def known_runs(checkpoints: Path) -> str:
+    """Return the names of the newest runs, for a message."""
+    names = [printable(path.parent.name) for path in reversed(_all_best(checkpoints))]
+    if not names:
+        return f"no run in {printable(checkpoints)} yet"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"there are: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _all_best(checkpoints: Path) -> list[Path]:

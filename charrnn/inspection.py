@@ -24,12 +24,12 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     model, others = read_model(path)
     try:
-        return describe(model, others) | {"file": str(path), "bytes": path.stat().st_size}
+        return facts_of(model, others) | {"file": str(path), "bytes": path.stat().st_size}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise CheckpointError(f"{printable(path)}: its description lacks something") from None
 
 
-def describe(model: Model, others: Tensors) -> dict[str, Any]:
+def facts_of(model: Model, others: Tensors) -> dict[str, Any]:
     """Return what a checkpoint says of itself."""
     facts = model.facts
     tensors = others | {f"model/{name}": array for name, array in model.weights.items()}
@@ -62,6 +62,8 @@ def lines_of(found: Mapping[str, Any]) -> list[str]:
         ("text", f"{_names(corpus)}; {counts}"),
         ("text digest", corpus.get("digest")),
         ("step", _object(found["progress"]).get("step")),
+        ("ended", _object(found["end"]).get("stop_reason")),
+        ("started from", found["parent"]),
         ("validation loss", _loss(metrics.get("val_loss"))),
         ("training loss", _loss(metrics.get("train_loss"))),
         ("settings", ", ".join(f"{k} {v}" for k, v in sorted(train.items()) if v is not None)),

@@ -11,11 +11,13 @@ from typing import Any
 from charrnn.config import as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console
+from charrnn.durable import write_durably
 from charrnn.errors import ClosedPipeError, DivergedError
 from charrnn.events import Event, Finished, Planned, Started, Step
 from charrnn.preparing import Prepared
-from charrnn.runs import METRICS, Run
+from charrnn.runs import CONFIG, METRICS, Run
 from charrnn.signals import Interrupts
+from charrnn.standing import CUT
 from charrnn.training import train
 from charrnn.writing import print_result
 
@@ -55,10 +57,13 @@ def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> 
             raise
         finally:
             console.close()
-            run.discard_if_empty()
             print_end(run, result, as_json=as_json)
-    hint_at_sampling(run, console)
-    return interrupts.exit_code
+    is_cut = result["stop_reason"] in CUT
+    if is_cut and not run.is_empty:
+        console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
+    elif console.is_live and run.best.exists():
+        console.line(f"try: {command_of(run, 'sample', run.folder.name)}")
+    return interrupts.exit_code if is_cut else 0
 
 
 def result_of(event: Event) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def write_config(run: Run, settings: dict[str, Any]) -> None:
     """Write the run's settings as resolved; without size, since the sizes stand there."""
     text = to_toml({name: value for name, value in settings.items() if name != "size"})
     with suppress(OSError):  # the checkpoints hold the settings too
-        (run.folder / "config.toml").write_text(text, encoding="utf-8")
+        write_durably(run.folder / CONFIG, text.encode("utf-8"))
 
 
 def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
@@ -86,9 +91,8 @@ def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
         print_result(json.dumps(line, ensure_ascii=False) if as_json else path)
 
 
-def hint_at_sampling(run: Run, console: Console) -> None:
-    """Say what to do next, to people."""
-    if console.is_live and run.best.exists():
-        folder = run.folder.parent
-        where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
-        console.line(f"try: {shlex.join(['charrnn', 'sample', run.folder.name, *where])}")
+def command_of(run: Run, *words: str) -> str:
+    """Return a command line about a run, as a shell takes it."""
+    folder = run.folder.parent
+    where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
+    return shlex.join(["charrnn", *words, *where])

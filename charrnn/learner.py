@@ -31,7 +31,7 @@ BETAS = (0.9, 0.99)
 MOST_COUNTED = 1 << 24
 """AdamW counts its steps in float32, which ends here; its correction of the bias is 1 long before."""
 
-LARGEST_WEIGHT = 1e4
+DIVERGED_WEIGHT = 1e4
 """A network with a weight beyond this writes nothing any more: training has diverged."""
 
 SMALLEST_SCALE = 1.0
@@ -47,7 +47,8 @@ class Report:
     grad_norm: float | None
     skipped: int
     """Updates left out since the start, their gradients not being finite."""
-    skipped_in_a_row: int
+    longest_streak: int
+    """Of updates left out in a row, since the last report or going on from before it."""
     is_sound: bool
     """Whether the weights are finite and of a sane size, and so is the fp16 scale."""
 
@@ -84,6 +85,7 @@ class Learner:
         self.state = self.model.empty_state(batch_size)
         self.skipped = torch.zeros((), device=self.device)
         self.skipped_in_a_row = torch.zeros((), device=self.device)
+        self.longest_streak = self.skipped_in_a_row.clone()
         self.sums = torch.zeros(3, device=self.device)
 
     def update(self, batch: Batch, step: int, lr: float) -> None:
@@ -128,8 +130,8 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            if lr * group["weight_decay"] > 1:  # it would throw the weights past zero, ever further
-                group["weight_decay"] = 1 / lr
+            # Beyond 1 / lr it would throw the weights past zero, ever further.
+            group["weight_decay"] = min(group["wanted_decay"], 1 / lr if lr else 1.0)
         is_bad = (~torch.isfinite(norm)).float()
         self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
         self.scaler.step(self.optimizer)
@@ -138,6 +140,7 @@ class Learner:
         self.sums += torch.where(is_bad > 0, torch.zeros_like(seen), seen)
         self.skipped += is_bad
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * is_bad
+        self.longest_streak = torch.maximum(self.longest_streak, self.skipped_in_a_row)
 
     def _average(self, step: int) -> None:
         """Move the averaged weights a little towards the new ones; fast at the beginning."""
@@ -150,19 +153,21 @@ class Learner:
     def report(self) -> Report:
         """Return the means since the last report, and wait for the device to have them."""
         loss, norm, count = self.sums.tolist()
-        self.sums.zero_()
-        return Report(
+        report = Report(
             loss=loss / count if count else None,
             grad_norm=norm / count if count else None,
             skipped=int(self.skipped),
-            skipped_in_a_row=int(self.skipped_in_a_row),
+            longest_streak=int(self.longest_streak),
             is_sound=self._is_sound(),
         )
+        self.sums.zero_()
+        self.longest_streak.copy_(self.skipped_in_a_row)
+        return report
 
     def _is_sound(self) -> bool:
         largest = torch.stack(torch._foreach_norm(list(self.model.parameters()), float("inf")))
         is_lost = self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE
-        return bool((largest <= LARGEST_WEIGHT).all()) and not is_lost  # a NaN fails it too
+        return bool((largest <= DIVERGED_WEIGHT).all()) and not is_lost  # a NaN fails it too
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that training goes on from, by its name in a checkpoint."""
@@ -212,6 +217,7 @@ class Learner:
         )
         self.skipped.fill_(progress.skipped)
         self.skipped_in_a_row.fill_(progress.skipped_in_a_row)
+        self.longest_streak.fill_(progress.skipped_in_a_row)
         self.sums.zero_()
         if self.scaler.is_enabled() and progress.loss_scale is not None:
             kept = {"scale": progress.loss_scale, "_growth_tracker": progress.scale_growth or 0}
@@ -240,7 +246,7 @@ def make_optimizer(model: CharRNN, weight_decay: float) -> torch.optim.AdamW:
     decayed = [p for n, p in model.named_parameters() if p.ndim == 2 and n != "embedding.weight"]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or n == "embedding.weight"]
     groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": decayed, "wanted_decay": weight_decay},
+        {"params": others, "wanted_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=BETAS, fused=True)

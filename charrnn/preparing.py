@@ -13,6 +13,7 @@ from charrnn.corpus import Corpus, load_corpus
 from charrnn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.errors import InputError, printable
 from charrnn.resuming import check_corpus, check_settings, is_over, resumed_config
+from charrnn.runs import SPOOLED
 from charrnn.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.sizes import NOMINAL_SPEED, Task, preset
 from charrnn.snapshots import Snapshot
@@ -54,7 +55,8 @@ class Given:
     @property
     def all(self) -> dict[str, Any]:
         """Settings that somebody has named, the stronger source winning."""
-        return {**self.file, **self.environment, **self.flags}
+        values, origins = resolve(self.flags, self.environment, self.file, {})
+        return {name: value for name, value in values.items() if origins[name] != "default"}
 
 
 def prepare(paths: list[Path], given: Given, init_from: Path | None = None) -> Prepared:
@@ -116,7 +118,9 @@ def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
     for what, characters in (("new", init.new), ("dropped, not in this text", init.dropped)):
         if characters:
             more = f" and {len(characters) - MOST_SHOWN:,} more" * (len(characters) > MOST_SHOWN)
-            shown = " ".join(repr(c)[1:-1] for c in characters[:MOST_SHOWN])
+            shown = " ".join(
+                repr(c) if c == " " else repr(c)[1:-1] for c in characters[:MOST_SHOWN]
+            )
             notes.append(f"{len(characters):,} characters {what}: {shown}{more}")
     return notes
 
@@ -152,10 +156,22 @@ def sources(snapshot: Snapshot) -> list[Path]:
     Raises:
         InputError: Its checkpoint does not say.
     """
-    names = snapshot.model.facts.get("sources")
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise InputError(f"{printable(snapshot.path)}: does not say which text it learns; name it")
-    return [Path(name) for name in names]
+    names, folder = snapshot.model.facts.get("sources"), snapshot.path.parent
+    run = printable(folder.name)
+    again = f"name it: charrnn train FILE --run {run} --resume"
+    if not isinstance(names, list) or not names:
+        raise InputError(f"{run}: its checkpoint does not say which text it learns; {again}")
+    paths = []
+    for name in names:
+        if not isinstance(name, str) or "\0" in name:
+            raise InputError(f"{run}: its checkpoint names a text in vain; {again}")
+        path = Path(name)
+        if path.name == SPOOLED and not path.exists():
+            path = folder / SPOOLED  # came from stdin, and the run was moved
+        if not path.exists():
+            raise InputError(f"{printable(name)}: the text of {run} is not there; {again}")
+        paths.append(path)
+    return paths
 
 
 def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> Task:
@@ -189,16 +205,21 @@ def fit_to_text(config: TrainConfig, corpus: Corpus) -> tuple[TrainConfig, list[
     return replace(config, batch_size=size, seq_len=window), [note]
 
 
+def shown_name(name: str) -> str:
+    """Return a file's name for people; a text that came through a pipe has none."""
+    return "stdin" if Path(name).name.startswith(".stdin.") else Path(name).name
+
+
 def plan_text(config: TrainConfig, corpus: Corpus) -> str:
     """Return the line about text, network and budget."""
-    names = ", ".join(printable(Path(name).name) for name in corpus.files[:3])
+    names = ", ".join(printable(shown_name(name)) for name in corpus.files[:3])
     more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
     limits = [f"{config.steps:,} steps"] if config.steps else []
     limits += [f"{config.epochs:g} epochs"] if config.epochs else []
     limits += [time_text(config.max_time)] if config.max_time else []
     budget = " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"
     unit = "bytes" if config.bytes else "characters"
-    num_symbols = len(corpus.train) + (0 if corpus.val is corpus.train else len(corpus.val))
+    num_symbols = corpus.num_train + corpus.num_val
     return (
         f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
         f"{config.cell} {config.num_layers}×{config.hidden_size}; {budget}"

@@ -10,6 +10,12 @@ from charrnn.errors import CheckpointError, InputError, NewerFormatError, printa
 
 T = TypeVar("T")
 
+MOST_HALVINGS = 3
+"""Times that a run goes back to its last good state with half the learning rate."""
+
+SMALLEST = 1e-12
+"""No number that is kept lies between 0 and this."""
+
 STOP_REASONS = ("finished", "early_stop", "max_time")
 """How a run ends that nobody has cut short."""
 
@@ -89,6 +95,7 @@ def from_json(kind: type[T], values: object, what: str) -> T:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a hint allows; of a list only that it holds names."""
     return get_args(hint) if isinstance(hint, UnionType) else (hint,)
 
 
@@ -97,13 +104,15 @@ def _fits(value: object, hint: Any) -> bool:
     if value is None:
         return type(None) in kinds
     if isinstance(value, str):
-        return str in kinds or Path in kinds
+        return "\0" not in value and bool({str, Path} & {*kinds})
     if isinstance(value, bool):
         return bool in kinds
+    if isinstance(value, list):
+        return list[str] in kinds and all(isinstance(each, str) for each in value)
     is_number = (type(value) is int and {int, float} & {*kinds}) or (
         type(value) is float and float in kinds
     )
-    return bool(is_number) and 0 <= value < 2**63  # type: ignore[operator]
+    return bool(is_number) and (value == 0 or SMALLEST <= value < 2**63)  # type: ignore[operator]
 
 
 def _convert(value: Any, hint: Any) -> Any:

@@ -32,31 +32,37 @@ def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
             problems.append(str(error))
             run.damaged.add(path)
             continue
-        return with_shipped(snapshot, run), [
-            f"{problem}; going on from {snapshot.path.name}" for problem in problems
-        ]
+        warnings = [f"{problem}; going on from {snapshot.path.name}" for problem in problems]
+        snapshot, problem = with_shipped(snapshot, run)
+        return snapshot, warnings + ([problem] if problem else [])
+    name = run.folder.name
+    way_out = f"another run can start from its model, if that is whole: --init-from {name}"
     if problems:
-        raise CheckpointError(f"{problems[0]}; no other checkpoint of this run can be read")
-    raise InputError(
-        f"{printable(run.folder)}: holds a model but no full checkpoint to go on from; "
-        "start another run with --init-from"
-    )
+        raise CheckpointError(f"{problems[0]}; no other full checkpoint can be read; {way_out}")
+    raise InputError(f"{printable(run.folder)}: no full checkpoint to go on from; {way_out}")
 
 
-def with_shipped(snapshot: Snapshot, run: Run) -> Snapshot:
-    """Return a snapshot with what the run's best file holds, and how the run ended."""
+def with_shipped(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
+    """Return a snapshot with what the run's best file holds, how it ended, and a warning if any.
+
+    Raises:
+        NewerFormatError: It is of a later charrnn, and must not be replaced.
+    """
     try:
         model, _ = read_model(run.best)
-    except (CheckpointError, InputError):
-        return snapshot  # the next validation writes it anew
+    except NewerFormatError:
+        raise
+    except (CheckpointError, InputError) as error:
+        return snapshot, f"{error}; the next validation makes it anew"
     if (model.config, model.vocab.to_json()) != (
         snapshot.model.config, snapshot.model.vocab.to_json(),
     ):  # fmt: skip
-        return snapshot
-    end = parse_end(model.facts.get("end"))
-    if end is not None and end.step != snapshot.state.progress.step:
-        end = None  # of an earlier cycle
-    return replace(snapshot, shipped=parse_shipped(model), end=end)
+        return snapshot, ""
+    end, state = parse_end(model.facts.get("end")), snapshot.state
+    is_of_this_plan = model.facts.get("plan") == [list(entry) for entry in state.plan]
+    if end is not None and not (is_of_this_plan and end.step == state.progress.step):
+        end = None  # the run was given a larger budget since
+    return replace(snapshot, shipped=parse_shipped(model), end=end), ""
 
 
 def parse_shipped(model: Model) -> Shipped | None:
@@ -108,7 +114,7 @@ def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
     if differing:
         raise InputError(
             f"--resume: {printable(snapshot.path.parent)}: was started otherwise: "
-            f"{', '.join(differing)}; leave them as they were, or start another run with --init-from"
+            f"{', '.join(differing)}; leave them out, or start another run: --run OTHER"
         )
 
 
@@ -118,14 +124,14 @@ def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
     Raises:
         InputError: It differs; the counts of both are given.
     """
-    known = snapshot.model.facts["corpus"]
-    if corpus.digest != known["digest"]:
+    known, name = snapshot.corpus, printable(snapshot.path.parent.name)
+    if corpus.digest != known.digest:
         raise InputError(
-            f"--resume: corpus: the text is not the one that {printable(snapshot.path.parent)} "
-            f"learns: {len(corpus.train):,} characters of training text, it had "
-            f"{printable(known['num_train'])}, SHA-256 {corpus.digest[:12]} instead of "
-            f"{printable(known['digest'])[:12]}; bring the old one back, or start another run "
-            "with --init-from"
+            f"--resume: the corpus (text or --val-file) is not the one that {name} learns: "
+            f"{corpus.num_train:,} + {corpus.num_val:,} held-out characters of SHA-256 "
+            f"{corpus.digest[:12]}, it had {known.num_train:,} + {known.num_val:,} of "
+            f"{printable(known.digest)[:12]}; bring that back, or start another run from its "
+            f"weights: --run OTHER --init-from {name}"
         )
 
 

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import shutil
 import socket
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from charrnn.errors import BusyError, printable
 from charrnn.events import Event, Planned, RolledBack, Sampled, Step
 
 BEST, LOCK = "best.safetensors", ".lock"
+CONFIG, SPOOLED = "config.toml", "input.txt"
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 LONGEST_LINE = 1 << 20
 """Bytes of a log's line."""
@@ -59,7 +59,11 @@ class Run:
         """
         path = self.folder / f"step-{step:08d}.safetensors"
         write_durably(path, data)
-        verify(path, data)
+        try:
+            verify(path, data)
+        except OSError:
+            remove(path)
+            raise
         self.damaged.discard(path)
         for other in self.good_files():
             if _step_of(other) > step:
@@ -112,9 +116,12 @@ class Run:
         return not step_files(self.folder) and not self.best.exists()
 
     def discard_if_empty(self) -> None:
-        """Remove the folder of a run that ended before its first save."""
-        if self.is_empty:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what a run has made that ended before its first save, and nothing else."""
+        if self.is_empty and self.is_there:
+            for name in (METRICS, SAMPLES, CONFIG, SPOOLED, LOCK):
+                remove(self.folder / name)
+            with contextlib.suppress(OSError):  # it holds something that is not ours
+                self.folder.rmdir()
 
     @property
     def is_there(self) -> bool:
@@ -157,12 +164,13 @@ def _step_of(path: Path) -> int:
 
 def _lock(path: Path) -> int:
     """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     if not try_lock(descriptor):
-        holder = printable(os.read(descriptor, 100).decode("utf-8", "replace").strip())
+        number, _, host = os.read(descriptor, 100).decode("utf-8", "replace").strip().partition(" ")
         os.close(descriptor)
         raise BusyError(
-            f"{printable(path.parent)}: being trained by another process ({holder}); wait, or stop it"
+            f"{printable(path.parent)}: being trained by process {printable(number)} on "
+            f"{printable(host)}; wait, or stop it"
         )
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())

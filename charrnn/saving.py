@@ -3,7 +3,6 @@
 A save that fails stops no training: it is reported, and tried again when the next one is due.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +10,8 @@ from charrnn.container import Facts, pack
 from charrnn.errors import CharRNNError, printable, reason_of
 from charrnn.events import Finished, Saved, SaveFailed
 from charrnn.runs import Run
-from charrnn.snapshots import Shipped, State, describe_state
+from charrnn.schedule import Plan
+from charrnn.snapshots import State, Weights, describe_state
 
 
 class Saver:
@@ -20,10 +20,10 @@ class Saver:
     Args:
         run: Where to; None writes nothing.
         facts: What every checkpoint of the run says, as from `describe`.
-        sources: The texts as they were named, for a resume that names none.
+        sources: What only full checkpoints say: where the texts are, for a resume that names none.
     """
 
-    def __init__(self, run: Run | None, facts: Facts, sources: Sequence[str]) -> None:
+    def __init__(self, run: Run | None, facts: Facts, sources: Facts) -> None:
         self.run, self.facts, self.sources = run, facts, sources
         self.is_best_due = False
         self.failed: SaveFailed | None = None
@@ -32,40 +32,50 @@ class Saver:
         """Write a full checkpoint; say how it went, None without a run."""
         if self.run is None:
             return None
-        facts = self.facts | describe_state(state) | {"kind": "full", "metrics": metrics}
+        facts = self.facts | self.sources | describe_state(state)
         step = state.progress.step
         try:
-            path = self.run.save_step(
-                step, pack(state.tensors, facts | {"sources": list(self.sources)})
-            )
+            data = pack(state.tensors, facts | {"kind": "full", "metrics": metrics})
+            path = self.run.save_step(step, data)
         except OSError as error:
             return self._fail(step, error)
         self.failed = None
         return Saved(step=step, path=path, is_best=False)
 
     def save_best(
-        self, state: State, shipped: Shipped | None, metrics: dict[str, Any], end: Finished | None
+        self,
+        weights: Weights,
+        step: int,
+        plan: Plan,
+        metrics: dict[str, Any],
+        *,
+        loss: float | None = None,
+        end: Finished | None = None,
     ) -> Saved | SaveFailed | None:
-        """Write the model to share: what a validation chose, else the newest averaged weights."""
+        """Write the model to share.
+
+        Args:
+            weights: Named as in shapes(config).
+            step: Where they were trained to.
+            plan: As it stands now.
+            metrics: How good and how fast it is.
+            loss: Of the validation that chose them; None if none has.
+            end: How the run has ended.
+        """
         if self.run is None:
             return None
-        step = shipped.step if shipped else state.progress.step
         facts = self.facts | {
             "kind": "model",
-            "plan": [list(entry) for entry in state.plan],
+            "plan": [list(entry) for entry in plan],
             "progress": {"step": step},
-            "shipped": {"loss": shipped.loss, "step": shipped.step} if shipped else None,
+            "shipped": None if loss is None else {"loss": loss, "step": step},
             "metrics": metrics,
             "end": asdict(end) if end else None,
         }
-        tensors = (
-            {f"model/{name}": array for name, array in shipped.weights.items()}
-            if shipped
-            else {n: array for n, array in state.tensors.items() if n.startswith("model/")}
-        )
         self.is_best_due = True
         try:
-            path = self.run.save_best(pack(tensors, facts))
+            data = pack({f"model/{name}": array for name, array in weights.items()}, facts)
+            path = self.run.save_best(data)
         except OSError as error:
             return self._fail(step, error)
         self.is_best_due = False

@@ -1,7 +1,8 @@
 """A full checkpoint <-> all that training goes on from; what a checkpoint says of its run."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from charrnn.config import ModelConfig, TrainConfig, shapes
 from charrnn.container import Facts, Tensors, are_counts
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, InputError, printable
-from charrnn.progress import End, Progress, Timing, from_json
+from charrnn.progress import MOST_HALVINGS, End, Progress, Timing, from_json
 from charrnn.schedule import BestSoFar, Plan
 
 MOST_FILES, LONGEST_NAME = 100, 500
 """Names that a checkpoint keeps, and their characters; a header of all would be unreadable."""
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
+
+LONGEST_SOURCES = 50_000
+"""Bytes of all names of a run's texts; with more of them a resume has to name them."""
 
 MOST_PLANNED = 100_000
 """Entries of a plan; with a correction at each of 20 validations a run has far fewer."""
@@ -40,14 +44,30 @@ class State:
     timing: Timing
 
 
+Weights = dict[str, NDArray[np.float32]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shipped:
     """The weights in the file to share."""
 
-    weights: dict[str, NDArray[np.float32]]
+    weights: Weights
     loss: float
     """Of the validation that chose them."""
     step: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusFacts:
+    """What a checkpoint says of its text."""
+
+    digest: str
+    num_train: int
+    """Characters of training text."""
+    num_val: int
+    files: list[str]
+    """Names as they were given, the first hundred."""
+    num_files: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +78,19 @@ class Snapshot:
     model: Model
     config: TrainConfig
     state: State
+    corpus: CorpusFacts
     threads: int | None
     """CPU threads that it was trained with."""
     precision: str | None
     shipped: Shipped | None = None
     """What the run's best file holds; None if no validation has chosen it, or it is lost."""
     end: End | None = None
-    """How the run ended; None if it was cut short."""
+    """How the run ended; None if it was cut short, or has a new budget since."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its plan has had its end."""
+        return self.end is not None or self.state.progress.step >= self.state.plan[-1][1]
 
 
 def load_snapshot(path: Path) -> Snapshot:
@@ -102,6 +128,8 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
         raise CheckpointError("its settings are not those of its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
     environment = facts["environment"]
+    if facts.get("val_source") is not None:  # where --val-file was, from any folder
+        config = replace(config, val_file=Path(_name(facts["val_source"])))
     return Snapshot(
         path=path,
         model=model,
@@ -113,9 +141,16 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
             best=from_json(BestSoFar, facts["validation"], "validation"),
             timing=from_json(Timing, facts["timing"], "timing"),
         ),
+        corpus=from_json(CorpusFacts, facts["corpus"], "corpus"),
         threads=environment["threads"] if are_counts([environment["threads"]]) else None,
         precision=str(environment["precision"]),
     )
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise CheckpointError("a name in it is none")
+    return value
 
 
 def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[int, ...]]:
@@ -133,6 +168,8 @@ def _progress(values: Any) -> Progress:
     progress = from_json(Progress, values, "progress")
     if progress.skipped > progress.step:
         raise CheckpointError("its progress says that more steps were skipped than made")
+    if progress.halvings > MOST_HALVINGS:
+        raise CheckpointError("its progress says that the rate was halved too often")
     return progress
 
 
@@ -162,11 +199,21 @@ def describe(
             "digest": corpus.digest,
             "files": [name[-LONGEST_NAME:] for name in corpus.files[:MOST_FILES]],
             "num_files": len(corpus.files),
-            "num_train": len(corpus.train),
-            "num_val": len(corpus.val),
+            "num_train": corpus.num_train,
+            "num_val": corpus.num_val,
         },
         "memory": None,
         "environment": environment,
+    }
+
+
+def describe_sources(config: TrainConfig, corpus: Corpus) -> Facts:
+    """Return where the texts are, as absolute names; nothing of that is in a file to share."""
+    names = list(corpus.sources)
+    is_short = len(json.dumps(json.dumps(names))) <= LONGEST_SOURCES
+    return {
+        "sources": names if is_short else [],
+        "val_source": str(config.val_file.absolute()) if config.val_file else None,
     }
 
 

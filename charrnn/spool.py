@@ -1,6 +1,7 @@
 """stdin as a file: a text that was piped in has to be read more than once."""
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -8,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from charrnn.durable import held, sweep
+from charrnn.durable import held, sweep, sync_folder
 from charrnn.errors import InputError, printable, reason_of
 from charrnn.preparing import Prepared
+from charrnn.runs import SPOOLED
 
 
 @contextmanager
@@ -23,10 +25,11 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
     if files.count("-") > 1:
         raise InputError("-: stdin can be read only once")
     sweep(checkpoints, ".stdin.*.tmp")
-    spool = checkpoints / f".stdin.{os.getpid()}.tmp"
+    spool = checkpoints / f".stdin.{secrets.token_hex(8)}.tmp"
     try:
-        copy_stdin(spool)
+        make_spool(spool)
         with held(spool):
+            copy_stdin(spool)
             yield [spool if str(path) == "-" else path for path in paths]
     finally:
         spool.unlink(missing_ok=True)
@@ -34,14 +37,24 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
             checkpoints.rmdir()
 
 
-def copy_stdin(spool: Path) -> None:
-    """Copy stdin into a file."""
+def make_spool(spool: Path) -> None:
+    """Make the file that stdin is copied into."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("-: stdin is a terminal; pipe a text into it")
     try:
         spool.parent.mkdir(parents=True, exist_ok=True)
+        spool.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(f"{printable(spool.parent)}: {reason_of(error)}") from None
+
+
+def copy_stdin(spool: Path) -> None:
+    """Copy stdin into a file, and wait until it is on the disk."""
+    try:
         with spool.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise InputError(f"{printable(spool.parent)}: {reason_of(error)}") from None
 
@@ -52,7 +65,9 @@ def keep_spooled(
     """Move what came from stdin into the run, so that it can be read again."""
     for path, source in zip(paths, sources, strict=True):
         if path != source:
-            kept = path.replace(folder / "input.txt")
+            kept = path.replace(folder / SPOOLED)
+            with suppress(OSError):
+                sync_folder(folder)
             old, new = str(path), str(kept)
             files = tuple(new if name == old else name for name in prepared.corpus.files)
             old, new = str(path.absolute()), str(kept.absolute())

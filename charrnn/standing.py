@@ -13,6 +13,7 @@ from charrnn.budget import Budget
 from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import be_deterministic, set_threads
+from charrnn.errors import CheckpointError
 from charrnn.evaluation import bits_per_char, num_held_out
 from charrnn.events import Finished, Planned, Started, Step
 from charrnn.learner import Learner, Report
@@ -20,7 +21,7 @@ from charrnn.model import weight_arrays
 from charrnn.runs import Run
 from charrnn.saving import Saver
 from charrnn.schedule import learning_rate
-from charrnn.snapshots import Snapshot, State, describe
+from charrnn.snapshots import Snapshot, State, describe, describe_sources
 from charrnn.transfer import Initial
 from charrnn.validation import Validator
 
@@ -56,9 +57,11 @@ class Standing:
             is_float32=self.learner.precision == "fp32",
         )
         facts = describe(config, model_config, corpus, self.environment())
-        self.saver = Saver(run, facts | {"parent": init.parent if init else None}, corpus.sources)
+        facts["parent"] = init.parent if init else None
+        self.saver = Saver(run, facts, describe_sources(config, corpus))
         self.step = self.halvings = 0
-        self.last_saved = 0
+        self.last_saved = self.resumed_at = 0
+        self.is_replanned = False
         self.train_loss: float | None = None
         self.stop_reason = "finished"
         self.good = self.state()
@@ -75,18 +78,26 @@ class Standing:
         }
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Go on where a checkpoint was written; with another budget, towards its end."""
+        """Go on where a checkpoint was written; with another budget, towards its end.
+
+        Raises:
+            CheckpointError: It holds the state of another number of streams.
+        """
         state = snapshot.state
+        found, expected = state.tensors["state/h"].shape[1], self.batches.batch_size
+        if found != expected:
+            raise CheckpointError(f"the state of {found} streams; there are {expected}")
         self.go_to(state)
-        self.last_saved = self.step
+        self.last_saved = self.resumed_at = self.step
         self.validator.resume(state.best, snapshot.shipped)
         self.budget.resume(self.step, state.plan, state.timing)
         for name in ("parent", "corpus"):  # the text may be found under another name now
             self.saver.facts[name] = snapshot.model.facts.get(name)
         if self.config.budget() != snapshot.config.budget():
-            is_over = snapshot.end is not None
-            self.budget.replan(self.step, is_over=is_over)
-            self.validator.best.num_worse *= not is_over
+            self.is_replanned = True
+            self.budget.replan(self.step, is_over=snapshot.is_over)
+            if snapshot.is_over:
+                self.validator.best.num_worse = 0
         self.good = self.state()
 
     def go_to(self, state: State) -> None:

@@ -8,11 +8,18 @@ from charrnn.config import BUDGETS, as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console, time_text
 from charrnn.errors import BusyError, InputError, printable
-from charrnn.finding import create_run, default_name, find_model, open_run, run_folder
+from charrnn.finding import (
+    create_run,
+    default_name,
+    find_model,
+    known_runs,
+    open_run,
+    run_folder,
+)
 from charrnn.launching import launch, print_end
 from charrnn.preparing import Given, Prepared, plan_text, prepare, prepare_resumed
-from charrnn.resuming import newest_snapshot
-from charrnn.runs import Run
+from charrnn.resuming import check_settings, newest_snapshot, resumed_config
+from charrnn.runs import BEST, Run
 from charrnn.snapshots import Snapshot
 from charrnn.spool import keep_spooled, spooled
 from charrnn.writing import print_result
@@ -40,18 +47,39 @@ class Request:
 def start(request: Request, console: Console) -> int:
     """Train, and return the exit code."""
     if not request.files and not (request.resume and request.run):
-        raise InputError("no FILE: name a text, or a run to go on with: --run NAME --resume")
+        hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
+        raise InputError(f"no FILE: name a text to learn{hint}")
     if request.resume:
+        check_no_run(request)
         folder = run_folder(request.checkpoints, request.run, request.sources)
         if folder.is_dir():
             return go_on(request, folder, console)
     return begin(request, console)
 
 
+def check_no_run(request: Request) -> None:
+    """Tell somebody who names a run where a text is wanted.
+
+    Raises:
+        InputError: The only FILE is a run.
+    """
+    if len(request.files) == 1 and request.run is None:
+        path = Path(request.files[0])
+        folder = path if path.exists() else request.checkpoints / path
+        if (folder / BEST).is_file():
+            raise InputError(
+                f"{printable(path)}: a run, no text; to go on with it: "
+                f"charrnn train --run {printable(folder.name)} --resume"
+            )
+
+
 def begin(request: Request, console: Console) -> int:
     """Start a new run."""
     if not request.files:
-        raise InputError(f"--run: {printable(request.run)}: no such run yet; name a text as well")
+        raise InputError(
+            f"--run: {printable(request.run)}: no such run; name a text to start it; "
+            f"{known_runs(request.checkpoints)}"
+        )
     init_from = find_model(request.checkpoints, request.init_from) if request.init_from else None
     with spooled(request.files, request.checkpoints) as paths:
         prepared = prepare(paths, request.given, init_from)
@@ -64,6 +92,7 @@ def begin(request: Request, console: Console) -> int:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
             return launch(run, prepared, console, as_json=request.as_json)
         finally:
+            run.discard_if_empty()
             run.close()
 
 
@@ -91,7 +120,12 @@ def go_on(request: Request, folder: Path, console: Console) -> int:
         snapshot, problems = newest_snapshot(run)
         for problem in problems:
             console.warn(problem)
+        if request.init_from:
+            console.note("--init-from is only for the start; the run goes on from its own weights")
+        if request.run is None and (others := numbered(folder)):
+            console.note(f"there are also {', '.join(others)}; to go on with one, name it: --run")
         if not request.files and has_ended(snapshot, request.given):
+            check_settings(snapshot, resumed_config(snapshot, request.given.all))
             return show_end(run, snapshot, console, as_json=request.as_json)
         return continue_run(request, run, snapshot, console)
     finally:
@@ -102,13 +136,13 @@ def continue_run(request: Request, run: Run, snapshot: Snapshot, console: Consol
     """Go on from a snapshot, if text and settings are those that it was trained with."""
     with spooled(request.files, request.checkpoints) as paths:
         prepared = prepare_resumed(paths, request.given, snapshot)
-        if request.dry_run:
-            print_settings(prepared, as_json=request.as_json)
-            return 0
         if prepared.is_over:
             return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
         console.note(resume_text(snapshot, prepared))
+        if request.dry_run:
+            print_settings(prepared, as_json=request.as_json)
+            return 0
         if request.files:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
         return launch(run, prepared, console, as_json=request.as_json)
@@ -124,7 +158,8 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
     state = snapshot.state
     console.note(
         f"{printable(run.folder)}: has ended at step {state.progress.step:,}, after "
-        f"{time_text(state.timing.seconds)}; with more --steps, --epochs or --max-time it goes on"
+        f"{time_text(state.timing.seconds)}; with a larger --steps, --epochs or --max-time, "
+        "all counted from its beginning, it goes on"
     )
     print_end(run, asdict(snapshot.end) if snapshot.end else {}, as_json=as_json)
     return 0
@@ -137,9 +172,18 @@ def resume_text(snapshot: Snapshot, prepared: Prepared) -> str:
         f"goes on from {printable(snapshot.path)}, "
         f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
     )
-    if snapshot.end is not None and prepared.config.budget() != snapshot.config.budget():
-        text += "; a second cycle: the learning rate goes back to half its peak"
+    config = prepared.config
+    if snapshot.is_over and config.budget() != snapshot.config.budget():
+        text += "; its plan had ended, so the learning rate begins again at half its peak"
+    if (config.device, config.threads) != (snapshot.config.device, snapshot.threads):
+        text += "; with another device or number of threads the last bits may differ"
     return text
+
+
+def numbered(folder: Path) -> list[str]:
+    """Return the runs that were given a number because a name was taken."""
+    names = sorted(path.parent.name for path in folder.parent.glob(f"{folder.name}-*/{BEST}"))
+    return [printable(n) for n in names if n.removeprefix(f"{folder.name}-").isdigit()]
 
 
 def show_plan(prepared: Prepared, console: Console) -> None:

@@ -2,22 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.errors import DivergedError
 from charrnn.events import Event, Finished, RolledBack, Sampled, SaveFailed
 from charrnn.learner import Report
+from charrnn.model import weight_arrays
+from charrnn.progress import MOST_HALVINGS
 from charrnn.runs import Run
-from charrnn.snapshots import Snapshot, State, are_finite
+from charrnn.snapshots import Snapshot, are_finite
 from charrnn.standing import Standing
 from charrnn.transfer import Initial
 
 MOST_SKIPPED = 10
 """Gradients in a row that were not finite, before training counts as diverged."""
-
-MOST_HALVINGS = 3
-"""Times that a run goes back to its last good state with half the learning rate."""
 
 
 def train(
@@ -62,6 +62,10 @@ class Trainer(Standing):
         """Yield what happens, from the first step to the last save."""
         yield self.started()
         self.budget.start()
+        if self.budget.is_planned:
+            yield self.planned()
+        if self.is_replanned:  # whatever happens now, the new plan is known
+            yield from self.save()
         if self.validator.best.evaluated != self.step:
             yield from self.validate_if_due()  # a signal had cut it short
         while True:
@@ -89,7 +93,7 @@ class Trainer(Standing):
         while not self.is_done():
             report = self.train_until_report()
             yield self.as_step(report)
-            if report.skipped_in_a_row >= MOST_SKIPPED or not report.is_sound:
+            if report.longest_streak >= MOST_SKIPPED or not report.is_sound:
                 yield from self.roll_back()
                 continue
             if self.budget.plan_if_due(self.step):
@@ -97,7 +101,8 @@ class Trainer(Standing):
             yield from self.validate_if_due()
             if self.budget.is_due(self.budget.sample_every, self.step) and not self.should_stop():
                 yield Sampled(step=self.step, text=self.validator.preview())
-            if self.budget.is_due(self.budget.save_every, self.step):
+            is_whole = not self.learner.skipped_in_a_row  # else it may be about to diverge
+            if is_whole and self.budget.is_due(self.budget.save_every, self.step):
                 yield from self.save()
 
     def train_until_report(self) -> Report:
@@ -126,12 +131,14 @@ class Trainer(Standing):
         """
         diverged_at, halvings = self.step, self.halvings + 1
         if halvings > MOST_HALVINGS:
+            kept = self.run.newest_name() if self.run else None
             raise DivergedError(
-                f"step {diverged_at}: diverged, for the {halvings}th time; step "
-                f"{self.good.progress.step} was good; try a smaller --lr than {self.config.lr:g}"
+                f"step {diverged_at}: diverged, for the {halvings}th time; what is left: "
+                f"{kept or 'nothing'}; try a smaller --lr than {self.config.lr:g}"
             )
         self.go_to(self.good)
         self.halvings = halvings
+        self.validator.best = replace(self.good.best)
         self.budget.roll_back(self.step)
         peak = self.config.lr / 2**halvings
         yield RolledBack(step=diverged_at, good_step=self.step, lr=peak)
@@ -156,7 +163,9 @@ class Trainer(Standing):
         self.budget.evaluated(self.step, result.chars, self.clock() - begin)
         yield result
         if self.validator.shipped is not shipped:
-            yield from self.save_best(self.state())
+            if self.last_saved == 0:  # a model alone could not be resumed
+                yield from self.save()
+            yield from self.save_best()
 
     def save(self) -> Iterator[Event]:
         """Write a full checkpoint; the best too, while no validation has chosen one."""
@@ -174,18 +183,26 @@ class Trainer(Standing):
             self.last_saved = self.step
         self.budget.saved(self.clock() - begin)
         if self.validator.shipped is None or self.saver.is_best_due:
-            yield from self.save_best(state)
+            yield from self.save_best()
 
-    def save_best(self, state: State, end: Finished | None = None) -> Iterator[Event]:
-        """Write the model to share."""
-        shipped = self.validator.shipped
-        metrics = self.metrics(self.validator.loss if shipped else None)
-        if result := self.saver.save_best(state, shipped, metrics, end):
+    def save_best(self, end: Finished | None = None) -> Iterator[Event]:
+        """Write the model to share: what a validation chose, else the newest averaged weights."""
+        shipped, plan = self.validator.shipped, self.budget.plan
+        if shipped is None:
+            weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
+            result = self.saver.save_best(weights, self.step, plan, self.metrics(None), end=end)
+        else:
+            metrics = self.metrics(self.validator.loss)
+            result = self.saver.save_best(
+                shipped.weights, shipped.step, plan, metrics, loss=shipped.loss, end=end
+            )
+        if result is not None:
             yield result
 
     def save_the_end(self) -> Iterator[Event]:
         """Validate once more and save, where training has ended."""
-        if self.step > 0 and not self.is_cut and self.validator.best.evaluated != self.step:
+        is_new = self.step > self.resumed_at or (self.step and self.validator.shipped is None)
+        if is_new and not self.is_cut and self.validator.best.evaluated != self.step:
             yield from self.validate()
         if self.last_saved != self.step:
             yield from self.save()
@@ -200,7 +217,7 @@ class Trainer(Standing):
                 self.stop_reason = reason if isinstance(reason, str) else "signal"
             else:
                 end = self.finished()
-                yield from self.save_best(self.state(), end)
+                yield from self.save_best(end)
                 self.clear_away()
         yield end or self.finished()
 

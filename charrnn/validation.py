@@ -43,8 +43,10 @@ class Validator:
         self.final: Score | None = None
 
     def resume(self, best: BestSoFar, shipped: Shipped | None) -> None:
-        """Go on with what was known."""
+        """Go on with what was known; if the best weights are lost, the next ones are the best."""
         self.best, self.shipped = replace(best), shipped
+        if shipped is None:
+            self.best.loss, self.best.evaluated = None, 0
 
     def validate(self, step: int, most_chars: int) -> Evaluated | None:
         """Score the weights as they are now; keep them if they are the best. None if cut short."""

@@ -172,7 +172,7 @@ def test_without_a_name_the_best_that_was_written_last_is_taken(checkpoints):
 def test_an_unknown_name_is_told_with_those_that_exist(checkpoints):
     make_best(checkpoints, "king", 50)
     make_best(checkpoints, "queen", 70)
-    with pytest.raises(InputError, match="^kin: no such run or file; there are: king, queen$"):
+    with pytest.raises(InputError, match="^kin: no such run or file; there are: queen, king$"):
         find_model(checkpoints, "kin")
 
 

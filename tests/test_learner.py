@@ -119,10 +119,10 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(batches):
     after = learner.optimizer.state[learner.model.decoder.bias]
     assert all(torch.equal(state[key], after[key]) for key in state)
     report = learner.report()
-    assert (report.loss, report.skipped, report.skipped_in_a_row) == (None, 1, 1)
+    assert (report.loss, report.skipped, report.longest_streak) == (None, 1, 1)
     train(learner, batches, [3])
     report = learner.report()
-    assert (report.skipped, report.skipped_in_a_row) == (1, 0)
+    assert (report.skipped, report.longest_streak) == (1, 1)
     assert report.loss is not None
 
 

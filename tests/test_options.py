@@ -151,8 +151,8 @@ def test_help_tells_defaults():
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert "Share of each file, at its end, held out for validation. [default: 0.1]" in text
     assert "Width of the recurrent state. [default: from --size]" in text
-    assert "Passes over the text. [default: 40, or 10 minutes]" in text
-    assert "Optimiser updates. --" in text  # None and False need no words
+    assert "Passes over the text, all sessions together. [default: 40, or 10 minutes]" in text
+    assert "Optimiser updates, all sessions together. --" in text  # None and False need no words
     assert "any file at all. --" in text
 
 

@@ -10,13 +10,14 @@ import torch
 from sessions import VARIANTS, Session, digest
 
 from charrnn.checkpoint import read_model, state_digest
-from charrnn.container import unpack
+from charrnn.container import pack, unpack
 from charrnn.corpus import load_corpus
-from charrnn.errors import CheckpointError, InputError
+from charrnn.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.progress import End, Progress
 from charrnn.resuming import check_corpus, check_settings, newest_snapshot, resumed_config
 from charrnn.runs import step_files
+from charrnn.snapshots import load_snapshot
 from charrnn.training import Trainer
 
 
@@ -327,7 +328,7 @@ def test_a_text_that_is_not_the_same_is_refused(text_file):
     session.train(run, stop_at=3)
     snapshot, _ = newest_snapshot(run)
     text_file.write_text(text_file.read_text("utf-8").replace("king", "sing"), "utf-8")
-    with pytest.raises(InputError, match="corpus: the text is not the one"):
+    with pytest.raises(InputError, match="the corpus .* is not the one that run learns"):
         check_corpus(snapshot, load_corpus([text_file], session.config))
 
 
@@ -382,7 +383,9 @@ def test_without_any_whole_checkpoint_nothing_is_started(text_file):
     session.train(run, stop_at=15)
     for path in step_files(run.folder):
         damage(path)
-    with pytest.raises(CheckpointError, match="no other checkpoint of this run can be read"):
+    with pytest.raises(
+        CheckpointError, match="no other full checkpoint can be read; .*--init-from run"
+    ):
         newest_snapshot(run)
 
 
@@ -400,7 +403,7 @@ def test_a_model_alone_cannot_be_resumed(text_file):
     run = session.new_run()
     session.train(run, stop_at=3)
     step_files(run.folder)[0].unlink()
-    with pytest.raises(InputError, match="holds a model but no full checkpoint.*--init-from"):
+    with pytest.raises(InputError, match="no full checkpoint to go on from.*--init-from run"):
         newest_snapshot(run)
 
 
@@ -455,3 +458,168 @@ def test_cuda_resumes_exactly_when_it_is_deterministic(text_file, precision):
         session.train(run, stop_at=stop_at)
     session.train(run)
     assert digest(run) == digest(whole)
+
+
+# What a reader found, and what holds now.
+
+
+def test_a_first_best_never_stands_without_a_full_checkpoint(text_file):
+    session = Session(text_file, eval_every=5)
+    run, seen = session.new_run(), []
+
+    def prepare(trainer):
+        save = trainer.saver.save_best
+
+        def look(*arguments, **options):
+            seen.append([path.name for path in step_files(run.folder)])
+            return save(*arguments, **options)
+
+        trainer.saver.save_best = look
+
+    session.train(run, prepare=prepare)
+    assert seen[0] == ["step-00000005.safetensors"]
+
+
+def test_a_strong_decay_is_resumed_exactly(text_file):
+    session = Session(text_file, weight_decay=150.0, warmup_steps=0)
+    whole, run = session.new_run(), session.new_run()
+    session.train(whole)
+    session.train(run, stop_at=22)
+    session.train(run)
+    assert digest(run) == digest(whole)
+
+
+def test_a_streak_of_bad_gradients_is_noticed_however_rarely_one_looks(text_file):
+    session = Session(text_file, eval_every=1000, steps=40)
+    run = session.new_run()
+
+    def prepare(trainer):
+        trainer.budget.window = lambda: 1000
+        trainer.learner.model.decoder.bias.register_hook(
+            lambda grad: (
+                grad * (math.nan if 12 <= trainer.step < 23 and not trainer.halvings else 1)
+            )
+        )
+
+    assert len(of_kind(session.train(run, prepare=prepare), RolledBack)) == 1
+
+
+def test_nothing_is_saved_in_the_middle_of_bad_gradients(text_file):
+    session = Session(text_file, save_every=2)
+    run, saved = session.new_run(), []
+
+    def prepare(trainer):
+        break_gradients(11)(trainer)
+        save = run.save_step
+        run.save_step = lambda step, data: (saved.append(step), save(step, data))[1]
+
+    session.train(run, prepare=prepare)
+    assert saved[:6] == [2, 4, 6, 8, 10, 10]  # and then back at 10, with the smaller rate
+
+
+def test_patience_does_not_count_what_was_undone(text_file):
+    session = Session(text_file, eval_every=3, patience=4)
+    run = session.new_run()
+    counts = []
+
+    def prepare(trainer):
+        break_gradients(5)(trainer)
+        back = trainer.roll_back
+
+        def look():
+            yield from back()
+            counts.append((trainer.validator.best.num_worse, trainer.validator.best.evaluated))
+
+        trainer.roll_back = look
+
+    session.train(run, prepare=prepare)
+    assert counts == [(0, 3)]  # the first full checkpoint came with the first best, at step 3
+
+
+def test_a_larger_budget_is_known_before_its_first_step(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=15)
+    session.train(run, steps=60, stop_at=15)
+    snapshot, _ = newest_snapshot(run)
+    assert snapshot.config.steps == 60
+    assert snapshot.state.plan == [(0, 30), (15, 60)]
+
+
+def test_a_second_cycle_that_is_killed_at_once_is_still_one(text_file):
+    session = Session(text_file)
+    whole, run = session.new_run(), session.new_run()
+    session.train(whole)
+    session.train(whole, steps=50)
+    session.train(run)
+    session.train(run, steps=50, stop_at=30)
+    snapshot, _ = newest_snapshot(run)
+    assert snapshot.end is None  # what the best file says of the first cycle is no longer so
+    session.train(run, steps=50)
+    assert digest(run) == digest(whole)
+
+
+def test_a_newer_best_is_not_replaced(text_file, monkeypatch):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=12)
+    read = newest_snapshot.__globals__["read_model"]
+
+    def newer(path):
+        if path == run.best:
+            raise NewerFormatError("update charrnn")
+        return read(path)
+
+    monkeypatch.setattr("charrnn.resuming.read_model", newer)
+    with pytest.raises(NewerFormatError):
+        newest_snapshot(run)
+
+
+def test_a_lost_best_is_told(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=12)
+    damage(run.best)
+    _, (problem,) = newest_snapshot(run)
+    assert "best.safetensors: damaged" in problem
+    assert "makes it anew" in problem
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("progress", "halvings"), 2**34),
+        (("progress", "halvings"), 4),
+        (("progress", "skipped"), 99),
+        (("corpus",), 5),
+        (("corpus", "digest"), None),
+        (("val_source",), "a\0b"),
+        (("timing", "scored_per_second"), 1e-320),
+        (("plan",), [[0, 30], [40, 30]]),
+        (("plan",), [[0, 30], [20, 40], [10, 50]]),
+        (("environment",), None),
+        (("config", "train", "dropout"), 1.5),
+        (("config", "train", "hidden_size"), 17),
+    ],
+)
+def test_a_checkpoint_that_was_sealed_again_is_refused(text_file, tmp_path, place, value):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
+    tree = facts
+    for key in place[:-1]:
+        tree = tree[key]
+    tree[place[-1]] = value
+    path = tmp_path / "sealed.safetensors"
+    path.write_bytes(pack(tensors, facts))
+    with pytest.raises(CheckpointError, match="sealed"):
+        load_snapshot(path)
+
+
+def test_the_state_of_other_streams_is_refused(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    with pytest.raises(CheckpointError, match="the state of 3 streams; there are 2"):
+        session.train(run, batch_size=2)

@@ -62,7 +62,7 @@ def names_in(folder):
 
 
 def test_a_run_cannot_be_opened_twice(run):
-    with pytest.raises(BusyError, match="king: being trained by another process"):
+    with pytest.raises(BusyError, match="king: being trained by process"):
         Run(run.folder)
 
 
@@ -119,7 +119,7 @@ def test_a_resumed_runs_name_is_never_numbered(checkpoints, text_file):
 
 def test_a_second_trainer_leaves_before_it_touches_anything(run):
     (run.folder / ".best.safetensors.17.tmp").write_bytes(b"being written")
-    with pytest.raises(BusyError, match=f"king: being trained by another process .{os.getpid()} "):
+    with pytest.raises(BusyError, match=f"king: being trained by process {os.getpid()} on "):
         open_run(run.folder)
     assert names_in(run.folder) == [".best.safetensors.17.tmp", ".lock"]
 
@@ -158,7 +158,7 @@ def test_a_save_that_reads_back_otherwise_lets_go_of_no_older_one(run, monkeypat
     monkeypatch.setattr("charrnn.durable.os.read", lambda descriptor, size: b"")
     with pytest.raises(OSError, match="Input/output error"):
         run.save_step(4, b"x")
-    assert [path.stem[-1] for path in step_files(run.folder)] == ["1", "2", "3", "4"]
+    assert [path.stem[-1] for path in step_files(run.folder)] == ["1", "2", "3"]
 
 
 def test_when_training_has_gone_back_the_later_ones_go_once_the_new_one_is_there(run, monkeypatch):

@@ -83,7 +83,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_without_its_file(run, t
     code, out, err = run("train", "--run", "text", "--resume", "--steps", 50)
     assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
     assert "step 20" in err
-    assert "a second cycle" in err
+    assert "begins again at half its peak" in err
     assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000050"
 
 
@@ -139,7 +139,7 @@ def test_a_resume_with_another_text_is_refused(run, text_file):
     text_file.write_text(text_file.read_text("utf-8") + "More.\n", "utf-8")
     code, _, err = run("train", text_file, "--resume", "--steps", 90)
     assert code == 2
-    assert "corpus: the text is not the one that checkpoints/text learns" in err
+    assert "the corpus (text or --val-file) is not the one that text learns" in err
 
 
 def test_budget_cadence_and_threads_may_change(run, text_file):
@@ -158,7 +158,7 @@ def test_a_run_that_is_being_trained_is_left_alone(run, text_file):
     code, out, err = run("train", text_file, "--resume", "--steps", 90)
     holder.close()
     assert (code, out) == (75, "")
-    assert "checkpoints/text: being trained by another process" in err
+    assert f"checkpoints/text: being trained by process {os.getpid()} on " in err
     assert sorted(Path("checkpoints/text").iterdir()) == before
 
 
@@ -168,7 +168,7 @@ def test_a_resume_without_file_and_run_says_what_is_missing(run):
     assert "no FILE" in err
     code, _, err = run("train", "--resume", "--run", "nobody")
     assert code == 2
-    assert "--run: nobody: no such run yet" in err
+    assert "--run: nobody: no such run; name a text to start it; no run in checkpoints yet" in err
     assert not Path("checkpoints").exists()
 
 
@@ -197,7 +197,117 @@ def test_when_all_are_damaged_the_exit_code_is_4(run, text_file):
         path.write_bytes(b"x" * 100)
     code, out, err = run("train", text_file, "--resume", "--steps", 90)
     assert (code, out) == (4, "")
-    assert "no other checkpoint of this run can be read" in err
+    assert "no other full checkpoint can be read; another run can start from its model" in err
+
+
+def test_a_file_of_settings_and_flags_may_be_requeued(run, text_file):
+    Path("c.toml").write_text("epochs = 3\nhidden_size = 48\n", "utf-8")
+    command = ["train", text_file, "--config", "c.toml", "--steps", 20, "--size", "tiny", "-q"]
+    command += ["--threads", 1, "--resume"]
+    assert run(*command)[0] == 0
+    assert run(*command)[0] == 0
+
+
+def test_a_folder_that_is_no_run_is_left_alone(run, text_file):
+    Path("docs").mkdir()
+    Path("docs/input.txt").write_text(text_file.read_text("utf-8"), "utf-8")
+    Path("docs/notes.md").write_text("mine", "utf-8")
+    code, _, err = run("train", "docs/input.txt", "--checkpoints", ".", "--resume", *QUICK)
+    assert code == 2
+    assert "docs: a folder, but no run" in err
+    assert sorted(path.name for path in Path("docs").iterdir()) == ["input.txt", "notes.md"]
+
+
+def test_an_end_before_the_first_save_removes_only_what_it_made(run, text_file):
+    Path("checkpoints/text").mkdir(parents=True)
+    Path("checkpoints/text/.lock").touch()
+    Path("checkpoints/text/notes.md").write_text("mine", "utf-8")
+    code, _, _ = run("train", text_file, *QUICK, "--lr", "1e30", "--resume", "-q")
+    assert code == 3
+    assert [path.name for path in Path("checkpoints/text").iterdir()] == ["notes.md"]
+
+
+def test_held_out_text_in_a_file_is_found_from_another_folder(
+    run, text_file, tmp_path, monkeypatch
+):
+    Path("val.txt").write_text(text_file.read_text("utf-8")[:300], "utf-8")
+    run("train", text_file, "--val-file", "val.txt", *QUICK, "-q")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    options = ["--checkpoints", "../checkpoints", "--run", "text", "--resume", "--steps", 30]
+    assert run("train", *options, "-q")[0] == 0
+
+
+def test_a_run_from_stdin_may_be_moved(run, text_file):
+    child = process("train", "-", *QUICK, "-q", "--run", "piped", stdin=subprocess.PIPE)
+    child.communicate(text_file.read_bytes())
+    Path("moved").mkdir()
+    Path("checkpoints/piped").rename("moved/piped")
+    options = ["--checkpoints", "moved", "--run", "piped", "--resume", "--steps", 30, "-q"]
+    assert run("train", *options)[0] == 0
+
+
+def test_a_text_that_was_moved_is_told_with_the_way_on(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    text_file.rename("other.txt")
+    code, _, err = run("train", "--run", "text", "--resume", "--steps", 30)
+    assert code == 2
+    assert "text.txt: the text of text is not there; name it: charrnn train FILE --run text" in err
+    assert run("train", "other.txt", "--run", "text", "--resume", "--steps", 30, "-q")[0] == 0
+
+
+def test_a_run_in_the_place_of_a_text_is_told_as_one(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    for name in ("text", "checkpoints/text"):
+        code, _, err = run("train", name, "--resume")
+        assert code == 2
+        assert "a run, no text; to go on with it: charrnn train --run text --resume" in err
+
+
+def test_other_runs_of_the_same_text_are_named(run, text_file):
+    for _ in range(3):
+        run("train", text_file, *QUICK, "-q")
+    err = run("train", text_file, "--resume")[2]
+    assert "there are also text-2, text-3" in err
+
+
+def test_a_start_from_elsewhere_is_not_made_twice(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    command = ["train", text_file, "--run", "b", "--init-from", "text", "--resume", "--steps", 20]
+    assert run(*command, "-q")[0] == 0
+    assert "--init-from is only for the start" in run(*command)[2]
+
+
+def test_a_dry_resume_says_where_it_would_go_on(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    code, out, err = run("train", text_file, "--resume", "--steps", 50, "--dry-run")
+    assert code == 0
+    assert "goes on from" in err
+    assert "steps = 50  # flag" in out
+    assert "hidden_size = 16  # checkpoint" in out
+
+
+def test_lines_that_are_held_out_are_counted_once(run):
+    Path("names.txt").write_text("\n".join(f"name{i}" for i in range(100)), "utf-8")
+    run("train", "names.txt", "--lines", *QUICK, "-q")
+    found = json.loads(run("info", "names", "--json")[1])["corpus"]
+    # 10 names of 5 and 90 of 6 letters, each with its end, 10 of 100 held out.
+    assert found["num_train"] + found["num_val"] == 10 * 6 + 90 * 7
+    assert 60 <= found["num_val"] <= 70
+
+
+def test_more_texts_than_a_checkpoint_can_name_can_be_trained_and_resumed(run, tmp_path):
+    (tmp_path / "many").mkdir()
+    names = []
+    for i in range(700):
+        path = tmp_path / "many" / f"{'имя' * 15}{i}.txt"
+        path.write_text(f"The king number {i} is here.\n", "utf-8")
+        names.append(path)
+    assert run("train", *names, *QUICK, "-q", "--run", "many")[0] == 0
+    code, _, err = run("train", "--run", "many", "--resume", "--steps", 30)
+    assert code == 2
+    assert "name it: charrnn train FILE --run many --resume" in err
+    assert run("train", *names, "--run", "many", "--resume", "--steps", 30, "-q")[0] == 0
 
 
 # Signals.
@@ -265,8 +375,8 @@ def test_a_disk_that_is_full_stops_only_what_must_be_saved(text_file):
     lines = err.decode().splitlines()
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert child.returncode == 1
-    assert len(warnings) == 3
-    assert "checkpoints/text: not saved at step 20: File too large; training goes on" in warnings[0]
+    assert all("checkpoints/text: not saved at step " in line for line in warnings)
+    assert "at step 20: File too large; training goes on and tries again" in err.decode()
     assert lines[-1].startswith("charrnn: error: checkpoints/text: not saved at step 60: File too")
     assert "the newest good checkpoint is none" in lines[-1]
     assert json.loads(out)["stop_reason"] == "error"

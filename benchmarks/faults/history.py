@@ -13,7 +13,7 @@ from charrnn.finding import open_run
 from charrnn.resuming import newest_snapshot
 from charrnn.runs import Run
 from charrnn.saving import Saver
-from charrnn.snapshots import Shipped, State
+from charrnn.snapshots import State
 from charrnn.training import Trainer
 
 CONFIG = TrainConfig(
@@ -51,7 +51,7 @@ def make_template(hidden_size: int = 2) -> Template:
 
 def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFailed]:
     """Save full checkpoints and models in turn, as training does; yield how each went."""
-    saver = Saver(run, template.facts, ["text.txt"])
+    saver = Saver(run, template.facts, {"sources": ["text.txt"]})
     for step in steps:
         state = template.at(step)
         weights = {
@@ -59,10 +59,9 @@ def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFa
             for name, array in state.tensors.items()
             if name.startswith("model/")
         }
-        shipped = Shipped(weights=weights, loss=5 - step / 8, step=step)
         for event in (
             saver.save_state(state, NOTHING),
-            saver.save_best(state, shipped, NOTHING, None),
+            saver.save_best(weights, step, state.plan, NOTHING, loss=5 - step / 8),
         ):
             assert event is not None  # there is a run
             yield event

@@ -20,7 +20,7 @@ from harness import (
 
 SETTINGS = (
     "--steps", 40, "--hidden-size", 24, "--batch-size", 4, "--seq-len", 16, "--dropout", 0.2,
-    "--save-every", 2, "--eval-every", 5, "--sample-every", 10, "--threads", 1, "--device", "cpu",
+    "--save-every", 4, "--eval-every", 3, "--sample-every", 10, "--threads", 1, "--device", "cpu",
     "-q",
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from charrnn.config import shapes
 from charrnn.container import FORMAT_VERSION, NO_HASH
 from charrnn.engine import Engine
 from charrnn.errors import CheckpointError
-from charrnn.inspection import describe, lines_of
+from charrnn.inspection import facts_of, lines_of
 from charrnn.resuming import parse_end, parse_shipped
 from charrnn.saving import Saver
 from charrnn.snapshots import describe_state, parse_snapshot
@@ -51,7 +51,7 @@ def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     """Return header, facts and tensor bytes of a good checkpoint."""
     with work_folder():
         template = make_template()
-    facts = Saver(None, template.facts, []).facts | describe_state(template.state)
+    facts = Saver(None, template.facts, {}).facts | describe_state(template.state)
     facts |= {
         "kind": kind, "metrics": {"val_loss": 2.5}, "sources": ["text.txt"],
         "format_version": FORMAT_VERSION, "shipped": {"loss": 2.5, "step": 1}, "end": END,
@@ -170,7 +170,7 @@ def look(data: bytes) -> str:
     logits, _ = engine.step(np.zeros(1, dtype=np.intp), engine.empty_state(1))
     expect(bool(np.isfinite(logits).all()), "a model that writes nothing")
     try:
-        shown = lines_of(describe(model, others) | {"file": "x", "bytes": len(data)})
+        shown = lines_of(facts_of(model, others) | {"file": "x", "bytes": len(data)})
         expect(not any(map(obeyed, shown)), f"a line that a terminal could obey: {shown!r}")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         pass  # told as a damaged checkpoint
