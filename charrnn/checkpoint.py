@@ -7,16 +7,17 @@ optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams).
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.config import GATES, MAY_CHANGE, ModelConfig, shapes
+from charrnn.config import GATES, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.container import FORMAT_VERSION, Facts, Tensors, are_counts, read_file, unpack
 from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
+from charrnn.progress import Progress
 from charrnn.vocab import Vocabulary, from_json
 
 MIGRATIONS: dict[int, Callable[[Tensors, Facts], tuple[Tensors, Facts]]] = {}
@@ -100,18 +101,27 @@ def state_digest(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> str:
     """Return the SHA-256 over all that decides how training goes on, in hex.
 
     Two checkpoints with the same digest continue bit for bit alike. Times, metrics, machine,
-    names of files and what validation found are not in it.
+    names of files and what validation found are not in it, nor is a setting or count that has its
+    default: one that is added later changes no digest of before.
     """
-    train = facts["config"].get("train", {})
-    kept = {name: value for name, value in train.items() if name not in MAY_CHANGE}
+    train = _without_defaults(facts["config"].get("train", {}), TrainConfig)
     corpus = {key: facts["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
-    fields = {key: facts.get(key) for key in ("vocabulary", "memory", "plan", "progress")}
-    fields |= {"model": facts["config"]["model"], "train": kept, "corpus": corpus}
-    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    said = {key: facts.get(key) for key in ("vocabulary", "memory", "plan")} | {
+        "model": facts["config"]["model"],
+        "train": {name: value for name, value in train.items() if name not in MAY_CHANGE},
+        "corpus": corpus,
+        "progress": _without_defaults(facts["progress"], Progress),
+    }
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name, array in sorted(tensors.items()):
         digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()
+
+
+def _without_defaults(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    defaults = {each.name: each.default for each in fields(kind)}
+    return {name: v for name, v in values.items() if name not in defaults or defaults[name] != v}
 
 
 def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:

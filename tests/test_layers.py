@@ -13,7 +13,7 @@ LAYERS = [
     "__main__", "cli", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
     "options", "writing", "console", "training", "standing", "validation", "saving", "budget", "learner",
     "evaluation", "sampling", "engine", "filters", "device", "transfer", "snapshots", "schedule",
-    "progress", "finding", "runs", "checkpoint", "container", "model", "batches", "corpus", "records",
+    "finding", "runs", "checkpoint", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip

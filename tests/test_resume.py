@@ -216,6 +216,17 @@ def test_the_digest_says_nothing_of_times_metrics_and_machine(text_file):
     assert state_digest(tensors, facts) != before
 
 
+def test_the_digest_does_not_change_when_a_setting_is_added(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
+    before = state_digest(tensors, facts)
+    assert facts["config"]["train"].pop("encoding") == "utf-8"  # as if it were of an older file
+    del facts["progress"]["halvings"]
+    assert state_digest(tensors, facts) == before
+
+
 @pytest.mark.parametrize("name", ["raw/decoder.bias", "state/h", "model/decoder.bias"])
 def test_the_digest_changes_with_one_bit_of_any_tensor(text_file, name):
     session = Session(text_file)
