@@ -1,7 +1,8 @@
 """A checkpoint's meaning: weights, vocabulary, config and, in a full one, training state.
 
 Tensors: model/<weight> (averaged); in a full file also raw/<weight> (as trained),
-optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams).
+optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams). With a memory,
+memory/<order>/keys and memory/<order>/counts.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from charrnn.config import GATES, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.container import FORMAT_VERSION, Facts, Tensors, are_counts, read_file, unpack
 from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
+from charrnn.memory import WORD, Memory, Order, bits_of, mask
 from charrnn.progress import Progress
 from charrnn.vocab import Vocabulary, from_json
 
@@ -44,6 +46,8 @@ class Model:
     """Each line is a text of its own, started and ended by a newline."""
     starts: dict[int, int]
     """How often each id begins a line, for texts without newlines."""
+    memory: Memory | None = None
+    """An n-gram memory of the training text, mixed into what the network predicts."""
     facts: dict[str, Any]
     """Everything else the file says: settings, corpus, plan, progress, metrics, environment."""
 
@@ -139,9 +143,53 @@ def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:
         vocab=vocab,
         records=facts["records"] is True,
         starts=_starts(facts["starts"], vocab),
+        memory=parse_memory(tensors, facts.get("memory"), vocab.size),
         facts=facts,
     )
-    return model, {n: t for n, t in tensors.items() if not n.startswith("model/")}
+    return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
+
+
+def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
+    """Return the memory of a checkpoint, None without.
+
+    Raises:
+        CheckpointError: Its counts are none, or say otherwise than its description.
+    """
+    names = {name for name in tensors if name.startswith("memory/")}
+    if said is None and not names:
+        return None
+    if not isinstance(said, dict) or not are_counts([said.get("order")]) or said["order"] > 63:
+        raise CheckpointError("its memory is not described")
+    orders = []
+    for k in range(said["order"] + 1):
+        keys, counts = tensors.get(f"memory/{k}/keys"), tensors.get(f"memory/{k}/counts")
+        names -= {f"memory/{k}/keys", f"memory/{k}/counts"}
+        if keys is None or counts is None or not _are_counted(keys, counts, k, vocab_size):
+            raise CheckpointError(f"its memory of order {k} holds no counts")
+        orders.append(Order.of(keys, counts))
+    weight = said.get("weight")
+    if names or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise CheckpointError("its memory is not what is described")
+    memory = Memory(orders, vocab_size, float(weight))
+    if memory.facts() != said:
+        raise CheckpointError("its memory is not what is described")
+    return memory
+
+
+def _are_counted(keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_size: int) -> bool:
+    """Say whether keys ascend, fit their order and end in symbols that exist, and counts count."""
+    if keys.dtype != np.uint64 or counts.dtype != np.int32 or keys.shape != counts.shape:
+        return False
+    if keys.ndim != 1 or (order == 0 and not len(keys)):
+        return False
+    bits = bits_of(vocab_size)
+    fits = bits * (order + 1) <= WORD and (not len(keys) or keys[-1] <= mask(bits * (order + 1)))
+    pieces = [slice(i, i + FINITE_CHUNK + 1) for i in range(0, len(keys), FINITE_CHUNK)]
+    return fits and all(
+        bool((keys[p][1:] > keys[p][:-1]).all() and (keys[p] & mask(bits) < vocab_size).all())
+        and bool((counts[p] >= 1).all())
+        for p in pieces
+    )
 
 
 def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:

@@ -207,6 +207,10 @@ class TrainConfig:
         check=at_least(0), group=BUDGET,
     )  # fmt: skip
 
+    memory: int = setting(
+        0, "Longest context of the memory, an n-gram model of the text that is mixed in; or off.",
+        check=within(0, 63), group=TUNING, kind="order",
+    )  # fmt: skip
     lr: float = setting(4e-3, "Peak learning rate.", check=positive(), group=TUNING)
     batch_size: int = setting(
         32, "Streams of text read side by side.", check=within(1, 1 << 20), group=TUNING
@@ -318,6 +322,11 @@ class SampleConfig:
         0.0, "Leave out what is less likely than this share of the likeliest.",
         check=within(0, 1),
     )  # fmt: skip
+    memory_weight: float | None = setting(
+        None,
+        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
+        check=within(0, 1),
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -256,4 +256,6 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
         rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
         if event.bits_per_char is not None:
             rows[-1] = (rows[-1][0], f"{rows[-1][1]}, {event.bits_per_char:.3f} bits per character")
+        if event.network_loss is not None and event.network_loss != event.val_loss:
+            rows.append(("network alone", f"{event.network_loss:.4f}"))
     return rows

@@ -14,6 +14,7 @@ import torch
 from charrnn.batches import IGNORED, Batch, pad_records
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
+from charrnn.memory import Memory, Reader
 from charrnn.model import CharRNN, State, clear_rows
 from charrnn.records import Records
 from charrnn.vocab import ByteVocabulary, Ids, decoded_length
@@ -33,23 +34,27 @@ class Score:
     """What a text costs."""
 
     loss: float
-    """Nats per character."""
+    """Nats per character, with the memory if there is one."""
+    network: float
+    """Of the network alone."""
     chars: int
     """Characters scored."""
 
 
 def streamed(
-    model: CharRNN, ids: Ids, *, precision: str = "fp32", most_chars: int | None = None
-) -> Score:
+    model: CharRNN, ids: Ids, memory: Memory | None = None, *, precision: str = "fp32",
+    most_chars: int | None = None,
+) -> Score:  # fmt: skip
     """Score a text with carried state. N characters give N - 1 predictions.
 
     Args:
         model: On the device to use.
         ids: The text, (N,), N >= 2.
+        memory: Mixed into the network's prediction.
         precision: Number format of the products.
         most_chars: Score about so many characters only, the same share of each piece.
     """
-    return _score(model, streamed_batches(ids, most_chars), precision)
+    return _score(model, streamed_batches(ids, most_chars), precision, memory)
 
 
 def streamed_batches(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
@@ -75,11 +80,12 @@ def streamed_batches(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]
 
 
 def by_record(
-    model: CharRNN, ids: Ids, records: Records, newline: int, *, precision: str = "fp32",
+    model: CharRNN, ids: Ids, records: Records, newline: int, memory: Memory | None = None, *,
+    precision: str = "fp32",
     most_chars: int | None = None,
 ) -> Score:  # fmt: skip
     """Score records, each with its end, from an empty state; the shortest are not preferred."""
-    return _score(model, _record_batches(ids, records, newline, most_chars), precision)
+    return _score(model, _record_batches(ids, records, newline, most_chars), precision, memory)
 
 
 def _record_batches(
@@ -95,6 +101,7 @@ def _record_batches(
 def score_held_out(
     model: CharRNN,
     corpus: Corpus,
+    memory: Memory | None = None,
     *,
     precision: str = "fp32",
     most_chars: int | None = None,
@@ -110,7 +117,7 @@ def score_held_out(
         assert corpus.vocab.newline is not None  # a text of lines has it
         batches = _record_batches(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
     try:
-        return _score(model, _until(should_stop, batches), precision)
+        return _score(model, _until(should_stop, batches), precision, memory)
     except _Stopped:
         return None
 
@@ -145,11 +152,15 @@ def bits_per_char(loss: float | None, corpus: Corpus) -> float | None:
 
 
 @torch.no_grad()
-def _score(model: CharRNN, batches: Iterator[Batch], precision: str) -> Score:
+def _score(
+    model: CharRNN, batches: Iterator[Batch], precision: str, memory: Memory | None = None
+) -> Score:
     device = model.decoder.weight.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    chars, state = 0, None
+    totals = torch.zeros(2, dtype=torch.float64, device=device)
+    chars, state, reader = 0, None, None
     for batch in batches:
+        if memory and (reader is None or reader.num_rows != len(batch.inputs)):
+            reader = Reader(memory, len(batch.inputs))
         state = _restart(model, state, batch)
         with autocast(device, precision):
             logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
@@ -157,9 +168,20 @@ def _score(model: CharRNN, batches: Iterator[Batch], precision: str) -> Score:
         costs = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        total += costs.sum(dtype=torch.float64)
+        totals[1] += costs.sum(dtype=torch.float64)
+        if reader is not None:
+            remembered = reader.read(batch.inputs, batch.targets, batch.is_fresh)
+            costs = _mixed(costs, torch.from_numpy(remembered).to(device), reader.memory.weight)
+        totals[0] += costs.sum(dtype=torch.float64)
         chars += batch.num_chars
-    return Score(float(total) / max(1, chars), chars)
+    loss, network = (totals / max(1, chars)).tolist()
+    return Score(loss, network, chars)
+
+
+def _mixed(costs: torch.Tensor, remembered: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return the costs of the mix, (B * T,); where nothing is asked for, both say 1."""
+    network = torch.exp(-costs.double())
+    return -torch.log((1 - weight) * network + weight * remembered.flatten())
 
 
 def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:

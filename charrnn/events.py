@@ -55,6 +55,9 @@ class Evaluated:
 
     step: int
     loss: float
+    """Of what is shipped: with the memory, if there is one."""
+    network_loss: float
+    """Of the network alone."""
     chars: int
     """Characters scored."""
     is_best: bool
@@ -114,6 +117,8 @@ class Finished:
     """What a loss is counted over: character or byte."""
     val_loss: float | None
     """Of the model that is shipped, streamed."""
+    network_loss: float | None
+    """The same of the network alone; equal without a memory."""
     val_chars: int
     """Held-out characters that it is over: all of them, unless they are very many."""
     bits_per_char: float | None

@@ -33,6 +33,7 @@ def facts_of(model: Model, others: Tensors) -> dict[str, Any]:
     """Return what a checkpoint says of itself."""
     facts = model.facts
     tensors = others | {f"model/{name}": array for name, array in model.weights.items()}
+    tensors |= model.memory.tensors() if model.memory else {}
     kept = ("kind", "format_version", "version", "records", "parent", "plan", "progress", "end")
     return {
         "sha256": facts["sha256"],
@@ -58,6 +59,7 @@ def lines_of(found: Mapping[str, Any]) -> list[str]:
         ("file", f"{found['file']}, {found['bytes']:,} bytes"),
         ("kind", f"{found['kind']}, format {found['format_version']}, charrnn {found['version']}"),
         ("network", f"{size}, {found['num_parameters']:,} parameters"),
+        ("memory", _memory_text(found["memory"])),
         ("characters", _vocabulary_text(found["vocabulary"])),
         ("text", f"{_names(corpus)}; {counts}"),
         ("text digest", corpus.get("digest")),
@@ -72,6 +74,12 @@ def lines_of(found: Mapping[str, Any]) -> list[str]:
         ("state digest", found["state_digest"]),
     ]
     return [f"{name:<16} {printable(value)}" for name, value in rows if value not in (None, "")]
+
+
+def _memory_text(memory: Any) -> str:
+    if memory is None:
+        return "none"
+    return f"contexts of up to {memory['order']}, {sum(memory['entries']):,} entries, weight {memory['weight']:g}"
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -45,6 +45,16 @@ class Number(click.ParamType[float]):
         return number
 
 
+class MemoryOrder(Integer):
+    """The longest context of the memory; off is 0."""
+
+    name = "off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail."""
+        return 0 if value == "off" else super().convert(value, param, ctx)
+
+
 class Duration(click.ParamType[float]):
     """A time: 90s, 5m, 1h30m."""
 
@@ -61,6 +71,9 @@ class Duration(click.ParamType[float]):
             self.fail(f"{printable(value)!r} is not a time such as 90s, 5m or 1h30m", param, ctx)
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return float(hours * 3600 + minutes * 60 + seconds)
+
+
+KINDS: dict[str, click.ParamType[Any]] = {"time": Duration(), "order": MemoryOrder()}
 
 
 class GroupedCommand(click.Command):
@@ -120,8 +133,8 @@ def type_of(each: Field[Any], hint: Any) -> Any:
     base = next((t for t in get_args(hint) if t is not type(None)), hint)
     if each.metadata["choices"]:
         return click.Choice(each.metadata["choices"])
-    if each.metadata["kind"] == "time":
-        return Duration()
+    if each.metadata["kind"] in KINDS:
+        return KINDS[each.metadata["kind"]]
     return {int: Integer(), float: Number(), Path: click.Path(path_type=Path)}.get(base, base)
 
 

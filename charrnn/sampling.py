@@ -10,6 +10,7 @@ from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
+from charrnn.memory import mix
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 
@@ -96,12 +97,35 @@ class Sampler:
         """Refuse a prompt with characters that the model never saw, by an InputError."""
         self.model.vocab.encode(prompt)
 
-    def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
-        """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
-        vocab, engine = self.model.vocab, self._engine
+    def _fed(self, prompt: str) -> list[int]:
+        """Return the ids that the network reads before it writes."""
+        vocab = self.model.vocab
         ids = [int(i) for i in vocab.encode(prompt)]
         if vocab.newline is not None and (self.model.records or not ids):
             ids = [vocab.newline, *ids]
+        return ids
+
+    def _recall(self, logits: Floats, texts: Sequence[list[int]], config: SampleConfig) -> Floats:
+        """Return scores with the memory mixed in.
+
+        Args:
+            logits: The network's, (V,) for one text or (B, V).
+            texts: What was read and written, for each row; nothing is recalled of nothing.
+            config: With a weight of its own, or none.
+        """
+        memory = self.model.memory
+        weight = config.memory_weight
+        if memory is None or not texts[0]:
+            return logits
+        weight = memory.weight if weight is None else weight
+        if weight == 0:
+            return logits
+        remembered = np.stack([memory.distribution(text[-memory.order - 1 :]) for text in texts])
+        return mix(logits, remembered[0] if logits.ndim == 1 else remembered, weight)
+
+    def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
+        """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
+        vocab, engine, ids = self.model.vocab, self._engine, self._fed(prompt)
         state = engine.empty_state(*batch)
         if not ids:  # a text without newlines begins as its lines did
             counts = np.zeros(vocab.size, dtype=np.float32)
@@ -126,8 +150,11 @@ class Sampler:
         if config.length == 0:
             return "length"
         logits, state = self._prime(prompt)
+        text = self._fed(prompt)
         for count, uniform in enumerate(uniforms(seed), start=1):
+            logits = self._recall(logits, [text], config)
             chosen = int(draw(apply_filters(logits, config), uniform))
+            text.append(chosen)
             if released := finder.feed(chosen):
                 yield released
             if finder.is_found:
@@ -165,27 +192,36 @@ class Sampler:
             indices = range(begin, min(begin + batch_size, num_samples))
             seeds = [sample_seed(seed, index) for index in indices]
             results = (
-                self._batch(primed, config, seeds) if primed else [([], "length")] * len(seeds)
+                self._batch(self._fed(prompt), primed, config, seeds)
+                if primed
+                else [([], "length")] * len(seeds)
             )
             for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
                 yield self._sample(ids, finish, prompt, config, own_seed, index)
 
     def _batch(
-        self, primed: tuple[Floats, State], config: SampleConfig, seeds: Sequence[int]
+        self,
+        fed: list[int],
+        primed: tuple[Floats, State],
+        config: SampleConfig,
+        seeds: Sequence[int],
     ) -> list[tuple[list[int], str]]:
         """Write one text for each seed; texts that are done leave the batch."""
         B = len(seeds)
         finders = [StopFinder(self._stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
+        read = [list(fed) for _ in seeds]
         draws = [uniforms(seed) for seed in seeds]
         rows = np.arange(B)  # which text each row of the state belongs to
         logits = np.repeat(primed[0][:1], B, axis=0)
         state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
+            logits = self._recall(logits, [read[row] for row in rows], config)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)
+                read[row].append(symbol)
             going = np.array([not finders[row].is_found for row in rows])
             if count == config.length or not going.any():
                 break
@@ -222,7 +258,7 @@ def stream(
         prompt: Text to go on from.
         seed: Same seed, same text.
         stops: Strings that end the text; they are not part of it.
-        **settings: length, temperature, top_k, top_p, min_p, as in SampleConfig.
+        **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
     """
     decoder = Decoder(model.vocab)
     for ids in Sampler(model, stops).stream(prompt, SampleConfig(**settings), seed):

@@ -9,6 +9,7 @@ from typing import Any
 from charrnn.container import Facts, pack
 from charrnn.errors import CharRNNError, printable, reason_of
 from charrnn.events import Finished, Saved, SaveFailed
+from charrnn.memory import Memory
 from charrnn.runs import Run
 from charrnn.schedule import Plan
 from charrnn.snapshots import State, Weights, describe_state
@@ -21,10 +22,15 @@ class Saver:
         run: Where to; None writes nothing.
         facts: What every checkpoint of the run says, as from `describe`.
         sources: What only full checkpoints say: where the texts are, for a resume that names none.
+        memory: A part of every checkpoint.
     """
 
-    def __init__(self, run: Run | None, facts: Facts, sources: Facts) -> None:
-        self.run, self.facts, self.sources = run, facts, sources
+    def __init__(
+        self, run: Run | None, facts: Facts, sources: Facts, memory: Memory | None = None
+    ) -> None:
+        self.run, self.sources = run, sources
+        self.facts = facts | {"memory": memory.facts() if memory else None}
+        self.memory = memory.tensors() if memory else {}
         self.is_best_due = False
         self.failed: SaveFailed | None = None
 
@@ -35,7 +41,7 @@ class Saver:
         facts = self.facts | self.sources | describe_state(state)
         step = state.progress.step
         try:
-            data = pack(state.tensors, facts | {"kind": "full", "metrics": metrics})
+            data = pack(state.tensors | self.memory, facts | {"kind": "full", "metrics": metrics})
             path = self.run.save_step(step, data)
         except OSError as error:
             return self._fail(step, error)
@@ -74,7 +80,8 @@ class Saver:
         }
         self.is_best_due = True
         try:
-            data = pack({f"model/{name}": array for name, array in weights.items()}, facts)
+            tensors = {f"model/{name}": array for name, array in weights.items()}
+            data = pack(tensors | self.memory, facts)
             path = self.run.save_best(data)
         except OSError as error:
             return self._fail(step, error)

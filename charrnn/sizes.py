@@ -15,9 +15,12 @@ NAMED = {"tiny": 128, "small": 256, "medium": 512, "large": 1024}
 AVERAGED_PARTS = 16
 """The weights are averaged over about one part in so many of a run."""
 
+MEMORY_ORDER = 7
+"""Symbols of the memory's longest context; fewer for large vocabularies."""
+
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
-    "dropout", "embedding_dropout", "weight_drop", "ema_decay",
+    "dropout", "embedding_dropout", "weight_drop", "ema_decay", "memory",
 )  # fmt: skip
 """What a preset decides, where nobody else does."""
 
@@ -79,6 +82,7 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
         "batch_size": row.batch_size,
         "seq_len": 64,
         "lr": row.lr,
+        "memory": MEMORY_ORDER,
     } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
     return regularisation(chosen, task) | chosen
 

@@ -15,6 +15,7 @@ from charrnn.config import ModelConfig, TrainConfig, shapes
 from charrnn.container import Facts, Tensors, are_counts
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, InputError, printable
+from charrnn.memory import Memory
 from charrnn.progress import MOST_HALVINGS, End, Progress, Timing, from_json
 from charrnn.schedule import BestSoFar, Plan
 
@@ -202,7 +203,6 @@ def describe(
             "num_train": corpus.num_train,
             "num_val": corpus.num_val,
         },
-        "memory": None,
         "environment": environment,
     }
 
@@ -233,7 +233,9 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     return values | {"val_file": str(config.val_file) if config.val_file else None}
 
 
-def as_model(config: ModelConfig, corpus: Corpus, weights: dict[str, NDArray[np.float32]]) -> Model:
+def as_model(
+    config: ModelConfig, corpus: Corpus, weights: Weights, memory: Memory | None = None
+) -> Model:
     """Return weights as what a sampler opens."""
     return Model(
         config=config,
@@ -241,6 +243,7 @@ def as_model(config: ModelConfig, corpus: Corpus, weights: dict[str, NDArray[np.
         vocab=corpus.vocab,
         records=corpus.train_records is not None,
         starts=corpus.starts,
+        memory=memory,
         facts={},
     )
 

@@ -17,6 +17,7 @@ from charrnn.errors import CheckpointError
 from charrnn.evaluation import bits_per_char, num_held_out
 from charrnn.events import Finished, Planned, Started, Step
 from charrnn.learner import Learner, Report
+from charrnn.memory import Memory
 from charrnn.model import weight_arrays
 from charrnn.runs import Run
 from charrnn.saving import Saver
@@ -40,6 +41,7 @@ class Standing:
         should_stop: Callable[[], bool | str],
         clock: Callable[[], float],
         init: Initial | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.config, self.corpus, self.run = config, corpus, run
         self.should_stop, self.clock = should_stop, clock
@@ -48,7 +50,7 @@ class Standing:
         self.batches = make_batches(corpus, config)
         model_config = config.model(corpus.vocab.size)
         self.learner = Learner(config, model_config, self.batches.batch_size, init)
-        self.validator = Validator(self.learner, corpus, config, should_stop)
+        self.validator = Validator(self.learner, corpus, config, should_stop, memory)
         self.budget = Budget(
             config,
             self.batches.steps_per_epoch,
@@ -58,7 +60,7 @@ class Standing:
         )
         facts = describe(config, model_config, corpus, self.environment())
         facts["parent"] = init.parent if init else None
-        self.saver = Saver(run, facts, describe_sources(config, corpus))
+        self.saver = Saver(run, facts, describe_sources(config, corpus), memory)
         self.step = self.halvings = 0
         self.last_saved = self.resumed_at = 0
         self.is_replanned = False
@@ -186,6 +188,7 @@ class Standing:
             epoch=self.epoch,
             stop_reason=self.stop_reason,
             val_loss=val_loss,
+            network_loss=final.network if final else None,
             bits_per_char=bits_per_char(val_loss, self.corpus),
             train_loss=self.train_loss,
             chars_per_second=self.budget.chars_per_second,

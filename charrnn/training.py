@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
+from charrnn.counting import of_corpus
 from charrnn.errors import DivergedError
 from charrnn.events import Event, Finished, RolledBack, Sampled, SaveFailed
 from charrnn.learner import Report
@@ -46,7 +47,8 @@ def train(
         DivergedError: Training diverged again and again, at ever smaller rates.
         CharRNNError: The last save failed.
     """
-    trainer = Trainer(config, corpus, run, should_stop, clock, init)
+    memory = resume.model.memory if resume else of_corpus(corpus, config.memory)
+    trainer = Trainer(config, corpus, run, should_stop, clock, init, memory)
     if resume is not None:
         trainer.resume(resume)
     for event in trainer.events():

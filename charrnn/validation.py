@@ -9,6 +9,7 @@ from charrnn.corpus import Corpus
 from charrnn.evaluation import Score, score_held_out
 from charrnn.events import Evaluated
 from charrnn.learner import Learner
+from charrnn.memory import Memory
 from charrnn.model import CharRNN, load_weights, weight_arrays
 from charrnn.sampling import Sampler
 from charrnn.schedule import BestSoFar
@@ -27,6 +28,7 @@ class Validator:
         corpus: With the held-out text.
         config: Settings of the run.
         should_stop: Asked between windows; a score that is cut short does not count.
+        memory: Mixed into every prediction.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class Validator:
         corpus: Corpus,
         config: TrainConfig,
         should_stop: Callable[[], object],
+        memory: Memory | None = None,
     ) -> None:
-        self.learner, self.corpus, self.config = learner, corpus, config
+        self.learner, self.corpus, self.config, self.memory = learner, corpus, config, memory
         self.should_stop = should_stop
         self.best = BestSoFar()
         self.shipped: Shipped | None = None
@@ -54,6 +57,7 @@ class Validator:
         score = score_held_out(
             learner.averaged,
             self.corpus,
+            self.memory,
             precision=learner.precision,
             most_chars=most_chars,
             should_stop=self.should_stop,
@@ -67,7 +71,12 @@ class Validator:
             weights = weight_arrays(dict(learner.averaged.named_parameters()))
             self.shipped = Shipped(weights=weights, loss=score.loss, step=step)
         return Evaluated(
-            step=step, loss=score.loss, chars=score.chars, is_best=is_best, is_final=False
+            step=step,
+            loss=score.loss,
+            network_loss=score.network,
+            chars=score.chars,
+            is_best=is_best,
+            is_final=False,
         )
 
     def score_shipped(self, most_chars: int) -> Evaluated | None:
@@ -79,6 +88,7 @@ class Validator:
         self.final = score_held_out(
             model.to(self.learner.device),
             self.corpus,
+            self.memory,
             most_chars=most_chars,
             should_stop=self.should_stop,
         )
@@ -87,6 +97,7 @@ class Validator:
         return Evaluated(
             step=self.shipped.step,
             loss=self.final.loss,
+            network_loss=self.final.network,
             chars=self.final.chars,
             is_best=True,
             is_final=True,
@@ -102,7 +113,7 @@ class Validator:
     def preview(self) -> str:
         """Write a little with the averaged weights: the same prompt and seed each time."""
         weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
-        sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights))
+        sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights, self.memory))
         config = SampleConfig(length=PREVIEW_CHARS)
         seed = derive_seed(self.config.seed, "preview", 0) >> 10
         if self.corpus.train_records is None:

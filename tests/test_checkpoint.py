@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from charrnn.checkpoint import check_tensors, load_model, read_model, upgrade
 from charrnn.config import ModelConfig, shapes
 from charrnn.container import FORMAT_VERSION, pack, unpack
+from charrnn.counting import build, runs_of
 from charrnn.errors import CheckpointError, InputError
 from charrnn.sampling import stream
 
@@ -566,3 +567,73 @@ def test_any_header_and_facts_make_a_checkpoint_error(fuzzed, header, facts):
     ).encode()
     with pytest.raises(CheckpointError):
         load_model(file_of(fuzzed, len(content).to_bytes(8, "little") + content))
+
+
+# The memory.
+
+
+def memory_parts(**changes):
+    """Tensors and facts of a model with the memory of a short text."""
+    memory = build(runs_of(np.array([0, 1, 2, 0, 1, 3, 4, 4], dtype=np.uint8)), 5, 2)
+    return make_tensors() | memory.tensors(), {"memory": memory.facts() | changes}
+
+
+def test_a_memory_comes_back(tmp_path):
+    tensors, facts = memory_parts(weight=0.25)
+    model, others = read_model(packed(tmp_path, tensors, **facts))
+    assert others == {}
+    assert model.memory.weight == 0.25
+    expected = build(runs_of(np.array([0, 1, 2, 0, 1, 3, 4, 4], dtype=np.uint8)), 5, 2)
+    for context in ([], [0], [0, 1], [4, 4]):
+        assert np.array_equal(model.memory.distribution(context), expected.distribution(context))
+
+
+def test_a_model_without_memory_has_none(tmp_path):
+    assert load_model(packed(tmp_path)).memory is None
+    assert load_model(packed(tmp_path, memory=None)).memory is None
+
+
+def u64(*values):
+    return np.array(values, dtype=np.uint64)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("memory/0/keys", u64(0, 1, 3, 2, 4)),  # out of order
+        ("memory/0/keys", u64(0, 1, 2, 3, 5)),  # V = 5: no such symbol
+        ("memory/0/keys", u64(0, 1, 2, 3, 3)),
+        ("memory/0/keys", u64(0, 1, 2, 3)),
+        ("memory/0/keys", np.array([0, 1, 2, 3, 4], dtype=np.int64)),
+        ("memory/0/keys", u64()),
+        ("memory/0/counts", np.array([1, 1, 0, 1, 1], dtype=np.int32)),
+        ("memory/0/counts", np.array([1, 1, -1, 1, 1], dtype=np.int32)),
+        ("memory/0/counts", np.array([1, 1, 1, 1, 1], dtype=np.int64)),
+        ("memory/2/keys", u64(*[1 << 60] * 6)),
+        ("memory/3/keys", u64(1)),
+        ("memory/x", u64(1)),
+    ],
+)
+def test_a_memory_that_holds_no_counts_is_refused(tmp_path, name, array):
+    tensors, facts = memory_parts()
+    with pytest.raises(CheckpointError, match="its memory"):
+        load_model(packed(tmp_path, tensors | {name: array}, **facts))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order": 1}, {"order": 3}, {"order": -1}, {"order": 2**40}, {"weight": 1.5},
+        {"weight": None}, {"weight": "0.4"}, {"bits": 2}, {"discounts": [0.5]}, {"entries": []},
+    ],
+)  # fmt: skip
+def test_a_memory_that_is_described_otherwise_is_refused(tmp_path, changes):
+    tensors, facts = memory_parts(**changes)
+    with pytest.raises(CheckpointError, match="its memory"):
+        load_model(packed(tmp_path, tensors, **facts))
+
+
+def test_a_memory_without_description_is_refused(tmp_path):
+    tensors, _ = memory_parts()
+    with pytest.raises(CheckpointError, match="its memory is not described"):
+        load_model(packed(tmp_path, tensors))

@@ -29,7 +29,7 @@ def step(number, **changes):
 
 PLANNED = Planned(step=1, total_steps=50, seconds=70.0, eval_every=5, save_every=20, sample_every=5)
 FINISHED = Finished(
-    step=50, epoch=2.5, stop_reason="finished", unit="character", val_chars=99, val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
+    step=50, epoch=2.5, stop_reason="finished", unit="character", val_chars=99, network_loss=None, val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
     chars_per_second=12_345.0, seconds=70.0,
 )  # fmt: skip
 
@@ -77,7 +77,9 @@ def test_the_last_plain_line_says_how_it_ended():
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
-    evaluated = Evaluated(step=5, loss=1.75, chars=99, is_best=True, is_final=False)
+    evaluated = Evaluated(
+        step=5, loss=1.75, network_loss=1.75, chars=99, is_best=True, is_final=False
+    )
     output = show([PLANNED, evaluated, step(50)], Terminal())
     assert "epoch 2.50, loss 2.500, val 1.750, 12.3k char/s, 1m05s left" in output
 

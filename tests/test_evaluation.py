@@ -8,6 +8,7 @@ import torch
 
 from charrnn.batches import IGNORED
 from charrnn.config import ModelConfig
+from charrnn.counting import build, runs_of
 from charrnn.evaluation import by_record, streamed, streamed_batches
 from charrnn.model import CharRNN, initialise
 from charrnn.records import find_records
@@ -92,3 +93,30 @@ def test_records_are_scored_from_an_empty_state_with_their_ends(model):
     score = by_record(model, ids, records, newline=0)
     assert score.chars == 3 + 2 + 4
     assert score.loss == pytest.approx(total / 9, abs=1e-5)
+
+
+@pytest.mark.parametrize("length", [40, 3000])
+def test_a_mix_costs_what_both_probabilities_say(model, length):
+    memory = build(runs_of(text(900)), V, 3)
+    ids = text(length + 7)[7:]
+    found = streamed(uniform(model), ids, memory)
+    # The network says 1/V of everything; the memory is asked symbol by symbol.
+    remembered = [memory.distribution(ids[:i])[ids[i]] for i in range(1, len(ids))]
+    expected = -np.log(0.6 / V + 0.4 * np.array(remembered)).mean()
+    assert found.loss == pytest.approx(expected, abs=1e-6)
+    assert found.network == pytest.approx(math.log(V), abs=1e-6)
+
+
+def test_without_a_memory_both_losses_are_one(model):
+    found = streamed(model, text(60))
+    assert found.loss == found.network
+
+
+def test_each_record_begins_without_context_for_the_memory_too(model):
+    ids = np.array([1, 2, 3, 0, 1, 2, 0, 5, 0], dtype=np.uint8)
+    records, _ = find_records(ids, 0)
+    memory = build(runs_of(text(900)), V, 3)
+    found = by_record(uniform(model), ids, records, 0, memory)
+    texts = [[0, 1, 2, 3, 0], [0, 1, 2, 0], [0, 5, 0]]
+    remembered = [memory.distribution(t[:i])[t[i]] for t in texts for i in range(1, len(t))]
+    assert found.loss == pytest.approx(-np.log(0.6 / V + 0.4 * np.array(remembered)).mean())

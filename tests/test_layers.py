@@ -11,9 +11,9 @@ PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
     "__main__", "cli", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
-    "options", "writing", "console", "training", "standing", "validation", "saving", "budget", "learner",
-    "evaluation", "sampling", "engine", "filters", "device", "transfer", "snapshots", "schedule",
-    "finding", "runs", "checkpoint", "progress", "container", "model", "batches", "corpus", "records",
+    "options", "writing", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
+    "evaluation", "sampling", "engine", "device", "transfer", "snapshots", "schedule",
+    "finding", "runs", "checkpoint", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip

@@ -1,5 +1,7 @@
 """Texts of networks that are chains: the next character depends on the last one alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, SampleConfig, shapes
+from charrnn.counting import build, runs_of
 from charrnn.engine import Engine
 from charrnn.errors import InputError
 from charrnn.filters import apply_filters, draw
@@ -335,3 +338,47 @@ def test_a_stream_and_a_sample_are_the_same_text():
     model = random_model()
     whole = Sampler(model, ["ab"]).sample("cd", SampleConfig(length=70, temperature=0.9), 3).text
     assert "".join(stream(model, "cd", seed=3, stops=["ab"], length=70, temperature=0.9)) == whole
+
+
+# With a memory.
+
+
+def with_memory(model, text, order=2):
+    ids = model.vocab.encode(text)
+    return replace(model, memory=build(runs_of(ids), model.vocab.size, order))
+
+
+def test_the_memory_alone_follows_its_text():
+    model = with_memory(cycle("cba\n"), "abc\n" * 9, order=3)
+    assert write(model, "a", 6, memory_weight=1.0, temperature=0).text == "bc\nabc"
+    assert write(model, "a", 6, memory_weight=0.0, temperature=0).text == "\ncba\nc"
+
+
+def test_without_a_weight_of_its_own_a_text_has_the_models():
+    model = with_memory(random_model(), "abcdefghij\n" * 3)
+    model.memory.weight = 0.0
+    assert write(model, "a", 30).text == write(replace(model, memory=None), "a", 30).text
+
+
+def test_frequencies_are_those_of_the_mix():
+    # The network says a or b, half each; the memory knows only a.
+    model = chain({"a": {"a": 0.5, "b": 0.5}, "b": {"a": 0.5, "b": 0.5}})
+    model = with_memory(replace(model, starts={0: 1}), "aaaaaaaaa", order=1)
+    expected = 0.5 * 0.5 + 0.5 * model.memory.distribution([0])[0]
+    sampler = Sampler(model)
+    config = SampleConfig(length=1, temperature=1.0, memory_weight=0.5)
+    found = [s.text for s in sampler.many("a", config, 3, 4000)].count("a") / 4000
+    assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_texts_with_a_memory_depend_on_their_seeds_alone(cell):
+    sampler = Sampler(with_memory(random_model(cell), "abc\nabd\nhij\n" * 5, order=3), ["j"])
+    config = SampleConfig(length=40)
+    many = texts(sampler.many("ab", config, 7, 20, batch_size=16))
+    assert texts(sampler.many("ab", config, 7, 9, batch_size=4)) == many[:9]
+
+
+def test_a_first_character_that_is_drawn_from_the_starts_is_no_matter_of_memory():
+    model = cycle("abcd", starts={2: 5})
+    model = with_memory(model, "abcdabcd")
+    assert write(model, "", 4, memory_weight=0.5, temperature=0).text == "cdab"

@@ -369,7 +369,7 @@ def test_a_disk_that_is_full_stops_only_what_must_be_saved(text_file):
     # The model is 15 kB, a full checkpoint 44 kB.
     child = process(
         "train", text_file, *QUICK, "--steps", 60, "--save-every", 20, "--json",
-        "--embedding-size", 5, preexec_fn=limit_files(20_000),
+        "--embedding-size", 5, "--memory", "off", preexec_fn=limit_files(20_000),
     )  # fmt: skip
     out, err = child.communicate(timeout=60)
     lines = err.decode().splitlines()

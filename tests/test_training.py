@@ -12,6 +12,7 @@ import torch
 from charrnn.checkpoint import load_model, read_model
 from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
+from charrnn.counting import of_corpus
 from charrnn.errors import DivergedError
 from charrnn.evaluation import bits_per_char, streamed
 from charrnn.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
@@ -248,3 +249,22 @@ def test_a_last_evaluation_never_takes_most_of_the_time(text_file, monkeypatch):
     events, corpus, _ = run_training(text_file, val_frac=0.5)
     assert len(corpus.val) > 500
     assert events[-1].val_chars == 50
+
+
+def test_the_memory_of_the_training_text_is_in_every_checkpoint_and_in_every_loss(text_file):
+    events, corpus, run = run_training(text_file, memory=4)
+    plain, _, _ = run_training(text_file)
+    assert events[-1].network_loss == pytest.approx(plain[-1].network_loss, abs=1e-6)
+    assert events[-1].val_loss < events[-1].network_loss
+    expected = of_corpus(corpus, 4)
+    for path in (run.best, step_files(run.folder)[-1]):
+        memory = load_model(path).memory
+        assert memory.num_entries == expected.num_entries
+        assert memory.order == 4
+
+
+def test_the_memory_changes_nothing_of_what_the_network_learns(text_file):
+    _, _, with_memory = run_training(text_file, memory=4)
+    _, _, without = run_training(text_file)
+    ours, theirs = (read_model(step_files(r.folder)[-1])[1] for r in (with_memory, without))
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)

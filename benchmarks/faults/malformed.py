@@ -22,6 +22,7 @@ from history import make_template
 from charrnn.checkpoint import parse_model
 from charrnn.config import shapes
 from charrnn.container import FORMAT_VERSION, NO_HASH
+from charrnn.counting import build, runs_of
 from charrnn.engine import Engine
 from charrnn.errors import CheckpointError
 from charrnn.inspection import facts_of, lines_of
@@ -33,6 +34,8 @@ END = {
     "step": 1, "epoch": 0.5, "val_loss": 2.5, "bits_per_char": 3.6, "chars_per_second": None,
     "seconds": 1.5, "stop_reason": "finished", "unit": "character",
 }  # fmt: skip
+
+TYPES = {"float32": "F32", "uint64": "U64", "int32": "I32"}
 
 BATCH = 2_000
 MOST_MEMORY = 64 << 20
@@ -51,19 +54,21 @@ def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     """Return header, facts and tensor bytes of a good checkpoint."""
     with work_folder():
         template = make_template()
-    facts = Saver(None, template.facts, {}).facts | describe_state(template.state)
+    texts = runs_of(np.array([1, 2, 3, 1, 2, 4, 1, 2], dtype=np.uint8))
+    saver = Saver(None, template.facts, {}, build(texts, template.vocab_size, 2))
+    facts = saver.facts | describe_state(template.state)
     facts |= {
         "kind": kind, "metrics": {"val_loss": 2.5}, "sources": ["text.txt"],
         "format_version": FORMAT_VERSION, "shipped": {"loss": 2.5, "step": 1}, "end": END,
     }  # fmt: skip
     header: dict[str, Any] = {}
     body = b""
-    for name, array in template.state.tensors.items():
-        if kind == "model" and not name.startswith("model/"):
+    for name, array in (template.state.tensors | saver.memory).items():
+        if kind == "model" and not name.startswith(("model/", "memory/")):
             continue
         end = len(body) + array.nbytes
         header[name] = {
-            "dtype": "F32", "shape": list(array.shape), "data_offsets": [len(body), end],
+            "dtype": TYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [len(body), end],
         }  # fmt: skip
         body += array.tobytes()
     return header, facts, body
@@ -169,6 +174,9 @@ def look(data: bytes) -> str:
     engine = Engine(model.config, model.weights)
     logits, _ = engine.step(np.zeros(1, dtype=np.intp), engine.empty_state(1))
     expect(bool(np.isfinite(logits).all()), "a model that writes nothing")
+    if model.memory is not None:
+        for context in ([], [1], [1, 2], [model.config.vocab_size - 1] * 3):
+            expect(abs(model.memory.distribution(context).sum() - 1) < 1e-9, "not one in all")
     try:
         shown = lines_of(facts_of(model, others) | {"file": "x", "bytes": len(data)})
         expect(not any(map(obeyed, shown)), f"a line that a terminal could obey: {shown!r}")

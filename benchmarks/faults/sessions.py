@@ -9,6 +9,7 @@ from charrnn.checkpoint import state_digest
 from charrnn.config import TrainConfig
 from charrnn.container import unpack
 from charrnn.corpus import load_corpus
+from charrnn.counting import of_corpus
 from charrnn.events import Event
 from charrnn.finding import create_run
 from charrnn.resuming import newest_snapshot
@@ -31,6 +32,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "rnn": {"cell": "rnn"},
     "epochs end inside": {"batch_size": 7, "seq_len": 64},  # 4 steps an epoch
     "lines": {"lines": True, "batch_size": 5},
+    "memory": {"memory": 3},
 }
 
 
@@ -56,15 +58,17 @@ class Session:
     ) -> list[Event]:
         """Go on with a run, or start it; return its events."""
         config = dataclasses.replace(self.config, **changes)  # type: ignore[arg-type]
+        snapshot = newest_snapshot(run)[0] if step_files(run.folder) else None
+        memory = snapshot.model.memory if snapshot else of_corpus(self.corpus, config.memory)
         trainer = Trainer(
             config,
             self.corpus,
             run,
             lambda: stop_at is not None and trainer.step >= stop_at,
             itertools.count().__next__,  # a second a look, so that each step is reported
+            memory=memory,
         )
-        if step_files(run.folder):
-            snapshot, _ = newest_snapshot(run)
+        if snapshot:
             trainer.resume(change(snapshot))
         if prepare:
             prepare(trainer)

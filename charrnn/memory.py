@@ -1,0 +1,217 @@
+"""An n-gram memory of the training text: interpolated Kneser-Ney, exact, vectorised, in sorted arrays.
+
+A key of order k is k context symbols and the one that follows, oldest in the high bits, each in
+`bits` bits. The highest order counts occurrences; in a lower one the count of a key is the number
+of distinct keys of the next order that end in it, at least 1 (Kneser and Ney, 1995; Chen and
+Goodman, 1999, section 3). With n followers of a context whose counts sum to S:
+
+    P_k(x) = (max(c_k(x) - D_k, 0) + D_k n P_{k-1}(x)) / S,    P_{-1} = 1 / V
+
+and the climb stops at the first context that was never seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.filters import Logits, probabilities
+
+Keys = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+
+WORD = 64
+"""Bits of a key."""
+
+LOWEST_DISCOUNT, DISCOUNT = 0.5, 0.9
+
+WEIGHT = 0.4
+"""The memory's share in the mix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All keys of one order, ascending, and what was counted of each."""
+
+    keys: Keys
+    """(n,)."""
+    counts: NDArray[np.int32]
+    """(n,), at least 1."""
+    sums: NDArray[np.int64]
+    """Sum of the counts before each key, and of all: (n + 1,)."""
+
+    @classmethod
+    def of(cls, keys: Keys, counts: NDArray[Any]) -> "Order":
+        """Return an order; the sums follow from the counts."""
+        sums = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return cls(keys, counts.astype(np.int32), sums)
+
+
+class Memory:
+    """Counts of a text, and the probabilities that follow from them.
+
+    Args:
+        orders: Order 0 first.
+        vocab_size: V.
+        weight: Share in the mix with a network's prediction.
+    """
+
+    def __init__(self, orders: Sequence[Order], vocab_size: int, weight: float = WEIGHT) -> None:
+        self.orders, self.vocab_size, self.weight = list(orders), vocab_size, weight
+        self.bits = bits_of(vocab_size)
+        self.discounts = [LOWEST_DISCOUNT, *[DISCOUNT] * (len(orders) - 1)]
+
+    @property
+    def order(self) -> int:
+        """Symbols of the longest context (K)."""
+        return len(self.orders) - 1
+
+    @property
+    def num_entries(self) -> int:
+        """Keys of all orders."""
+        return sum(len(order.keys) for order in self.orders)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the counts by their names in a checkpoint."""
+        result: dict[str, NDArray[Any]] = {}
+        for k, order in enumerate(self.orders):
+            result |= {f"memory/{k}/keys": order.keys, f"memory/{k}/counts": order.counts}
+        return result
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint says of it."""
+        return {
+            "order": self.order,
+            "bits": self.bits,
+            "discounts": self.discounts,
+            "weight": self.weight,
+            "entries": [len(order.keys) for order in self.orders],
+        }
+
+    def followers(self, order: int, contexts: Any) -> tuple[Any, Any]:
+        """Return where the keys of contexts begin and end among those of an order."""
+        keys, shift = self.orders[order].keys, np.uint64(self.bits)
+        low = np.asarray(contexts, dtype=np.uint64) << shift if order else np.uint64(0)
+        begin = np.searchsorted(keys, low)
+        end = np.searchsorted(keys, low | np.uint64((1 << self.bits) - 1), side="right")
+        return begin, end
+
+    def probabilities(self, contexts: Keys, lengths: NDArray[Any], symbols: NDArray[Any]) -> Floats:
+        """Return how likely some symbols are, each after its own context.
+
+        Args:
+            contexts: The K symbols before, packed, oldest in the high bits; (n,).
+            lengths: How many of them there are really, 0 to K; (n,).
+            symbols: (n,).
+
+        Returns:
+            (n,), in (0, 1].
+        """
+        p = np.full(len(symbols), 1.0 / self.vocab_size)
+        rows = np.arange(len(symbols))
+        targets = symbols.astype(np.uint64)
+        for k, order in enumerate(self.orders):
+            rows = rows[lengths[rows] >= k]
+            context = contexts[rows] & mask(self.bits * k)
+            begin, end = self.followers(k, context)
+            begin, end = np.broadcast_to(begin, rows.shape), np.broadcast_to(end, rows.shape)
+            seen = end > begin
+            rows, context, begin, end = rows[seen], context[seen], begin[seen], end[seen]
+            if not len(rows):
+                break
+            wanted = (context << np.uint64(self.bits)) | targets[rows] if k else targets[rows]
+            place = np.minimum(np.searchsorted(order.keys, wanted), len(order.keys) - 1)
+            counts = np.where(order.keys[place] == wanted, order.counts[place], 0)
+            total = order.sums[end] - order.sums[begin]
+            discount = self.discounts[k]
+            spare = discount * (end - begin) * p[rows]
+            p[rows] = (np.maximum(counts - discount, 0.0) + spare) / total
+        return p
+
+    def distribution(self, context: Sequence[int]) -> Floats:
+        """Return how likely each symbol is after a context, (V,); sums to one.
+
+        Args:
+            context: Ids, the newest last; only the last K count.
+        """
+        p = np.full(self.vocab_size, 1.0 / self.vocab_size)
+        packed = 0
+        recent = list(context[-self.order :]) if self.order else []
+        for k, order in enumerate(self.orders):
+            if k > len(recent):
+                break
+            if k:
+                packed |= int(recent[-k]) << (self.bits * (k - 1))
+            begin, end = (int(place) for place in self.followers(k, packed))
+            if begin == end:
+                break
+            total = int(order.sums[end] - order.sums[begin])
+            p *= self.discounts[k] * (end - begin) / total
+            names = (order.keys[begin:end] & mask(self.bits)).astype(np.intp)
+            p[names] += (order.counts[begin:end] - self.discounts[k]).clip(0.0) / total
+        return p
+
+
+class Reader:
+    """Follows texts side by side, and says how likely the memory finds what comes.
+
+    Args:
+        memory: What is asked.
+        num_rows: Texts (B).
+    """
+
+    def __init__(self, memory: Memory, num_rows: int) -> None:
+        self.memory, self.num_rows = memory, num_rows
+        self._recent = np.zeros((num_rows, memory.order), dtype=np.uint64)
+        self._lengths = np.zeros(num_rows, dtype=np.int64)
+
+    def read(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], is_fresh: Any) -> Floats:
+        """Return the probability of each target after the inputs up to it, (B, T).
+
+        Args:
+            inputs: Ids that are fed, (B, T).
+            targets: Ids that follow, (B, T); what is negative is not asked for, and gets 1.
+            is_fresh: Rows that begin with no context, (B,).
+        """
+        K, T, bits = self.memory.order, inputs.shape[1], self.memory.bits
+        self._lengths[np.asarray(is_fresh)] = 0
+        fed = np.concatenate([self._recent, inputs.astype(np.uint64)], axis=1)
+        contexts = np.zeros(inputs.shape, dtype=np.uint64)
+        for j in range(K):
+            contexts |= fed[:, K - j : K - j + T] << np.uint64(bits * j)
+        lengths = np.minimum(K, self._lengths[:, None] + 1 + np.arange(T))
+        asked = targets >= 0
+        result = np.ones(inputs.shape)
+        result[asked] = self.memory.probabilities(contexts[asked], lengths[asked], targets[asked])
+        self._recent, self._lengths = fed[:, T:], np.minimum(K, self._lengths + T)
+        return result
+
+
+def bits_of(vocab_size: int) -> int:
+    """Return the bits of one symbol in a key."""
+    return max(1, (vocab_size - 1).bit_length())
+
+
+def mask(bits: int) -> np.uint64:
+    """Return so many low bits set."""
+    return np.uint64((1 << bits) - 1)
+
+
+def highest_order(vocab_size: int, wanted: int) -> int:
+    """Return the longest context that fits into a key with the symbol after it."""
+    return min(wanted, WORD // bits_of(vocab_size) - 1)
+
+
+def mix(logits: Logits, remembered: Floats, weight: float) -> Logits:
+    """Return scores of the mix (1 - weight) network + weight memory, (..., V).
+
+    Args:
+        logits: The network's scores, (..., V).
+        remembered: The memory's probabilities, (..., V).
+        weight: The memory's share, in [0, 1].
+    """
+    with np.errstate(divide="ignore"):
+        mixed: Floats = np.log((1.0 - weight) * probabilities(logits) + weight * remembered)
+    return mixed.astype(np.float32)

@@ -1,0 +1,195 @@
+"""The memory against a dictionary that counts in the plainest way."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.counting import Texts, prune, records_of, runs_of
+from charrnn.counting import build as build_texts
+from charrnn.memory import Memory, Order, Reader, bits_of, highest_order, mix
+from charrnn.records import find_records
+
+
+def build(texts, vocab_size, order):
+    """Build from a list of texts."""
+    ids = np.concatenate(texts)
+    places = np.concatenate([np.arange(len(text)) for text in texts])
+    return build_texts(Texts(ids, places), vocab_size, order)
+
+
+class Plain:
+    """Interpolated Kneser-Ney with dictionaries of tuples."""
+
+    def __init__(self, texts, vocab_size, order):
+        self.size, self.order = vocab_size, order
+        grams = [Counter() for _ in range(order + 1)]
+        for text in texts:
+            for k in range(order + 1):
+                grams[k].update(tuple(text[i : i + k + 1]) for i in range(len(text) - k))
+        self.counts = [defaultdict(dict) for _ in range(order + 1)]
+        for k in range(order + 1):
+            for gram, occurrences in grams[k].items():
+                if k < order:
+                    longer = {g for g in grams[k + 1] if g[1:] == gram}
+                    count = max(1, len(longer))
+                else:
+                    count = occurrences
+                self.counts[k][gram[:-1]][gram[-1]] = count
+
+    def probability(self, context, symbol):
+        p = 1 / self.size
+        for k in range(min(self.order, len(context)) + 1):
+            followers = self.counts[k].get(tuple(context[len(context) - k :]))
+            if not followers:
+                break
+            d = 0.9 if k else 0.5
+            total = sum(followers.values())
+            p = (max(followers.get(symbol, 0) - d, 0) + d * len(followers) * p) / total
+        return p
+
+
+def packed(context, bits):
+    value = 0
+    for symbol in context:
+        value = (value << bits) | int(symbol)
+    return value
+
+
+def test_a_text_of_five_symbols_by_hand():
+    # abaab: order 1 counts ab 2, ba 1, aa 1. Order 0 counts what precedes: a after b and a: 2,
+    # b after a: 1. So P_0(a) = (2 - 0.5 + 0.5 * 2 / 2) / 3 = 2/3, P_0(b) = (0.5 + 0.5) / 3 = 1/3,
+    # P_1(b | a) = (2 - 0.9 + 0.9 * 2 / 3) / 3 = 1.7 / 3.
+    memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
+    assert memory.distribution([]) == pytest.approx([2 / 3, 1 / 3])
+    assert memory.distribution([0]) == pytest.approx([1.3 / 3, 1.7 / 3])
+    assert [o.keys.tolist() for o in memory.orders] == [[0, 1], [0b00, 0b01, 0b10]]
+    assert [o.counts.tolist() for o in memory.orders] == [[2, 1], [1, 2, 1]]
+
+
+texts_of_symbols = st.lists(
+    st.lists(st.integers(0, 4), min_size=1, max_size=30), min_size=1, max_size=4
+)
+
+
+@given(texts_of_symbols, st.integers(0, 4), st.lists(st.integers(0, 4), max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_it_is_exactly_the_plain_one(texts, order, context):
+    arrays = [np.array(text, dtype=np.uint8) for text in texts]
+    memory, plain = build(arrays, 5, order), Plain(texts, 5, order)
+    expected = [plain.probability(context, symbol) for symbol in range(5)]
+    found = memory.distribution(context)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert found.sum() == pytest.approx(1, abs=1e-12)
+    last = context[len(context) - min(len(context), memory.order) :]
+    many = memory.probabilities(
+        np.full(5, packed(last, memory.bits), dtype=np.uint64), np.full(5, len(last)), np.arange(5)
+    )
+    assert many == pytest.approx(expected, rel=1e-12)
+
+
+@given(
+    texts_of_symbols, st.integers(1, 4), st.lists(st.integers(0, 4), max_size=6), st.integers(6, 40)
+)
+@settings(max_examples=100, deadline=None)
+def test_a_pruned_one_still_sums_to_one(texts, order, context, most):
+    memory = build([np.array(text, dtype=np.uint8) for text in texts], 5, order)
+    pruned = prune(memory, most)
+    assert pruned.num_entries <= max(most, 5)
+    assert pruned.distribution(context).sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_pruning_keeps_what_longer_keys_end_in():
+    ids = np.random.default_rng(5).integers(0, 7, 600).astype(np.uint8)
+    memory = prune(build([ids], 7, 3), 150)
+    for k in range(1, memory.order + 1):
+        suffixes = set((memory.orders[k].keys & np.uint64((1 << 3 * k) - 1)).tolist())
+        assert suffixes <= set(memory.orders[k - 1].keys.tolist())
+
+
+@pytest.mark.parametrize(
+    ("size", "bits", "order"), [(2, 1, 7), (65, 7, 7), (256, 8, 7), (257, 9, 6), (65_535, 16, 3)]
+)
+def test_keys_fit_into_64_bits(size, bits, order):
+    assert bits_of(size) == bits
+    assert highest_order(size, 7) == order
+
+
+def test_the_largest_key_does_not_overflow():
+    ids = np.full(40, 65_534, dtype=np.uint16)
+    ids[::5] = 3
+    memory = build([ids], 65_535, 7)
+    assert memory.order == 3
+    assert memory.distribution([65_534, 65_534, 65_534]).argmax() == 65_534
+
+
+def test_of_a_long_text_equally_spaced_runs_are_read():
+    ids = np.arange(64_000) % 251
+    runs = runs_of(ids.astype(np.uint8), 6_400)
+    assert len(runs.ids) == 6_400
+    starts = np.flatnonzero(runs.places == 0)
+    assert starts.tolist() == list(range(0, 6_400, 100))
+    assert runs.ids[starts[:3]].tolist() == [0, 1000 % 251, 2000 % 251]
+    assert (runs_of(ids, 64_000).places == 0).sum() == 1
+
+
+def test_each_record_is_a_text_between_newlines():
+    ids = np.frombuffer(b"ab\n\ncde\n", dtype=np.uint8)
+    records, _ = find_records(ids, 10)
+    texts = records_of(ids, records, 10)
+    assert texts.ids.tobytes() == b"\nab\n\ncde\n"
+    assert texts.places.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4]
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=40), st.integers(1, 7))
+@settings(max_examples=100, deadline=None)
+def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):
+    rng = np.random.default_rng(3)
+    memory = build([rng.integers(0, 5, 200).astype(np.uint8)], 5, 3)
+    rows = np.array([text, text[::-1]])
+    reader, found = Reader(memory, 2), []
+    for begin in range(0, len(text) - 1, window):
+        inputs = rows[:, begin : begin + window][:, : len(text) - 1 - begin]
+        targets = rows[:, begin + 1 : begin + 1 + inputs.shape[1]].copy()
+        targets[1, 0] = -1  # not asked for
+        found.append(reader.read(inputs, targets, np.array([begin == 0, begin == 0])))
+    found = np.concatenate(found, axis=1)
+    for i in range(len(text) - 1):
+        assert found[0, i] == pytest.approx(memory.distribution(text[: i + 1])[text[i + 1]])
+    assert (found[1, ::window] == 1).all()
+
+
+def test_a_fresh_row_has_forgotten_what_was_before():
+    memory = build([np.array([0, 1, 0, 1, 0, 2], dtype=np.uint8)], 3, 2)
+    reader = Reader(memory, 1)
+    reader.read(np.array([[0, 1]]), np.array([[1, 0]]), np.array([True]))
+    found = reader.read(np.array([[0]]), np.array([[1]]), np.array([True]))
+    assert found[0, 0] == pytest.approx(memory.distribution([0])[1])
+
+
+def test_a_mix_is_one_of_probabilities():
+    # Network 1/2, 1/4, 1/4; memory 0, 1, 0; weight 0.4: 0.3, 0.55, 0.15.
+    mixed = mix(np.log([2.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0]), 0.4)
+    assert np.exp(mixed) == pytest.approx([0.3, 0.55, 0.15])
+    assert np.exp(mix(np.zeros(2), np.array([0.0, 1.0]), 1.0)) == pytest.approx([0, 1])
+
+
+def test_tensors_and_facts_say_all_of_it():
+    memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
+    again = Memory(
+        [
+            Order.of(memory.tensors()[f"memory/{k}/keys"], memory.tensors()[f"memory/{k}/counts"])
+            for k in range(2)
+        ],
+        2,
+    )
+    assert np.array_equal(again.distribution([0]), memory.distribution([0]))
+    assert memory.facts() == {
+        "order": 1,
+        "bits": 1,
+        "discounts": [0.5, 0.9],
+        "weight": 0.4,
+        "entries": [2, 3],
+    }
