@@ -168,9 +168,9 @@ def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
             raise CheckpointError(f"its memory of order {k} holds no counts")
         orders.append(Order.of(keys, counts))
     weight = said.get("weight")
-    if names or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+    if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
         raise CheckpointError("its memory is not what is described")
-    memory = Memory(orders, vocab_size, float(weight))
+    memory = Memory(orders, vocab_size, weight)
     if memory.facts() != said:
         raise CheckpointError("its memory is not what is described")
     return memory

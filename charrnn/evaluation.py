@@ -14,7 +14,7 @@ import torch
 from charrnn.batches import IGNORED, Batch, pad_records
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
-from charrnn.memory import Memory, Reader
+from charrnn.memory import Memory, Reader, Recalled
 from charrnn.model import CharRNN, State, clear_rows
 from charrnn.records import Records
 from charrnn.vocab import ByteVocabulary, Ids, decoded_length
@@ -170,18 +170,27 @@ def _score(
         )
         totals[1] += costs.sum(dtype=torch.float64)
         if reader is not None:
-            remembered = reader.read(batch.inputs, batch.targets, batch.is_fresh)
-            costs = _mixed(costs, torch.from_numpy(remembered).to(device), reader.memory.weight)
+            recalled = reader.read(batch.inputs, batch.targets, batch.is_fresh)
+            costs = _mixed(costs, logits, recalled, reader.memory)
         totals[0] += costs.sum(dtype=torch.float64)
         chars += batch.num_chars
     loss, network = (totals / max(1, chars)).tolist()
     return Score(loss, network, chars)
 
 
-def _mixed(costs: torch.Tensor, remembered: torch.Tensor, weight: float) -> torch.Tensor:
+def _mixed(
+    costs: torch.Tensor, logits: torch.Tensor, recalled: Recalled, memory: Memory
+) -> torch.Tensor:
     """Return the costs of the mix, (B * T,); where nothing is asked for, both say 1."""
-    network = torch.exp(-costs.double())
-    return -torch.log((1 - weight) * network + weight * remembered.flatten())
+    weight: float | torch.Tensor
+    if memory.weight is None:
+        logs = torch.log_softmax(logits.double(), dim=-1)
+        entropy = -(logs.exp() * logs).sum(dim=-1).cpu().numpy()
+        weight = torch.from_numpy(memory.share(entropy, recalled)).flatten().to(costs.device)
+    else:
+        weight = memory.weight
+    remembered = torch.from_numpy(recalled.p).flatten().to(costs.device)
+    return -torch.log((1 - weight) * torch.exp(-costs.double()) + weight * remembered)
 
 
 def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:

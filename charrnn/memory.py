@@ -22,13 +22,18 @@ from charrnn.filters import Logits, probabilities
 Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
+SMALLEST = 1e-30
+"""A probability below this adds nothing to an entropy."""
+
 WORD = 64
 """Bits of a key."""
 
 LOWEST_DISCOUNT, DISCOUNT = 0.5, 0.9
 
-WEIGHT = 0.4
-"""The memory's share in the mix."""
+SHARE = (0.042, 0.581, 0.049, 0.966, -1.956)
+"""The memory's share is the logistic function of these times 1, the network's entropy, the length of
+the longest context that was seen, and the logs of how often and with how many followers it was.
+Fitted by benchmarks/memory_weight.py on the end of training texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +54,32 @@ class Order:
         return cls(keys, counts.astype(np.int32), sums)
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a memory says, and how sure it can be; arrays of one shape, or of one context."""
+
+    p: Floats
+    """Probabilities."""
+    order: Any
+    """Length of the longest context that was seen before."""
+    total: Any
+    """Sum of its counts."""
+    followers: Any
+    """Different symbols that followed it."""
+
+
 class Memory:
     """Counts of a text, and the probabilities that follow from them.
 
     Args:
         orders: Order 0 first.
         vocab_size: V.
-        weight: Share in the mix with a network's prediction.
+        weight: Share in the mix with a network's prediction; None lets it follow from both.
     """
 
-    def __init__(self, orders: Sequence[Order], vocab_size: int, weight: float = WEIGHT) -> None:
+    def __init__(
+        self, orders: Sequence[Order], vocab_size: int, weight: float | None = None
+    ) -> None:
         self.orders, self.vocab_size, self.weight = list(orders), vocab_size, weight
         self.bits = bits_of(vocab_size)
         self.discounts = [LOWEST_DISCOUNT, *[DISCOUNT] * (len(orders) - 1)]
@@ -98,7 +119,23 @@ class Memory:
         end = np.searchsorted(keys, low | np.uint64((1 << self.bits) - 1), side="right")
         return begin, end
 
-    def probabilities(self, contexts: Keys, lengths: NDArray[Any], symbols: NDArray[Any]) -> Floats:
+    def share(self, entropy: Any, recalled: Recalled) -> Any:
+        """Return the memory's share in the mix, in (0, 1).
+
+        Args:
+            entropy: Of the network's prediction, in nats.
+            recalled: What the memory says at the same places.
+        """
+        if self.weight is not None:
+            return self.weight
+        features = (
+            1.0, entropy, recalled.order, np.log(recalled.total), np.log(recalled.followers),
+        )  # fmt: skip
+        return 1 / (1 + np.exp(-sum(c * x for c, x in zip(SHARE, features, strict=True))))
+
+    def probabilities(
+        self, contexts: Keys, lengths: NDArray[Any], symbols: NDArray[Any]
+    ) -> Recalled:
         """Return how likely some symbols are, each after its own context.
 
         Args:
@@ -107,9 +144,10 @@ class Memory:
             symbols: (n,).
 
         Returns:
-            (n,), in (0, 1].
+            Arrays (n,), the probabilities in (0, 1].
         """
         p = np.full(len(symbols), 1.0 / self.vocab_size)
+        sure = np.ones((3, len(symbols)))
         rows = np.arange(len(symbols))
         targets = symbols.astype(np.uint64)
         for k, order in enumerate(self.orders):
@@ -128,16 +166,21 @@ class Memory:
             discount = self.discounts[k]
             spare = discount * (end - begin) * p[rows]
             p[rows] = (np.maximum(counts - discount, 0.0) + spare) / total
-        return p
+            sure[:, rows] = np.full(len(rows), k), total, end - begin
+        return Recalled(p, *sure)
 
     def distribution(self, context: Sequence[int]) -> Floats:
-        """Return how likely each symbol is after a context, (V,); sums to one.
+        """Return how likely each symbol is after a context, (V,); sums to one."""
+        return self.recall(context).p
+
+    def recall(self, context: Sequence[int]) -> Recalled:
+        """Return how likely each symbol is after a context, (V,), and how sure that is.
 
         Args:
             context: Ids, the newest last; only the last K count.
         """
         p = np.full(self.vocab_size, 1.0 / self.vocab_size)
-        packed = 0
+        packed, sure = 0, (0, 1, 1)
         recent = list(context[-self.order :]) if self.order else []
         for k, order in enumerate(self.orders):
             if k > len(recent):
@@ -151,7 +194,8 @@ class Memory:
             p *= self.discounts[k] * (end - begin) / total
             names = (order.keys[begin:end] & mask(self.bits)).astype(np.intp)
             p[names] += (order.counts[begin:end] - self.discounts[k]).clip(0.0) / total
-        return p
+            sure = (k, total, end - begin)
+        return Recalled(p, *sure)
 
 
 class Reader:
@@ -167,8 +211,10 @@ class Reader:
         self._recent = np.zeros((num_rows, memory.order), dtype=np.uint64)
         self._lengths = np.zeros(num_rows, dtype=np.int64)
 
-    def read(self, inputs: NDArray[np.int64], targets: NDArray[np.int64], is_fresh: Any) -> Floats:
-        """Return the probability of each target after the inputs up to it, (B, T).
+    def read(
+        self, inputs: NDArray[np.int64], targets: NDArray[np.int64], is_fresh: Any
+    ) -> Recalled:
+        """Return the probability of each target after the inputs up to it; arrays (B, T).
 
         Args:
             inputs: Ids that are fed, (B, T).
@@ -183,10 +229,11 @@ class Reader:
             contexts |= fed[:, K - j : K - j + T] << np.uint64(bits * j)
         lengths = np.minimum(K, self._lengths[:, None] + 1 + np.arange(T))
         asked = targets >= 0
-        result = np.ones(inputs.shape)
-        result[asked] = self.memory.probabilities(contexts[asked], lengths[asked], targets[asked])
+        found = self.memory.probabilities(contexts[asked], lengths[asked], targets[asked])
+        result = np.ones((4, *inputs.shape))
+        result[:, asked] = found.p, found.order, found.total, found.followers
         self._recent, self._lengths = fed[:, T:], np.minimum(K, self._lengths + T)
-        return result
+        return Recalled(*result)
 
 
 def bits_of(vocab_size: int) -> int:
@@ -204,14 +251,31 @@ def highest_order(vocab_size: int, wanted: int) -> int:
     return min(wanted, WORD // bits_of(vocab_size) - 1)
 
 
-def mix(logits: Logits, remembered: Floats, weight: float) -> Logits:
+def mix(logits: Logits, memory: Memory, texts: Sequence[Sequence[int]]) -> Logits:
+    """Return scores of a network's prediction with a memory mixed in, (B, V).
+
+    Args:
+        logits: The network's scores, (B, V).
+        memory: With its own weight, or none.
+        texts: Ids that each row has read.
+    """
+    rows = [memory.recall(text) for text in texts]
+    sure = np.array([(row.order, row.total, row.followers) for row in rows], dtype=np.float64)
+    recalled = Recalled(np.stack([row.p for row in rows]), *sure.T)
+    p = probabilities(logits.astype(np.float64))
+    entropy = -(p * np.log(np.maximum(p, SMALLEST))).sum(axis=-1)
+    weights = np.broadcast_to(memory.share(entropy, recalled), entropy.shape)[:, None]
+    return mixed(logits, recalled.p, weights)
+
+
+def mixed(logits: Logits, remembered: Floats, weight: Any) -> Logits:
     """Return scores of the mix (1 - weight) network + weight memory, (..., V).
 
     Args:
         logits: The network's scores, (..., V).
         remembered: The memory's probabilities, (..., V).
-        weight: The memory's share, in [0, 1].
+        weight: The memory's share, in [0, 1]; one, or (..., 1).
     """
     with np.errstate(divide="ignore"):
-        mixed: Floats = np.log((1.0 - weight) * probabilities(logits) + weight * remembered)
-    return mixed.astype(np.float32)
+        result: Floats = np.log((1.0 - weight) * probabilities(logits) + weight * remembered)
+    return result.astype(np.float32)

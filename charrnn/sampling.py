@@ -10,7 +10,7 @@ from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
-from charrnn.memory import mix
+from charrnn.memory import Memory, mix
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 
@@ -114,14 +114,12 @@ class Sampler:
             config: With a weight of its own, or none.
         """
         memory = self.model.memory
-        weight = config.memory_weight
-        if memory is None or not texts[0]:
+        if memory is None or not texts[0] or config.memory_weight == 0:
             return logits
-        weight = memory.weight if weight is None else weight
-        if weight == 0:
-            return logits
-        remembered = np.stack([memory.distribution(text[-memory.order - 1 :]) for text in texts])
-        return mix(logits, remembered[0] if logits.ndim == 1 else remembered, weight)
+        if config.memory_weight is not None:
+            memory = Memory(memory.orders, memory.vocab_size, config.memory_weight)
+        scores = mix(np.atleast_2d(logits), memory, [text[-memory.order - 1 :] for text in texts])
+        return scores[0] if logits.ndim == 1 else scores
 
     def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
         """Return logits and state behind a prompt, for one stream or a batch of equal ones."""

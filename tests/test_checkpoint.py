@@ -624,7 +624,7 @@ def test_a_memory_that_holds_no_counts_is_refused(tmp_path, name, array):
     "changes",
     [
         {"order": 1}, {"order": 3}, {"order": -1}, {"order": 2**40}, {"weight": 1.5},
-        {"weight": None}, {"weight": "0.4"}, {"bits": 2}, {"discounts": [0.5]}, {"entries": []},
+        {"weight": True}, {"weight": 1}, {"weight": "0.4"}, {"bits": 2}, {"discounts": [0.5]}, {"entries": []},
     ],
 )  # fmt: skip
 def test_a_memory_that_is_described_otherwise_is_refused(tmp_path, changes):

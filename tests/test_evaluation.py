@@ -10,6 +10,7 @@ from charrnn.batches import IGNORED
 from charrnn.config import ModelConfig
 from charrnn.counting import build, runs_of
 from charrnn.evaluation import by_record, streamed, streamed_batches
+from charrnn.memory import mix
 from charrnn.model import CharRNN, initialise
 from charrnn.records import find_records
 
@@ -98,6 +99,7 @@ def test_records_are_scored_from_an_empty_state_with_their_ends(model):
 @pytest.mark.parametrize("length", [40, 3000])
 def test_a_mix_costs_what_both_probabilities_say(model, length):
     memory = build(runs_of(text(900)), V, 3)
+    memory.weight = 0.4
     ids = text(length + 7)[7:]
     found = streamed(uniform(model), ids, memory)
     # The network says 1/V of everything; the memory is asked symbol by symbol.
@@ -116,7 +118,21 @@ def test_each_record_begins_without_context_for_the_memory_too(model):
     ids = np.array([1, 2, 3, 0, 1, 2, 0, 5, 0], dtype=np.uint8)
     records, _ = find_records(ids, 0)
     memory = build(runs_of(text(900)), V, 3)
+    memory.weight = 0.4
     found = by_record(uniform(model), ids, records, 0, memory)
     texts = [[0, 1, 2, 3, 0], [0, 1, 2, 0], [0, 5, 0]]
     remembered = [memory.distribution(t[:i])[t[i]] for t in texts for i in range(1, len(t))]
     assert found.loss == pytest.approx(-np.log(0.6 / V + 0.4 * np.array(remembered)).mean())
+
+
+def test_a_mix_by_its_own_judgement_costs_what_the_sampler_would_draw_from(model):
+    memory = build(runs_of(text(900)), V, 3)
+    ids = text(50)[7:]
+    found = streamed(model, ids, memory)
+    with torch.no_grad():
+        logits, _ = model(torch.from_numpy(ids[None].astype(np.int64)), model.empty_state(1))
+    costs = []
+    for i in range(1, len(ids)):
+        scores = mix(logits[:, i - 1].numpy(), memory, [list(ids[:i])])
+        costs.append(-scores[0, ids[i]])
+    assert found.loss == pytest.approx(np.mean(costs), abs=1e-5)

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from charrnn.counting import Texts, prune, records_of, runs_of
 from charrnn.counting import build as build_texts
-from charrnn.memory import Memory, Order, Reader, bits_of, highest_order, mix
+from charrnn.memory import (
+    SHARE,
+    Memory,
+    Order,
+    Reader,
+    bits_of,
+    highest_order,
+    mix,
+    mixed,
+)
 from charrnn.records import find_records
 
 
@@ -87,7 +96,7 @@ def test_it_is_exactly_the_plain_one(texts, order, context):
     many = memory.probabilities(
         np.full(5, packed(last, memory.bits), dtype=np.uint64), np.full(5, len(last)), np.arange(5)
     )
-    assert many == pytest.approx(expected, rel=1e-12)
+    assert many.p == pytest.approx(expected, rel=1e-12)
 
 
 @given(
@@ -154,7 +163,7 @@ def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):
         inputs = rows[:, begin : begin + window][:, : len(text) - 1 - begin]
         targets = rows[:, begin + 1 : begin + 1 + inputs.shape[1]].copy()
         targets[1, 0] = -1  # not asked for
-        found.append(reader.read(inputs, targets, np.array([begin == 0, begin == 0])))
+        found.append(reader.read(inputs, targets, np.array([begin == 0, begin == 0])).p)
     found = np.concatenate(found, axis=1)
     for i in range(len(text) - 1):
         assert found[0, i] == pytest.approx(memory.distribution(text[: i + 1])[text[i + 1]])
@@ -166,14 +175,43 @@ def test_a_fresh_row_has_forgotten_what_was_before():
     reader = Reader(memory, 1)
     reader.read(np.array([[0, 1]]), np.array([[1, 0]]), np.array([True]))
     found = reader.read(np.array([[0]]), np.array([[1]]), np.array([True]))
-    assert found[0, 0] == pytest.approx(memory.distribution([0])[1])
+    assert found.p[0, 0] == pytest.approx(memory.distribution([0])[1])
 
 
 def test_a_mix_is_one_of_probabilities():
     # Network 1/2, 1/4, 1/4; memory 0, 1, 0; weight 0.4: 0.3, 0.55, 0.15.
-    mixed = mix(np.log([2.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0]), 0.4)
-    assert np.exp(mixed) == pytest.approx([0.3, 0.55, 0.15])
-    assert np.exp(mix(np.zeros(2), np.array([0.0, 1.0]), 1.0)) == pytest.approx([0, 1])
+    found = mixed(np.log([2.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0]), 0.4)
+    assert np.exp(found) == pytest.approx([0.3, 0.55, 0.15])
+    assert np.exp(mixed(np.zeros(2), np.array([0.0, 1.0]), 1.0)) == pytest.approx([0, 1])
+
+
+def test_the_share_follows_from_both():
+    # ab ab ab: after a only b came, three times; a uniform network has an entropy of log 2.
+    memory = build([np.array([0, 1, 0, 1, 0, 1], dtype=np.uint8)], 2, 1)
+    said = memory.recall([0])
+    assert (said.order, said.total, said.followers) == (1, 3, 1)
+    a, b, c, d, e = SHARE
+    score = a + b * np.log(2) + c * 1 + d * np.log(3) + e * np.log(1)
+    expected = 1 / (1 + np.exp(-score))
+    assert memory.share(np.log(2), said) == pytest.approx(expected)
+    found = np.exp(mix(np.zeros((1, 2)), memory, [[0]]))
+    assert found[0] == pytest.approx((1 - expected) / 2 + expected * said.p)
+    assert Memory(memory.orders, 2, 0.25).share(np.log(2), said) == 0.25
+
+
+def test_what_is_said_of_many_is_what_is_said_of_each():
+    rng = np.random.default_rng(3)
+    memory = build([rng.integers(0, 5, 300).astype(np.uint8)], 5, 3)
+    contexts = [[1, 2, 3], [4, 4, 4], [0, 1, 0]]
+    many = memory.probabilities(
+        np.array([packed(c, memory.bits) for c in contexts], dtype=np.uint64), np.full(3, 3),
+        np.array([1, 2, 3]),
+    )  # fmt: skip
+    for i, context in enumerate(contexts):
+        one = memory.recall(context)
+        assert (many.order[i], many.total[i], many.followers[i]) == (
+            one.order, one.total, one.followers,
+        )  # fmt: skip
 
 
 def test_tensors_and_facts_say_all_of_it():
@@ -190,6 +228,6 @@ def test_tensors_and_facts_say_all_of_it():
         "order": 1,
         "bits": 1,
         "discounts": [0.5, 0.9],
-        "weight": 0.4,
+        "weight": None,
         "entries": [2, 3],
     }
