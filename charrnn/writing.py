@@ -79,6 +79,8 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
         raise leave_pipe() from None
     except OSError as error:
         where = printable(path or "stdout")
+        if path is None:
+            drop_stdout()
         raise CharRNNError(f"{where}: not written: {reason_of(error)}") from None
     finally:
         if path is not None:
@@ -87,9 +89,14 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
 
 
 def leave_pipe() -> ClosedPipeError:
-    """Return the end of a command whose reader has gone; the interpreter flushes into nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return the end of a command whose reader has gone."""
+    drop_stdout()
     return ClosedPipeError("the reader of stdout has gone")
+
+
+def drop_stdout() -> None:
+    """Let what is still in the buffer go nowhere: the interpreter flushes it, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_result(text: str) -> None:
