@@ -79,7 +79,9 @@ def lines_of(found: Mapping[str, Any]) -> list[str]:
 def _memory_text(memory: Any) -> str:
     if memory is None:
         return "none"
-    return f"contexts of up to {memory['order']}, {sum(memory['entries']):,} entries, weight {'by its own judgement' if memory['weight'] is None else memory['weight']}"
+    weight = "by its own judgement" if memory["weight"] is None else memory["weight"]
+    entries = sum(memory["entries"])
+    return f"contexts of up to {memory['order']}, {entries:,} entries, weight {weight}"
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -105,19 +105,24 @@ class Sampler:
             ids = [vocab.newline, *ids]
         return ids
 
-    def _recall(self, logits: Floats, texts: Sequence[list[int]], config: SampleConfig) -> Floats:
+    def _memory(self, config: SampleConfig) -> Memory | None:
+        """Return the memory with the weight that is asked for; None where it has no say."""
+        memory = self.model.memory
+        if memory is None or config.memory_weight is None:
+            return memory
+        weight = config.memory_weight
+        return Memory(memory.orders, memory.vocab_size, weight) if weight else None
+
+    def _recall(self, logits: Floats, texts: Sequence[list[int]], memory: Memory | None) -> Floats:
         """Return scores with the memory mixed in.
 
         Args:
             logits: The network's, (V,) for one text or (B, V).
             texts: What was read and written, for each row; nothing is recalled of nothing.
-            config: With a weight of its own, or none.
+            memory: What is asked; None changes nothing.
         """
-        memory = self.model.memory
-        if memory is None or not texts[0] or config.memory_weight == 0:
+        if memory is None or not texts[0]:
             return logits
-        if config.memory_weight is not None:
-            memory = Memory(memory.orders, memory.vocab_size, config.memory_weight)
         scores = mix(np.atleast_2d(logits), memory, [text[-memory.order - 1 :] for text in texts])
         return scores[0] if logits.ndim == 1 else scores
 
@@ -148,9 +153,9 @@ class Sampler:
         if config.length == 0:
             return "length"
         logits, state = self._prime(prompt)
-        text = self._fed(prompt)
+        text, memory = self._fed(prompt), self._memory(config)
         for count, uniform in enumerate(uniforms(seed), start=1):
-            logits = self._recall(logits, [text], config)
+            logits = self._recall(logits, [text], memory)
             chosen = int(draw(apply_filters(logits, config), uniform))
             text.append(chosen)
             if released := finder.feed(chosen):
@@ -208,14 +213,14 @@ class Sampler:
         B = len(seeds)
         finders = [StopFinder(self._stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
-        read = [list(fed) for _ in seeds]
+        read, memory = [list(fed) for _ in seeds], self._memory(config)
         draws = [uniforms(seed) for seed in seeds]
         rows = np.arange(B)  # which text each row of the state belongs to
         logits = np.repeat(primed[0][:1], B, axis=0)
         state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
-            logits = self._recall(logits, [read[row] for row in rows], config)
+            logits = self._recall(logits, [read[row] for row in rows], memory)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)

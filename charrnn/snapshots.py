@@ -155,7 +155,7 @@ def _name(value: object) -> str:
 
 
 def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[int, ...]]:
-    """Return the tensors that a full checkpoint has beside its model; streams are as many as say."""
+    """Return the tensors that a full checkpoint has beside its model, for its own number of streams."""
     rows = others["state/h"].shape[1] if "state/h" in others and others["state/h"].ndim == 3 else 1
     result = {f"raw/{name}": shape for name, shape in shapes(config).items()}
     for name, shape in shapes(config).items():

@@ -82,13 +82,20 @@ class Trainer(Standing):
         """Say whether training ends here, and remember why."""
         if self.step >= self.budget.total_steps:
             return True
-        if reason := self.should_stop():
-            self.stop_reason = reason if isinstance(reason, str) else "signal"
+        if reason := self.asked_to_stop():
+            self.stop_reason = reason
         elif self.config.patience and self.validator.best.num_worse >= self.config.patience:
             self.stop_reason = "early_stop"
         elif self.budget.is_spent(self.step):
             self.stop_reason = "max_time"
         return self.stop_reason != "finished"
+
+    def asked_to_stop(self) -> str:
+        """Return the stop reason that somebody gives, empty without one."""
+        reason = self.should_stop()
+        if isinstance(reason, str):
+            return reason
+        return "signal" if reason else ""
 
     def train_on(self) -> Iterator[Event]:
         """Train until the plan, the time or somebody's patience ends."""
@@ -215,8 +222,8 @@ class Trainer(Standing):
         if self.step > 0 and not self.is_cut:
             if result := self.validator.score_shipped(self.budget.final_chars()):
                 yield result
-            if reason := self.should_stop():  # what was cut short is done when the run is resumed
-                self.stop_reason = reason if isinstance(reason, str) else "signal"
+            if reason := self.asked_to_stop():  # what was cut short is done when it is resumed
+                self.stop_reason = reason
             else:
                 end = self.finished()
                 yield from self.save_best(end)

@@ -1,11 +1,14 @@
 """Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from charrnn.config import ModelConfig
+from charrnn.finding import create_run
+from charrnn.runs import Run
 
 TEXT = (
     "Who's there?\nNay, answer me: stand, and unfold yourself.\n"
@@ -48,3 +51,17 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test's cache and checkpoints in its own folder."""
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """Where a test's runs are; nothing is there yet."""
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def run(checkpoints: Path) -> Iterator[Run]:
+    """A new run called king."""
+    run = create_run(checkpoints, "king", [])
+    yield run
+    run.close()

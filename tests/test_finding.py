@@ -8,18 +8,6 @@ from charrnn.errors import InputError
 from charrnn.finding import check_name, create_run, default_name, find_model
 
 
-@pytest.fixture
-def checkpoints(tmp_path):
-    return tmp_path / "checkpoints"
-
-
-@pytest.fixture
-def run(checkpoints):
-    run = create_run(checkpoints, "king", [])
-    yield run
-    run.close()
-
-
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 

@@ -14,28 +14,6 @@ from charrnn.finding import create_run, open_run, run_folder
 from charrnn.runs import Run, step_files
 
 
-@pytest.fixture
-def checkpoints(tmp_path):
-    return tmp_path / "checkpoints"
-
-
-@pytest.fixture
-def run(checkpoints):
-    run = create_run(checkpoints, "king", [])
-    yield run
-    run.close()
-
-
-def make_best(checkpoints, name, seconds):
-    """Put a model into a run's folder, written at a time given."""
-    folder = checkpoints / name
-    folder.mkdir(parents=True)
-    path = folder / "best.safetensors"
-    path.write_bytes(b"x")
-    os.utime(path, (seconds, seconds))
-    return path
-
-
 def make_step(step):
     return Step(
         step=step, total_steps=20_000, epoch=0.5, loss=2.0, lr=0.004, grad_norm=0.3, skipped=0,
