@@ -17,10 +17,10 @@ from common import begin
 from charrnn.checkpoint import load_model
 from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
-from charrnn.evaluation import streamed_batches
 from charrnn.finding import create_run
 from charrnn.memory import Reader
 from charrnn.model import CharRNN, load_weights
+from charrnn.protocols import streamed
 from charrnn.training import train
 
 CONSTANTS = np.arange(0, 1, 0.05)
@@ -64,7 +64,7 @@ def make_case(text: Path, steps: int, hidden_size: int) -> Case:
     load_weights(network, model.weights)
     assert model.memory is not None
     rows, state, reader = [], None, None
-    for batch in streamed_batches(corpus.val[:400_000]):
+    for batch in streamed(corpus.val[:400_000]):
         state = state or network.empty_state(len(batch.inputs))
         reader = reader or Reader(model.memory, len(batch.inputs))
         keep = torch.from_numpy(~batch.is_fresh)[None, :, None]

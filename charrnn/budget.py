@@ -19,7 +19,7 @@ FEWEST_SCORED = 16_384
 """Characters of held-out text; a validation over fewer would be too noisy."""
 
 FINAL_SHARE, FEWEST_FINAL = 0.1, 200_000
-"""The last evaluation is over all held-out text, or what this share of the run's time can score."""
+"""The last evaluations are over all held-out text, or what this share of the run's time can score."""
 
 SAVE_SECONDS = 60.0
 REPORT_SECONDS = 0.2
@@ -48,6 +48,7 @@ class Budget:
         num_held_out: Characters of held-out text.
         clock: Seconds; only differences count.
         is_float32: Whether training computes in float32.
+        num_scores: How often the end of a run scores the held-out text.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Budget:
         clock: Callable[[], float] = time.monotonic,
         *,
         is_float32: bool = True,
+        num_scores: int = 1,
     ) -> None:
-        self._is_float32 = is_float32
+        self._is_float32, self._num_scores = is_float32, num_scores
         self._clock, self._config, self._num_held_out = clock, config, num_held_out
         self.most_steps, self.most_seconds = steps_for_budget(
             config.epochs, config.steps, config.max_time, steps_per_epoch
@@ -253,15 +255,15 @@ class Budget:
         self.plan.append((step, max(step, self.most_steps or UNKNOWN)))
 
     def final_chars(self) -> int:
-        """Return how many held-out characters the last evaluation scores."""
-        seconds = max(self.most_seconds or 0.0, self.elapsed())
-        affordable = int(FINAL_SHARE * seconds * self._scored_per_second())
+        """Return how many held-out characters the last evaluation scores, by each protocol."""
+        seconds = FINAL_SHARE * max(self.most_seconds or 0.0, self.elapsed())
+        affordable = int(seconds * self._scored_per_second() / self._num_scores)
         return min(self._num_held_out, max(FEWEST_FINAL, affordable))
 
     def seconds_to_end(self) -> float:
-        """Return what the end of a run takes: a last and a full validation, and two saves."""
-        # The last one is in float32, which takes twice as long where training is not.
-        last = self.final_chars() * (1 if self._is_float32 else 2)
+        """Return what the end of a run takes: a last validation, the full ones, and two saves."""
+        # The full ones are in float32, which takes twice as long where training is not.
+        last = self.final_chars() * self._num_scores * (1 if self._is_float32 else 2)
         return (self.eval_chars + last) / self._scored_per_second() + 2 * self._save_seconds
 
     def forecast(self, step: int) -> float:

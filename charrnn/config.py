@@ -332,6 +332,28 @@ class SampleConfig:
         check_fields(self)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreConfig:
+    """How a text is scored."""
+
+    memory_weight: float | None = setting(
+        None,
+        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
+        check=within(0, 1),
+    )
+    unknown: str = setting(
+        "error", "What to do about characters that the model never saw.",
+        choices=("error", "skip"),
+    )  # fmt: skip
+    encoding: str | None = setting(
+        None, "Encoding of the files. [default: that of the text it learned]"
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps (untested).", metavar="D")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 SIZE_FIELDS = ("hidden_size", "num_layers", "embedding_size")
 
 

@@ -4,13 +4,15 @@ import math
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from charrnn.errors import escape_controls, printable
 from charrnn.events import (
     Evaluated,
     Event,
+    Figures,
     Finished,
     Planned,
     RolledBack,
@@ -115,6 +117,21 @@ class Console:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    @contextmanager
+    def counting(self, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how much of something is done; what is yielded is told the number."""
+        if not self.is_live:
+            yield lambda done: None
+            return
+        from tqdm import tqdm
+
+        with tqdm(total=total, file=self.stream, leave=False, delay=1.0, unit="char") as bar:
+
+            def show(done: int) -> None:
+                bar.update(done - bar.n)
+
+            yield show
 
     def show(self, event: Event) -> None:
         """Render what training reports."""
@@ -252,10 +269,21 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
     ]
     if event.train_loss is not None:
         rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
-    if event.val_loss is not None:
+    for each in event.scores:
+        rows.append((f"validation loss, {each.protocol}", figures_text(each, event.unit)))
+    if event.val_loss is not None and not event.scores:
         rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
-        if event.bits_per_char is not None:
-            rows[-1] = (rows[-1][0], f"{rows[-1][1]}, {event.bits_per_char:.3f} bits per character")
-        if event.network_loss is not None and event.network_loss != event.val_loss:
-            rows.append(("network alone", f"{event.network_loss:.4f}"))
+    rows += [("signature", each.signature) for each in event.scores]
+    if event.advice:
+        rows.append(("advice", event.advice))
     return rows
+
+
+def figures_text(figures: Figures, unit: str) -> str:
+    """Return a score for people."""
+    text = f"{figures.loss:.4f} nats per {unit}"
+    if figures.bits_per_char is not None:
+        text += f", {figures.bits_per_char:.3f} bits per character"
+    if figures.network_loss != figures.loss:
+        text += f" (network alone {figures.network_loss:.4f})"
+    return text

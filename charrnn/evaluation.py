@@ -1,32 +1,20 @@
-"""Loss of a model on text it was not trained on, in nats per character.
-
-Streamed: the text as up to 32 pieces side by side, each first fed the 512 characters before it,
-unscored; within 0.001 of one single pass. Records: each by itself, from an empty state.
-"""
+"""Loss of a model on text it was not trained on, in nats per character."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from charrnn.batches import IGNORED, Batch, pad_records
+from charrnn import __version__
+from charrnn.batches import IGNORED, Batch
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
+from charrnn.events import Figures
 from charrnn.memory import Memory, Reader, Recalled
 from charrnn.model import CharRNN, State, clear_rows
-from charrnn.records import Records
-from charrnn.vocab import ByteVocabulary, Ids, decoded_length
-
-PIECES = 32
-CONTEXT = 512
-"""Characters read before a piece is scored."""
-
-WINDOW = 256
-"""Characters fed at a time."""
-
-RECORD_ROWS = 256
+from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record
+from charrnn.vocab import Ids, Vocabulary, num_bytes, num_characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,92 +22,191 @@ class Score:
     """What a text costs."""
 
     loss: float
-    """Nats per character, with the memory if there is one."""
+    """Nats per symbol, with the memory if there is one."""
     network: float
     """Of the network alone."""
     chars: int
-    """Characters scored."""
+    """Symbols scored."""
+    weight: float
+    """The memory's share in the mix, its mean; 0 without."""
+
+    @property
+    def bits(self) -> float:
+        """Bits per symbol."""
+        return self.loss / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """Between how many equally likely symbols the choice was (e to the loss)."""
+        return math.exp(min(self.loss, 700.0))
 
 
-def streamed(
-    model: CharRNN, ids: Ids, memory: Memory | None = None, *, precision: str = "fp32",
-    most_chars: int | None = None,
-) -> Score:  # fmt: skip
-    """Score a text with carried state. N characters give N - 1 predictions.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What each symbol of a batch costs, in nats, (B, T); 0 where nothing was asked for."""
+
+    batch: Batch
+    mix: torch.Tensor
+    network: torch.Tensor
+    weight: torch.Tensor
+    """The memory's share."""
+
+
+def score(
+    model: CharRNN,
+    batches: Iterator[Batch],
+    memory: Memory | None = None,
+    *,
+    precision: str = "fp32",
+) -> Score:
+    """Score a text.
 
     Args:
         model: On the device to use.
-        ids: The text, (N,), N >= 2.
+        batches: The text, as a protocol reads it.
         memory: Mixed into the network's prediction.
         precision: Number format of the products.
-        most_chars: Score about so many characters only, the same share of each piece.
     """
-    return _score(model, streamed_batches(ids, most_chars), precision, memory)
+    totals = torch.zeros(3, dtype=torch.float64, device=model.decoder.weight.device)
+    chars = 0
+    for costs in costs_of(model, batches, memory, precision=precision):
+        parts = (costs.mix, costs.network, costs.weight)
+        totals += torch.stack([part.sum(dtype=torch.float64) for part in parts])
+        chars += costs.batch.num_chars
+    loss, network, weight = (totals / max(1, chars)).tolist()
+    return Score(loss, network, chars, weight)
 
 
-def streamed_batches(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
-    """Yield the windows of the streamed protocol; a piece goes on from one to the next."""
-    num_predictions = len(ids) - 1
-    pieces = max(1, min(PIECES, num_predictions // CONTEXT))
-    length = -(-num_predictions // pieces)  # of one piece; the last may be shorter
-    is_whole = most_chars is None or most_chars >= num_predictions
-    scored = length if is_whole else min(length, max(1, (most_chars or 0) // pieces))
-    starts = np.arange(pieces)[:, None] * length
-    begin = -CONTEXT if pieces > 1 else 0
-    while begin < scored:
-        size = min(WINDOW, scored - begin) if begin >= 0 else min(WINDOW, -begin)
-        places = starts + begin + np.arange(size)
-        last = np.minimum(starts + length, num_predictions)  # a piece's predictions end here
-        is_scored = (begin >= 0) & (places < last)
-        inputs = ids[np.clip(places, 0, num_predictions)].astype(np.int64)
-        targets = ids[np.clip(places + 1, 0, num_predictions)].astype(np.int64)
-        # The first piece has no text before it: it starts empty where the others are warm.
-        is_fresh = (begin == (-CONTEXT if pieces > 1 else 0)) | ((begin == 0) & (starts[:, 0] == 0))
-        yield Batch(inputs, np.where(is_scored, targets, IGNORED), is_fresh)
-        begin += size
-
-
-def by_record(
-    model: CharRNN, ids: Ids, records: Records, newline: int, memory: Memory | None = None, *,
+@torch.no_grad()
+def costs_of(
+    model: CharRNN,
+    batches: Iterator[Batch],
+    memory: Memory | None = None,
+    *,
     precision: str = "fp32",
-    most_chars: int | None = None,
-) -> Score:  # fmt: skip
-    """Score records, each with its end, from an empty state; the shortest are not preferred."""
-    return _score(model, _record_batches(ids, records, newline, most_chars), precision, memory)
+) -> Iterator[Costs]:
+    """Yield what each symbol of a text costs, a batch at a time; arguments as of `score`."""
+    device = model.decoder.weight.device
+    state, reader = None, None
+    for batch in batches:
+        if memory and (reader is None or reader.num_rows != len(batch.inputs)):
+            reader = Reader(memory, len(batch.inputs))
+        state = _restart(model, state, batch)
+        with autocast(device, precision):
+            logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
+        targets = torch.from_numpy(batch.targets).to(device)
+        network = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view_as(targets)
+        if reader is None:
+            yield Costs(batch, network, network, torch.zeros_like(network))
+            continue
+        recalled = reader.read(batch.inputs, batch.targets, batch.is_fresh)
+        weight = shares(logits, recalled, reader.memory)
+        remembered = torch.from_numpy(recalled.p).to(device)
+        mix = -torch.log((1 - weight) * torch.exp(-network.double()) + weight * remembered)
+        yield Costs(batch, mix, network, weight * (targets != IGNORED))
 
 
-def _record_batches(
-    ids: Ids, records: Records, newline: int, most_chars: int | None
-) -> Iterator[Batch]:
-    if most_chars is not None:
-        records = records.take(np.flatnonzero(np.cumsum(records.lengths + 1) <= most_chars))
-    order = np.argsort(records.lengths, kind="stable")
-    for begin in range(0, len(order), RECORD_ROWS):
-        yield pad_records(ids, records.take(order[begin : begin + RECORD_ROWS]), newline)
+def shares(logits: torch.Tensor, recalled: Recalled, memory: Memory) -> torch.Tensor:
+    """Return the memory's share in the mix, (B, T)."""
+    if memory.weight is not None:
+        return torch.full(logits.shape[:2], memory.weight, device=logits.device).double()
+    logs = torch.log_softmax(logits.double(), dim=-1)
+    entropy = -(logs.exp() * logs).sum(dim=-1).cpu().numpy()
+    return torch.from_numpy(memory.share(entropy, recalled)).to(logits.device)
+
+
+def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
+    if state is None or state[0].shape[1] != len(batch.inputs):
+        return model.empty_state(len(batch.inputs))
+    return clear_rows(state, torch.from_numpy(batch.is_fresh).to(state[0].device))
 
 
 def score_held_out(
     model: CharRNN,
     corpus: Corpus,
+    protocol: Protocol,
     memory: Memory | None = None,
     *,
     precision: str = "fp32",
     most_chars: int | None = None,
     should_stop: Callable[[], object] = lambda: False,
 ) -> Score | None:
-    """Score the held-out text of a corpus, by the protocol that its kind asks for.
+    """Score the held-out text of a corpus; about `most_chars` of it.
 
     None if `should_stop`, asked before each batch, cut it short.
     """
-    if corpus.val_records is None:
-        batches = streamed_batches(corpus.val, most_chars)
-    else:
-        assert corpus.vocab.newline is not None  # a text of lines has it
-        batches = _record_batches(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
+    batches = held_out_batches(corpus, protocol, most_chars)
     try:
-        return _score(model, _until(should_stop, batches), precision, memory)
+        return score(model, _until(should_stop, batches), memory, precision=precision)
     except _Stopped:
         return None
+
+
+def figures_of(
+    scored: Score, protocol: Protocol, vocab: Vocabulary, ids: Ids, signature: str
+) -> Figures:
+    """Return a score in every unit.
+
+    Args:
+        scored: What the text costs.
+        protocol: How it was read.
+        vocab: Of the model.
+        ids: The text, (N,); bits are spread over its characters and bytes.
+        signature: As from `signature`.
+    """
+    size = num_bytes(vocab, ids)
+    return Figures(
+        protocol=protocol.name,
+        chars=scored.chars,
+        loss=scored.loss,
+        network_loss=scored.network,
+        bits_per_char=bits_per_char(scored.loss, vocab, ids),
+        bits_per_byte=scored.bits * len(ids) / size if size else None,
+        perplexity=scored.perplexity,
+        memory=scored.weight,
+        signature=signature,
+    )
+
+
+def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | None:
+    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
+    chars = num_characters(vocab, ids) if loss is not None else None
+    return loss / math.log(2) * len(ids) / chars if loss is not None and chars else None
+
+
+def signature(
+    protocol: Protocol, memory: Memory | None, *, split: str, precision: str, seed: int
+) -> str:
+    """Return all that a figure depends on beside weights and text, for people and scripts."""
+    share = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
+    parts = {
+        "split": split,
+        "state": "empty" if protocol.window or protocol.is_by_record else "carried",
+        "W": protocol.window or "-",
+        "precision": precision,
+        "memory": f"{memory.order}{share}" if memory else "off",
+        "seed": seed,
+        "charrnn": __version__,
+    }
+    return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:
+    """Return the protocols of a corpus's held-out text; the first one chooses the best model."""
+    if corpus.val_records is not None:
+        return (BY_RECORD,)
+    is_long = len(corpus.val) > (COLD.window or 0)
+    return (STREAMED, COLD) if is_long else (STREAMED,)
+
+
+def held_out_batches(corpus: Corpus, protocol: Protocol, most_chars: int | None) -> Iterator[Batch]:
+    """Return the held-out text of a corpus, as a protocol reads it; records by themselves."""
+    if corpus.val_records is None:
+        return protocol.batches(corpus.val, most_chars)
+    assert corpus.vocab.newline is not None  # a text of lines has it
+    return by_record(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
 
 
 class _Stopped(Exception):
@@ -134,66 +221,7 @@ def _until(should_stop: Callable[[], object], batches: Iterator[Batch]) -> Itera
 
 
 def num_held_out(corpus: Corpus) -> int:
-    """Return how many characters of held-out text can be scored."""
+    """Return how many symbols of held-out text can be scored."""
     if corpus.val_records is not None:
         return int((corpus.val_records.lengths + 1).sum()) if len(corpus.val_records) else 0
     return max(0, len(corpus.val) - 1)
-
-
-def bits_per_char(loss: float | None, corpus: Corpus) -> float | None:
-    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
-    if loss is None:
-        return None
-    bits = loss / math.log(2)
-    if not isinstance(corpus.vocab, ByteVocabulary):
-        return bits
-    num_chars = decoded_length(np.asarray(corpus.val))
-    return bits * len(corpus.val) / num_chars if num_chars else None
-
-
-@torch.no_grad()
-def _score(
-    model: CharRNN, batches: Iterator[Batch], precision: str, memory: Memory | None = None
-) -> Score:
-    device = model.decoder.weight.device
-    totals = torch.zeros(2, dtype=torch.float64, device=device)
-    chars, state, reader = 0, None, None
-    for batch in batches:
-        if memory and (reader is None or reader.num_rows != len(batch.inputs)):
-            reader = Reader(memory, len(batch.inputs))
-        state = _restart(model, state, batch)
-        with autocast(device, precision):
-            logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
-        targets = torch.from_numpy(batch.targets).to(device)
-        costs = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        totals[1] += costs.sum(dtype=torch.float64)
-        if reader is not None:
-            recalled = reader.read(batch.inputs, batch.targets, batch.is_fresh)
-            costs = _mixed(costs, logits, recalled, reader.memory)
-        totals[0] += costs.sum(dtype=torch.float64)
-        chars += batch.num_chars
-    loss, network = (totals / max(1, chars)).tolist()
-    return Score(loss, network, chars)
-
-
-def _mixed(
-    costs: torch.Tensor, logits: torch.Tensor, recalled: Recalled, memory: Memory
-) -> torch.Tensor:
-    """Return the costs of the mix, (B * T,); where nothing is asked for, both say 1."""
-    weight: float | torch.Tensor
-    if memory.weight is None:
-        logs = torch.log_softmax(logits.double(), dim=-1)
-        entropy = -(logs.exp() * logs).sum(dim=-1).cpu().numpy()
-        weight = torch.from_numpy(memory.share(entropy, recalled)).flatten().to(costs.device)
-    else:
-        weight = memory.weight
-    remembered = torch.from_numpy(recalled.p).flatten().to(costs.device)
-    return -torch.log((1 - weight) * torch.exp(-costs.double()) + weight * remembered)
-
-
-def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
-    if state is None or state[0].shape[1] != len(batch.inputs):
-        return model.empty_state(len(batch.inputs))
-    return clear_rows(state, torch.from_numpy(batch.is_fresh).to(state[0].device))

@@ -5,6 +5,28 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """What a text costs a model, as it is reported."""
+
+    protocol: str
+    """How the text was read: streamed, cold-256, records."""
+    chars: int
+    """Symbols scored."""
+    loss: float
+    """Nats per symbol, of network and memory."""
+    network_loss: float
+    """Of the network alone; equal without a memory."""
+    bits_per_char: float | None
+    """None for bytes that are no UTF-8."""
+    bits_per_byte: float | None
+    perplexity: float
+    memory: float
+    """Mean share of the memory in the mix; 0 without."""
+    signature: str
+    """All that the figures depend on beside weights and text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
     """Everything is ready; the next step comes."""
 
@@ -60,6 +82,8 @@ class Evaluated:
     """Of the network alone."""
     chars: int
     """Characters scored."""
+    protocol: str
+    """How they were read: streamed, cold-256 or records."""
     is_best: bool
     is_final: bool
     """Over all of the held-out text, in float32: the figure to report."""
@@ -117,11 +141,11 @@ class Finished:
     """What a loss is counted over: character or byte."""
     val_loss: float | None
     """Of the model that is shipped, streamed."""
-    network_loss: float | None
-    """The same of the network alone; equal without a memory."""
-    val_chars: int
-    """Held-out characters that it is over: all of them, unless they are very many."""
     bits_per_char: float | None
+    scores: tuple[Figures, ...]
+    """Of the shipped model, by every protocol; none where nothing is held out."""
+    advice: str
+    """What the losses say of how well the network fits the text; empty without."""
     train_loss: float | None
     chars_per_second: float | None
     seconds: float

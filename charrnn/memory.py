@@ -94,6 +94,12 @@ class Memory:
         """Keys of all orders."""
         return sum(len(order.keys) for order in self.orders)
 
+    def weighted(self, weight: float | None) -> "Memory | None":
+        """Return the same memory with another share in the mix; None for 0, itself for None."""
+        if weight is None:
+            return self
+        return Memory(self.orders, self.vocab_size, weight) if weight else None
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the counts by their names in a checkpoint."""
         result: dict[str, NDArray[Any]] = {}
@@ -132,6 +138,27 @@ class Memory:
             1.0, entropy, recalled.order, np.log(recalled.total), np.log(recalled.followers),
         )  # fmt: skip
         return 1 / (1 + np.exp(-sum(c * x for c, x in zip(SHARE, features, strict=True))))
+
+    def look_up(self, contexts: Keys, symbols: NDArray[Any]) -> NDArray[np.int64]:
+        """Return what was counted of symbols and their contexts, by order, (3, K + 1, n).
+
+        Args:
+            contexts: The K symbols before, packed; (n,).
+            symbols: (n,).
+
+        Returns:
+            A key's count, the sum of its context's counts, and its context's followers.
+        """
+        result = np.zeros((3, len(self.orders), len(symbols)), dtype=np.int64)
+        for k, order in enumerate(self.orders):
+            context = contexts & mask(self.bits * k)
+            begin, end = self.followers(k, context)
+            wanted = (context << np.uint64(self.bits) if k else context) | symbols.astype(np.uint64)
+            place = np.minimum(np.searchsorted(order.keys, wanted), len(order.keys) - 1)
+            result[0, k] = np.where(order.keys[place] == wanted, order.counts[place], 0)
+            result[1, k] = order.sums[end] - order.sums[begin]
+            result[2, k] = end - begin
+        return result
 
     def probabilities(
         self, contexts: Keys, lengths: NDArray[Any], symbols: NDArray[Any]

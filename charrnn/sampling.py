@@ -108,10 +108,7 @@ class Sampler:
     def _memory(self, config: SampleConfig) -> Memory | None:
         """Return the memory with the weight that is asked for; None where it has no say."""
         memory = self.model.memory
-        if memory is None or config.memory_weight is None:
-            return memory
-        weight = config.memory_weight
-        return Memory(memory.orders, memory.vocab_size, weight) if weight else None
+        return memory.weighted(config.memory_weight) if memory else None
 
     def _recall(self, logits: Floats, texts: Sequence[list[int]], memory: Memory | None) -> Floats:
         """Return scores with the memory mixed in.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from charrnn.advice import advice
 from charrnn.batches import make_batches
 from charrnn.budget import Budget
 from charrnn.config import TrainConfig
@@ -57,6 +58,7 @@ class Standing:
             num_held_out(corpus),
             clock,
             is_float32=self.learner.precision == "fp32",
+            num_scores=len(self.validator.protocols),
         )
         facts = describe(config, model_config, corpus, self.environment())
         facts["parent"] = init.parent if init else None
@@ -180,16 +182,21 @@ class Standing:
 
     def finished(self) -> Finished:
         """Return the run in a few numbers."""
-        val_loss, final = self.validator.loss, self.validator.final
+        scores, val_loss = self.validator.figures, self.validator.loss
         return Finished(
             unit="byte" if self.config.bytes else "character",
-            val_chars=final.chars if final else 0,
             step=self.step,
             epoch=self.epoch,
             stop_reason=self.stop_reason,
             val_loss=val_loss,
-            network_loss=final.network if final else None,
-            bits_per_char=bits_per_char(val_loss, self.corpus),
+            bits_per_char=bits_per_char(val_loss, self.corpus.vocab, self.corpus.val),
+            scores=scores,
+            advice=advice(
+                scores[0].network_loss if scores else None,
+                self.train_loss,
+                best_at=self.validator.best.step / max(1, self.step),
+                epochs=self.epoch,
+            ),
             train_loss=self.train_loss,
             chars_per_second=self.budget.chars_per_second,
             seconds=self.budget.elapsed(),

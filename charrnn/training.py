@@ -220,8 +220,7 @@ class Trainer(Standing):
         """Score the best model, save it with how the run ended, and sum up."""
         end = None
         if self.step > 0 and not self.is_cut:
-            if result := self.validator.score_shipped(self.budget.final_chars()):
-                yield result
+            yield from self.validator.score_shipped(self.budget.final_chars())
             if reason := self.asked_to_stop():  # what was cut short is done when it is resumed
                 self.stop_reason = reason
             else:

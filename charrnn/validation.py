@@ -1,16 +1,23 @@
 """What held-out text says of the averaged weights while they are trained; which ones are shipped."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.evaluation import Score, score_held_out
-from charrnn.events import Evaluated
+from charrnn.evaluation import (
+    Score,
+    figures_of,
+    held_out_protocols,
+    score_held_out,
+    signature,
+)
+from charrnn.events import Evaluated, Figures
 from charrnn.learner import Learner
 from charrnn.memory import Memory
 from charrnn.model import CharRNN, load_weights, weight_arrays
+from charrnn.protocols import Protocol
 from charrnn.sampling import Sampler
 from charrnn.schedule import BestSoFar
 from charrnn.seeds import derive_seed
@@ -41,9 +48,10 @@ class Validator:
     ) -> None:
         self.learner, self.corpus, self.config, self.memory = learner, corpus, config, memory
         self.should_stop = should_stop
+        self.protocols = held_out_protocols(corpus)
         self.best = BestSoFar()
         self.shipped: Shipped | None = None
-        self.final: Score | None = None
+        self.final: dict[str, Score] = {}
 
     def resume(self, best: BestSoFar, shipped: Shipped | None) -> None:
         """Go on with what was known; if the best weights are lost, the next ones are the best."""
@@ -57,6 +65,7 @@ class Validator:
         score = score_held_out(
             learner.averaged,
             self.corpus,
+            self.protocols[0],
             self.memory,
             precision=learner.precision,
             most_chars=most_chars,
@@ -70,44 +79,68 @@ class Validator:
         if score.loss < kept or (is_best and score.loss == kept):
             weights = weight_arrays(dict(learner.averaged.named_parameters()))
             self.shipped = Shipped(weights=weights, loss=score.loss, step=step)
+        return self.evaluated(self.protocols[0], score, step, is_best=is_best, is_final=False)
+
+    def score_shipped(self, most_chars: int) -> Iterator[Evaluated]:
+        """Score the shipped weights in float32, as they are saved, by every protocol.
+
+        Nothing without them, and nothing more once it is cut short.
+        """
+        if self.shipped is None:
+            return
+        model = CharRNN(self.learner.model.config)
+        load_weights(model, self.shipped.weights)
+        model.to(self.learner.device)
+        for protocol in self.protocols:
+            score = score_held_out(
+                model,
+                self.corpus,
+                protocol,
+                self.memory,
+                most_chars=most_chars,
+                should_stop=self.should_stop,
+            )
+            if score is None:
+                return
+            self.final[protocol.name] = score
+            yield self.evaluated(protocol, score, self.shipped.step, is_best=True, is_final=True)
+
+    def evaluated(
+        self, protocol: Protocol, score: Score, step: int, *, is_best: bool, is_final: bool
+    ) -> Evaluated:
+        """Return a score as an event."""
         return Evaluated(
             step=step,
             loss=score.loss,
             network_loss=score.network,
             chars=score.chars,
+            protocol=protocol.name,
             is_best=is_best,
-            is_final=False,
+            is_final=is_final,
         )
 
-    def score_shipped(self, most_chars: int) -> Evaluated | None:
-        """Score the shipped weights in float32, as they are saved. None without, or if cut short."""
-        if self.shipped is None:
-            return None
-        model = CharRNN(self.learner.model.config)
-        load_weights(model, self.shipped.weights)
-        self.final = score_held_out(
-            model.to(self.learner.device),
-            self.corpus,
-            self.memory,
-            most_chars=most_chars,
-            should_stop=self.should_stop,
-        )
-        if self.final is None:
-            return None
-        return Evaluated(
-            step=self.shipped.step,
-            loss=self.final.loss,
-            network_loss=self.final.network,
-            chars=self.final.chars,
-            is_best=True,
-            is_final=True,
+    @property
+    def figures(self) -> tuple[Figures, ...]:
+        """The shipped model's scores, as they are reported."""
+        config, corpus = self.config, self.corpus
+        split = "val-file" if config.val_file else f"last-{config.val_frac:g}"
+        return tuple(
+            figures_of(
+                self.final[protocol.name],
+                protocol,
+                corpus.vocab,
+                corpus.val,
+                signature(protocol, self.memory, split=split, precision="fp32", seed=config.seed),
+            )
+            for protocol in self.protocols
+            if protocol.name in self.final
         )
 
     @property
     def loss(self) -> float | None:
         """The loss to report: over all held-out text, or of the validation that was the best."""
-        if self.final is not None:
-            return self.final.loss
+        if self.final:
+            return self.final[self.protocols[0].name].loss
         return self.shipped.loss if self.shipped else self.best.loss
 
     def preview(self) -> str:

@@ -142,6 +142,20 @@ def decoded_length(ids: NDArray[np.uint8]) -> int | None:
     return count
 
 
+def num_characters(vocab: Vocabulary, ids: Ids) -> int | None:
+    """Return how many characters ids are; of bytes None if they are no UTF-8."""
+    return decoded_length(ids) if isinstance(vocab, ByteVocabulary) else len(ids)
+
+
+def num_bytes(vocab: Vocabulary, ids: Ids) -> int:
+    """Return how many bytes ids are, in UTF-8."""
+    if not isinstance(vocab, CharVocabulary):
+        return len(ids)
+    sizes = np.searchsorted([0x80, 0x800, 0x10000], vocab.code_points, side="right") + 1
+    chunks = (ids[i : i + (1 << 22)] for i in range(0, len(ids), 1 << 22))
+    return sum(int(sizes[chunk].sum()) for chunk in chunks)
+
+
 def from_json(value: object) -> Vocabulary:
     """Rebuild a vocabulary from a checkpoint.
 

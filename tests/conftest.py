@@ -1,11 +1,15 @@
 """Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
 
+import io
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from charrnn.__main__ import run_cli
 from charrnn.config import ModelConfig
 from charrnn.finding import create_run
 from charrnn.runs import Run
@@ -65,3 +69,30 @@ def run(checkpoints: Path) -> Iterator[Run]:
     run = create_run(checkpoints, "king", [])
     yield run
     run.close()
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command line ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def charrnn(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run a command line in this process; it has to succeed unless check=False."""
+
+    def run(*arguments: object, check: bool = True, stdin: str | None = None) -> Result:
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = run_cli([str(argument) for argument in arguments])
+        out, err = capfdbinary.readouterr()
+        result = Result(code, out.decode(), err.decode())
+        assert code == 0 or not check, result.stderr
+        return result
+
+    return run

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from charrnn.console import Console, escape_text, speed_text, time_text
-from charrnn.events import Evaluated, Finished, Planned, Sampled, Started, Step
+from charrnn.events import Evaluated, Figures, Finished, Planned, Sampled, Started, Step
 
 
 class Terminal(io.StringIO):
@@ -28,9 +28,14 @@ def step(number, **changes):
 
 
 PLANNED = Planned(step=1, total_steps=50, seconds=70.0, eval_every=5, save_every=20, sample_every=5)
+STREAMED = Figures(
+    protocol="streamed", chars=99, loss=1.5, network_loss=1.75, bits_per_char=2.164, bits_per_byte=2.164,
+    perplexity=4.48, memory=0.5, signature="split:last-0.1|state:carried",
+)  # fmt: skip
+COLD = dataclasses.replace(STREAMED, protocol="cold-256", loss=1.625, network_loss=1.625)
 FINISHED = Finished(
-    step=50, epoch=2.5, stop_reason="finished", unit="character", val_chars=99, network_loss=None, val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
-    chars_per_second=12_345.0, seconds=70.0,
+    step=50, epoch=2.5, stop_reason="finished", unit="character", val_loss=1.5, bits_per_char=2.164, train_loss=1.4,
+    chars_per_second=12_345.0, seconds=70.0, scores=(STREAMED, COLD), advice="more text",
 )  # fmt: skip
 
 
@@ -73,12 +78,23 @@ def test_off_a_terminal_nothing_moves_and_nothing_is_coloured(monkeypatch):
 def test_the_last_plain_line_says_how_it_ended():
     line = show([FINISHED], io.StringIO())
     assert line.startswith("result finished; steps 50 (2.50 epochs); time 1m10s, 12.3k char/s;")
-    assert "validation loss 1.5000 nats per character, 2.164 bits per character" in line
+    assert (
+        "validation loss, streamed 1.5000 nats per character, 2.164 bits per character "
+        "(network alone 1.7500); validation loss, cold-256 1.6250 nats"
+    ) in line
+    assert "; signature split:last-0.1|state:carried; " in line
+    assert line.endswith("; advice more text\n")
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
     evaluated = Evaluated(
-        step=5, loss=1.75, network_loss=1.75, chars=99, is_best=True, is_final=False
+        step=5,
+        loss=1.75,
+        network_loss=1.75,
+        chars=99,
+        protocol="streamed",
+        is_best=True,
+        is_final=False,
     )
     output = show([PLANNED, evaluated, step(50)], Terminal())
     assert "epoch 2.50, loss 2.500, val 1.750, 12.3k char/s, 1m05s left" in output
@@ -151,7 +167,10 @@ def test_a_log_that_nobody_reads_stops_nothing():
 
 
 def test_a_byte_model_counts_its_loss_per_byte():
-    line = show([dataclasses.replace(FINISHED, unit="byte", bits_per_char=None)], io.StringIO())
+    line = show(
+        [dataclasses.replace(FINISHED, unit="byte", bits_per_char=None, scores=(), advice="")],
+        io.StringIO(),
+    )
     assert line.endswith(
         "training loss 1.400 nats per byte; validation loss 1.5000 nats per byte\n"
     )

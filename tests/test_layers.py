@@ -10,16 +10,16 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
+    "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
     "options", "writing", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
-    "evaluation", "sampling", "engine", "device", "transfer", "snapshots", "schedule",
+    "evaluation", "protocols", "advice", "sampling", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "runs", "checkpoint", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""
 
-TORCH = {"standing", "learner", "evaluation", "model"}
+TORCH = {"scoring", "adaptation", "standing", "learner", "evaluation", "model"}
 TORCH_INSIDE_FUNCTIONS = {"device"}
 
 

@@ -23,7 +23,13 @@ def make_step(step):
 
 def make_evaluated(step, loss):
     return Evaluated(
-        step=step, loss=loss, network_loss=loss, chars=100, is_best=False, is_final=False
+        step=step,
+        loss=loss,
+        network_loss=loss,
+        chars=100,
+        protocol="streamed",
+        is_best=False,
+        is_final=False,
     )
 
 
@@ -229,7 +235,7 @@ def test_each_event_is_one_line_that_names_it(run):
     run.record(make_evaluated(7, 1.5))
     run.record(Saved(step=7, path=run.best, is_best=True))
     assert lines_of(run.folder / "metrics.jsonl") == [
-        {"event": "evaluated", "step": 7, "loss": 1.5, "network_loss": 1.5, "chars": 100, "is_best": False,
+        {"event": "evaluated", "step": 7, "loss": 1.5, "network_loss": 1.5, "chars": 100, "protocol": "streamed", "is_best": False,
          "is_final": False},
         {"event": "saved", "step": 7, "path": "best.safetensors", "is_best": True},
     ]  # fmt: skip

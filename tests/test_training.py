@@ -14,10 +14,11 @@ from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.counting import of_corpus
 from charrnn.errors import DivergedError
-from charrnn.evaluation import bits_per_char, streamed
+from charrnn.evaluation import bits_per_char, score
 from charrnn.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
 from charrnn.finding import create_run
 from charrnn.model import CharRNN, load_weights
+from charrnn.protocols import streamed
 from charrnn.runs import step_files
 from charrnn.training import Trainer, train
 
@@ -79,7 +80,7 @@ def test_the_final_loss_is_that_of_the_file_over_all_held_out_text(text_file):
     model = load_model(run.best)
     network = CharRNN(model.config)
     load_weights(network, model.weights)
-    expected = streamed(network, corpus.val)
+    expected = score(network, streamed(corpus.val))
     assert events[-1].val_loss == pytest.approx(expected.loss, abs=1e-7)
     assert expected.chars == len(corpus.val) - 1
     assert model.facts["metrics"]["val_loss"] == events[-1].val_loss
@@ -204,14 +205,14 @@ def test_bytes_count_their_bits_over_decoded_characters(tmp_path):
     corpus = load_corpus([path], dataclasses.replace(CONFIG, bytes=True, val_frac=0.6))
     # held out: 900 bytes, the last 500 of them "a", the first 400 are 200 times é
     assert len(corpus.val) == 900
-    assert bits_per_char(math.log(2), corpus) == pytest.approx(900 / 700)
+    assert bits_per_char(math.log(2), corpus.vocab, corpus.val) == pytest.approx(900 / 700)
 
 
 def test_bytes_that_are_no_text_have_no_bits_per_character(tmp_path):
     path = tmp_path / "noise.bin"
     path.write_bytes(bytes(range(256)) * 10)
     corpus = load_corpus([path], dataclasses.replace(CONFIG, bytes=True))
-    assert bits_per_char(1.0, corpus) is None
+    assert bits_per_char(1.0, corpus.vocab, corpus.val) is None
 
 
 def test_logs_are_json_lines(text_file):
@@ -248,7 +249,7 @@ def test_a_last_evaluation_never_takes_most_of_the_time(text_file, monkeypatch):
     monkeypatch.setattr("charrnn.budget.FINAL_SHARE", 0.0)
     events, corpus, _ = run_training(text_file, val_frac=0.5)
     assert len(corpus.val) > 500
-    assert events[-1].val_chars == 50
+    assert [each.chars for each in events[-1].scores] == [50, 256]  # a window at least
 
 
 def test_the_memory_of_the_training_text_is_in_every_checkpoint_and_in_every_loss(text_file):

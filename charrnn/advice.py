@@ -1,0 +1,37 @@
+"""What the losses of a run say in words: does the network know too little, or learn by heart?"""
+
+EARLY = 0.8
+"""A best model from before this share of the run means that later ones learned by heart."""
+
+BY_HEART = 0.3
+"""Nats by which held-out text may cost more than training text; beyond, it is learned by heart."""
+
+FEW_EPOCHS = 8.0
+"""Passes below which a longer run still pays, on all texts tried."""
+
+
+def advice(
+    val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float
+) -> str:
+    """Return what to try next, empty where nothing can be said.
+
+    Args:
+        val_loss: Of the network alone on held-out text, nats per character.
+        train_loss: On what it trained on last, with dropout on.
+        best_at: When the best validation was, as a share of the run.
+        epochs: Passes over the text.
+    """
+    if val_loss is None or train_loss is None:
+        return ""
+    gap = val_loss - train_loss
+    if best_at < EARLY or gap > BY_HEART:
+        when = f"best after {best_at:.0%} of the run" if best_at < EARLY else f"a gap of {gap:.2f}"
+        return (
+            f"overfitting ({when}): it learns the text by heart; "
+            "more text, more --dropout or a smaller --size"
+        )
+    if epochs < 1:
+        return f"underfitting: it has seen {epochs:.0%} of the text; more --max-time will help much"
+    if epochs < FEW_EPOCHS:
+        return f"underfitting: {epochs:.1f} passes over the text; more --max-time will help"
+    return "a good fit: more text or a larger --size with more --max-time would go further"

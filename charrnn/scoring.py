@@ -1,0 +1,286 @@
+"""What texts cost a model, for `score`: by protocol, by file, or by record."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from charrnn.adaptation import adapted
+from charrnn.batches import Batch
+from charrnn.checkpoint import Model
+from charrnn.config import ScoreConfig, TrainConfig
+from charrnn.console import figures_text
+from charrnn.corpus import load_corpus
+from charrnn.device import pick_device, set_threads
+from charrnn.errors import InputError, printable
+from charrnn.evaluation import Score, costs_of, figures_of, score, signature
+from charrnn.events import Figures
+from charrnn.model import CharRNN, load_weights
+from charrnn.progress import from_json
+from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record, record_groups
+from charrnn.records import Records, find_records
+from charrnn.textfiles import Reading, Survey, find_files, read_codes
+from charrnn.vocab import CharVocabulary, Ids, describe, id_dtype
+
+MOST_SHOWN = 10
+"""Unknown characters that an error lists."""
+
+
+Counting = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""Shows how far something has come: told how many there are, then how many are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something to score."""
+
+    name: str
+    ids: Ids
+    num_skipped: int
+    """Characters that the model never saw, left out."""
+    split: str = "all"
+    records: Records | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a text, or one record of it, costs."""
+
+    file: str
+    record: int | None
+    """Of a text of lines, counted from 1; None for all of it."""
+    num_skipped: int
+    figures: Figures
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `score --json` prints it."""
+        place = {"file": self.file} | ({"record": self.record} if self.record else {})
+        return place | asdict(self.figures) | {"skipped": self.num_skipped}
+
+
+class Scorer:
+    """Scores texts with one model.
+
+    Args:
+        model: As from `load_model`.
+        config: How to score.
+        protocols: By which; none means streamed and cold-256.
+        counting: Told how far it has come.
+
+    Raises:
+        InputError: The device is not there, or a protocol does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        config: ScoreConfig,
+        protocols: tuple[Protocol, ...] = (),
+        counting: Counting = lambda total: nullcontext(lambda done: None),
+    ) -> None:
+        self.model, self.config, self.protocols, self.counting = model, config, protocols, counting
+        if model.records and protocols:
+            raise InputError(
+                "--protocol, --adapt: this model learned lines, each a text of its own; "
+                "it scores line by line"
+            )
+        self.train = train_config(model)
+        self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
+        self.network = CharRNN(model.config)
+        load_weights(self.network, model.weights)
+        self.network.to(pick_device(config.device))
+        set_threads(None)
+
+    def texts(
+        self, paths: list[Path], names: dict[Path, str], *, is_held_out: bool = False
+    ) -> Iterator[Text]:
+        """Yield what is to be scored: each file, or what was held out of all together.
+
+        Args:
+            paths: Files and folders.
+            names: What to call a file instead of its path.
+            is_held_out: Only what the model's run held out of these files.
+
+        Raises:
+            InputError: A file cannot be read, or is not the one that the model learned.
+        """
+        if is_held_out:
+            yield self.held_out(paths)
+            return
+        for path in find_files(paths)[0]:
+            ids, num_skipped = self.read(path)
+            newline, records = self.model.vocab.newline, None
+            if self.model.records and newline is not None:
+                records = find_records(ids, newline)[0]
+            yield Text(names.get(path, str(path)), ids, num_skipped, records=records)
+
+    def read(self, path: Path) -> tuple[Ids, int]:
+        """Return a file as the model's ids, and how many characters were left out of it."""
+        vocab, train = self.model.vocab, self.train
+        is_chars = isinstance(vocab, CharVocabulary)
+        newlines = "lf" if self.model.records else train.newlines
+        encoding = self.config.encoding or train.encoding
+        reading = Reading(
+            bytes=not is_chars,
+            encoding=encoding if is_chars else "utf-8",
+            newlines=newlines if is_chars else "keep",
+        )
+        codes = [chunk.astype(np.uint32) for chunk in read_codes(path, reading, Survey())]
+        found = np.concatenate(codes) if codes else np.zeros(0, np.uint32)
+        if not isinstance(vocab, CharVocabulary):
+            return found.astype(np.uint8), 0
+        places = np.searchsorted(vocab.code_points, found)
+        is_known = vocab.code_points[np.minimum(places, vocab.size - 1)] == found
+        if not is_known.all() and self.config.unknown == "error":
+            raise unknown_characters(path, vocab, found[~is_known])
+        return places[is_known].astype(id_dtype(vocab.size)), int((~is_known).sum())
+
+    def held_out(self, paths: list[Path]) -> Text:
+        """Return what the model's run held out of these files."""
+        corpus = load_corpus(paths, self.train)
+        expected = self.model.facts.get("corpus", {}).get("digest")
+        if corpus.digest != expected:
+            raise InputError(
+                "--held-out: these are not the files that the model learned, or they have changed; "
+                "leave it out to score all of them"
+            )
+        if not len(corpus.val):
+            raise InputError("--held-out: the model's run held nothing out")
+        name, split = ", ".join(corpus.files), f"last-{self.train.val_frac:g}"
+        split = "val-file" if self.train.val_file else split
+        return Text(name, corpus.val, 0, split, corpus.val_records)
+
+    def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
+        """Yield what a text costs, by every protocol.
+
+        Args:
+            text: As from `texts`.
+            each: Of a text of lines, every line by itself.
+
+        Raises:
+            InputError: It is too short.
+        """
+        if text.records is not None:
+            yield from self.score_records(text, text.records, each=each)
+            return
+        wanted = self.protocols
+        for protocol in wanted or (STREAMED, COLD):
+            if protocol.num_predictions(len(text.ids)):
+                found = self.score_by(text.ids, protocol)
+                yield self.scored(text, protocol, found, text.ids)
+            elif wanted or protocol is STREAMED:
+                needed = (protocol.window or 1) + 1
+                raise InputError(
+                    f"{printable(text.name)}: {len(text.ids)} characters; "
+                    f"{protocol.name} needs at least {needed}"
+                )
+
+    def score_by(self, ids: Ids, protocol: Protocol) -> Score:
+        """Return what a text costs by one protocol."""
+        with self.counting(protocol.num_predictions(len(ids))) as report:
+            if protocol.is_adapted:
+                return adapted(self.network, ids, self.memory, report=report)
+            return score(self.network, told(protocol.batches(ids), report), self.memory)
+
+    def score_records(self, text: Text, records: Records, *, each: bool) -> Iterator[Scored]:
+        """Yield what the lines of a text cost."""
+        newline = self.model.vocab.newline
+        if not len(records) or newline is None:
+            raise InputError(f"{printable(text.name)}: no lines to score")
+        found = list(self.costs_of_records(text.ids, records, newline))
+        places = range(len(records)) if each else []
+        for place in places:
+            start, length = int(records.starts[place]), int(records.lengths[place])
+            ids = np.append(text.ids[start : start + length], text.ids.dtype.type(newline))
+            yield self.scored(text, BY_RECORD, total([found[place]]), ids, place + 1)
+        if not each:
+            ids = np.concatenate(
+                [text.ids[s : s + n] for s, n in zip(records.starts, records.lengths, strict=True)]
+                + [np.full(len(records), newline, dtype=text.ids.dtype)]
+            )
+            yield self.scored(text, BY_RECORD, total(found), ids)
+
+    def costs_of_records(self, ids: Ids, records: Records, newline: int) -> list[Score]:
+        """Return what each record costs, in their order."""
+        result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
+        batches = by_record(ids, records, newline)
+        costs = costs_of(self.network, batches, self.memory)
+        for group, cost in zip(record_groups(records), costs, strict=True):
+            rows = [
+                p.sum(dim=1, dtype=torch.float64) for p in (cost.mix, cost.network, cost.weight)
+            ]
+            for place, sums in zip(group.tolist(), torch.stack(rows, 1).tolist(), strict=True):
+                chars = int(records.lengths[place]) + 1
+                result[place] = Score(sums[0] / chars, sums[1] / chars, chars, sums[2] / chars)
+        return result
+
+    def scored(
+        self, text: Text, protocol: Protocol, found: Score, ids: Ids, record: int | None = None
+    ) -> Scored:
+        """Return a score with its signature."""
+        mark = signature(
+            protocol, self.memory, split=text.split, precision="fp32", seed=self.train.seed
+        )
+        figures = figures_of(found, protocol, self.model.vocab, ids, mark)
+        return Scored(text.name, record, text.num_skipped, figures)
+
+
+def told(batches: Iterator[Batch], report: Callable[[int], None]) -> Iterator[Batch]:
+    """Yield batches, and tell how many symbols were scored before each."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_chars
+        report(done)
+
+
+def total(scores: Sequence[Score]) -> Score:
+    """Return the mean of scores over all their symbols."""
+    chars = sum(each.chars for each in scores)
+
+    def mean(values: Iterable[float]) -> float:
+        return sum(v * each.chars for v, each in zip(values, scores, strict=True)) / max(1, chars)
+
+    return Score(
+        loss=mean(each.loss for each in scores),
+        network=mean(each.network for each in scores),
+        chars=chars,
+        weight=mean(each.weight for each in scores),
+    )
+
+
+def train_config(model: Model) -> TrainConfig:
+    """Return the settings that a model was trained with; the usual ones where it does not say."""
+    said = model.facts.get("config", {}).get("train")
+    return from_json(TrainConfig, said, "settings") if said else TrainConfig()
+
+
+def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputError:
+    """Return the error about characters that a model never saw."""
+    distinct, counts = np.unique(codes, return_counts=True)
+    common = distinct[np.argsort(-counts, kind="stable")][:MOST_SHOWN].tolist()
+    shown = ", ".join(describe(chr(code)) for code in common)
+    more = ", ..." if len(distinct) > MOST_SHOWN else ""
+    return InputError(
+        f"{printable(path)}: {int(counts.sum()):,} characters are not among the {vocab.size} that "
+        f"this model has seen: {shown}{more}; leave them out with --unknown skip"
+    )
+
+
+def lines_of(scored: Sequence[Scored]) -> list[str]:
+    """Return the scores of one text for people."""
+    first = scored[0]
+    skipped = f", {first.num_skipped:,} unknown left out" if first.num_skipped else ""
+    lines = [f"{printable(first.file)}{skipped}"]
+    for each in scored:
+        figures = each.figures
+        text = figures_text(figures, "symbol")
+        if figures.bits_per_byte not in (None, figures.bits_per_char):
+            text += f", {figures.bits_per_byte:.3f} bits per byte"
+        text += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
+        lines.append(f"  {figures.protocol:<16} {text}")
+    return lines + [f"  {each.figures.signature}" for each in scored]
