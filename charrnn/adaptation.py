@@ -42,6 +42,7 @@ class OnlineMemory:
         self._counts: list[dict[int, int]] = [{} for _ in range(size)]
         self._totals: list[dict[int, int]] = [{} for _ in range(size)]
         self._followers: list[dict[int, int]] = [{} for _ in range(size)]
+        self._spares: list[dict[int, float]] = [{} for _ in range(size)]
 
     def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> Recalled:
         """Return how likely each symbol is after what came before it, and count it then.
@@ -62,10 +63,11 @@ class OnlineMemory:
         return Recalled(*found)
 
     def _counts_of(
-        self, context: int, length: int, symbol: int, known: list[list[int]]
-    ) -> list[tuple[int, int, int]]:
-        """Return a key's count, its context's sum and its context's followers, by order."""
-        bits, result = self.memory.bits, []
+        self, context: int, length: int, symbol: int, known: list[list[float]]
+    ) -> list[tuple[float, ...]]:
+        """Return by order a key's count, and its context's sum, followers and discounts."""
+        bits = self.memory.bits
+        result: list[tuple[float, ...]] = []
         for k in range(length + 1):
             before = context & ((1 << bits * k) - 1)
             result.append(
@@ -73,32 +75,38 @@ class OnlineMemory:
                     known[0][k] + self._counts[k].get(before << bits | symbol, 0),
                     known[1][k] + self._totals[k].get(before, 0),
                     known[2][k] + self._followers[k].get(before, 0),
+                    known[3][k] + self._spares[k].get(before, 0.0),
                 )
             )
         return result
 
-    def _climb(self, counts: list[tuple[int, int, int]]) -> tuple[float, int, int, int]:
-        p, sure = 1.0 / self.memory.vocab_size, (0, 1, 1)
-        for k, (count, total, followers) in enumerate(counts):
+    def _climb(self, counts: list[tuple[float, ...]]) -> tuple[float, float, float, float]:
+        p, sure = 1.0 / self.memory.vocab_size, (0.0, 1.0, 1.0)
+        for k, (count, total, followers, spare) in enumerate(counts):
             if not total:
                 break
-            discount = self.memory.discounts[k]
-            p = (max(count - discount, 0.0) + discount * followers * p) / total
-            sure = (k, total, followers)
+            p = (count - self._discount(k, count) + spare * p) / total
+            sure = (float(k), total, followers)
         return p, *sure
 
+    def _discount(self, order: int, count: float) -> float:
+        return self.memory.orders[order].discounts[min(int(count), 3) - 1] if count else 0.0
+
     def _learn(
-        self, context: int, length: int, symbol: int, counts: list[tuple[int, int, int]]
+        self, context: int, length: int, symbol: int, counts: list[tuple[float, ...]]
     ) -> None:
         """Count a symbol; in a lower order only where the longer key was new."""
         bits = self.memory.bits
         for k in range(length, -1, -1):
-            before, is_new = context & ((1 << bits * k) - 1), counts[k][0] == 0
+            before, count = context & ((1 << bits * k) - 1), counts[k][0]
+            is_new = count == 0
             if k == length < self.memory.order and not is_new:
                 return  # it begins the text: nothing precedes it that could be counted
             key = before << bits | symbol
             self._counts[k][key] = self._counts[k].get(key, 0) + 1
             self._totals[k][before] = self._totals[k].get(before, 0) + 1
+            more = self._discount(k, count + 1) - self._discount(k, count)
+            self._spares[k][before] = self._spares[k].get(before, 0.0) + more
             if not is_new:
                 return
             self._followers[k][before] = self._followers[k].get(before, 0) + 1

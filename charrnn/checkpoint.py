@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from charrnn.config import GATES, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.container import FORMAT_VERSION, Facts, Tensors, are_counts, read_file, unpack
 from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
-from charrnn.memory import WORD, Memory, Order, bits_of, mask
+from charrnn.memory import WORD, Discounts, Memory, Order, bits_of, mask
 from charrnn.progress import Progress
 from charrnn.vocab import Vocabulary, from_json
 
@@ -160,13 +160,13 @@ def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
         return None
     if not isinstance(said, dict) or not are_counts([said.get("order")]) or said["order"] > 63:
         raise CheckpointError("its memory is not described")
-    orders = []
+    orders, discounts = [], _discounts(said)
     for k in range(said["order"] + 1):
         keys, counts = tensors.get(f"memory/{k}/keys"), tensors.get(f"memory/{k}/counts")
         names -= {f"memory/{k}/keys", f"memory/{k}/counts"}
         if keys is None or counts is None or not _are_counted(keys, counts, k, vocab_size):
             raise CheckpointError(f"its memory of order {k} holds no counts")
-        orders.append(Order.of(keys, counts))
+        orders.append(Order.of(keys, counts, discounts[k]))
     weight = said.get("weight")
     if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
         raise CheckpointError("its memory is not what is described")
@@ -174,6 +174,25 @@ def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
     if memory.facts() != said:
         raise CheckpointError("its memory is not what is described")
     return memory
+
+
+def _discounts(said: Mapping[str, Any]) -> list[Discounts]:
+    """Return what is taken off the counts of each order; before, one number stood for all.
+
+    Raises:
+        CheckpointError: It is not less than the counts.
+    """
+    result = []
+    for each in said["discounts"]:
+        three = tuple(each) if isinstance(each, list) else (each,) * 3
+        if len(three) != 3 or not all(
+            type(d) is float and 0 <= d < count for count, d in enumerate(three, start=1)
+        ):
+            raise CheckpointError("the discounts of its memory are none")
+        result.append(three)
+    if len(result) != said["order"] + 1:
+        raise CheckpointError("its memory is not what is described")
+    return result
 
 
 def _are_counted(keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_size: int) -> bool:

@@ -3,15 +3,18 @@
 A key of order k is k context symbols and the one that follows, oldest in the high bits, each in
 `bits` bits. The highest order counts occurrences; in a lower one the count of a key is the number
 of distinct keys of the next order that end in it, at least 1 (Kneser and Ney, 1995; Chen and
-Goodman, 1999, section 3). With n followers of a context whose counts sum to S:
+Goodman, 1999, sections 3 and 4.1.6: discounts for counts of one, two, and three or more). Where a
+context's counts sum to S:
 
-    P_k(x) = (max(c_k(x) - D_k, 0) + D_k n P_{k-1}(x)) / S,    P_{-1} = 1 / V
+    P_k(x) = (c_k(x) - D_k(c_k(x)) + sum_y D_k(c_k(y)) P_{k-1}(x)) / S,    P_{-1} = 1 / V
 
-and the climb stops at the first context that was never seen.
+with y running over all that followed; what did not follow has count and discount 0. The climb
+stops at the first context that was never seen.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,16 @@ SMALLEST = 1e-30
 WORD = 64
 """Bits of a key."""
 
-LOWEST_DISCOUNT, DISCOUNT = 0.5, 0.9
+Discounts = tuple[float, float, float]
+"""What is taken off a count of one, of two, and of three or more."""
+
+LOWEST: Discounts = (0.5, 0.5, 0.5)
+LOW: Discounts = (0.8, 1.1, 1.2)
+HIGH: Discounts = (0.9, 1.3, 1.6)
+"""Of order 0, of orders 1 to 3, and of the higher ones; fitted by benchmarks/memory_discounts.py on
+the end of training texts. What one would estimate from counts of counts takes too little off."""
+
+LAST_LOW = 3
 
 SHARE = (0.042, 0.581, 0.049, 0.966, -1.956)
 """The memory's share is the logistic function of these times 1, the network's entropy, the length of
@@ -36,7 +48,7 @@ the longest context that was seen, and the logs of how often and with how many f
 Fitted by benchmarks/memory_weight.py on the end of training texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """All keys of one order, ascending, and what was counted of each."""
 
@@ -46,12 +58,30 @@ class Order:
     """(n,), at least 1."""
     sums: NDArray[np.int64]
     """Sum of the counts before each key, and of all: (n + 1,)."""
+    discounts: Discounts
 
     @classmethod
-    def of(cls, keys: Keys, counts: NDArray[Any]) -> "Order":
+    def of(cls, keys: Keys, counts: NDArray[Any], discounts: Discounts) -> "Order":
         """Return an order; the sums follow from the counts."""
         sums = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return cls(keys, counts.astype(np.int32), sums)
+        return cls(keys, counts.astype(np.int32), sums, discounts)
+
+    def count_of(self, keys: Keys) -> NDArray[np.int32]:
+        """Return the counts of keys, 0 of those that are not there."""
+        if not len(self.keys):
+            return np.zeros(np.shape(keys), dtype=np.int32)
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, self.counts[places], 0)
+
+    def discounted(self, counts: NDArray[Any]) -> Floats:
+        """Return what is taken off counts; nothing off 0."""
+        result: Floats = np.array([0.0, *self.discounts])[np.minimum(counts, 3)]
+        return result
+
+    @cached_property
+    def spares(self) -> Floats:
+        """Sum of the discounts before each key, and of all: (n + 1,)."""
+        return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +112,6 @@ class Memory:
     ) -> None:
         self.orders, self.vocab_size, self.weight = list(orders), vocab_size, weight
         self.bits = bits_of(vocab_size)
-        self.discounts = [LOWEST_DISCOUNT, *[DISCOUNT] * (len(orders) - 1)]
 
     @property
     def order(self) -> int:
@@ -112,7 +141,7 @@ class Memory:
         return {
             "order": self.order,
             "bits": self.bits,
-            "discounts": self.discounts,
+            "discounts": [shortened(order.discounts) for order in self.orders],
             "weight": self.weight,
             "entries": [len(order.keys) for order in self.orders],
         }
@@ -139,25 +168,25 @@ class Memory:
         )  # fmt: skip
         return 1 / (1 + np.exp(-sum(c * x for c, x in zip(SHARE, features, strict=True))))
 
-    def look_up(self, contexts: Keys, symbols: NDArray[Any]) -> NDArray[np.int64]:
-        """Return what was counted of symbols and their contexts, by order, (3, K + 1, n).
+    def look_up(self, contexts: Keys, symbols: NDArray[Any]) -> Floats:
+        """Return what was counted of symbols and their contexts, by order, (4, K + 1, n).
 
         Args:
             contexts: The K symbols before, packed; (n,).
             symbols: (n,).
 
         Returns:
-            A key's count, the sum of its context's counts, and its context's followers.
+            A key's count; and of its context the sum of counts, the followers, the sum of discounts.
         """
-        result = np.zeros((3, len(self.orders), len(symbols)), dtype=np.int64)
+        result = np.zeros((4, len(self.orders), len(symbols)))
         for k, order in enumerate(self.orders):
             context = contexts & mask(self.bits * k)
             begin, end = self.followers(k, context)
             wanted = (context << np.uint64(self.bits) if k else context) | symbols.astype(np.uint64)
-            place = np.minimum(np.searchsorted(order.keys, wanted), len(order.keys) - 1)
-            result[0, k] = np.where(order.keys[place] == wanted, order.counts[place], 0)
+            result[0, k] = order.count_of(wanted)
             result[1, k] = order.sums[end] - order.sums[begin]
             result[2, k] = end - begin
+            result[3, k] = order.spares[end] - order.spares[begin]
         return result
 
     def probabilities(
@@ -187,12 +216,10 @@ class Memory:
             if not len(rows):
                 break
             wanted = (context << np.uint64(self.bits)) | targets[rows] if k else targets[rows]
-            place = np.minimum(np.searchsorted(order.keys, wanted), len(order.keys) - 1)
-            counts = np.where(order.keys[place] == wanted, order.counts[place], 0)
+            counts = order.count_of(wanted)
             total = order.sums[end] - order.sums[begin]
-            discount = self.discounts[k]
-            spare = discount * (end - begin) * p[rows]
-            p[rows] = (np.maximum(counts - discount, 0.0) + spare) / total
+            spare = (order.spares[end] - order.spares[begin]) * p[rows]
+            p[rows] = (counts - order.discounted(counts) + spare) / total
             sure[:, rows] = np.full(len(rows), k), total, end - begin
         return Recalled(p, *sure)
 
@@ -218,9 +245,12 @@ class Memory:
             if begin == end:
                 break
             total = int(order.sums[end] - order.sums[begin])
-            p *= self.discounts[k] * (end - begin) / total
-            names = (order.keys[begin:end] & mask(self.bits)).astype(np.intp)
-            p[names] += (order.counts[begin:end] - self.discounts[k]).clip(0.0) / total
+            counts = order.counts[begin:end]
+            discounts = order.discounted(counts)
+            p *= discounts.sum() / total
+            p[(order.keys[begin:end] & mask(self.bits)).astype(np.intp)] += (
+                counts - discounts
+            ) / total
             sure = (k, total, end - begin)
         return Recalled(p, *sure)
 
@@ -261,6 +291,18 @@ class Reader:
         result[:, asked] = found.p, found.order, found.total, found.followers
         self._recent, self._lengths = fed[:, T:], np.minimum(K, self._lengths + T)
         return Recalled(*result)
+
+
+def discounts_of(order: int) -> Discounts:
+    """Return what is taken off the counts of an order."""
+    if order == 0:
+        return LOWEST
+    return LOW if order <= LAST_LOW else HIGH
+
+
+def shortened(discounts: Discounts) -> float | list[float]:
+    """Return discounts as a checkpoint has them: one number where all are the same."""
+    return discounts[0] if len(set(discounts)) == 1 else list(discounts)
 
 
 def bits_of(vocab_size: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.counting import Texts, prune, records_of, runs_of
+from charrnn.counting import Texts, records_of, runs_of
 from charrnn.counting import build as build_texts
 from charrnn.memory import (
     SHARE,
@@ -15,6 +15,7 @@ from charrnn.memory import (
     Order,
     Reader,
     bits_of,
+    discounts_of,
     highest_order,
     mix,
     mixed,
@@ -54,10 +55,21 @@ class Plain:
             followers = self.counts[k].get(tuple(context[len(context) - k :]))
             if not followers:
                 break
-            d = 0.9 if k else 0.5
-            total = sum(followers.values())
-            p = (max(followers.get(symbol, 0) - d, 0) + d * len(followers) * p) / total
+            total, spare = (
+                sum(followers.values()),
+                sum(self.discount(k, c) for c in followers.values()),
+            )
+            count = followers.get(symbol, 0)
+            p = (count - self.discount(k, count) + spare * p) / total
         return p
+
+    def discount(self, k, count):
+        if count == 0:
+            return 0
+        of_one, of_two, of_more = (
+            (0.5, 0.5, 0.5) if k == 0 else (0.8, 1.1, 1.2) if k <= 3 else (0.9, 1.3, 1.6)
+        )
+        return of_one if count == 1 else of_two if count == 2 else of_more
 
 
 def packed(context, bits):
@@ -69,11 +81,12 @@ def packed(context, bits):
 
 def test_a_text_of_five_symbols_by_hand():
     # abaab: order 1 counts ab 2, ba 1, aa 1. Order 0 counts what precedes: a after b and a: 2,
-    # b after a: 1. So P_0(a) = (2 - 0.5 + 0.5 * 2 / 2) / 3 = 2/3, P_0(b) = (0.5 + 0.5) / 3 = 1/3,
-    # P_1(b | a) = (2 - 0.9 + 0.9 * 2 / 3) / 3 = 1.7 / 3.
+    # b after a: 1. So P_0(a) = (2 - 0.5 + 0.5 * 2 / 2) / 3 = 2/3, P_0(b) = (0.5 + 0.5) / 3 = 1/3.
+    # After a come b twice and a once, so (0.8 + 1.1) / 3 is handed down:
+    # P_1(b | a) = (2 - 1.1 + 1.9 / 3) / 3 = 4.6 / 9, P_1(a | a) = (1 - 0.8 + 1.9 * 2 / 3) / 3 = 4.4 / 9.
     memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
     assert memory.distribution([]) == pytest.approx([2 / 3, 1 / 3])
-    assert memory.distribution([0]) == pytest.approx([1.3 / 3, 1.7 / 3])
+    assert memory.distribution([0]) == pytest.approx([4.4 / 9, 4.6 / 9])
     assert [o.keys.tolist() for o in memory.orders] == [[0, 1], [0b00, 0b01, 0b10]]
     assert [o.counts.tolist() for o in memory.orders] == [[2, 1], [1, 2, 1]]
 
@@ -99,23 +112,15 @@ def test_it_is_exactly_the_plain_one(texts, order, context):
     assert many.p == pytest.approx(expected, rel=1e-12)
 
 
-@given(
-    texts_of_symbols, st.integers(1, 4), st.lists(st.integers(0, 4), max_size=6), st.integers(6, 40)
-)
-@settings(max_examples=100, deadline=None)
-def test_a_pruned_one_still_sums_to_one(texts, order, context, most):
-    memory = build([np.array(text, dtype=np.uint8) for text in texts], 5, order)
-    pruned = prune(memory, most)
-    assert pruned.num_entries <= max(most, 5)
-    assert pruned.distribution(context).sum() == pytest.approx(1, abs=1e-12)
-
-
-def test_pruning_keeps_what_longer_keys_end_in():
+def test_contexts_get_shorter_until_the_entries_are_few_enough(monkeypatch):
     ids = np.random.default_rng(5).integers(0, 7, 600).astype(np.uint8)
-    memory = prune(build([ids], 7, 3), 150)
-    for k in range(1, memory.order + 1):
-        suffixes = set((memory.orders[k].keys & np.uint64((1 << 3 * k) - 1)).tolist())
-        assert suffixes <= set(memory.orders[k - 1].keys.tolist())
+    sizes = np.cumsum([len(order.keys) for order in build([ids], 7, 4).orders])
+    for order in range(5):
+        monkeypatch.setattr("charrnn.counting.MOST_ENTRIES", int(sizes[order]))
+        found, plain = build([ids], 7, 4), Plain([ids], 7, order)
+        assert (found.order, found.num_entries) == (order, sizes[order])
+        expected = [plain.probability([3, 1, 4, 2], symbol) for symbol in range(7)]
+        assert found.distribution([3, 1, 4, 2]) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +223,11 @@ def test_tensors_and_facts_say_all_of_it():
     memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
     again = Memory(
         [
-            Order.of(memory.tensors()[f"memory/{k}/keys"], memory.tensors()[f"memory/{k}/counts"])
+            Order.of(
+                memory.tensors()[f"memory/{k}/keys"],
+                memory.tensors()[f"memory/{k}/counts"],
+                discounts_of(k),
+            )
             for k in range(2)
         ],
         2,
@@ -227,7 +236,7 @@ def test_tensors_and_facts_say_all_of_it():
     assert memory.facts() == {
         "order": 1,
         "bits": 1,
-        "discounts": [0.5, 0.9],
+        "discounts": [0.5, [0.8, 1.1, 1.2]],
         "weight": None,
         "entries": [2, 3],
     }
