@@ -166,6 +166,11 @@ def from_source(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
     help="Write into a file instead of stdout.",
 )  # fmt: skip
+@option(
+    "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
+    help="Say which spans stand verbatim in a text: the longest, and the share in spans of 30 "
+    "characters or more, which a terminal shows in reverse.",
+)  # fmt: skip
 @option("--no-echo-prompt", is_flag=True, group="Output", help="Leave the prompt out of the text.")
 @option(
     "--raw", is_flag=True, group="Output", help="Send control characters to a terminal as they are."
@@ -174,8 +179,8 @@ def from_source(
 def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, num_samples: int,
     stops: tuple[str, ...], seed: int | None, batch_size: int | None, output: Path | None,
-    no_echo_prompt: bool, raw: bool, checkpoints: Path, as_json: bool, quiet: bool,
-    verbose: bool, debug: bool, **settings: Any,
+    check_copies: Path | None, no_echo_prompt: bool, raw: bool, checkpoints: Path, as_json: bool,
+    quiet: bool, verbose: bool, debug: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Write text with a trained model.
 
@@ -188,13 +193,15 @@ def sample(
     prompt = read_prompt(prompt, prompt_file)
 
     from charrnn.checkpoint import load_model
+    from charrnn.copies import Source
     from charrnn.finding import find_model
     from charrnn.sampling import BATCH_SIZE, Sampler
-    from charrnn.writing import open_page, write_json, write_samples, write_stream
+    from charrnn.writing import checked, open_page, write_json, write_samples, write_stream
 
     path = find_model(checkpoints, model)
     sampler = Sampler(load_model(path), stops)
     sampler.check_prompt(prompt)
+    source = Source([check_copies], sampler.model.vocab) if check_copies else None
     if verbose:
         console.line(f"model {printable(path)}")
     if seed is None:
@@ -202,7 +209,7 @@ def sample(
         console.line(f"seed {seed}")
     echo, is_single = not no_echo_prompt, num_samples == 1 and (batch_size or 1) == 1
     with open_page(output, raw=raw) as page:
-        if is_single and not as_json:
+        if is_single and not as_json and source is None:
             write_stream(page, sampler, prompt, config, seed, echo=echo)
             return
         rows = max(2, batch_size or BATCH_SIZE)
@@ -212,9 +219,9 @@ def sample(
             else sampler.many(prompt, config, seed, num_samples, rows)
         )
         if as_json:
-            write_json(page, samples)
+            write_json(page, checked(samples, source, console))
         else:
-            write_samples(page, samples, sampler, echo=echo)
+            write_samples(page, checked(samples, source, console), sampler, echo=echo)
 
 
 @cli.command(cls=GroupedCommand)

@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from charrnn.config import SampleConfig
-from charrnn.console import escape_text, is_terminal
+from charrnn.console import Console, escape_text, is_terminal
+from charrnn.copies import LONG, Copies, Source
 from charrnn.errors import (
     CharRNNError,
     ClosedPipeError,
@@ -25,6 +27,15 @@ from charrnn.vocab import Decoder
 
 FLUSH_SECONDS = 0.1
 SEPARATOR = b"\n---\n"
+
+MARK, UNMARK = b"\x1b[7m", b"\x1b[27m"
+"""A terminal's reverse video, on and off."""
+
+CHECKED_TOGETHER = 64
+"""Samples that are compared with a corpus in one pass over it."""
+
+Checked = tuple[Sample, Copies | None]
+"""A sample, and what of it is copied, if that was asked for."""
 
 
 class Page:
@@ -120,24 +131,78 @@ def write_stream(
         page.put(b"\n")
 
 
-def write_samples(page: Page, samples: Iterable[Sample], sampler: Sampler, *, echo: bool) -> None:
+def write_samples(page: Page, samples: Iterable[Checked], sampler: Sampler, *, echo: bool) -> None:
     """Write several texts: records a line each, others separated by a line ---."""
     vocab, records = sampler.model.vocab, sampler.model.records
-    for sample in samples:
+    for sample, copies in samples:
         if sample.index and not records:
             page.put(SEPARATOR)
-        prompt = vocab.raw(vocab.encode(sample.prompt)) if echo else b""
-        page.text((sample.prompt if echo else "") + sample.text, prompt + sample.raw)
+        if echo:
+            page.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
+        write_marked(page, sample, copies)
         if records:
             page.put(b"\n")
     if page.for_terminal and not records:
         page.put(b"\n")
 
 
-def write_json(page: Page, samples: Iterable[Sample]) -> None:
+def write_marked(page: Page, sample: Sample, copies: Copies | None) -> None:
+    """Write a text, on a terminal with what is copied in reverse."""
+    if not page.for_terminal or copies is None:
+        page.text(sample.text, sample.raw)
+        return
+    place = 0
+    for begin, end in [*copies.spans, (copies.num_symbols, copies.num_symbols)]:
+        page.text(piece_of(sample, copies, place, begin), b"")
+        if end > begin:
+            page.put(MARK)
+            page.text(piece_of(sample, copies, begin, end), b"")
+            page.put(UNMARK)
+        place = end
+
+
+def piece_of(sample: Sample, copies: Copies, begin: int, end: int) -> str:
+    """Return a part of a text, counted as its copies are: in characters, or in bytes."""
+    if copies.num_symbols == len(sample.text):
+        return sample.text[begin:end]
+    return sample.raw[begin:end].decode("utf-8", "replace")
+
+
+def checked(
+    samples: Iterable[Sample], source: Source | None, console: Console
+) -> Iterator[Checked]:
+    """Yield samples with what of them stands in a corpus, and say so; None without a corpus."""
+    if source is None:
+        yield from ((sample, None) for sample in samples)
+        return
+    longest, copied, total = "", 0.0, 0
+    for group in batched(samples, CHECKED_TOGETHER):
+        found = source.search([source.codes(sample.text, sample.raw) for sample in group])
+        for sample, copies in zip(group, found, strict=True):
+            longest = max(longest, piece_of(sample, copies, *copies.longest), key=len)
+            copied += copies.share * copies.num_symbols
+            total += copies.num_symbols
+            yield sample, copies
+    console.line(
+        f"copies: the longest span is {len(longest)} characters, {longest!r}; "
+        f"{copied / max(1, total):.1%} lies in spans of {LONG} or more"
+    )
+
+
+def batched(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield samples in lists of so many."""
+    iterator = iter(samples)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def write_json(page: Page, samples: Iterable[Checked]) -> None:
     """Write one object a line; what a terminal could obey stands as JSON's own escape."""
-    for sample in samples:
+    for sample, copies in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
+        if copies is not None:
+            span = piece_of(sample, copies, *copies.longest)
+            fields |= {"copied": copies.share, "longest_copy": span}
         line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         safe = "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
         page.put(safe.encode("utf-8") + b"\n")

@@ -1,5 +1,6 @@
 """What goes to a terminal, into a pipe or a file, and as JSON."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -10,10 +11,20 @@ import pytest
 
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, SampleConfig, shapes
+from charrnn.console import Console
+from charrnn.copies import Copies, Source
 from charrnn.errors import CharRNNError, InputError
 from charrnn.sampling import Sample, Sampler
 from charrnn.vocab import ByteVocabulary, CharVocabulary
-from charrnn.writing import Page, open_page, write_json, write_samples, write_stream
+from charrnn.writing import (
+    Page,
+    checked,
+    open_page,
+    piece_of,
+    write_json,
+    write_samples,
+    write_stream,
+)
 
 
 def make_sampler(vocab, records=False):
@@ -50,14 +61,14 @@ def shown(text, **options):
 def written(samples, sampler, *, echo=False, for_terminal=False):
     stream = io.BytesIO()
     page = Page(stream, for_terminal=for_terminal)
-    write_samples(page, samples, sampler, echo=echo)
+    write_samples(page, ((sample, None) for sample in samples), sampler, echo=echo)
     return stream.getvalue().decode()
 
 
 def json_lines(samples):
     """Return the lines as they stand, the last newline taken off."""
     stream = io.BytesIO()
-    write_json(Page(stream), samples)
+    write_json(Page(stream), ((sample, None) for sample in samples))
     text = stream.getvalue().decode()
     assert text.endswith("\n") or not samples
     return text.split("\n")[:-1]
@@ -278,5 +289,50 @@ def test_an_error_while_writing_still_closes_the_file(tmp_path):
         pytest.raises(ZeroDivisionError),
         open_page(tmp_path / "out.txt", raw=False) as page,
     ):
-        write_samples(page, samples(), make_sampler(ABC), echo=False)
+        write_samples(page, ((s, None) for s in samples()), make_sampler(ABC), echo=False)
     assert (tmp_path / "out.txt").read_bytes() == b"so far"
+
+
+# Copies.
+
+
+def test_a_terminal_shows_in_reverse_what_is_copied():
+    (sample,) = make_samples("abc" * 20)
+    stream = io.BytesIO()
+    page = Page(stream, for_terminal=True)
+    copies = Copies(60, longest=(3, 34), spans=[(3, 34), (40, 60)])
+    write_samples(page, [(sample, copies)], make_sampler(ABC), echo=False)
+    text = stream.getvalue().decode()
+    marked = text.replace("\x1b[7m", "<").replace("\x1b[27m", ">")
+    assert marked == f"abc<{'abc' * 10}a>bcabca<{'bca' * 6}bc>\n"
+
+
+def test_a_pipe_gets_the_text_as_it_is():
+    (sample,) = make_samples("abc" * 20)
+    stream = io.BytesIO()
+    copies = Copies(60, longest=(0, 60), spans=[(0, 60)])
+    write_samples(Page(stream), [(sample, copies)], make_sampler(ABC), echo=False)
+    assert stream.getvalue() == b"abc" * 20
+
+
+def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_path):
+    path, log = tmp_path / "corpus.txt", io.StringIO()
+    path.write_text("xx" + "abc" * 12 + "yy")
+    samples = make_samples("abc" * 12 + "zzzz", "éabcé")
+    found = list(checked(samples, Source([path], ABC), Console(0, log)))
+    assert [copies.share for _, copies in found] == [36 / 40, 0]
+    assert log.getvalue() == (
+        f"copies: the longest span is 36 characters, {'abc' * 12!r}; "
+        "80.0% lies in spans of 30 or more\n"  # 36 of 45
+    )
+    stream = io.BytesIO()
+    write_json(Page(stream), found)
+    lines = [json.loads(line) for line in stream.getvalue().decode().splitlines()]
+    assert [line["longest_copy"] for line in lines] == ["abc" * 12, "abc"]
+    assert [line["copied"] for line in lines] == [0.9, 0]
+
+
+def test_copies_of_bytes_are_counted_in_bytes():
+    sample = dataclasses.replace(make_samples("éé")[0], raw="éé".encode())
+    copies = Copies(4, longest=(2, 4))
+    assert piece_of(sample, copies, *copies.longest) == "é"
