@@ -1,12 +1,15 @@
-"""The memory's share in the mix, fitted on the end of training texts; held-out text is never read.
+"""The gate that mixes network and memory, fitted on the end of training texts.
 
-For each TEXT:STEPS:HIDDEN a network and a memory learn the first 90% of the text's training split
-and are asked about its last 10%, streamed. `memory.SHARE` is what this prints for all of them
-together; beside it stand the best constant of each, and the function fitted on the others only.
+Each RUN was trained on the first 90% of a *training* split (or on a text of which
+nothing is ever reported), so that what it held out is training text too; each TEXT is the file it
+was trained on. Runs of one KIND are left out together in the last column. Networks
+weak and strong, and texts of many kinds, make a gate that serves all.
+`mixing.GATE_INPUT` and `GATE_OUTPUT` are what this prints.
+
+python benchmarks/memory_weight.py checkpoints/hamlet:plays.txt:plays checkpoints/c:headers.txt:code
 """
 
 import argparse
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +17,25 @@ import numpy as np
 import torch
 from common import begin
 
+from charrnn.batches import IGNORED
 from charrnn.checkpoint import load_model
-from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
-from charrnn.finding import create_run
+from charrnn.counting import of_corpus
 from charrnn.memory import Reader
+from charrnn.mixing import features, log_probabilities, share
 from charrnn.model import CharRNN, load_weights
 from charrnn.protocols import streamed
-from charrnn.training import train
+from charrnn.scoring import train_config
+from charrnn.sizes import MEMORY_ORDER
+
+ASKED = 60_000
+"""Characters that each run is asked about."""
+
+HIDDEN = 6
+"""Units of the gate."""
+
+WEIGHT_PENALTY = 1e-5
+ROUNDS = 250
 
 CONSTANTS = np.arange(0, 1, 0.05)
 
@@ -31,95 +45,122 @@ class Case:
     """What network and memory say of the end of one training text."""
 
     name: str
+    kind: str
+    """Texts of one kind are left out together."""
     network: torch.Tensor
     """Probability of each character, (n,)."""
     memory: torch.Tensor
-    features: torch.Tensor
-    """(n, 5): 1, entropy, order, log total, log followers."""
+    seen: torch.Tensor
+    """What the gate sees, (n, 10)."""
+    built_in: float
+    """Loss of the gate as it stands in the code."""
 
-    def loss(self, share: torch.Tensor | float) -> torch.Tensor:
-        return -torch.log((1 - share) * self.network + share * self.memory).mean()
+    def loss(self, weight: torch.Tensor | float) -> torch.Tensor:
+        """Return nats per character at some share of the memory."""
+        return -torch.log((1 - weight) * self.network + weight * self.memory).mean()
 
-    def fitted(self, coefficients: torch.Tensor) -> torch.Tensor:
-        return self.loss(torch.sigmoid(self.features @ coefficients))
+    def fitted(self, gate: torch.Tensor) -> torch.Tensor:
+        """Return nats per character with a gate, its weights in one row."""
+        into, out = unpack(gate)
+        return self.loss(torch.sigmoid(torch.tanh(self.seen @ into) @ out[:-1] + out[-1]))
 
 
-def make_case(text: Path, steps: int, hidden_size: int) -> Case:
-    """Train, and ask."""
-    data = text.read_bytes()
-    config = TrainConfig(
-        steps=steps, hidden_size=hidden_size, batch_size=16, lr=8e-3 * 256 / hidden_size, memory=7,
-        ema_decay=0.99, sample_every=0,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "training.txt"
-        path.write_bytes(data[: int(len(data) * 0.9)])
-        corpus = load_corpus([path], config)
-        run = create_run(Path(name), "run", [])
-        for _ in train(config, corpus, run):
-            pass
-        model = load_model(run.best)
-        run.close()
+def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weights of the hidden units, and those of the output."""
+    return gate[: -HIDDEN - 1].view(-1, HIDDEN), gate[-HIDDEN - 1 :]
+
+
+def make_case(run: Path, text: Path, kind: str) -> Case:
+    """Ask a run about what it held out."""
+    model = load_model(run / "best.safetensors")
+    corpus = load_corpus([text], train_config(model))
+    if corpus.digest != model.facts["corpus"]["digest"]:
+        raise SystemExit(f"{run} was trained on another text than {text}")
+    memory = of_corpus(corpus, MEMORY_ORDER)
+    assert memory is not None  # an order was named
     network = CharRNN(model.config)
     load_weights(network, model.weights)
-    assert model.memory is not None
-    rows, state, reader = [], None, None
-    for batch in streamed(corpus.val[:400_000]):
+    rows, built_in, state, reader = [], [], None, None
+    for batch in streamed(corpus.val[:ASKED]):
         state = state or network.empty_state(len(batch.inputs))
-        reader = reader or Reader(model.memory, len(batch.inputs))
+        reader = reader or Reader(memory, len(batch.inputs))
         keep = torch.from_numpy(~batch.is_fresh)[None, :, None]
         with torch.no_grad():
-            logits, state = network(torch.from_numpy(batch.inputs), tuple(p * keep for p in state))
-        logs = torch.log_softmax(logits.double(), -1).numpy()
-        said = reader.read(batch.inputs, batch.targets, batch.is_fresh)
-        asked = batch.targets >= 0
-        chosen = np.take_along_axis(logs, np.maximum(batch.targets, 0)[..., None], -1)[..., 0]
-        entropy = -(np.exp(logs) * logs).sum(-1)
-        columns = (np.exp(chosen), said.p, np.ones_like(entropy), entropy, said.order,
-                   np.log(said.total), np.log(said.followers))  # fmt: skip
-        rows.append(np.stack([column[asked] for column in columns], axis=1))
+            scores, state = network(torch.from_numpy(batch.inputs), tuple(p * keep for p in state))
+        contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
+        asked = batch.targets != IGNORED
+        if not asked.any():
+            continue
+        logs = log_probabilities(scores.numpy()[asked])
+        recalled = memory.recall(contexts[asked], lengths[asked])
+        there = np.arange(len(logs)), batch.targets[asked]
+        p, q, w = np.exp(logs[there]), recalled.p[there], share(logs, recalled)
+        rows.append(np.column_stack([p, q, features(logs, recalled)]))
+        built_in.append(-np.log((1 - w) * p + w * q))
     found = torch.from_numpy(np.concatenate(rows))
-    return Case(
-        f"{text.name} 1×{hidden_size} {steps} steps", found[:, 0], found[:, 1], found[:, 2:]
-    )
+    loss = float(np.concatenate(built_in).mean())
+    return Case(run.name, kind, found[:, 0], found[:, 1], found[:, 2:], loss)
 
 
 def fit(cases: list[Case]) -> torch.Tensor:
-    """Return the coefficients with the least mean loss over some cases."""
-    coefficients = torch.zeros(5, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([coefficients], max_iter=200, line_search_fn="strong_wolfe")
+    """Return the gate with the least mean loss over some cases."""
+    torch.manual_seed(0)
+    size = cases[0].seen.shape[1] * HIDDEN
+    start = torch.cat([0.15 * torch.randn(size), 0.3 * torch.randn(HIDDEN + 1)]).double()
+    gate = start.requires_grad_(True)
+    optimizer = torch.optim.LBFGS([gate], max_iter=ROUNDS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = torch.stack([case.fitted(coefficients) for case in cases]).mean()
+        loss = torch.stack([case.fitted(gate) for case in cases]).mean()
+        loss = loss + WEIGHT_PENALTY * gate.square().sum()
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    return coefficients.detach()
+    return gate.detach()
+
+
+def print_row(case: Case, gate: torch.Tensor, others: torch.Tensor) -> None:
+    """Print what a case costs in every way."""
+    losses = [float(case.loss(float(w))) for w in CONSTANTS]
+    best = int(np.argmin(losses))
+    print(
+        f"| {case.name} | {float(case.loss(0.0)):.4f} | {float(case.loss(1.0)):.4f} "
+        f"| {losses[best]:.4f} at {CONSTANTS[best]:.2f} | {case.built_in:.4f} "
+        f"| {float(case.fitted(gate)):.4f} | {float(case.fitted(others)):.4f} |",
+        flush=True,
+    )
+
+
+def print_gate(gate: torch.Tensor) -> None:
+    """Print the weights as they stand in mixing.py."""
+    into, out = unpack(gate)
+    print("\nGATE_INPUT = (")
+    for row in into.tolist():
+        print(f"    ({', '.join(f'{value:.4f}' for value in row)}),")
+    print(f")\nGATE_OUTPUT = ({', '.join(f'{value:.4f}' for value in out.tolist())})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="+", metavar="TEXT:STEPS:HIDDEN")
-    begin("The memory's share")
+    parser.add_argument("cases", nargs="+", metavar="RUN:TEXT:KIND")
+    words = parser.parse_args().cases
+    begin("The gate of the memory")
     cases = []
-    for word in parser.parse_args().cases:
-        text, steps, hidden_size = word.rsplit(":", 2)
-        cases.append(make_case(Path(text), int(steps), int(hidden_size)))
-    joint = fit(cases)
-    print("| case | network | memory | best constant | fitted on all | fitted on the others |")
-    print("|---|---|---|---|---|---|")
+    for word in words:
+        run, text, kind = word.rsplit(":", 2)
+        cases.append(make_case(Path(run), Path(text), kind))
+    gate = fit(cases)
+    without = {
+        kind: fit([case for case in cases if case.kind != kind] or cases)
+        for kind in {case.kind for case in cases}
+    }
+    print("| run | network | memory | best constant | built in | fitted | without its text |")
+    print("|---|---|---|---|---|---|---|")
     for case in cases:
-        losses = [float(case.loss(float(w))) for w in CONSTANTS]
-        best = int(np.argmin(losses))
-        others = [other for other in cases if other is not case] or cases
-        print(
-            f"| {case.name} | {float(case.loss(0.0)):.4f} | {float(case.loss(1.0)):.4f} "
-            f"| {losses[best]:.4f} at {CONSTANTS[best]:.2f} | {float(case.fitted(joint)):.4f} "
-            f"| {float(case.fitted(fit(others))):.4f} |"
-        )
-    print(f"\nSHARE = ({', '.join(f'{value:.3f}' for value in joint.tolist())})")
+        print_row(case, gate, without[case.kind])
+    print_gate(gate)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charrnn.evaluation import Score, shares
-from charrnn.memory import Keys, Memory, Recalled, mask
+from charrnn.evaluation import Score
+from charrnn.memory import Floats, Keys, Memory, Reader, Recalled, mask
+from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, detach
 from charrnn.vocab import Ids
 
@@ -38,89 +39,63 @@ class OnlineMemory:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        size = memory.order + 1
-        self._counts: list[dict[int, int]] = [{} for _ in range(size)]
-        self._totals: list[dict[int, int]] = [{} for _ in range(size)]
-        self._followers: list[dict[int, int]] = [{} for _ in range(size)]
-        self._spares: list[dict[int, float]] = [{} for _ in range(size)]
+        self._new: list[dict[int, dict[int, int]]] = [{} for _ in memory.orders]
 
     def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> Recalled:
-        """Return how likely each symbol is after what came before it, and count it then.
+        """Return how likely everything is at each symbol, and count it then.
 
         Args:
             contexts: The K symbols before each, packed; (n,).
             lengths: How many of them there are really, 0 to K; (n,).
             symbols: One after the other, (n,).
         """
-        found = np.zeros((4, len(symbols)))
-        known = self.memory.look_up(contexts, symbols)
-        for i, (context, length, symbol) in enumerate(
-            zip(contexts.tolist(), lengths.tolist(), symbols.tolist(), strict=True)
-        ):
-            counts = self._counts_of(context, length, symbol, known[:, :, i].tolist())
-            found[:, i] = self._climb(counts)
-            self._learn(context, length, symbol, counts)
-        return Recalled(*found)
+        found = [
+            self._climb(*place)
+            for place in zip(contexts.tolist(), lengths.tolist(), symbols.tolist(), strict=True)
+        ]
+        p, sure = np.stack([each[0] for each in found]), np.array([each[1] for each in found])
+        return Recalled(p, *sure.T)
 
-    def _counts_of(
-        self, context: int, length: int, symbol: int, known: list[list[float]]
-    ) -> list[tuple[float, ...]]:
-        """Return by order a key's count, and its context's sum, followers and discounts."""
-        bits = self.memory.bits
-        result: list[tuple[float, ...]] = []
+    def _climb(self, context: int, length: int, symbol: int) -> tuple[Floats, tuple[float, ...]]:
+        """Return the prediction after a context, how sure it is, and count what came."""
+        p, sure = np.full(self.memory.vocab_size, 1.0 / self.memory.vocab_size), (0.0, 1.0, 1.0)
+        seen: list[int] = []
+        is_known = True
         for k in range(length + 1):
-            before = context & ((1 << bits * k) - 1)
-            result.append(
-                (
-                    known[0][k] + self._counts[k].get(before << bits | symbol, 0),
-                    known[1][k] + self._totals[k].get(before, 0),
-                    known[2][k] + self._followers[k].get(before, 0),
-                    known[3][k] + self._spares[k].get(before, 0.0),
-                )
-            )
-        return result
+            counts = self._counts(k, context & ((1 << self.memory.bits * k) - 1))
+            seen.append(int(counts[symbol]))
+            is_known = is_known and bool(counts.any())
+            if is_known:
+                total, discounts = counts.sum(), self.memory.orders[k].discounted(counts)
+                p = (counts - discounts + discounts.sum() * p) / total
+                sure = (float(k), float(total), float(np.count_nonzero(counts)))
+        self._learn(context, symbol, seen)
+        return p, sure
 
-    def _climb(self, counts: list[tuple[float, ...]]) -> tuple[float, float, float, float]:
-        p, sure = 1.0 / self.memory.vocab_size, (0.0, 1.0, 1.0)
-        for k, (count, total, followers, spare) in enumerate(counts):
-            if not total:
-                break
-            p = (count - self._discount(k, count) + spare * p) / total
-            sure = (float(k), total, followers)
-        return p, *sure
+    def _counts(self, order: int, context: int) -> NDArray[np.int64]:
+        """Return how often each symbol was counted after a context, (V,)."""
+        counts, stored = np.zeros(self.memory.vocab_size, dtype=np.int64), self.memory.orders[order]
+        begin, end = self.memory.followers(order, context)
+        names = stored.keys[begin:end] & mask(self.memory.bits)
+        counts[names.astype(np.intp)] = stored.counts[begin:end]
+        for symbol, count in self._new[order].get(context, {}).items():
+            counts[symbol] += count
+        return counts
 
-    def _discount(self, order: int, count: float) -> float:
-        return self.memory.orders[order].discounts[min(int(count), 3) - 1] if count else 0.0
+    def _learn(self, context: int, symbol: int, seen: list[int]) -> None:
+        """Count a symbol; in a lower order only where the longer key was new.
 
-    def _learn(
-        self, context: int, length: int, symbol: int, counts: list[tuple[float, ...]]
-    ) -> None:
-        """Count a symbol; in a lower order only where the longer key was new."""
-        bits = self.memory.bits
-        for k in range(length, -1, -1):
-            before, count = context & ((1 << bits * k) - 1), counts[k][0]
-            is_new = count == 0
-            if k == length < self.memory.order and not is_new:
-                return  # it begins the text: nothing precedes it that could be counted
-            key = before << bits | symbol
-            self._counts[k][key] = self._counts[k].get(key, 0) + 1
-            self._totals[k][before] = self._totals[k].get(before, 0) + 1
-            more = self._discount(k, count + 1) - self._discount(k, count)
-            self._spares[k][before] = self._spares[k].get(before, 0.0) + more
+        Where the text begins, the longest key has nothing before it that could be counted.
+        """
+        begins = len(seen) - 1 < self.memory.order
+        for k in range(len(seen) - 1, -1, -1):
+            is_new = seen[k] == 0
+            if begins and k == len(seen) - 1 and not is_new:
+                return
+            counts = self._new[k].setdefault(context & ((1 << self.memory.bits * k) - 1), {})
+            counts[symbol] = counts.get(symbol, 0) + 1
             if not is_new:
                 return
-            self._followers[k][before] = self._followers[k].get(before, 0) + 1
-
-
-def contexts_of(ids: Ids, begin: int, end: int, memory: Memory) -> tuple[Keys, NDArray[np.int64]]:
-    """Return what stands before each symbol from `begin` to `end`, packed, and how much of it."""
-    places = np.arange(begin, end)
-    contexts = np.zeros(len(places), dtype=np.uint64)
-    for j in range(memory.order):
-        behind = places - 1 - j
-        symbols = np.where(behind >= 0, ids[np.maximum(behind, 0)], 0).astype(np.uint64)
-        contexts |= symbols << np.uint64(memory.bits * j)
-    return contexts & mask(memory.bits * memory.order), np.minimum(places, memory.order)
 
 
 class AdaptiveNetwork:
@@ -178,22 +153,22 @@ def adapted(
         report: Told how many symbols are done.
     """
     learner = AdaptiveNetwork(network, rate, decay)
-    online = OnlineMemory(memory) if memory else None
-    totals = np.zeros(3)
+    online, totals = OnlineMemory(memory) if memory else None, np.zeros(3)
+    reader = Reader(memory, 1) if memory else None
     for begin in range(0, len(ids) - 1, window):
         end = min(begin + window, len(ids) - 1)
         targets = ids[begin + 1 : end + 1]
         logits = learner.read(ids[begin:end], targets)
-        logs = torch.log_softmax(logits.double(), -1).cpu()
-        p = logs[torch.arange(len(targets)), torch.from_numpy(targets.astype(np.int64))].exp()
-        totals[1] -= float(p.log().sum())
-        if online is not None:
-            contexts, lengths = contexts_of(ids, begin + 1, end + 1, online.memory)
-            recalled = online.follow(contexts, lengths, targets)
-            share = shares(logits[None], recalled, online.memory)[0].cpu()
-            p = (1 - share) * p + share * torch.from_numpy(recalled.p)
-            totals[2] += float(share.sum())
-        totals[0] -= float(p.log().sum())
+        logs, places = log_probabilities(logits.cpu().numpy()), np.arange(len(targets))
+        p = np.exp(logs[places, targets])
+        totals[1] -= np.log(p).sum()
+        if online is not None and reader is not None:
+            contexts, lengths = reader.read(ids[None, begin:end])
+            recalled = online.follow(contexts[0], lengths[0], targets)
+            weight = share(logs, recalled, online.memory.weight)
+            p = (1 - weight) * p + weight * recalled.p[places, targets]
+            totals[2] += weight.sum()
+        totals[0] -= np.log(p).sum()
         report(end)
     loss, alone, weight = (totals / (len(ids) - 1)).tolist()
     return Score(loss, alone, len(ids) - 1, weight)

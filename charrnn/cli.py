@@ -34,6 +34,9 @@ Exit codes:
   129, 130, 143   stopped by a signal; saved, if there was something to save
 """
 
+READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
+"""Settings that say how a text is read and what time there is for it, for `info`."""
+
 LONGEST_PROMPT = 64 << 20
 """Bytes; a device may go on for ever."""
 
@@ -284,24 +287,52 @@ def score(
 
 @cli.command(cls=GroupedCommand)
 @click.argument("path", required=False)
+@config_options(TrainConfig, group="Of a text", only=READING)
 @common
+@click.pass_context
 def info(
-    path: str | None, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool
-) -> None:
-    """Say what a checkpoint is: network, characters, text, settings, losses and digests.
+    ctx: click.Context, /, path: str | None, checkpoints: Path, as_json: bool, quiet: bool,
+    verbose: bool, debug: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Say what a checkpoint is, or what a text is before an hour is spent on it.
 
-    PATH is a checkpoint file, or a run's name or folder, which means its best; without it the
-    newest model of all runs is taken. Two full checkpoints with the same state digest go on alike,
-    bit for bit.
+    PATH is a text or a folder of texts; or a checkpoint file, or a run's name or folder, which
+    means its best; without it the newest model of all runs is taken.
+
+    Of a text: encoding, characters, split, what the memory alone makes of it, which network would
+    be picked, and how fast it learns here. Of a checkpoint: network, characters, text, settings,
+    losses and digests; two full ones with the same state digest go on alike, bit for bit.
     """
     make_console(quiet, verbose)
 
-    from charrnn.finding import find_model
+    from charrnn.finding import find_model, is_text
     from charrnn.inspection import inspect, lines_of
     from charrnn.writing import print_result
 
+    if path is not None and is_text(checkpoints, path):
+        flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
+        environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
+        survey_text(Path(path), flags, environment, as_json=as_json)
+        return
     found = inspect(find_model(checkpoints, path))
     print_result(json.dumps(found) if as_json else "\n".join(lines_of(found)))
+
+
+def survey_text(
+    path: Path, flags: dict[str, Any], environment: dict[str, Any], *, as_json: bool
+) -> None:
+    """Print what a text is, each line as it is found."""
+    from charrnn.preparing import Given
+    from charrnn.surveying import survey
+    from charrnn.writing import print_result
+
+    facts: dict[str, Any] = {}
+    for finding in survey([path], Given(flags, environment, {})):
+        facts |= finding.facts
+        if not as_json:
+            print_result(f"{finding.name:<16} {finding.text}")
+    if as_json:
+        print_result(json.dumps(facts, ensure_ascii=False))
 
 
 def check_counts(num_samples: int, batch_size: int | None, seed: int | None) -> None:

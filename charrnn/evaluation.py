@@ -4,17 +4,23 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from charrnn import __version__
 from charrnn.batches import IGNORED, Batch
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
 from charrnn.events import Figures
-from charrnn.memory import Memory, Reader, Recalled
+from charrnn.memory import Keys, Memory, Reader
+from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, State, clear_rows
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record
 from charrnn.vocab import Ids, Vocabulary, num_bytes, num_characters
+
+MIXED = 1 << 20
+"""Numbers of a memory's predictions that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def costs_of(
     device = model.decoder.weight.device
     state, reader = None, None
     for batch in batches:
-        if memory and (reader is None or reader.num_rows != len(batch.inputs)):
+        if memory and (reader is None or len(reader.lengths) != len(batch.inputs)):
             reader = Reader(memory, len(batch.inputs))
         state = _restart(model, state, batch)
         with autocast(device, precision):
@@ -98,23 +104,34 @@ def costs_of(
         network = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         ).view_as(targets)
-        if reader is None:
-            yield Costs(batch, network, network, torch.zeros_like(network))
-            continue
-        recalled = reader.read(batch.inputs, batch.targets, batch.is_fresh)
-        weight = shares(logits, recalled, reader.memory)
-        remembered = torch.from_numpy(recalled.p).to(device)
-        mix = -torch.log((1 - weight) * torch.exp(-network.double()) + weight * remembered)
-        yield Costs(batch, mix, network, weight * (targets != IGNORED))
+        mix, weight = network, torch.zeros_like(network)
+        if memory is not None and reader is not None:
+            read = reader.read(batch.inputs, batch.is_fresh)
+            mix, weight = _mixed(logits, batch.targets, memory, *read)
+        yield Costs(batch, mix, network, weight)
 
 
-def shares(logits: torch.Tensor, recalled: Recalled, memory: Memory) -> torch.Tensor:
-    """Return the memory's share in the mix, (B, T)."""
-    if memory.weight is not None:
-        return torch.full(logits.shape[:2], memory.weight, device=logits.device).double()
-    logs = torch.log_softmax(logits.double(), dim=-1)
-    entropy = -(logs.exp() * logs).sum(dim=-1).cpu().numpy()
-    return torch.from_numpy(memory.share(entropy, recalled)).to(logits.device)
+def _mixed(
+    logits: torch.Tensor,
+    targets: NDArray[np.int64],
+    memory: Memory,
+    contexts: Keys,
+    lengths: NDArray[np.int64],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what each symbol costs network and memory together, and the memory's share, (B, T)."""
+    asked = np.flatnonzero(targets != IGNORED)
+    scores, V = logits.flatten(0, 1), logits.shape[2]
+    result = np.zeros((2, targets.size))
+    for begin in range(0, len(asked), max(1, MIXED // V)):
+        chosen = asked[begin : begin + max(1, MIXED // V)]
+        recalled = memory.recall(contexts.flat[chosen], lengths.flat[chosen])
+        logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
+        weight = share(logs, recalled, memory.weight)
+        there = np.arange(len(chosen)), targets.flat[chosen]
+        p = (1 - weight) * np.exp(logs[there]) + weight * recalled.p[there]
+        result[:, chosen] = -np.log(p), weight
+    mix, weights = torch.from_numpy(result.reshape(2, *targets.shape)).to(logits.device)
+    return mix, weights
 
 
 def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:

@@ -11,6 +11,9 @@ from charrnn.runs import BEST, CONFIG, LOCK, METRICS, SAMPLES, Run
 MOST_TRIES = 100
 """Times that a folder is made again which another process takes away."""
 
+CHECKPOINT = ".safetensors"
+"""How the name of a checkpoint ends."""
+
 MOST_NAMED = 8
 """Runs that a message names."""
 
@@ -154,6 +157,18 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     if empty is not None:
         raise InputError(f"{printable(empty)}: holds no {BEST}; name a run, or train one first")
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
+
+
+def is_text(checkpoints: Path, name: str) -> bool:
+    """Say whether a name means a text or a folder of texts, and no model or run."""
+    with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
+        path = Path(name)
+        is_named = "/" not in name and (checkpoints / name / BEST).exists()
+        if is_named or (path / BEST).exists():
+            return False
+        is_run = path.is_dir() and (path / LOCK).exists()
+        return path.exists() and path.suffix != CHECKPOINT and not is_run
+    return False
 
 
 def known_runs(checkpoints: Path) -> str:

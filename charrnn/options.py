@@ -1,7 +1,7 @@
 """Config fields -> click options: types that take plain ASCII numbers, and help in groups."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -104,12 +104,14 @@ def option(*flags: str, group: str = "Other", **attributes: Any) -> Decorator:
     return click.option(*flags, cls=GroupedOption, group=group, **attributes)
 
 
-def config_options(config: type, group: str = "") -> Decorator:
-    """Return a decorator that adds an option for every field of a config class."""
+def config_options(config: type, group: str = "", only: Collection[str] | None = None) -> Decorator:
+    """Return a decorator that adds an option for every field of a config class, or for some."""
     hints = get_type_hints(config)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for each in reversed(fields(config)):
+            if only is not None and each.name not in only:
+                continue
             kind = type_of(each, hints[each.name])
             flags = each.metadata["flags"] or (f"--{each.name.replace('_', '-')}",)
             attributes: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}

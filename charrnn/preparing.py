@@ -214,13 +214,17 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
     """Return the line about text, network and budget."""
     names = ", ".join(printable(shown_name(name)) for name in corpus.files[:3])
     more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
-    limits = [f"{config.steps:,} steps"] if config.steps else []
-    limits += [f"{config.epochs:g} epochs"] if config.epochs else []
-    limits += [time_text(config.max_time)] if config.max_time else []
-    budget = " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"
     unit = "bytes" if config.bytes else "characters"
     num_symbols = corpus.num_train + corpus.num_val
     return (
         f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
-        f"{config.cell} {config.num_layers}×{config.hidden_size}; {budget}"
+        f"{config.cell} {config.num_layers}×{config.hidden_size}; {budget_text(config)}"
     )
+
+
+def budget_text(config: TrainConfig) -> str:
+    """Return how long a run may take."""
+    limits = [f"{config.steps:,} steps"] if config.steps else []
+    limits += [f"{config.epochs:g} epochs"] if config.epochs else []
+    limits += [time_text(config.max_time)] if config.max_time else []
+    return " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"

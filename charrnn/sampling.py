@@ -10,7 +10,8 @@ from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
-from charrnn.memory import Memory, mix
+from charrnn.memory import Memory, Reader
+from charrnn.mixing import mix
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 
@@ -110,18 +111,26 @@ class Sampler:
         memory = self.model.memory
         return memory.weighted(config.memory_weight) if memory else None
 
-    def _recall(self, logits: Floats, texts: Sequence[list[int]], memory: Memory | None) -> Floats:
-        """Return scores with the memory mixed in.
+    def _recall(self, logits: Floats, memory: Memory | None, reader: Reader | None) -> Floats:
+        """Return scores with the memory mixed in; it recalls nothing where nothing was read.
 
         Args:
             logits: The network's, (V,) for one text or (B, V).
-            texts: What was read and written, for each row; nothing is recalled of nothing.
             memory: What is asked; None changes nothing.
+            reader: Has read what the network has.
         """
-        if memory is None or not texts[0]:
+        if memory is None or reader is None or not reader.lengths[0]:
             return logits
-        scores = mix(np.atleast_2d(logits), memory, [text[-memory.order - 1 :] for text in texts])
+        scores: Floats = mix(np.atleast_2d(logits), memory, reader)
         return scores[0] if logits.ndim == 1 else scores
+
+    def _reader(self, memory: Memory | None, fed: Sequence[int], num_rows: int) -> Reader | None:
+        """Return what follows some texts that all begin in the same way."""
+        if memory is None:
+            return None
+        reader = Reader(memory, num_rows)
+        reader.read(np.tile(np.array(fed, dtype=np.int64), (num_rows, 1)))
+        return reader
 
     def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
         """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
@@ -150,11 +159,13 @@ class Sampler:
         if config.length == 0:
             return "length"
         logits, state = self._prime(prompt)
-        text, memory = self._fed(prompt), self._memory(config)
+        memory = self._memory(config)
+        reader = self._reader(memory, self._fed(prompt), 1)
         for count, uniform in enumerate(uniforms(seed), start=1):
-            logits = self._recall(logits, [text], memory)
+            logits = self._recall(logits, memory, reader)
             chosen = int(draw(apply_filters(logits, config), uniform))
-            text.append(chosen)
+            if reader is not None:
+                reader.read(np.array([[chosen]]))
             if released := finder.feed(chosen):
                 yield released
             if finder.is_found:
@@ -210,24 +221,28 @@ class Sampler:
         B = len(seeds)
         finders = [StopFinder(self._stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
-        read, memory = [list(fed) for _ in seeds], self._memory(config)
+        memory = self._memory(config)
+        reader = self._reader(memory, fed, B)
         draws = [uniforms(seed) for seed in seeds]
         rows = np.arange(B)  # which text each row of the state belongs to
         logits = np.repeat(primed[0][:1], B, axis=0)
         state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
-            logits = self._recall(logits, [read[row] for row in rows], memory)
+            logits = self._recall(logits, memory, reader)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)
-                read[row].append(symbol)
+            if reader is not None:
+                reader.read(chosen[:, None])
             going = np.array([not finders[row].is_found for row in rows])
             if count == config.length or not going.any():
                 break
             if not going.all():
                 rows, chosen = rows[going], chosen[going]
                 state = tuple(part[:, going] for part in state)
+                if reader is not None:
+                    reader.keep(going)
             logits, state = self._engine.step(chosen, state)
         return [
             (text + finder.finish(), "stop" if finder.is_found else "length")

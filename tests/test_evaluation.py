@@ -11,7 +11,8 @@ from charrnn.batches import IGNORED
 from charrnn.config import ModelConfig
 from charrnn.counting import build, runs_of
 from charrnn.evaluation import Score, figures_of, score, signature
-from charrnn.memory import mix
+from charrnn.memory import Reader
+from charrnn.mixing import mix
 from charrnn.model import CharRNN, initialise
 from charrnn.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
 from charrnn.records import find_records
@@ -136,7 +137,9 @@ def test_a_mix_by_its_own_judgement_costs_what_the_sampler_would_draw_from(model
         logits, _ = model(torch.from_numpy(ids[None].astype(np.int64)), model.empty_state(1))
     costs = []
     for i in range(1, len(ids)):
-        scores = mix(logits[:, i - 1].numpy(), memory, [list(ids[:i])])
+        reader = Reader(memory, 1)
+        reader.read(ids[None, :i])
+        scores = mix(logits[:, i - 1].numpy(), memory, reader)
         costs.append(-scores[0, ids[i]])
     assert found.loss == pytest.approx(np.mean(costs), abs=1e-5)
 

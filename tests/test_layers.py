@@ -10,10 +10,10 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "preparing", "resuming", "signals",
+    "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
     "options", "writing", "copies", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
     "evaluation", "protocols", "advice", "sampling", "engine", "device", "transfer", "snapshots", "schedule",
-    "finding", "runs", "checkpoint", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
+    "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip

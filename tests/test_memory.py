@@ -10,15 +10,12 @@ from hypothesis import strategies as st
 from charrnn.counting import Texts, records_of, runs_of
 from charrnn.counting import build as build_texts
 from charrnn.memory import (
-    SHARE,
     Memory,
     Order,
     Reader,
     bits_of,
     discounts_of,
     highest_order,
-    mix,
-    mixed,
 )
 from charrnn.records import find_records
 
@@ -106,10 +103,8 @@ def test_it_is_exactly_the_plain_one(texts, order, context):
     assert found == pytest.approx(expected, rel=1e-12)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     last = context[len(context) - min(len(context), memory.order) :]
-    many = memory.probabilities(
-        np.full(5, packed(last, memory.bits), dtype=np.uint64), np.full(5, len(last)), np.arange(5)
-    )
-    assert many.p == pytest.approx(expected, rel=1e-12)
+    many = memory.recall(np.full(3, packed(last, memory.bits), np.uint64), np.full(3, len(last)))
+    assert many.p == pytest.approx(np.tile(expected, (3, 1)), rel=1e-12)
 
 
 def test_contexts_get_shorter_until_the_entries_are_few_enough(monkeypatch):
@@ -162,61 +157,38 @@ def test_each_record_is_a_text_between_newlines():
 def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):
     rng = np.random.default_rng(3)
     memory = build([rng.integers(0, 5, 200).astype(np.uint8)], 5, 3)
-    rows = np.array([text, text[::-1]])
-    reader, found = Reader(memory, 2), []
-    for begin in range(0, len(text) - 1, window):
-        inputs = rows[:, begin : begin + window][:, : len(text) - 1 - begin]
-        targets = rows[:, begin + 1 : begin + 1 + inputs.shape[1]].copy()
-        targets[1, 0] = -1  # not asked for
-        found.append(reader.read(inputs, targets, np.array([begin == 0, begin == 0])).p)
-    found = np.concatenate(found, axis=1)
-    for i in range(len(text) - 1):
-        assert found[0, i] == pytest.approx(memory.distribution(text[: i + 1])[text[i + 1]])
-    assert (found[1, ::window] == 1).all()
+    rows, reader = np.array([text, text[::-1]]), Reader(memory, 2)
+    contexts, lengths = (
+        np.concatenate(each, axis=1)
+        for each in zip(
+            *(reader.read(rows[:, i : i + window]) for i in range(0, len(text), window)),
+            strict=True,
+        )
+    )
+    for row in range(2):
+        for i in range(len(text)):
+            last = rows[row, max(0, i - 2) : i + 1]
+            assert (contexts[row, i], lengths[row, i]) == (packed(last, memory.bits), len(last))
+    assert (reader.contexts == contexts[:, -1]).all()
 
 
 def test_a_fresh_row_has_forgotten_what_was_before():
     memory = build([np.array([0, 1, 0, 1, 0, 2], dtype=np.uint8)], 3, 2)
-    reader = Reader(memory, 1)
-    reader.read(np.array([[0, 1]]), np.array([[1, 0]]), np.array([True]))
-    found = reader.read(np.array([[0]]), np.array([[1]]), np.array([True]))
-    assert found.p[0, 0] == pytest.approx(memory.distribution([0])[1])
+    reader = Reader(memory, 2)
+    reader.read(np.array([[0, 1], [0, 1]]), np.array([True, True]))
+    contexts, lengths = reader.read(np.array([[0], [0]]), np.array([True, False]))
+    assert lengths.tolist() == [[1], [2]]
+    found = memory.recall(contexts[:, 0], lengths[:, 0])
+    assert found.p[0] == pytest.approx(memory.distribution([0]))
+    assert found.p[1] == pytest.approx(memory.distribution([1, 0]))
 
 
-def test_a_mix_is_one_of_probabilities():
-    # Network 1/2, 1/4, 1/4; memory 0, 1, 0; weight 0.4: 0.3, 0.55, 0.15.
-    found = mixed(np.log([2.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0]), 0.4)
-    assert np.exp(found) == pytest.approx([0.3, 0.55, 0.15])
-    assert np.exp(mixed(np.zeros(2), np.array([0.0, 1.0]), 1.0)) == pytest.approx([0, 1])
-
-
-def test_the_share_follows_from_both():
-    # ab ab ab: after a only b came, three times; a uniform network has an entropy of log 2.
-    memory = build([np.array([0, 1, 0, 1, 0, 1], dtype=np.uint8)], 2, 1)
-    said = memory.recall([0])
-    assert (said.order, said.total, said.followers) == (1, 3, 1)
-    a, b, c, d, e = SHARE
-    score = a + b * np.log(2) + c * 1 + d * np.log(3) + e * np.log(1)
-    expected = 1 / (1 + np.exp(-score))
-    assert memory.share(np.log(2), said) == pytest.approx(expected)
-    found = np.exp(mix(np.zeros((1, 2)), memory, [[0]]))
-    assert found[0] == pytest.approx((1 - expected) / 2 + expected * said.p)
-    assert Memory(memory.orders, 2, 0.25).share(np.log(2), said) == 0.25
-
-
-def test_what_is_said_of_many_is_what_is_said_of_each():
-    rng = np.random.default_rng(3)
-    memory = build([rng.integers(0, 5, 300).astype(np.uint8)], 5, 3)
-    contexts = [[1, 2, 3], [4, 4, 4], [0, 1, 0]]
-    many = memory.probabilities(
-        np.array([packed(c, memory.bits) for c in contexts], dtype=np.uint64), np.full(3, 3),
-        np.array([1, 2, 3]),
-    )  # fmt: skip
-    for i, context in enumerate(contexts):
-        one = memory.recall(context)
-        assert (many.order[i], many.total[i], many.followers[i]) == (
-            one.order, one.total, one.followers,
-        )  # fmt: skip
+def test_texts_that_are_done_leave_a_reader():
+    memory = build([np.array([0, 1, 2, 3, 4], dtype=np.uint8)], 5, 2)
+    reader = Reader(memory, 3)
+    reader.read(np.array([[1, 2], [3, 4], [0, 1]]))
+    reader.keep(np.array([True, False, True]))
+    assert reader.contexts.tolist() == [packed([1, 2], 3), packed([0, 1], 3)]
 
 
 def test_tensors_and_facts_say_all_of_it():

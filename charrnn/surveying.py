@@ -1,0 +1,212 @@
+"""What a text is, before an hour is spent on it, for `info FILE`: facts first, torch last."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn.batches import IGNORED, Batch, make_batches
+from charrnn.config import TrainConfig
+from charrnn.console import speed_text, time_text
+from charrnn.corpus import Corpus, load_corpus
+from charrnn.counting import of_corpus
+from charrnn.errors import printable
+from charrnn.memory import Memory, Reader
+from charrnn.preparing import Given, budget_text, prepare
+from charrnn.protocols import by_record, streamed
+from charrnn.sizes import MEMORY_ORDER
+from charrnn.vocab import CharVocabulary, describe
+
+RARE = 10
+"""A character that occurs fewer times than this can hardly be learned."""
+
+MOST_SHOWN = 12
+"""Rare characters that are listed."""
+
+MOST_ASKED = 200_000
+"""Held-out characters that the memory is asked about."""
+
+NUM_COLD, NUM_TIMED = 3, 8
+"""Steps before the clock runs, and those that are timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a text."""
+
+    name: str
+    text: str
+    """For people."""
+    facts: dict[str, Any]
+    """The same for scripts."""
+
+
+def survey(paths: list[Path], given: Given) -> Iterator[Finding]:
+    """Yield what a text is; what takes longest comes last.
+
+    Args:
+        paths: Files and folders.
+        given: How to read it, and what time there is.
+
+    Raises:
+        InputError: It cannot be read, or there is nothing to learn in it.
+    """
+    config = TrainConfig(**given.all)
+    corpus = load_corpus(paths, config)
+    yield files_of(corpus)
+    yield reading_of(corpus, config)
+    yield from characters_of(corpus)
+    yield split_of(corpus)
+    yield memory_of(corpus)
+    yield from training_of(paths, given)
+
+
+def files_of(corpus: Corpus) -> Finding:
+    """Return what is read."""
+    size = sum(Path(name).stat().st_size for name in corpus.files)
+    names = ", ".join(map(printable, corpus.files[:3]))
+    more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
+    return Finding("text", f"{names}{more}, {size:,} bytes", {"files": corpus.files, "bytes": size})
+
+
+def reading_of(corpus: Corpus, config: TrainConfig) -> Finding:
+    """Return encoding and line ends."""
+    vocab, counts = corpus.vocab, counts_of(corpus)
+    if not isinstance(vocab, CharVocabulary):
+        return Finding("read as", "bytes", {"encoding": "bytes"})
+    is_ascii = int(vocab.code_points[-1]) < 128
+    encoding = "ASCII" if is_ascii and config.encoding == "utf-8" else config.encoding.upper()
+    lines = int(counts[vocab.newline]) if vocab.newline is not None else 0
+    returns = int(counts[vocab.code_points == 13].sum())
+    ends = "no line ends" if not lines else "line ends LF" if not returns else "line ends CRLF"
+    if returns and returns < lines:
+        ends = f"line ends LF and {returns:,} CR"
+    notes = "".join(f"; {note}" for note in corpus.notes)
+    return Finding(
+        "read as",
+        f"{encoding}, {lines:,} lines, {ends}{notes}",
+        {"encoding": encoding, "lines": lines, "carriage_returns": returns, "notes": corpus.notes},
+    )
+
+
+def counts_of(corpus: Corpus) -> Any:
+    """Return how often each symbol occurs, (V,)."""
+    size, chunk = corpus.vocab.size, 1 << 24
+    parts = [corpus.train] if corpus.train is corpus.val else [corpus.train, corpus.val]
+    pieces = [part[i : i + chunk] for part in parts for i in range(0, len(part), chunk)]
+    return sum(np.bincount(piece, minlength=size) for piece in pieces)
+
+
+def characters_of(corpus: Corpus) -> Iterator[Finding]:
+    """Yield the vocabulary, and what is rare in it."""
+    vocab, counts = corpus.vocab, counts_of(corpus)
+    if not isinstance(vocab, CharVocabulary):
+        num = int(np.count_nonzero(counts))
+        yield Finding("bytes", f"{num} of 256 different ones occur", {"num_symbols": num})
+        return
+    shown = "".join(vocab.decode(range(min(100, vocab.size)))).replace("\n", "⏎")
+    more = "..." if vocab.size > 100 else ""
+    facts = {"num_symbols": vocab.size, "vocabulary": vocab.to_json()}
+    yield Finding("characters", f"{vocab.size:,} different: {shown}{more}", facts)
+    rare = np.flatnonzero(counts < RARE)
+    if len(rare):
+        by_count = rare[np.argsort(counts[rare], kind="stable")]
+        names = [f"{describe(vocab.decode([i]))} {counts[i]}" for i in by_count[:MOST_SHOWN]]
+        more = ", ..." if len(rare) > MOST_SHOWN else ""
+        yield Finding(
+            "rare",
+            f"{len(rare)} occur fewer than {RARE} times: {', '.join(names)}{more}",
+            {"num_rare": len(rare)},
+        )
+
+
+def split_of(corpus: Corpus) -> Finding:
+    """Return how much is learned, and how much held out."""
+    text = f"{corpus.num_train:,} to learn, {corpus.num_val:,} held out"
+    if corpus.train_records is not None and corpus.val_records is not None:
+        text += f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records"
+    return Finding("split", text, {"num_train": corpus.num_train, "num_val": corpus.num_val})
+
+
+def memory_of(corpus: Corpus) -> Finding:
+    """Return what the memory alone makes of the held-out text."""
+    begin = time.monotonic()
+    memory = of_corpus(corpus, MEMORY_ORDER)
+    assert memory is not None  # an order was named
+    seconds = time.monotonic() - begin
+    loss = memory_loss(memory, corpus)
+    facts = {"memory_loss": loss, "memory_entries": memory.num_entries}
+    made = f"{memory.num_entries:,} entries, made in {seconds:.1f} s"
+    if loss is None:
+        return Finding("memory alone", f"nothing is held out; {made}", facts)
+    unit = "character" if isinstance(corpus.vocab, CharVocabulary) else "byte"
+    bits = f"{loss / math.log(2):.3f} bits per {unit} ({loss:.4f} nats)"
+    return Finding("memory alone", f"{bits}; {made}; with a network it is less", facts)
+
+
+def memory_loss(memory: Memory, corpus: Corpus) -> float | None:
+    """Return nats per symbol of held-out text, None where there is none."""
+    total = count = 0.0
+    reader = None
+    for batch in asked_of(corpus):
+        if reader is None or len(reader.lengths) != len(batch.inputs):
+            reader = Reader(memory, len(batch.inputs))
+        contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
+        asked = batch.targets != IGNORED
+        if asked.any():
+            p = memory.recall(contexts[asked], lengths[asked]).p
+            total -= float(np.log(p[np.arange(len(p)), batch.targets[asked]]).sum())
+            count += len(p)
+    return total / count if count else None
+
+
+def asked_of(corpus: Corpus) -> Iterator[Batch]:
+    """Yield held-out text, about MOST_ASKED symbols of it."""
+    if corpus.val_records is not None:
+        assert corpus.vocab.newline is not None  # a text of lines has it
+        if len(corpus.val_records):
+            yield from by_record(corpus.val, corpus.val_records, corpus.vocab.newline, MOST_ASKED)
+    elif len(corpus.val) > 1:
+        yield from streamed(corpus.val, MOST_ASKED)
+
+
+def training_of(paths: list[Path], given: Given) -> Iterator[Finding]:
+    """Yield the network that would be picked, and how fast it learns here."""
+    prepared = prepare(paths, given)
+    config, corpus = prepared.config, prepared.corpus
+    model = config.model(corpus.vocab.size)
+    yield Finding(
+        "network",
+        f"{config.cell} {config.num_layers}×{config.hidden_size}, "
+        f"{model.num_parameters():,} parameters, for {budget_text(config)}",
+        {"hidden_size": config.hidden_size, "num_parameters": model.num_parameters()},
+    )
+    seconds, chars = step_seconds(config, corpus)
+    epoch = seconds * make_batches(corpus, config).steps_per_epoch
+    yield Finding(
+        "here",
+        f"{speed_text(chars / seconds)}, one pass over the text takes {time_text(epoch)}",
+        {"chars_per_second": chars / seconds, "epoch_seconds": epoch},
+    )
+
+
+def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
+    """Return the median time of an update, and the symbols it trains on."""
+    from charrnn.device import set_threads
+    from charrnn.learner import Learner
+
+    set_threads(config.threads)
+    batches = make_batches(corpus, config)
+    learner = Learner(config, config.model(corpus.vocab.size), batches.batch_size)
+    times, chars = [], []
+    for step in range(NUM_COLD + NUM_TIMED):
+        batch, begin = batches.batch(step), time.monotonic()
+        learner.update(batch, step, config.lr)
+        learner.report()  # waits for the device
+        times.append(time.monotonic() - begin)
+        chars.append(batch.num_chars)
+    return float(np.median(times[NUM_COLD:])), int(np.median(chars[NUM_COLD:]))
