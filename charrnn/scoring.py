@@ -23,7 +23,7 @@ from charrnn.model import CharRNN, load_weights
 from charrnn.progress import from_json
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record, record_groups
 from charrnn.records import Records, find_records
-from charrnn.textfiles import Reading, Survey, find_files, read_codes
+from charrnn.textfiles import Codes, Reading, Survey, find_files, read_codes
 from charrnn.vocab import CharVocabulary, Ids, describe, id_dtype
 
 MOST_SHOWN = 10
@@ -120,24 +120,27 @@ class Scorer:
 
     def read(self, path: Path) -> tuple[Ids, int]:
         """Return a file as the model's ids, and how many characters were left out of it."""
-        vocab, train = self.model.vocab, self.train
-        is_chars = isinstance(vocab, CharVocabulary)
-        newlines = "lf" if self.model.records else train.newlines
-        encoding = self.config.encoding or train.encoding
-        reading = Reading(
-            bytes=not is_chars,
-            encoding=encoding if is_chars else "utf-8",
-            newlines=newlines if is_chars else "keep",
-        )
-        codes = [chunk.astype(np.uint32) for chunk in read_codes(path, reading, Survey())]
-        found = np.concatenate(codes) if codes else np.zeros(0, np.uint32)
-        if not isinstance(vocab, CharVocabulary):
-            return found.astype(np.uint8), 0
-        places = np.searchsorted(vocab.code_points, found)
-        is_known = vocab.code_points[np.minimum(places, vocab.size - 1)] == found
-        if not is_known.all() and self.config.unknown == "error":
-            raise unknown_characters(path, vocab, found[~is_known])
-        return places[is_known].astype(id_dtype(vocab.size)), int((~is_known).sum())
+        vocab, pieces, unknown = self.model.vocab, [], []
+        for codes in read_codes(path, self.reading(), Survey()):
+            if isinstance(vocab, CharVocabulary):
+                codes, missing = known_ids(vocab, codes)
+                unknown.append(missing)
+            pieces.append(codes.astype(id_dtype(vocab.size)))
+        num_unknown = sum(map(len, unknown))
+        if num_unknown and self.config.unknown == "error":
+            assert isinstance(vocab, CharVocabulary)  # no byte is unknown
+            raise unknown_characters(path, vocab, np.concatenate(unknown))
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
+
+    def reading(self) -> Reading:
+        """Return how files become symbols: as those that the model learned, unless told otherwise.
+
+        A record is a line, and a line does not end in a carriage return.
+        """
+        if not isinstance(self.model.vocab, CharVocabulary):
+            return Reading(bytes=True)
+        newlines = "lf" if self.model.records else self.train.newlines
+        return Reading(encoding=self.config.encoding or self.train.encoding, newlines=newlines)
 
     def held_out(self, paths: list[Path]) -> Text:
         """Return what the model's run held out of these files."""
@@ -257,6 +260,13 @@ def train_config(model: Model) -> TrainConfig:
     """Return the settings that a model was trained with; the usual ones where it does not say."""
     said = model.facts.get("config", {}).get("train")
     return from_json(TrainConfig, said, "settings") if said else TrainConfig()
+
+
+def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:
+    """Return the ids of the code points that a model knows, and the code points it does not."""
+    places = np.minimum(np.searchsorted(vocab.code_points, codes), vocab.size - 1)
+    is_known = vocab.code_points[places] == codes
+    return places[is_known].astype(id_dtype(vocab.size)), codes[~is_known]
 
 
 def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputError:
