@@ -21,6 +21,9 @@ from charrnn.seeds import derive_seed
 
 State = tuple[Tensor, ...]
 
+LEVELS = 1 << 16
+"""Steps in which the rate of weight drop is told apart on a CPU."""
+
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
@@ -170,8 +173,22 @@ def draw_masks(
     return Masks(
         _mask((batch_size, 1, E), embedding, generator),
         tuple(_mask((batch_size, 1, H), outputs, generator) for _ in range(L)),
-        tuple(_mask(matrix, recurrent, generator) for _ in range(L)),
+        tuple(_matrix_mask(matrix, recurrent, generator, layer) for layer in range(L)),
     )
+
+
+def _matrix_mask(
+    shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
+) -> Tensor | None:
+    """Return a mask of a whole matrix; on a CPU drawn by NumPy.
+
+    torch draws one number after the other there: at H = 384 this took 10 ms of a step's 36.
+    """
+    if not rate or generator.device.type != "cpu":
+        return _mask(shape, rate, generator)
+    rng = np.random.default_rng((generator.initial_seed(), layer))
+    kept = rng.integers(0, LEVELS, shape, dtype=np.uint16) >= round(rate * LEVELS)
+    return torch.from_numpy(kept).float().mul_(1.0 / (1.0 - rate))
 
 
 def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Tensor | None:
