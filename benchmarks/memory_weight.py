@@ -25,7 +25,7 @@ from charrnn.memory import Reader
 from charrnn.mixing import features, log_probabilities, share
 from charrnn.model import CharRNN, load_weights
 from charrnn.protocols import streamed
-from charrnn.scoring import train_config
+from charrnn.reading import train_config
 from charrnn.sizes import MEMORY_ORDER
 
 ASKED = 60_000

@@ -20,6 +20,7 @@ from charrnn.checkpoint import load_model
 from charrnn.config import SampleConfig
 from charrnn.copies import Source
 from charrnn.finding import find_model
+from charrnn.reading import reading_of
 from charrnn.sampling import Sampler
 
 GRAM = 4
@@ -66,7 +67,7 @@ def main() -> None:
     sampler = Sampler(load_model(find_model(Path("checkpoints"), arguments.model)))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "training.txt").write_text(training, encoding="utf-8")
-        source = Source([Path(folder)], sampler.model.vocab)
+        source = Source([Path(folder)], reading_of(sampler.model))
         print("| setting | known words | copied | longest | distinct |\n|---|---|---|---|---|")
         pieces = [
             held_out[i * arguments.length : (i + 1) * arguments.length]

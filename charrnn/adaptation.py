@@ -31,7 +31,8 @@ DECAY = 1e-3
 class OnlineMemory:
     """A memory that goes on counting, as if what it has seen had been a second training text.
 
-    A key that only began a training text counts once whatever comes to precede it first.
+    A key that only began a training text, and so was counted without anything before it, counts one
+    more here than in a memory built anew, once something precedes it.
 
     Args:
         memory: Counts of the training text; they are not changed.

@@ -6,6 +6,9 @@ EARLY = 0.8
 BY_HEART = 0.3
 """Nats by which held-out text may cost more than training text; beyond, it is learned by heart."""
 
+BY_CHANCE = 0.1
+"""A gap below this says nothing, wherever the best validation was."""
+
 FEW_EPOCHS = 8.0
 """Passes below which a longer run still pays, on all texts tried."""
 
@@ -24,14 +27,14 @@ def advice(
     if val_loss is None or train_loss is None:
         return ""
     gap = val_loss - train_loss
-    if best_at < EARLY or gap > BY_HEART:
+    if epochs < 1:
+        return f"underfitting: it has seen {epochs:.0%} of the text; more --max-time will help much"
+    if gap > BY_HEART or (best_at < EARLY and gap > BY_CHANCE):
         when = f"best after {best_at:.0%} of the run" if best_at < EARLY else f"a gap of {gap:.2f}"
         return (
             f"overfitting ({when}): it learns the text by heart; "
             "more text, more --dropout or a smaller --size"
         )
-    if epochs < 1:
-        return f"underfitting: it has seen {epochs:.0%} of the text; more --max-time will help much"
     if epochs < FEW_EPOCHS:
         return f"underfitting: {epochs:.1f} passes over the text; more --max-time will help"
     return "a good fit: more text or a larger --size with more --max-time would go further"

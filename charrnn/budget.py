@@ -18,8 +18,10 @@ OVERHEAD = 0.05
 FEWEST_SCORED = 16_384
 """Characters of held-out text; a validation over fewer would be too noisy."""
 
-FINAL_SHARE, FEWEST_FINAL = 0.1, 200_000
-"""The last evaluations are over all held-out text, or what this share of the run's time can score."""
+FINAL_SHARE, FEWEST_FINAL, FINAL_EXCESS = 0.1, 200_000, 3
+"""The last evaluations are over all held-out text, or what this share of the run's time can score
+by all protocols together; each over so many characters at least, unless they take this many times
+the share."""
 
 SAVE_SECONDS = 60.0
 REPORT_SECONDS = 0.2
@@ -258,7 +260,8 @@ class Budget:
         """Return how many held-out characters the last evaluation scores, by each protocol."""
         seconds = FINAL_SHARE * max(self.most_seconds or 0.0, self.elapsed())
         affordable = int(seconds * self._scored_per_second() / self._num_scores)
-        return min(self._num_held_out, max(FEWEST_FINAL, affordable))
+        fewest = max(FEWEST_SCORED, min(FEWEST_FINAL, FINAL_EXCESS * affordable))
+        return min(self._num_held_out, max(fewest, affordable))
 
     def seconds_to_end(self) -> float:
         """Return what the end of a run takes: a last validation, the full ones, and two saves."""

@@ -186,7 +186,7 @@ def _discounts(said: Mapping[str, Any]) -> list[Discounts]:
     for each in said["discounts"]:
         three = tuple(each) if isinstance(each, list) else (each,) * 3
         if len(three) != 3 or not all(
-            type(d) is float and 0 <= d < count for count, d in enumerate(three, start=1)
+            type(d) is float and 0 < d < count for count, d in enumerate(three, start=1)
         ):
             raise CheckpointError("the discounts of its memory are none")
         result.append(three)

@@ -198,13 +198,14 @@ def sample(
     from charrnn.checkpoint import load_model
     from charrnn.copies import Source
     from charrnn.finding import find_model
+    from charrnn.reading import reading_of
     from charrnn.sampling import BATCH_SIZE, Sampler
     from charrnn.writing import checked, open_page, write_json, write_samples, write_stream
 
     path = find_model(checkpoints, model)
     sampler = Sampler(load_model(path), stops)
     sampler.check_prompt(prompt)
-    source = Source([check_copies], sampler.model.vocab) if check_copies else None
+    source = Source([check_copies], reading_of(sampler.model)) if check_copies else None
     if verbose:
         console.line(f"model {printable(path)}")
     if seed is None:
@@ -309,7 +310,7 @@ def info(
     from charrnn.inspection import inspect, lines_of
     from charrnn.writing import print_result
 
-    if path is not None and is_text(checkpoints, path):
+    if path is not None and is_text(checkpoints, path, has_any_bytes=bool(settings["bytes"])):
         flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
         environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
         survey_text(Path(path), flags, environment, as_json=as_json)
@@ -332,7 +333,7 @@ def survey_text(
         if not as_json:
             print_result(f"{finding.name:<16} {finding.text}")
     if as_json:
-        print_result(json.dumps(facts, ensure_ascii=False))
+        print_result(json.dumps(facts))
 
 
 def check_counts(num_samples: int, batch_size: int | None, seed: int | None) -> None:

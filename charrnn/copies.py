@@ -2,7 +2,8 @@
 
 Windows of text and corpus are compared by a polynomial hash modulo 2^64 (Karp and Rabin, 1987);
 what agrees is compared symbol by symbol and followed to its end, so that a collision costs time and
-never truth. The corpus is read in blocks: it may be larger than memory.
+never truth. The corpus is read in blocks: it may be larger than memory. A span is followed from one
+block into the next as far as LONGEST.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.corpus import closed
+from charrnn.errors import InputError, printable
 from charrnn.textfiles import Codes, Reading, Survey, find_files, read_codes
-from charrnn.vocab import ByteVocabulary, Vocabulary
 
 LONG = 30
 """Symbols from which on a span counts as copied; shorter ones occur by chance."""
 
-WINDOW = 16
-"""Symbols that are hashed; shorter spans are looked for only where no such window agrees."""
+WINDOWS = (16, 8, 4, 2, 1)
+"""Symbols that are hashed together; shorter windows only where no longer one agrees."""
 
 BLOCK = 4_000_000
 """Symbols of the corpus looked at together."""
@@ -32,6 +34,7 @@ PAIRS = 1_000_000
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 
+Symbols = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
 
 
@@ -55,7 +58,7 @@ class Copies:
         if end - begin > self.longest[1] - self.longest[0]:
             self.longest = (begin, end)
         if end - begin >= LONG:
-            self.spans = joined([*self.spans, (begin, end)])
+            self.spans.append((begin, end))
 
 
 def joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -74,29 +77,29 @@ class Source:
 
     Args:
         paths: Files and folders.
-        vocab: Of the model whose texts are compared; bytes are compared as bytes.
+        reading: How the model that writes has read its own text.
 
     Raises:
-        InputError: There is no text, or it cannot be read.
+        InputError: It is empty, or cannot be read.
     """
 
-    def __init__(self, paths: list[Path], vocab: Vocabulary) -> None:
-        self.is_bytes = isinstance(vocab, ByteVocabulary)
-        self.files = find_files(paths)[0]
-        next(self.blocks(), None)  # an unreadable one is an error before anything is written
+    def __init__(self, paths: list[Path], reading: Reading) -> None:
+        self.reading, self.files = reading, find_files(paths)[0]
+        if next(self.blocks(), None) is None:
+            raise InputError(f"{printable(paths[0])}: is empty; name a text to compare with")
 
-    def codes(self, text: str, raw: bytes) -> NDArray[np.uint32]:
+    def codes(self, text: str, raw: bytes) -> Symbols:
         """Return a text as this corpus is compared with it."""
-        if self.is_bytes:
+        if self.reading.bytes:
             return np.frombuffer(raw, np.uint8).astype(np.uint32)
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
-    def blocks(self) -> Iterator[NDArray[np.uint32]]:
-        """Yield the corpus, each block with the end of the one before."""
-        reading = Reading(bytes=self.is_bytes)
+    def blocks(self) -> Iterator[Symbols]:
+        """Yield the corpus as training reads it, each block with the end of the one before."""
         held: list[Codes] = []
-        for path in self.files:
-            for chunk in read_codes(path, reading, Survey()):
+        for i, path in enumerate(self.files):
+            chunks = read_codes(path, self.reading, Survey())
+            for chunk in closed(chunks, adds_newline=i < len(self.files) - 1):
                 held.append(chunk)
                 if sum(map(len, held)) >= BLOCK:
                     block = np.concatenate(held).astype(np.uint32)
@@ -105,17 +108,17 @@ class Source:
         if held:
             yield np.concatenate(held).astype(np.uint32)
 
-    def search(self, texts: Sequence[NDArray[np.uint32]]) -> list[Copies]:
+    def search(self, texts: Sequence[Symbols]) -> list[Copies]:
         """Return what of each text stands in the corpus."""
         found = [Copies(len(text)) for text in texts]
-        windows = Windows.of(texts)
-        for block in self.blocks():
-            for text, begin, end in windows.matches(block):
-                found[text].take(begin, end)
-        short = [i for i, copies in enumerate(found) if not copies.longest[1]]
-        for block in self.blocks() if short else ():
-            for i in short:
-                found[i].take(*longest_short(texts[i], block))
+        for size in WINDOWS:
+            open_ones = [i for i, copies in enumerate(found) if not copies.longest[1]]
+            windows = Windows.of([texts[i] for i in open_ones], size)
+            for block in self.blocks() if len(windows.hashes) else ():
+                for number, begin, end in windows.matches(block):
+                    found[open_ones[number]].take(begin, end)
+        for copies in found:
+            copies.spans = joined(copies.spans)
         return found
 
 
@@ -123,7 +126,9 @@ class Source:
 class Windows:
     """All windows of some texts, by their hashes."""
 
-    texts: Sequence[NDArray[np.uint32]]
+    texts: Sequence[Symbols]
+    size: int
+    """Symbols of a window."""
     hashes: Hashes
     """Ascending, (n,)."""
     numbers: NDArray[np.int64]
@@ -132,18 +137,18 @@ class Windows:
     """Where it begins there, (n,)."""
 
     @classmethod
-    def of(cls, texts: Sequence[NDArray[np.uint32]]) -> "Windows":
+    def of(cls, texts: Sequence[Symbols], size: int) -> "Windows":
         """Return the windows of texts; shorter ones have none."""
-        hashes = [hashes_of(text) for text in texts]
+        hashes = [hashes_of(text, size) for text in texts]
         numbers = np.repeat(np.arange(len(texts)), [len(each) for each in hashes])
         places = np.concatenate([np.arange(len(each)) for each in hashes] or [np.zeros(0, int)])
         whole = np.concatenate(hashes or [np.zeros(0, np.uint64)])
         order = np.argsort(whole, kind="stable")
-        return cls(texts, whole[order], numbers[order], places[order])
+        return cls(texts, size, whole[order], numbers[order], places[order])
 
-    def matches(self, block: NDArray[np.uint32]) -> Iterator[tuple[int, int, int]]:
-        """Yield text, begin and end of every span that a block has too, none part of another."""
-        there = hashes_of(block)
+    def matches(self, block: Symbols) -> Iterator[tuple[int, int, int]]:
+        """Yield text, begin and end of all long spans that a block has too, and of the longest."""
+        there = hashes_of(block, self.size)
         first = np.searchsorted(self.hashes, there)
         count = np.searchsorted(self.hashes, there, side="right") - first
         hits = np.flatnonzero(count)
@@ -158,7 +163,7 @@ class Windows:
 
     def _follow(
         self,
-        block: NDArray[np.uint32],
+        block: Symbols,
         hits: NDArray[np.int64],
         first: NDArray[np.int64],
         count: NDArray[np.int64],
@@ -183,38 +188,19 @@ class Windows:
             same = joined_texts[places] == block[np.minimum(theirs, len(block) - 1)]
             going = going[inside & same]
             lengths[going] += 1
-        for number, begin, length in zip(
-            numbers.tolist(), here.tolist(), lengths.tolist(), strict=True
-        ):
-            if length:
-                yield number, begin, begin + length
+        kept = np.flatnonzero(lengths >= LONG).tolist()
+        order = np.lexsort((lengths, numbers))  # the last of each text is its longest
+        kept += order[np.append(np.diff(numbers[order]) != 0, True)].tolist() if len(order) else []
+        for i in kept:
+            if lengths[i]:
+                yield int(numbers[i]), int(here[i]), int(here[i] + lengths[i])
 
 
-def hashes_of(codes: NDArray[np.uint32]) -> Hashes:
-    """Return the hash of each window, (N - WINDOW + 1,); empty where there is none."""
-    size = max(0, len(codes) - WINDOW + 1)
+def hashes_of(codes: Symbols, window: int) -> Hashes:
+    """Return the hash of each window, (N - window + 1,); empty where there is none."""
+    size = max(0, len(codes) - window + 1)
     result = np.zeros(size, dtype=np.uint64)
-    for i in range(WINDOW if size else 0):
+    for i in range(window if size else 0):
         result *= BASE
         result += codes[i : i + size] + np.uint64(1)
     return result
-
-
-def longest_short(text: NDArray[np.uint32], block: NDArray[np.uint32]) -> tuple[int, int]:
-    """Return begin and end of the longest span under WINDOW symbols that a block has too."""
-    data, source = text.tobytes(), block.tobytes()
-    best = (0, 0)
-    for begin in range(len(text)):
-        for end in range(begin + best[1] - best[0] + 1, min(len(text), begin + WINDOW) + 1):
-            if not stands_in(data[4 * begin : 4 * end], source):
-                break
-            best = (begin, end)
-    return best
-
-
-def stands_in(piece: bytes, source: bytes) -> bool:
-    """Say whether symbols of four bytes stand in others."""
-    at = source.find(piece)
-    while at > 0 and at % 4:
-        at = source.find(piece, at + 1)
-    return at >= 0

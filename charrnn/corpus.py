@@ -217,20 +217,20 @@ def _num_train(part: Part, count: int) -> int:
     return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is a little less than 1
 
 
-def _closed(part: Part, chunks: Iterable[Codes]) -> Iterable[Codes]:
+def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
     """Yield the chunks of a file, and the newline that it lacks before the next one begins."""
     last = NEWLINE
     for chunk in chunks:
         last = int(chunk[-1])
         yield chunk
-    if part.adds_newline and last != NEWLINE:
+    if adds_newline and last != NEWLINE:
         yield np.array([NEWLINE], dtype=np.uint8)
 
 
 def _survey(part: Part, reading: Reading, survey: Survey) -> int:
     """Count the symbols of a file, and mark those that occur."""
     count = 0
-    for codes in _closed(part, read_codes(part.path, reading, survey)):
+    for codes in closed(read_codes(part.path, reading, survey), adds_newline=part.adds_newline):
         count += len(codes)
         if codes.dtype == np.uint8:  # what is left when all known bytes are deleted is new
             known = np.flatnonzero(survey.seen[:256]).astype(np.uint8).tobytes()
@@ -282,7 +282,9 @@ def _fill(
     first_ids = []
     for part, count in zip(parts, counts, strict=True):
         left, done = _num_train(part, count), 0
-        for codes in _closed(part, read_codes(part.path, reading, Survey())):
+        for codes in closed(
+            read_codes(part.path, reading, Survey()), adds_newline=part.adds_newline
+        ):
             block = _translate(codes, table)
             if done == 0:
                 first_ids.append(int(block[0]))

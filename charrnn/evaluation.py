@@ -13,14 +13,11 @@ from charrnn.batches import IGNORED, Batch
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
 from charrnn.events import Figures
-from charrnn.memory import Keys, Memory, Reader
+from charrnn.memory import Keys, Memory, Reader, chunks
 from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, State, clear_rows
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record
 from charrnn.vocab import Ids, Vocabulary, num_bytes, num_characters
-
-MIXED = 1 << 20
-"""Numbers of a memory's predictions that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +117,10 @@ def _mixed(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what each symbol costs network and memory together, and the memory's share, (B, T)."""
     asked = np.flatnonzero(targets != IGNORED)
-    scores, V = logits.flatten(0, 1), logits.shape[2]
+    scores = logits.flatten(0, 1)
     result = np.zeros((2, targets.size))
-    for begin in range(0, len(asked), max(1, MIXED // V)):
-        chosen = asked[begin : begin + max(1, MIXED // V)]
+    for part in chunks(len(asked), logits.shape[2]):
+        chosen = asked[part]
         recalled = memory.recall(contexts.flat[chosen], lengths.flat[chosen])
         logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
         weight = share(logs, recalled, memory.weight)
@@ -197,10 +194,11 @@ def signature(
     protocol: Protocol, memory: Memory | None, *, split: str, precision: str, seed: int
 ) -> str:
     """Return all that a figure depends on beside weights and text, for people and scripts."""
+    states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}
     share = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
     parts = {
         "split": split,
-        "state": "empty" if protocol.window or protocol.is_by_record else "carried",
+        "state": states.get(protocol.name, "empty"),
         "W": protocol.window or "-",
         "precision": precision,
         "memory": f"{memory.order}{share}" if memory else "off",
@@ -235,6 +233,14 @@ def _until(should_stop: Callable[[], object], batches: Iterator[Batch]) -> Itera
         if should_stop():
             raise _Stopped
         yield batch
+
+
+def held_out_ids(corpus: Corpus) -> Ids:
+    """Return the held-out text; of records, each with its end, one after the other."""
+    if corpus.val_records is None:
+        return corpus.val
+    assert corpus.vocab.newline is not None  # a text of lines has it
+    return corpus.val_records.joined(corpus.val, corpus.vocab.newline)
 
 
 def num_held_out(corpus: Corpus) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from charrnn.durable import sync_folder
 from charrnn.errors import BusyError, InputError, printable, reason_of
 from charrnn.runs import BEST, CONFIG, LOCK, METRICS, SAMPLES, Run
+from charrnn.textfiles import has_nul
 
 MOST_TRIES = 100
 """Times that a folder is made again which another process takes away."""
@@ -159,15 +160,22 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
 
 
-def is_text(checkpoints: Path, name: str) -> bool:
-    """Say whether a name means a text or a folder of texts, and no model or run."""
+def is_text(checkpoints: Path, name: str, *, has_any_bytes: bool = False) -> bool:
+    """Say whether a name means a text or a folder of texts, and no model or run.
+
+    Args:
+        checkpoints: Folder of all runs, which is no text itself.
+        name: A path, or a run's name.
+        has_any_bytes: A file with NULs may be meant as a text.
+    """
     with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
         path = Path(name)
         is_named = "/" not in name and (checkpoints / name / BEST).exists()
         if is_named or (path / BEST).exists():
             return False
-        is_run = path.is_dir() and (path / LOCK).exists()
-        return path.exists() and path.suffix != CHECKPOINT and not is_run
+        if path.is_dir():
+            return not (path / LOCK).exists() and path.resolve() != checkpoints.resolve()
+        return path.is_file() and path.suffix != CHECKPOINT and (has_any_bytes or not has_nul(path))
     return False
 
 

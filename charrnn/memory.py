@@ -12,7 +12,7 @@ with y running over all that followed; what did not follow has count and discoun
 stops at the first context that was never seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,9 @@ Floats = NDArray[np.float64]
 
 WORD = 64
 """Bits of a key."""
+
+CELLS = 1 << 20
+"""Probabilities that are asked for at once."""
 
 Discounts = tuple[float, float, float]
 """What is taken off a count of one, of two, and of three or more."""
@@ -151,10 +154,10 @@ class Memory:
             contexts: The K symbols before, packed, oldest in the high bits; (n,).
             lengths: How many of them there are really, 0 to K; (n,).
         """
-        p = np.full((len(contexts), self.vocab_size), 1.0 / self.vocab_size)
-        sure = np.ones((3, len(contexts)))
+        n, V = len(contexts), self.vocab_size
+        sure = np.ones((3, n))
         sure[0] = 0.0
-        rows = np.arange(len(contexts))
+        rows, parts = np.arange(n), []
         for k, order in enumerate(self.orders):
             rows = rows[lengths[rows] >= k]
             begin, end = self.followers(k, contexts[rows] & mask(self.bits * k))
@@ -163,15 +166,21 @@ class Memory:
             rows, begin, end = rows[seen], begin[seen], end[seen]
             if not len(rows):
                 break
-            total, sizes = order.sums[end] - order.sums[begin], end - begin
-            p[rows] *= ((order.spares[end] - order.spares[begin]) / total)[:, None]
+            total = order.sums[end] - order.sums[begin]
+            sure[:, rows] = np.full(len(rows), k), total, end - begin
+            parts.append((order, rows, begin, end, total))
+        handed_down = np.ones(n)  # what the orders above leave to the one that is added
+        p = np.zeros(n * V)
+        for order, rows, begin, end, total in reversed(parts):
+            sizes = end - begin
             which = np.repeat(np.arange(len(rows)), sizes)
             places = np.arange(len(which)) + (begin - (np.cumsum(sizes) - sizes))[which]
             counts = order.counts[places]
             names = (order.keys[places] & mask(self.bits)).astype(np.intp)
-            p[rows[which], names] += (counts - order.discounted(counts)) / total[which]
-            sure[:, rows] = np.full(len(rows), k), total, sizes
-        return Recalled(p, *sure)
+            shares = (counts - order.discounted(counts)) * (handed_down[rows] / total)[which]
+            p[rows[which] * V + names] += shares
+            handed_down[rows] *= (order.spares[end] - order.spares[begin]) / total
+        return Recalled(p.reshape(n, V) + handed_down[:, None] / V, *sure)
 
 
 class Reader:
@@ -211,6 +220,13 @@ class Reader:
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Go on with some of the texts only."""
         self.contexts, self.lengths = self.contexts[rows], self.lengths[rows]
+
+
+def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
+    """Yield parts of so many contexts that what is recalled of each fits into little memory."""
+    size = max(1, CELLS // vocab_size)
+    for begin in range(0, num_contexts, size):
+        yield slice(begin, begin + size)
 
 
 def discounts_of(order: int) -> Discounts:

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.memory import Floats, Memory, Reader, Recalled
 
-SMALLEST = 1e-30
+SMALLEST = np.float32(1e-30)
 """A probability below this adds nothing to an entropy."""
 
 GATE_INPUT = (
@@ -37,23 +37,30 @@ def features(logs: Floats, recalled: Recalled) -> Floats:
         logs: Logarithms of the network's probabilities, (n, V).
         recalled: What the memory says at the same places.
     """
-    p, q = np.exp(logs), recalled.p
-    log_q = np.log(np.maximum(q, SMALLEST))
+    log_p, q = logs.astype(np.float32), recalled.p.astype(np.float32)  # fast, and exact enough
+    p, log_q = np.exp(log_p), np.log(np.maximum(q, SMALLEST))
+    network, memory = dots(p, log_p), dots(q, log_q)  # entropies, negative
     return np.stack(
         [
             np.ones(len(p)),
-            -(p * logs).sum(axis=-1),  # entropy of the network
+            -network,
             recalled.order,
             np.log(recalled.total),
             np.log(recalled.followers),
-            -(q * log_q).sum(axis=-1),  # entropy of the memory
-            logs.max(axis=-1),
+            -memory,
+            log_p.max(axis=-1),
             log_q.max(axis=-1),
-            (q * (log_q - logs)).sum(axis=-1),  # how far the network is from the memory
-            (p * (logs - log_q)).sum(axis=-1),  # how far the memory is from the network
+            memory - dots(q, log_p),  # how far the network is from the memory
+            network - dots(p, log_q),  # how far the memory is from the network
         ],
         axis=1,
+        dtype=np.float64,
     )
+
+
+def dots(x: Any, y: Any) -> Any:
+    """Return the products of rows, (n, V), (n, V) -> (n,)."""
+    return np.einsum("nv,nv->n", x, y)
 
 
 def share(logs: Floats, recalled: Recalled, weight: float | None = None) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charrnn.batches import IGNORED, Batch, pad_records
+from charrnn.batches import IGNORED, PAD_TO, Batch, pad_records
 from charrnn.errors import InputError, printable
 from charrnn.records import Records
 from charrnn.vocab import Ids
@@ -25,10 +25,10 @@ CONTEXT = 512
 WINDOW = 256
 """Characters fed at a time, and the cold window that is reported."""
 
-COLD_CHARS = 16_384
-"""Predictions of cold windows that are made side by side."""
+TOGETHER = PIECES * WINDOW
+"""Predictions of cold windows, or of records, that are made side by side."""
 
-LONGEST_WINDOW = 1 << 16
+LONGEST_WINDOW = TOGETHER
 
 RECORD_ROWS = 256
 
@@ -54,7 +54,7 @@ class Protocol:
 
     def num_predictions(self, num_symbols: int) -> int:
         """Return how many symbols of a text are scored."""
-        predictions = max(0, num_symbols - 1)
+        predictions = num_symbols if self.is_by_record else max(0, num_symbols - 1)
         return predictions // self.window * self.window if self.window else predictions
 
     def batches(self, ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
@@ -122,7 +122,7 @@ def cold(ids: Ids, window: int, most_chars: int | None = None) -> Iterator[Batch
     if most_chars is not None and most_chars < len(starts) * window:
         kept = max(1, most_chars // window)
         starts = starts[np.arange(kept) * len(starts) // kept]
-    rows = max(1, COLD_CHARS // window)
+    rows = max(1, TOGETHER // window)
     for begin in range(0, len(starts), rows):
         places = starts[begin : begin + rows, None] + np.arange(window + 1)
         taken = ids[places].astype(np.int64)
@@ -149,5 +149,9 @@ def by_record(
 def record_groups(records: Records) -> Iterator[np.ndarray[tuple[int], np.dtype[np.intp]]]:
     """Yield which records are scored side by side."""
     order = np.argsort(records.lengths, kind="stable")
-    for begin in range(0, len(order), RECORD_ROWS):
-        yield order[begin : begin + RECORD_ROWS]
+    begin = 0
+    while begin < len(order):
+        widths = records.lengths[order[begin : begin + RECORD_ROWS]] + PAD_TO
+        size = max(1, int((widths * (1 + np.arange(len(widths))) <= TOGETHER).sum()))
+        yield order[begin : begin + size]
+        begin += size

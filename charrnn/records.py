@@ -29,6 +29,15 @@ class Records:
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield ids[start : start + length].tobytes()
 
+    def joined(self, ids: Ids, newline: int) -> Ids:
+        """Return all records one after the other, each with its end."""
+        sizes = self.lengths + 1
+        ends = np.cumsum(sizes)
+        places = np.arange(int(sizes.sum())) + np.repeat(self.starts - (ends - sizes), sizes)
+        result: Ids = np.asarray(ids)[np.minimum(places, len(ids) - 1)].copy()
+        result[ends - 1] = newline
+        return result
+
     def take(self, chosen: NDArray[np.int64]) -> "Records":
         """Return some of the records, in the order given."""
         return Records(self.starts[chosen], self.lengths[chosen])

@@ -12,7 +12,7 @@ import torch
 from charrnn.adaptation import adapted
 from charrnn.batches import Batch
 from charrnn.checkpoint import Model
-from charrnn.config import ScoreConfig, TrainConfig
+from charrnn.config import ScoreConfig
 from charrnn.console import figures_text
 from charrnn.corpus import load_corpus
 from charrnn.device import pick_device, set_threads
@@ -20,10 +20,10 @@ from charrnn.errors import InputError, printable
 from charrnn.evaluation import Score, costs_of, figures_of, score, signature
 from charrnn.events import Figures
 from charrnn.model import CharRNN, load_weights
-from charrnn.progress import from_json
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record, record_groups
-from charrnn.records import Records, find_records
-from charrnn.textfiles import Codes, Reading, Survey, find_files, read_codes
+from charrnn.reading import reading_of, setting_of, train_config
+from charrnn.records import LONGEST, Records, find_records
+from charrnn.textfiles import Codes, Survey, find_files, read_codes
 from charrnn.vocab import CharVocabulary, Ids, describe, id_dtype
 
 MOST_SHOWN = 10
@@ -40,8 +40,10 @@ class Text:
 
     name: str
     ids: Ids
-    num_skipped: int
+    num_skipped: int = 0
     """Characters that the model never saw, left out."""
+    num_cut: int = 0
+    """Lines of which only the beginning is scored, since no longer ones are learned."""
     split: str = "all"
     records: Records | None = None
 
@@ -52,14 +54,15 @@ class Scored:
 
     file: str
     record: int | None
-    """Of a text of lines, counted from 1; None for all of it."""
-    num_skipped: int
+    """Of a text of lines: its number among those that are not empty, from 1; None for all."""
+    text: Text
     figures: Figures
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `score --json` prints it."""
         place = {"file": self.file} | ({"record": self.record} if self.record else {})
-        return place | asdict(self.figures) | {"skipped": self.num_skipped}
+        counts = {"skipped": self.text.num_skipped, "cut": self.text.num_cut}
+        return place | asdict(self.figures) | counts
 
 
 class Scorer:
@@ -88,7 +91,6 @@ class Scorer:
                 "--protocol, --adapt: this model learned lines, each a text of its own; "
                 "it scores line by line"
             )
-        self.train = train_config(model)
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
         self.network = CharRNN(model.config)
         load_weights(self.network, model.weights)
@@ -109,19 +111,20 @@ class Scorer:
             InputError: A file cannot be read, or is not the one that the model learned.
         """
         if is_held_out:
-            yield self.held_out(paths)
+            yield self.held_out(paths, names)
             return
         for path in find_files(paths)[0]:
             ids, num_skipped = self.read(path)
-            newline, records = self.model.vocab.newline, None
+            newline, records, num_cut = self.model.vocab.newline, None, 0
             if self.model.records and newline is not None:
-                records = find_records(ids, newline)[0]
-            yield Text(names.get(path, str(path)), ids, num_skipped, records=records)
+                records, num_cut = find_records(ids, newline)
+            name = names.get(path, str(path))
+            yield Text(name, ids, num_skipped=num_skipped, num_cut=num_cut, records=records)
 
     def read(self, path: Path) -> tuple[Ids, int]:
         """Return a file as the model's ids, and how many characters were left out of it."""
         vocab, pieces, unknown = self.model.vocab, [], []
-        for codes in read_codes(path, self.reading(), Survey()):
+        for codes in read_codes(path, reading_of(self.model, self.config.encoding), Survey()):
             if isinstance(vocab, CharVocabulary):
                 codes, missing = known_ids(vocab, codes)
                 unknown.append(missing)
@@ -132,30 +135,22 @@ class Scorer:
             raise unknown_characters(path, vocab, np.concatenate(unknown))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
 
-    def reading(self) -> Reading:
-        """Return how files become symbols: as those that the model learned, unless told otherwise.
-
-        A record is a line, and a line does not end in a carriage return.
-        """
-        if not isinstance(self.model.vocab, CharVocabulary):
-            return Reading(bytes=True)
-        newlines = "lf" if self.model.records else self.train.newlines
-        return Reading(encoding=self.config.encoding or self.train.encoding, newlines=newlines)
-
-    def held_out(self, paths: list[Path]) -> Text:
+    def held_out(self, paths: list[Path], names: dict[Path, str]) -> Text:
         """Return what the model's run held out of these files."""
-        corpus = load_corpus(paths, self.train)
-        expected = self.model.facts.get("corpus", {}).get("digest")
-        if corpus.digest != expected:
+        if self.config.encoding:
+            raise InputError("--held-out: reads as training did; leave out --encoding")
+        config = train_config(self.model)
+        corpus, said = load_corpus(paths, config), self.model.facts.get("corpus")
+        if not isinstance(said, dict) or said.get("digest") != corpus.digest:
             raise InputError(
                 "--held-out: these are not the files that the model learned, or they have changed; "
                 "leave it out to score all of them"
             )
         if not len(corpus.val):
             raise InputError("--held-out: the model's run held nothing out")
-        name, split = ", ".join(corpus.files), f"last-{self.train.val_frac:g}"
-        split = "val-file" if self.train.val_file else split
-        return Text(name, corpus.val, 0, split, corpus.val_records)
+        split = "val-file" if config.val_file else f"last-{config.val_frac:g}"
+        name = ", ".join(names.get(Path(file), file) for file in corpus.files)
+        return Text(name, corpus.val, split=split, records=corpus.val_records)
 
     def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
         """Yield what a text costs, by every protocol.
@@ -197,15 +192,10 @@ class Scorer:
         found = list(self.costs_of_records(text.ids, records, newline))
         places = range(len(records)) if each else []
         for place in places:
-            start, length = int(records.starts[place]), int(records.lengths[place])
-            ids = np.append(text.ids[start : start + length], text.ids.dtype.type(newline))
+            ids = records.take(np.array([place])).joined(text.ids, newline)
             yield self.scored(text, BY_RECORD, total([found[place]]), ids, place + 1)
         if not each:
-            ids = np.concatenate(
-                [text.ids[s : s + n] for s, n in zip(records.starts, records.lengths, strict=True)]
-                + [np.full(len(records), newline, dtype=text.ids.dtype)]
-            )
-            yield self.scored(text, BY_RECORD, total(found), ids)
+            yield self.scored(text, BY_RECORD, total(found), records.joined(text.ids, newline))
 
     def costs_of_records(self, ids: Ids, records: Records, newline: int) -> list[Score]:
         """Return what each record costs, in their order."""
@@ -226,10 +216,14 @@ class Scorer:
     ) -> Scored:
         """Return a score with its signature."""
         mark = signature(
-            protocol, self.memory, split=text.split, precision="fp32", seed=self.train.seed
+            protocol,
+            self.memory,
+            split=text.split,
+            precision="fp32",
+            seed=setting_of(self.model, "seed"),
         )
         figures = figures_of(found, protocol, self.model.vocab, ids, mark)
-        return Scored(text.name, record, text.num_skipped, figures)
+        return Scored(text.name, record, text, figures)
 
 
 def told(batches: Iterator[Batch], report: Callable[[int], None]) -> Iterator[Batch]:
@@ -256,12 +250,6 @@ def total(scores: Sequence[Score]) -> Score:
     )
 
 
-def train_config(model: Model) -> TrainConfig:
-    """Return the settings that a model was trained with; the usual ones where it does not say."""
-    said = model.facts.get("config", {}).get("train")
-    return from_json(TrainConfig, said, "settings") if said else TrainConfig()
-
-
 def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:
     """Return the ids of the code points that a model knows, and the code points it does not."""
     places = np.minimum(np.searchsorted(vocab.code_points, codes), vocab.size - 1)
@@ -283,14 +271,15 @@ def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputEr
 
 def lines_of(scored: Sequence[Scored]) -> list[str]:
     """Return the scores of one text for people."""
-    first = scored[0]
-    skipped = f", {first.num_skipped:,} unknown left out" if first.num_skipped else ""
-    lines = [f"{printable(first.file)}{skipped}"]
+    text = scored[0].text
+    skipped = f", {text.num_skipped:,} unknown characters left out" if text.num_skipped else ""
+    cut = f", {text.num_cut:,} lines cut to {LONGEST} characters" if text.num_cut else ""
+    lines = [f"{printable(text.name)}{skipped}{cut}"]
     for each in scored:
         figures = each.figures
-        text = figures_text(figures, "symbol")
+        line = figures_text(figures, "symbol")
         if figures.bits_per_byte not in (None, figures.bits_per_char):
-            text += f", {figures.bits_per_byte:.3f} bits per byte"
-        text += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
-        lines.append(f"  {figures.protocol:<16} {text}")
+            line += f", {figures.bits_per_byte:.3f} bits per byte"
+        line += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
+        lines.append(f"  {figures.protocol:<16} {line}")
     return lines + [f"  {each.figures.signature}" for each in scored]

@@ -15,7 +15,7 @@ from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import be_deterministic, set_threads
 from charrnn.errors import CheckpointError
-from charrnn.evaluation import bits_per_char, num_held_out
+from charrnn.evaluation import bits_per_char, held_out_ids, num_held_out
 from charrnn.events import Finished, Planned, Started, Step
 from charrnn.learner import Learner, Report
 from charrnn.memory import Memory
@@ -189,7 +189,7 @@ class Standing:
             epoch=self.epoch,
             stop_reason=self.stop_reason,
             val_loss=val_loss,
-            bits_per_char=bits_per_char(val_loss, self.corpus.vocab, self.corpus.val),
+            bits_per_char=bits_per_char(val_loss, self.corpus.vocab, held_out_ids(self.corpus)),
             scores=scores,
             advice=advice(
                 scores[0].network_loss if scores else None,

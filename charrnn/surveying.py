@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from charrnn.batches import IGNORED, Batch, make_batches
+from charrnn.batches import IGNORED, Batch, fit_batches, make_batches
 from charrnn.config import TrainConfig
 from charrnn.console import speed_text, time_text
 from charrnn.corpus import Corpus, load_corpus
 from charrnn.counting import of_corpus
 from charrnn.errors import printable
-from charrnn.memory import Memory, Reader
+from charrnn.memory import Memory, Reader, chunks
 from charrnn.preparing import Given, budget_text, prepare
 from charrnn.protocols import by_record, streamed
 from charrnn.sizes import MEMORY_ORDER
@@ -29,6 +30,11 @@ MOST_SHOWN = 12
 
 MOST_ASKED = 200_000
 """Held-out characters that the memory is asked about."""
+
+MOST_CELLS = 200_000_000
+"""The same times V: what is asked takes time for each symbol that might come."""
+
+Counts = NDArray[np.int64]
 
 NUM_COLD, NUM_TIMED = 3, 8
 """Steps before the clock runs, and those that are timed."""
@@ -57,9 +63,11 @@ def survey(paths: list[Path], given: Given) -> Iterator[Finding]:
     """
     config = TrainConfig(**given.all)
     corpus = load_corpus(paths, config)
+    fit_batches(corpus, config)  # there is enough to learn, or an error now
+    counts = counts_of(corpus)
     yield files_of(corpus)
-    yield reading_of(corpus, config)
-    yield from characters_of(corpus)
+    yield reading_of(corpus, config, counts)
+    yield from characters_of(corpus, counts)
     yield split_of(corpus)
     yield memory_of(corpus)
     yield from training_of(paths, given)
@@ -73,18 +81,18 @@ def files_of(corpus: Corpus) -> Finding:
     return Finding("text", f"{names}{more}, {size:,} bytes", {"files": corpus.files, "bytes": size})
 
 
-def reading_of(corpus: Corpus, config: TrainConfig) -> Finding:
+def reading_of(corpus: Corpus, config: TrainConfig, counts: Counts) -> Finding:
     """Return encoding and line ends."""
-    vocab, counts = corpus.vocab, counts_of(corpus)
+    vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
         return Finding("read as", "bytes", {"encoding": "bytes"})
     is_ascii = int(vocab.code_points[-1]) < 128
     encoding = "ASCII" if is_ascii and config.encoding == "utf-8" else config.encoding.upper()
     lines = int(counts[vocab.newline]) if vocab.newline is not None else 0
     returns = int(counts[vocab.code_points == 13].sum())
-    ends = "no line ends" if not lines else "line ends LF" if not returns else "line ends CRLF"
-    if returns and returns < lines:
-        ends = f"line ends LF and {returns:,} CR"
+    ends = "line ends LF" if lines else "no line ends"
+    if returns:
+        ends = "line ends CRLF" if returns == lines else f"{lines:,} LF and {returns:,} CR"
     notes = "".join(f"; {note}" for note in corpus.notes)
     return Finding(
         "read as",
@@ -93,17 +101,20 @@ def reading_of(corpus: Corpus, config: TrainConfig) -> Finding:
     )
 
 
-def counts_of(corpus: Corpus) -> Any:
+def counts_of(corpus: Corpus) -> Counts:
     """Return how often each symbol occurs, (V,)."""
     size, chunk = corpus.vocab.size, 1 << 24
     parts = [corpus.train] if corpus.train is corpus.val else [corpus.train, corpus.val]
     pieces = [part[i : i + chunk] for part in parts for i in range(0, len(part), chunk)]
-    return sum(np.bincount(piece, minlength=size) for piece in pieces)
+    counts = np.zeros(size, dtype=np.int64)
+    for piece in pieces:
+        counts += np.bincount(piece, minlength=size)
+    return counts
 
 
-def characters_of(corpus: Corpus) -> Iterator[Finding]:
+def characters_of(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
     """Yield the vocabulary, and what is rare in it."""
-    vocab, counts = corpus.vocab, counts_of(corpus)
+    vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
         num = int(np.count_nonzero(counts))
         yield Finding("bytes", f"{num} of 256 different ones occur", {"num_symbols": num})
@@ -111,7 +122,7 @@ def characters_of(corpus: Corpus) -> Iterator[Finding]:
     shown = "".join(vocab.decode(range(min(100, vocab.size)))).replace("\n", "⏎")
     more = "..." if vocab.size > 100 else ""
     facts = {"num_symbols": vocab.size, "vocabulary": vocab.to_json()}
-    yield Finding("characters", f"{vocab.size:,} different: {shown}{more}", facts)
+    yield Finding("characters", f"{vocab.size:,} different: {printable(shown)}{more}", facts)
     rare = np.flatnonzero(counts < RARE)
     if len(rare):
         by_count = rare[np.argsort(counts[rare], kind="stable")]
@@ -157,21 +168,24 @@ def memory_loss(memory: Memory, corpus: Corpus) -> float | None:
             reader = Reader(memory, len(batch.inputs))
         contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
         asked = batch.targets != IGNORED
-        if asked.any():
-            p = memory.recall(contexts[asked], lengths[asked]).p
-            total -= float(np.log(p[np.arange(len(p)), batch.targets[asked]]).sum())
+        places = contexts[asked], lengths[asked], batch.targets[asked]
+        for part in chunks(len(places[0]), memory.vocab_size):
+            context, length, target = (each[part] for each in places)
+            p = memory.recall(context, length).p[np.arange(len(target)), target]
+            total -= float(np.log(p).sum())
             count += len(p)
     return total / count if count else None
 
 
 def asked_of(corpus: Corpus) -> Iterator[Batch]:
-    """Yield held-out text, about MOST_ASKED symbols of it."""
+    """Yield held-out text; of a long one a part."""
+    most = min(MOST_ASKED, MOST_CELLS // corpus.vocab.size)
     if corpus.val_records is not None:
         assert corpus.vocab.newline is not None  # a text of lines has it
         if len(corpus.val_records):
-            yield from by_record(corpus.val, corpus.val_records, corpus.vocab.newline, MOST_ASKED)
+            yield from by_record(corpus.val, corpus.val_records, corpus.vocab.newline, most)
     elif len(corpus.val) > 1:
-        yield from streamed(corpus.val, MOST_ASKED)
+        yield from streamed(corpus.val, most)
 
 
 def training_of(paths: list[Path], given: Given) -> Iterator[Finding]:

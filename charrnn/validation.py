@@ -9,6 +9,7 @@ from charrnn.corpus import Corpus
 from charrnn.evaluation import (
     Score,
     figures_of,
+    held_out_ids,
     held_out_protocols,
     score_held_out,
     signature,
@@ -124,17 +125,17 @@ class Validator:
         """The shipped model's scores, as they are reported."""
         config, corpus = self.config, self.corpus
         split = "val-file" if config.val_file else f"last-{config.val_frac:g}"
-        return tuple(
-            figures_of(
-                self.final[protocol.name],
-                protocol,
-                corpus.vocab,
-                corpus.val,
-                signature(protocol, self.memory, split=split, precision="fp32", seed=config.seed),
+        ids, result = held_out_ids(corpus), []
+        for protocol in self.protocols:
+            if (score := self.final.get(protocol.name)) is None:
+                continue
+            whole = protocol.num_predictions(len(ids))
+            part = "" if score.chars >= whole else f"*{score.chars / whole:.2g}"
+            mark = signature(
+                protocol, self.memory, split=split + part, precision="fp32", seed=config.seed
             )
-            for protocol in self.protocols
-            if protocol.name in self.final
-        )
+            result.append(figures_of(score, protocol, corpus.vocab, ids, mark))
+        return tuple(result)
 
     @property
     def loss(self) -> float | None:

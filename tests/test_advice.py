@@ -12,7 +12,9 @@ from charrnn.advice import advice
         (1.6, 1.55, 1.0, 3.0, "underfitting: 3.0 passes"),
         (1.5, 1.4, 1.0, 20.0, "a good fit"),
         (1.9, 1.4, 1.0, 20.0, "overfitting (a gap of 0.50)"),
-        (1.5, 1.4, 0.5, 20.0, "overfitting (best after 50% of the run)"),
+        (1.55, 1.4, 0.5, 20.0, "overfitting (best after 50% of the run)"),
+        (1.45, 1.4, 0.5, 20.0, "a good fit"),  # a wiggle
+        (3.4, 3.0, 0.6, 0.5, "underfitting"),  # whatever the gap, it has hardly begun
         (None, 1.4, 1.0, 20.0, ""),
         (1.5, None, 1.0, 20.0, ""),
     ],

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 
 from charrnn.copies import Copies, Source, joined
 from charrnn.errors import InputError
-from charrnn.vocab import ByteVocabulary, CharVocabulary
-
-VOCAB = CharVocabulary(range(32, 127))
+from charrnn.textfiles import Reading
 
 
 def search(tmp_path, corpus, *texts):
     path = tmp_path / "corpus.txt"
     path.write_text(corpus, encoding="utf-8")
-    source = Source([path], VOCAB)
+    source = Source([path], Reading())
     return source.search([source.codes(text, b"") for text in texts])
 
 
@@ -96,16 +94,49 @@ def test_a_text_of_one_symbol_costs_no_memory(tmp_path):
 def test_bytes_are_compared_as_bytes(tmp_path):
     path = tmp_path / "noise.bin"
     path.write_bytes(bytes(range(256)) * 3)
-    source = Source([path], ByteVocabulary())
+    source = Source([path], Reading(bytes=True))
     (found,) = source.search([source.codes("?", bytes(range(100, 200)))])
     assert found.longest == (0, 100)
 
 
 def test_a_corpus_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="No such file"):
-        Source([tmp_path / "none.txt"], VOCAB)
+        Source([tmp_path / "none.txt"], Reading())
 
 
 def test_spans_that_touch_are_one():
     assert joined([(5, 9), (0, 4), (3, 5), (20, 30)]) == [(0, 9), (20, 30)]
     assert Copies(40, spans=[(0, 9), (20, 30)]).share == pytest.approx(19 / 40)
+
+
+def test_files_are_joined_as_training_joins_them(tmp_path):
+    (tmp_path / "a.txt").write_text("it all ends")
+    (tmp_path / "b.txt").write_text("here it goes on")
+    source = Source([tmp_path / "a.txt", tmp_path / "b.txt"], Reading())
+    joined_text, other = source.search(
+        [source.codes(text, b"") for text in ("ends\nhere", "endshere")]
+    )
+    assert (joined_text.longest, other.longest) == ((0, 9), (4, 8))
+
+
+def test_a_corpus_is_read_as_the_model_has_read_its_own(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("été\r\nhiver".encode("latin-1"))
+    source = Source([path], Reading(encoding="latin-1", newlines="lf"))
+    (found,) = source.search([source.codes("l'été\nhiver", b"")])
+    assert found.longest == (2, 11)
+
+
+def test_an_empty_corpus_is_refused(tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(InputError, match="is empty"):
+        Source([tmp_path / "empty.txt"], Reading())
+
+
+def test_many_short_texts_take_no_longer_than_one(tmp_path):
+    names = [f"name{i}" for i in range(300)]
+    found = search(tmp_path, "\n".join(names[:200]) * 50, *names)
+    assert all(copies.longest == (0, len(n)) for copies, n in zip(found[:200], names, strict=False))
+    assert all(
+        copies.longest[1] < len(n) for copies, n in zip(found[200:], names[200:], strict=True)
+    )

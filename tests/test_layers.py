@@ -11,7 +11,7 @@ PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
     "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
-    "options", "writing", "copies", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
+    "options", "writing", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
     "evaluation", "protocols", "advice", "sampling", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "sizes", "config", "seeds", "errors",

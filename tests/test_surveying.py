@@ -50,7 +50,7 @@ def test_crlf_and_ascii_are_named(info):
     Path("dos.txt").write_bytes(b"one two\r\nthree\r\n" * 50 + b"end\n")
     facts, lines = info("dos.txt")
     assert (facts["encoding"], facts["lines"], facts["carriage_returns"]) == ("ASCII", 101, 100)
-    assert "ASCII, 101 lines, line ends LF and 100 CR" in lines[1]
+    assert "ASCII, 101 lines, 101 LF and 100 CR" in lines[1]
 
 
 def test_bytes_and_lines(info):

@@ -246,6 +246,7 @@ def test_a_stop_before_the_first_step_saves_nothing(text_file):
 
 def test_a_last_evaluation_never_takes_most_of_the_time(text_file, monkeypatch):
     monkeypatch.setattr("charrnn.budget.FEWEST_FINAL", 50)
+    monkeypatch.setattr("charrnn.budget.FEWEST_SCORED", 50)
     monkeypatch.setattr("charrnn.budget.FINAL_SHARE", 0.0)
     events, corpus, _ = run_training(text_file, val_frac=0.5)
     assert len(corpus.val) > 500

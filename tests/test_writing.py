@@ -15,6 +15,7 @@ from charrnn.console import Console
 from charrnn.copies import Copies, Source
 from charrnn.errors import CharRNNError, InputError
 from charrnn.sampling import Sample, Sampler
+from charrnn.textfiles import Reading
 from charrnn.vocab import ByteVocabulary, CharVocabulary
 from charrnn.writing import (
     Page,
@@ -319,7 +320,7 @@ def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_pa
     path, log = tmp_path / "corpus.txt", io.StringIO()
     path.write_text("xx" + "abc" * 12 + "yy")
     samples = make_samples("abc" * 12 + "zzzz", "éabcé")
-    found = list(checked(samples, Source([path], ABC), Console(0, log)))
+    found = list(checked(samples, Source([path], Reading()), Console(0, log)))
     assert [copies.share for _, copies in found] == [36 / 40, 0]
     assert log.getvalue() == (
         f"copies: the longest span is 36 characters, {'abc' * 12!r}; "
