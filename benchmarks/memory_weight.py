@@ -1,9 +1,9 @@
 """The gate that mixes network and memory, fitted on the end of training texts.
 
-Each RUN was trained on the first 90% of a *training* split (or on a text of which
-nothing is ever reported), so that what it held out is training text too; each TEXT is the file it
-was trained on. Runs of one KIND are left out together in the last column. Networks
-weak and strong, and texts of many kinds, make a gate that serves all.
+Each RUN was trained on the first 90% of a *training* split (or on a text of which nothing is ever
+reported), so that what it held out is training text too; each TEXT is the file it was trained on. A
+RUN that is named twice counts twice. Runs of one KIND are left out together in the last column.
+Networks weak and strong, and texts of many kinds, make a gate that serves all.
 `mixing.GATE_INPUT` and `GATE_OUTPUT` are what this prints.
 
 python benchmarks/memory_weight.py checkpoints/hamlet:plays.txt:plays checkpoints/c:headers.txt:code
@@ -11,6 +11,7 @@ python benchmarks/memory_weight.py checkpoints/hamlet:plays.txt:plays checkpoint
 
 import argparse
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ ROUNDS = 250
 CONSTANTS = np.arange(0, 1, 0.05)
 
 
-@dataclass
+@dataclass(eq=False)
 class Case:
     """What network and memory say of the end of one training text."""
 
@@ -70,6 +71,7 @@ def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return gate[: -HIDDEN - 1].view(-1, HIDDEN), gate[-HIDDEN - 1 :]
 
 
+@cache
 def make_case(run: Path, text: Path, kind: str) -> Case:
     """Ask a run about what it held out."""
     model = load_model(run / "best.safetensors")
@@ -158,7 +160,7 @@ def main() -> None:
     }
     print("| run | network | memory | best constant | built in | fitted | without its text |")
     print("|---|---|---|---|---|---|---|")
-    for case in cases:
+    for case in dict.fromkeys(cases):
         print_row(case, gate, without[case.kind])
     print_gate(gate)
 
