@@ -118,8 +118,8 @@ def cold_loss(corpus: Corpus, memory: Memory | None, network: Any, window: int) 
         targets, rows = batch.targets.ravel(), np.arange(batch.targets.size)
         p = np.ones(len(rows))
         if network is not None:
-            inputs, wanted = map(torch.from_numpy, (batch.inputs, batch.targets))
-            scores = network(inputs, wanted)[0].flatten(0, 1).numpy()
+            read, wanted = (torch.tensor(ids) for ids in (batch.inputs, batch.targets))
+            scores = network(read, wanted)[0].flatten(0, 1).numpy()
             logs = log_probabilities(scores)
             p = np.exp(logs[rows, targets])
         if memory is not None:

@@ -21,10 +21,10 @@ from charrnn.vocab import Ids
 WINDOW = 32
 """Symbols between two updates of the network."""
 
-RATE, BETAS = 3e-4, (0.0, 0.999)
+RATE, BETAS = 1e-3, (0.0, 0.999)
 """Of Adam; without momentum, so that a window changes the weights once."""
 
-DECAY = 1e-3
+DECAY = 5e-3
 """Share of the way back to the trained weights at each update."""
 
 
