@@ -151,3 +151,45 @@ def test_a_text_that_is_too_short_is_an_error_only_where_it_was_asked_for(traine
 def test_text_from_stdin(trained):
     result = trained("score", "-", "--json", "--protocol", "streamed", stdin=WORDS)
     assert json.loads(result.stdout)["file"] == "stdin"
+
+
+def test_a_long_line_is_cut_and_that_is_said(charrnn):
+    Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "8")
+    Path("long.txt").write_text("a" * 600 + "\nab\n")
+    assert "long.txt, 1 lines cut to 512 characters" in charrnn("score", "long.txt").stdout
+    lines = [json.loads(x) for x in charrnn("score", "long.txt", "--json").stdout.splitlines()]
+    assert [(line["chars"], line["cut"]) for line in lines] == [(513, 1), (3, 1)]
+
+
+def test_bits_per_byte_of_lines_are_those_of_what_was_held_out(charrnn):
+    names = [f"{a}{b}" for a in "abcdef" for b in "aeiou"] + [f"{a}é" for a in "abcdefghij"]
+    Path("names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "8")
+    metrics = Path("checkpoints/names/metrics.jsonl").read_text().splitlines()
+    (said,) = json.loads(metrics[-1])["scores"]
+    lines = charrnn("score", "names.txt", "--held-out", "--json").stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert len(found) == 4  # a tenth of 40
+    chars = sum(each["chars"] for each in found)
+    assert said["chars"] == chars
+    bits = sum(each["bits_per_char"] * each["chars"] for each in found)
+    sizes = sum(each["bits_per_char"] * each["chars"] / each["bits_per_byte"] for each in found)
+    assert said["bits_per_char"] == pytest.approx(bits / chars)
+    assert said["bits_per_byte"] == pytest.approx(bits / sizes)
+
+
+def test_held_out_from_stdin_has_a_name(trained):
+    text = Path("fox.txt").read_text()
+    result = trained("score", "-", "--held-out", "--json", "--protocol", "streamed", stdin=text)
+    assert json.loads(result.stdout)["file"] == "stdin"
+
+
+def test_the_signature_of_an_adapted_score_says_so(trained):
+    line = json.loads(trained("score", "fox.txt", "--adapt", "--json").stdout)
+    assert "|state:carried, adapted|" in line["signature"]
+
+
+def test_held_out_keeps_the_encoding_of_training(trained):
+    result = trained("score", "fox.txt", "--held-out", "--encoding", "latin-1", check=False)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -104,3 +104,25 @@ def test_a_text_is_described_before_torch_is_loaded(charrnn):
         "    if finding.name == 'memory alone': sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_checkpoint_is_one_whatever_its_name(charrnn):
+    Path("fox.txt").write_text(TEXT)
+    charrnn("train", "fox.txt", "--steps", "5", "--hidden-size", "8", "-q")
+    Path("checkpoints/fox/best.safetensors").rename("m.bin")
+    assert "state digest" in charrnn("info", "m.bin").stdout
+    result = charrnn("info", "checkpoints", check=False)
+    assert result.exit_code == 2
+
+
+def test_what_a_terminal_could_obey_is_shown(charrnn):
+    Path("odd.txt").write_text("The fox\x1b[31m jumps\x07.\n" * 100)
+    text = charrnn("info", "odd.txt").stdout
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+def test_a_text_that_is_too_short_to_learn_is_an_error_before_anything_is_said(charrnn):
+    Path("short.txt").write_text("The fox jumps.\n")
+    result = charrnn("info", "short.txt", "--val-frac", "0.9", check=False)
+    assert (result.exit_code, result.stdout) == (2, "")
