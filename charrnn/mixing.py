@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.memory import Floats, Memory, Reader, Recalled
+from charrnn.memory import Floats, Recalled
 
 SMALLEST = np.float32(1e-30)
 """A probability below this adds nothing to an entropy."""
@@ -29,7 +29,7 @@ GATE_INPUT = (
 GATE_OUTPUT = (1.0982, 1.5528, 2.0805, -2.0167, -2.7655, -2.6662, 0.0862)
 """Weights of the tanh units (10, 6), and of the sigmoid, its bias last."""
 
-_INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])
+_INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])[:, None]
 
 
 def features(logs: Floats, recalled: Recalled) -> Floats:
@@ -75,8 +75,16 @@ def share(logs: Floats, recalled: Recalled, weight: float | None = None) -> Floa
     """
     if weight is not None:
         return np.full(len(logs), weight)
-    score = np.tanh(features(logs, recalled) @ _INPUT) @ _OUTPUT + GATE_OUTPUT[-1]
-    result: Floats = 1 / (1 + np.exp(-score))
+    hidden = np.tanh(times(features(logs, recalled), _INPUT))
+    result: Floats = 1 / (1 + np.exp(-times(hidden, _OUTPUT)[:, 0] - GATE_OUTPUT[-1]))
+    return result
+
+
+def times(x: Floats, matrix: Floats) -> Floats:
+    """Return x @ matrix, each row the same to the last bit however many there are; BLAS is not so."""
+    result: Floats = x[:, :1] * matrix[0]
+    for i in range(1, len(matrix)):
+        result += x[:, i : i + 1] * matrix[i]
     return result
 
 
@@ -99,15 +107,15 @@ def log_probabilities(scores: Any) -> Floats:
     return result
 
 
-def mix(scores: Any, memory: Memory, reader: Reader) -> Any:
-    """Return scores of a network's prediction with a memory mixed in, (B, V), float32.
+def mix(scores: Any, recalled: Recalled, weight: float | None = None) -> Any:
+    """Return scores of a network's prediction with a memory's mixed in, (B, V), float32.
 
     Args:
         scores: The network's, (B, V).
-        memory: With its own weight, or none.
-        reader: Has read what the network has.
+        recalled: What the memory says at the same places.
+        weight: The memory's share, instead of the gate's.
     """
-    logs, recalled = log_probabilities(scores), memory.recall(reader.contexts, reader.lengths)
+    logs = log_probabilities(scores)
     with np.errstate(divide="ignore"):
-        result = np.log(mixed(logs, recalled, share(logs, recalled, memory.weight)))
+        result = np.log(mixed(logs, recalled, share(logs, recalled, weight)))
     return result.astype(np.float32)

@@ -121,8 +121,13 @@ class Sampler:
         """
         if memory is None or reader is None or not reader.lengths[0]:
             return logits
-        scores: Floats = mix(np.atleast_2d(logits), memory, reader)
-        return scores[0] if logits.ndim == 1 else scores
+        scores: Floats
+        if logits.ndim == 1:
+            said = memory.recall_one(int(reader.contexts[0]), int(reader.lengths[0]))
+            scores = mix(logits[None], said, memory.weight)[0]
+        else:
+            scores = mix(logits, memory.recall(reader.contexts, reader.lengths), memory.weight)
+        return scores
 
     def _reader(self, memory: Memory | None, fed: Sequence[int], num_rows: int) -> Reader | None:
         """Return what follows some texts that all begin in the same way."""

@@ -139,7 +139,7 @@ def test_a_mix_by_its_own_judgement_costs_what_the_sampler_would_draw_from(model
     for i in range(1, len(ids)):
         reader = Reader(memory, 1)
         reader.read(ids[None, :i])
-        scores = mix(logits[:, i - 1].numpy(), memory, reader)
+        scores = mix(logits[:, i - 1].numpy(), memory.recall(reader.contexts, reader.lengths))
         costs.append(-scores[0, ids[i]])
     assert found.loss == pytest.approx(np.mean(costs), abs=1e-5)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charrnn.counting import build, runs_of
-from charrnn.memory import Memory, Reader, Recalled
+from charrnn.memory import Reader, Recalled
 from charrnn.mixing import GATE_INPUT, GATE_OUTPUT, features, log_probabilities, mix, mixed, share
 
 
@@ -62,10 +62,11 @@ def test_the_mix_is_that_of_the_memory_where_the_network_stands():
     memory.weight = 0.4
     reader = Reader(memory, 2)
     reader.read(np.array([[0], [1]]))
-    found = np.exp(mix(np.zeros((2, 2)), memory, reader))
+    said = memory.recall(reader.contexts, reader.lengths)
+    found = np.exp(mix(np.zeros((2, 2)), said, memory.weight))
     for row, context in enumerate(([0], [1])):
         assert found[row] == pytest.approx(0.3 + 0.4 * memory.distribution(context))
-    alone = np.exp(mix(np.zeros((2, 2)), Memory(memory.orders, 2, 1.0), reader))
+    alone = np.exp(mix(np.zeros((2, 2)), said, 1.0))
     assert alone[0] == pytest.approx(memory.distribution([0]))
 
 
@@ -80,3 +81,22 @@ def test_the_gate_believes_who_knows_more():
     half_sure = log_probabilities(np.array([[3.0] + [2.0] * 3 + [0.0] * 60]))
     assert share(half_sure, once)[0] < 0.3
     assert share(half_sure, good)[0] > 0.9
+
+
+@pytest.mark.parametrize("rows", range(1, 14))
+def test_a_mix_is_the_same_to_the_last_bit_however_many_stand_beside_it(rows):
+    """A text written in a batch depends on its own seed alone, not on who has already left."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 31, 3000).astype(np.uint8)
+    memory = build(runs_of(ids), 31, 4)
+    reader = Reader(memory, 13)
+    reader.read(ids[:130].reshape(13, 10))
+    scores = rng.normal(size=(13, 31)).astype(np.float32)
+    every = memory.recall(reader.contexts, reader.lengths)
+    whole, shares = mix(scores, every), share(log_probabilities(scores), every)
+    for begin in range(13 - rows + 1):
+        part = slice(begin, begin + rows)
+        said = memory.recall(reader.contexts[part], reader.lengths[part])
+        assert mix(scores[part], said).tobytes() == whole[part].tobytes()
+        assert said.p.tobytes() == every.p[part].tobytes()
+        assert share(log_probabilities(scores[part]), said).tobytes() == shares[part].tobytes()
