@@ -13,8 +13,9 @@ import numpy as np
 from common import begin
 
 from charrnn.counting import build, runs_of
-from charrnn.memory import HIGH, LAST_LOW, LOW, LOWEST, Discounts, Memory, Order, Reader
+from charrnn.memory import HIGH, LAST_LOW, LOW, LOWEST, Discounts, Memory, Order
 from charrnn.protocols import streamed
+from charrnn.surveying import memory_loss
 from charrnn.vocab import Ids
 
 ASKED = 60_000
@@ -37,12 +38,8 @@ class Case:
             Order.of(o.keys, o.counts, LOWEST if k == 0 else choice[k > LAST_LOW])
             for k, o in enumerate(self.memory.orders)
         ]
-        memory, reader, total = Memory(orders, self.memory.vocab_size), None, 0.0
-        for batch in streamed(self.ids):
-            reader = reader or Reader(memory, len(batch.inputs))
-            said = reader.read(batch.inputs, batch.targets, batch.is_fresh)
-            total -= float(np.log(said.p).sum())
-        return total / (len(self.ids) - 1)
+        memory = Memory(orders, self.memory.vocab_size)
+        return memory_loss(memory, streamed(self.ids)) or 0.0
 
 
 def make_case(path: Path) -> Case:

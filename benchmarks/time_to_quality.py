@@ -29,8 +29,9 @@ from charrnn.counting import of_corpus
 from charrnn.memory import Memory, Reader
 from charrnn.mixing import log_probabilities, share
 from charrnn.options import Duration
-from charrnn.protocols import cold
+from charrnn.protocols import cold, streamed
 from charrnn.sizes import MEMORY_ORDER
+from charrnn.surveying import memory_loss
 
 NANOGPT_CPU = [
     "--device=cpu", "--compile=False", "--eval_iters=20", "--eval_interval=2000", "--block_size=64",
@@ -102,30 +103,24 @@ def row_of(name: str, run: Path, seconds: float, found: dict[str, dict[str, Any]
 
 def memory_row(corpus: Corpus, memory: Memory, seconds: float) -> str:
     """Return the row of the memory alone."""
-    from charrnn.surveying import memory_loss
-
-    streamed = memory_loss(memory, corpus)
-    colds = [cold_loss(corpus, memory, None, window) for window in (256, BLOCK)]
-    losses = " | ".join(f"{loss:.4f}" for loss in (streamed, *colds))
+    protocols = (streamed(corpus.val), cold(corpus.val, 256), cold(corpus.val, BLOCK))
+    losses = " | ".join(f"{memory_loss(memory, batches):.4f}" for batches in protocols)
     return f"| memory alone | | {seconds:.1f} | | 1 | {losses} | | | |"
 
 
 @torch.no_grad()
-def cold_loss(corpus: Corpus, memory: Memory | None, network: Any, window: int) -> float:
-    """Return the loss in cold windows of a rival, of a memory, or of both mixed."""
+def rival_loss(network: Any, corpus: Corpus, memory: Memory | None) -> float:
+    """Return a rival's loss in cold windows, by itself or mixed with a memory."""
     total = count = 0.0
-    for batch in cold(corpus.val, window):
+    for batch in cold(corpus.val, BLOCK):
         targets, rows = batch.targets.ravel(), np.arange(batch.targets.size)
-        p = np.ones(len(rows))
-        if network is not None:
-            read, wanted = (torch.tensor(ids) for ids in (batch.inputs, batch.targets))
-            scores = network(read, wanted)[0].flatten(0, 1).numpy()
-            logs = log_probabilities(scores)
-            p = np.exp(logs[rows, targets])
+        read, wanted = (torch.tensor(ids) for ids in (batch.inputs, batch.targets))
+        logs = log_probabilities(network(read, wanted)[0].flatten(0, 1).numpy())
+        p = np.exp(logs[rows, targets])
         if memory is not None:
             contexts, lengths = Reader(memory, len(batch.inputs)).read(batch.inputs)
             recalled = memory.recall(contexts.ravel(), lengths.ravel())
-            weight = share(logs, recalled) if network is not None else np.ones(len(rows))
+            weight = share(logs, recalled)
             p = (1 - weight) * p + weight * recalled.p[rows, targets]
         total -= float(np.log(p).sum())
         count += len(p)
@@ -149,7 +144,7 @@ def nanogpt_rows(checkout: Path, corpus: Corpus, memory: Memory) -> list[str]:
     network = GPT(GPTConfig(**kept["model_args"]))
     network.load_state_dict(kept["model"])
     network.eval()
-    alone, both = (cold_loss(corpus, m, network, BLOCK) for m in (None, memory))
+    alone, both = (rival_loss(network, corpus, m) for m in (None, memory))
     seconds = f"{float(log.read_text()):.1f}"
     return [
         f"| nanoGPT, its CPU recipe | 4×128 | | {seconds} | 1.53 | | | | | | {alone:.4f} |",

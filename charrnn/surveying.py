@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def memory_of(corpus: Corpus) -> Finding:
     memory = of_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order was named
     seconds = time.monotonic() - begin
-    loss = memory_loss(memory, corpus)
+    loss = memory_loss(memory, asked_of(corpus))
     facts = {"memory_loss": loss, "memory_entries": memory.num_entries}
     made = f"{memory.num_entries:,} entries, made in {seconds:.1f} s"
     if loss is None:
@@ -159,11 +159,11 @@ def memory_of(corpus: Corpus) -> Finding:
     return Finding("memory alone", f"{bits}; {made}; with a network it is less", facts)
 
 
-def memory_loss(memory: Memory, corpus: Corpus) -> float | None:
-    """Return nats per symbol of held-out text, None where there is none."""
+def memory_loss(memory: Memory, batches: Iterable[Batch]) -> float | None:
+    """Return nats per symbol of a text for the memory alone, None where nothing is asked."""
     total = count = 0.0
     reader = None
-    for batch in asked_of(corpus):
+    for batch in batches:
         if reader is None or len(reader.lengths) != len(batch.inputs):
             reader = Reader(memory, len(batch.inputs))
         contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
