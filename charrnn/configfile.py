@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charrnn.config import check_keys
 from charrnn.errors import InputError, printable, reason_of
+from charrnn.merging import check_keys
 
 LARGEST = 1 << 20
 """Bytes of a file of settings."""

@@ -13,10 +13,11 @@ from charrnn.batches import IGNORED, Batch
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
 from charrnn.events import Figures
+from charrnn.heldout import held_out_batches
 from charrnn.memory import Keys, Memory, Reader, chunks
 from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, State, clear_rows
-from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record
+from charrnn.protocols import Protocol
 from charrnn.vocab import Ids, Vocabulary, num_bytes, num_characters
 
 
@@ -208,22 +209,6 @@ def signature(
     return "|".join(f"{name}:{value}" for name, value in parts.items())
 
 
-def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:
-    """Return the protocols of a corpus's held-out text; the first one chooses the best model."""
-    if corpus.val_records is not None:
-        return (BY_RECORD,)
-    is_long = len(corpus.val) > (COLD.window or 0)
-    return (STREAMED, COLD) if is_long else (STREAMED,)
-
-
-def held_out_batches(corpus: Corpus, protocol: Protocol, most_chars: int | None) -> Iterator[Batch]:
-    """Return the held-out text of a corpus, as a protocol reads it; records by themselves."""
-    if corpus.val_records is None:
-        return protocol.batches(corpus.val, most_chars)
-    assert corpus.vocab.newline is not None  # a text of lines has it
-    return by_record(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
-
-
 class _Stopped(Exception):
     pass
 
@@ -233,18 +218,3 @@ def _until(should_stop: Callable[[], object], batches: Iterator[Batch]) -> Itera
         if should_stop():
             raise _Stopped
         yield batch
-
-
-def held_out_ids(corpus: Corpus) -> Ids:
-    """Return the held-out text; of records, each with its end, one after the other."""
-    if corpus.val_records is None:
-        return corpus.val
-    assert corpus.vocab.newline is not None  # a text of lines has it
-    return corpus.val_records.joined(corpus.val, corpus.vocab.newline)
-
-
-def num_held_out(corpus: Corpus) -> int:
-    """Return how many symbols of held-out text can be scored."""
-    if corpus.val_records is not None:
-        return int((corpus.val_records.lengths + 1).sum()) if len(corpus.val_records) else 0
-    return max(0, len(corpus.val) - 1)

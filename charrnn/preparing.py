@@ -7,11 +7,12 @@ from typing import Any
 
 from charrnn.batches import fit_batches, make_batches
 from charrnn.checkpoint import Model, load_model
-from charrnn.config import TrainConfig, resolve
+from charrnn.config import TrainConfig
 from charrnn.console import time_text
 from charrnn.corpus import Corpus, load_corpus
 from charrnn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.errors import InputError, printable
+from charrnn.merging import resolve
 from charrnn.resuming import check_corpus, check_settings, is_over, resumed_config
 from charrnn.runs import SPOOLED
 from charrnn.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
@@ -59,13 +60,19 @@ class Given:
         return {name: value for name, value in values.items() if origins[name] != "default"}
 
 
-def prepare(paths: list[Path], given: Given, init_from: Path | None = None) -> Prepared:
+def prepare(
+    paths: list[Path],
+    given: Given,
+    init_from: Path | None = None,
+    corpus: Corpus | None = None,
+) -> Prepared:
     """Read the text, pick a size for it, and decide every setting.
 
     Args:
         paths: Files and folders.
         given: Settings as they were named.
         init_from: A checkpoint whose weights the run starts from, and whose sizes it has.
+        corpus: The text, where it was read already.
 
     Raises:
         InputError: A setting, a file or a device cannot be used.
@@ -76,7 +83,7 @@ def prepare(paths: list[Path], given: Given, init_from: Path | None = None) -> P
     flags = {**given.flags, **fixed}
     values, origins = resolve(flags, given.environment, given.file, {})
     draft = TrainConfig(**values)  # checks everything before a long text is read
-    corpus = load_corpus(paths, draft)
+    corpus = corpus or load_corpus(paths, draft)
     init = transfer(model, corpus.vocab) if model else None
     named = {name: value for name, value in values.items() if origins[name] != "default"}
     chosen = preset(draft.size, make_task(draft, corpus, named), named)

@@ -19,6 +19,7 @@ from charrnn.device import pick_device, set_threads
 from charrnn.errors import InputError, printable
 from charrnn.evaluation import Score, costs_of, figures_of, score, signature
 from charrnn.events import Figures
+from charrnn.heldout import split_name
 from charrnn.model import CharRNN, load_weights
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record, record_groups
 from charrnn.reading import reading_of, setting_of, train_config
@@ -148,9 +149,8 @@ class Scorer:
             )
         if not len(corpus.val):
             raise InputError("--held-out: the model's run held nothing out")
-        split = "val-file" if config.val_file else f"last-{config.val_frac:g}"
         name = ", ".join(names.get(Path(file), file) for file in corpus.files)
-        return Text(name, corpus.val, split=split, records=corpus.val_records)
+        return Text(name, corpus.val, split=split_name(config), records=corpus.val_records)
 
     def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
         """Yield what a text costs, by every protocol.

@@ -15,8 +15,9 @@ from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import be_deterministic, set_threads
 from charrnn.errors import CheckpointError
-from charrnn.evaluation import bits_per_char, held_out_ids, num_held_out
+from charrnn.evaluation import bits_per_char
 from charrnn.events import Finished, Planned, Started, Step
+from charrnn.heldout import held_out_ids, num_held_out
 from charrnn.learner import Learner, Report
 from charrnn.memory import Memory
 from charrnn.model import weight_arrays

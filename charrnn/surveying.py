@@ -16,9 +16,9 @@ from charrnn.console import speed_text, time_text
 from charrnn.corpus import Corpus, load_corpus
 from charrnn.counting import of_corpus
 from charrnn.errors import printable
+from charrnn.heldout import held_out_batches, held_out_protocols, num_held_out
 from charrnn.memory import Memory, Reader, chunks
 from charrnn.preparing import Given, budget_text, prepare
-from charrnn.protocols import by_record, streamed
 from charrnn.sizes import MEMORY_ORDER
 from charrnn.vocab import CharVocabulary, describe
 
@@ -70,7 +70,7 @@ def survey(paths: list[Path], given: Given) -> Iterator[Finding]:
     yield from characters_of(corpus, counts)
     yield split_of(corpus)
     yield memory_of(corpus)
-    yield from training_of(paths, given)
+    yield from training_of(paths, given, corpus)
 
 
 def files_of(corpus: Corpus) -> Finding:
@@ -178,20 +178,16 @@ def memory_loss(memory: Memory, batches: Iterable[Batch]) -> float | None:
 
 
 def asked_of(corpus: Corpus) -> Iterator[Batch]:
-    """Yield held-out text; of a long one a part."""
+    """Return held-out text; of a long one a part."""
+    if not num_held_out(corpus):
+        return iter(())
     most = min(MOST_ASKED, MOST_CELLS // corpus.vocab.size)
-    if corpus.val_records is not None:
-        assert corpus.vocab.newline is not None  # a text of lines has it
-        if len(corpus.val_records):
-            yield from by_record(corpus.val, corpus.val_records, corpus.vocab.newline, most)
-    elif len(corpus.val) > 1:
-        yield from streamed(corpus.val, most)
+    return held_out_batches(corpus, held_out_protocols(corpus)[0], most)
 
 
-def training_of(paths: list[Path], given: Given) -> Iterator[Finding]:
+def training_of(paths: list[Path], given: Given, corpus: Corpus) -> Iterator[Finding]:
     """Yield the network that would be picked, and how fast it learns here."""
-    prepared = prepare(paths, given)
-    config, corpus = prepared.config, prepared.corpus
+    config = prepare(paths, given, corpus=corpus).config
     model = config.model(corpus.vocab.size)
     yield Finding(
         "network",

@@ -9,12 +9,11 @@ from charrnn.corpus import Corpus
 from charrnn.evaluation import (
     Score,
     figures_of,
-    held_out_ids,
-    held_out_protocols,
     score_held_out,
     signature,
 )
 from charrnn.events import Evaluated, Figures
+from charrnn.heldout import held_out_ids, held_out_protocols, split_name
 from charrnn.learner import Learner
 from charrnn.memory import Memory
 from charrnn.model import CharRNN, load_weights, weight_arrays
@@ -124,7 +123,7 @@ class Validator:
     def figures(self) -> tuple[Figures, ...]:
         """The shipped model's scores, as they are reported."""
         config, corpus = self.config, self.corpus
-        split = "val-file" if config.val_file else f"last-{config.val_frac:g}"
+        split = split_name(config)
         ids, result = held_out_ids(corpus), []
         for protocol in self.protocols:
             if (score := self.final.get(protocol.name)) is None:

@@ -11,14 +11,13 @@ from charrnn.config import (
     SampleConfig,
     TrainConfig,
     at_least,
-    check_keys,
     one_of,
     positive,
-    resolve,
     shapes,
     within,
 )
 from charrnn.errors import InputError
+from charrnn.merging import check_keys, resolve
 
 
 def model_config(cell):
