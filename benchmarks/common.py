@@ -1,13 +1,19 @@
-"""What all benchmarks share: where they ran, and figures with their range."""
+"""What all benchmarks share: where they ran, subjects in turn, figures with their range."""
 
 import os
 import platform
 import statistics
 import sys
+import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 RESULTS = Path(__file__).parent / "results"
+
+PROBE_SIZE, PROBE_BYTES = 512, 1 << 26
 
 
 def machine() -> str:
@@ -42,3 +48,93 @@ def spread(values: list[float], unit: str = "", digits: int = 3) -> str:
 def begin(title: str) -> None:
     """Print what is measured, and where."""
     print(f"# {title}\n\n{machine()}\ncommand: python {' '.join(sys.argv)}\n", flush=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a ratio, what it is against, and what was asked for."""
+
+    what: str
+    against: str
+    asked: str
+    ratios: tuple[float, ...] = ()
+    note: str = ""
+    """Absolute figures; or, without ratios, why the row was skipped."""
+
+    def __str__(self) -> str:
+        found = spread(list(self.ratios), "", 2) if self.ratios else "skipped"
+        return f"| {self.what} | {self.against} | {self.asked} | {found} | {self.note} |"
+
+
+HEADING = "| what | against | asked | ratio: median (range) | figures |\n|---|---|---|---|---|"
+
+
+class Probes:
+    """What the machine could do around each block: a product of matrices, a copy of memory."""
+
+    def __init__(self):
+        self._a = np.ones((PROBE_SIZE, PROBE_SIZE), dtype=np.float32)
+        self._from = np.ones(PROBE_BYTES, dtype=np.uint8)
+        self._to = np.empty_like(self._from)
+        self.gemm: list[float] = []
+        self.copy: list[float] = []
+
+    def take(self) -> None:
+        """Measure both."""
+        start = time.perf_counter()
+        for _ in range(4):
+            self._a @ self._a
+        middle = time.perf_counter()
+        np.copyto(self._to, self._from)
+        end = time.perf_counter()
+        self.gemm.append(4 * 2 * PROBE_SIZE**3 / (middle - start) / 1e9)
+        self.copy.append(2 * PROBE_BYTES / (end - middle) / 1e9)
+
+    def __str__(self) -> str:
+        return (
+            f"probes around the blocks: product of matrices {spread(self.gemm, ' GFLOP/s', 0)}, "
+            f"copy {spread(self.copy, ' GB/s', 1)}"
+        )
+
+
+PROBES = Probes()
+
+
+def in_turn(subjects, rounds):
+    """Run blocks in turn, A B B A, with a probe of the machine around each.
+
+    Args:
+        subjects: By name, what runs one block and returns its rate; more is better.
+        rounds: How often each has its turn.
+
+    Returns:
+        Rates by name, one a round.
+    """
+    rates = {name: [] for name in subjects}
+    for number in range(rounds):
+        names = list(subjects) if number % 2 == 0 else list(reversed(subjects))
+        for name in names:
+            PROBES.take()
+            rates[name].append(subjects[name]())
+        PROBES.take()
+    return rates
+
+
+def ratios(rates, ours, other) -> tuple[float, ...]:
+    """Return the ratios of two subjects, round by round."""
+    return tuple(a / b for a, b in zip(rates[ours], rates[other], strict=True))
+
+
+def per_second(count, work) -> float:
+    """Return how many a second some work makes."""
+    start = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - start)
+
+
+def show(rows) -> None:
+    """Print rows as they come, and what the machine was like meanwhile."""
+    print(HEADING, flush=True)
+    for row in rows:
+        print(row, flush=True)
+    print(f"\n{PROBES}")

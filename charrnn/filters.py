@@ -1,5 +1,7 @@
 """Which characters stay possible, and how likely: pure functions, logits -> logits, (..., V)."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,12 +10,17 @@ from charrnn.config import SampleConfig
 Logits = NDArray[np.float32]
 """Unnormalised scores, (..., V); -inf is impossible."""
 
+IMPOSSIBLE = np.float32(-np.inf)
+
 COLDEST, HOTTEST = 1e-6, 1e30
 """Temperatures beyond these change nothing; dividing by them would leave float32."""
 
 
 def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
-    """Apply temperature, top-k, top-p and min-p, each to what the one before has left."""
+    """Apply temperature, top-k, top-p and min-p, each to what the one before has left.
+
+    The largest of the result is 0.
+    """
     if config.temperature == 0:
         return keep_argmax(logits)
     logits = scale(logits, config.temperature)
@@ -28,15 +35,15 @@ def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
 
 def scale(logits: Logits, temperature: float) -> Logits:
     """Return logits divided by a temperature, the largest moved to 0."""
-    highest = logits.max(axis=-1, keepdims=True)
-    scaled: Logits = (logits - highest) / np.float32(np.clip(temperature, COLDEST, HOTTEST))
+    highest = np.maximum.reduce(logits, axis=-1, keepdims=True)
+    scaled: Logits = (logits - highest) / np.float32(min(max(temperature, COLDEST), HOTTEST))
     return scaled
 
 
 def keep_argmax(logits: Logits) -> Logits:
     """Leave the most likely character; of equals the first."""
     first = logits.argmax(axis=-1)[..., None]
-    return np.where(np.arange(logits.shape[-1]) == first, np.float32(0), np.float32(-np.inf))
+    return np.where(np.arange(logits.shape[-1]) == first, np.float32(0), IMPOSSIBLE)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
@@ -49,7 +56,7 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
     if not 1 <= k <= V:
         raise ValueError(f"top_k must be in [1, {V}], got {k}")
     threshold = np.partition(logits, V - k, axis=-1)[..., V - k, None]
-    return np.where(logits < threshold, np.float32(-np.inf), logits)
+    return np.where(logits < threshold, IMPOSSIBLE, logits)
 
 
 def keep_top_p(logits: Logits, p: float) -> Logits:
@@ -62,13 +69,19 @@ def keep_top_p(logits: Logits, p: float) -> Logits:
     before = np.cumsum(sorted_probabilities, axis=-1) - sorted_probabilities
     is_out = np.empty(logits.shape, dtype=np.bool_)
     np.put_along_axis(is_out, order, before >= p, axis=-1)
-    return np.where(is_out, np.float32(-np.inf), logits)
+    return np.where(is_out, IMPOSSIBLE, logits)
 
 
 def keep_min_p(logits: Logits, p: float) -> Logits:
-    """Leave characters at least p times as likely as the likeliest (arXiv:2407.01082)."""
-    threshold = logits.max(axis=-1, keepdims=True) + np.float32(np.log(p))
-    return np.where(logits < threshold, np.float32(-np.inf), logits)
+    """Leave characters at least p times as likely as the likeliest (arXiv:2407.01082).
+
+    Args:
+        logits: The largest of each row is 0.
+        p: In (0, 1].
+    """
+    kept = logits.copy()
+    np.putmask(kept, logits < np.float32(math.log(p)), IMPOSSIBLE)
+    return kept
 
 
 def probabilities(logits: Logits) -> Logits:
@@ -82,12 +95,14 @@ def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> NDArray[np.int
     """Return one character for each row of logits, by inverse cumulative sum.
 
     Args:
-        logits: (..., V).
+        logits: (..., V), the largest of each row 0.
         uniform: One number in [0, 1) a row, (...).
     """
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    sums = np.cumsum(weights, axis=-1, dtype=np.float64)
-    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
+    sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
     # The first sum above the threshold: an impossible character adds nothing and is never it.
+    if logits.ndim == 1:
+        one: NDArray[np.intp] = sums.searchsorted(uniform * sums[-1], side="right")
+        return one
+    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
     chosen: NDArray[np.intp] = (sums <= threshold).sum(axis=-1)
     return chosen

@@ -12,9 +12,9 @@ with y running over all that followed; what did not follow has count and discoun
 stops at the first context that was never seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,14 @@ Floats = NDArray[np.float64]
 WORD = 64
 """Bits of a key."""
 
+SMALLEST = np.float32(1e-30)
+"""A probability below this adds nothing to an entropy."""
+
 CELLS = 1 << 20
 """Probabilities that are asked for at once."""
+
+REMEMBERED_BYTES, LEAST_REMEMBERED = 1 << 24, 64
+"""Room for what single streams were told of contexts, and how many of them fit at least."""
 
 Discounts = tuple[float, float, float]
 """What is taken off a count of one, of two, and of three or more."""
@@ -74,7 +80,7 @@ class Order:
         return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recalled:
     """What a memory says after some contexts, and how sure it can be."""
 
@@ -86,6 +92,35 @@ class Recalled:
     """Sum of its counts, (n,)."""
     followers: Floats
     """Different symbols that followed it, (n,)."""
+
+    @cached_property
+    def q(self) -> NDArray[np.float32]:
+        """P in float32, (n, V)."""
+        return self.p.astype(np.float32)
+
+    @cached_property
+    def log_q(self) -> NDArray[np.float32]:
+        """Its logarithms, all finite, (n, V)."""
+        logs: NDArray[np.float32] = np.log(np.maximum(self.q, SMALLEST))
+        return logs
+
+    @cached_property
+    def seen(self) -> Floats:
+        """Order, logarithms of total and followers, entropy of p in nats, (n, 4)."""
+        entropy = -np.vecdot(self.q, self.log_q)
+        return np.stack([self.order, np.log(self.total), np.log(self.followers), entropy], axis=1)
+
+    @cached_property
+    def peak(self) -> NDArray[np.float32]:
+        """Logarithm of the likeliest symbol's probability, (n,)."""
+        peak: NDArray[np.float32] = self.log_q.max(axis=1)
+        return peak
+
+    @classmethod
+    def nothing(cls, vocab_size: int) -> "Recalled":
+        """Return what is known before any symbol was counted: all are as likely."""
+        one = np.ones(1)
+        return cls(np.full((1, vocab_size), 1.0 / vocab_size), 0 * one, one, one)
 
 
 class Memory:
@@ -102,6 +137,7 @@ class Memory:
     ) -> None:
         self.orders, self.vocab_size, self.weight = list(orders), vocab_size, weight
         self.bits = bits_of(vocab_size)
+        self._ones = (1 << self.bits) - 1
 
     @property
     def order(self) -> int:
@@ -186,24 +222,44 @@ class Memory:
             handed_down[rows] *= (order.spares[end] - order.spares[begin]) / total
         return Recalled(p.reshape(n, V) + handed_down[:, None] / V, *sure)
 
-    def recall_one(self, context: int, length: int) -> Recalled:
-        """Return what `recall` does of one context, in a third of the time: a single stream needs it.
+    @cached_property
+    def recall_one(self) -> Callable[[int, int], Recalled]:
+        """What `recall` says of one context: (the symbols packed, how many) -> Recalled.
 
-        The last bits may differ from those of `recall`, which do not depend on how many are asked.
+        Contexts that come often, short ones above all, are remembered: a single stream needs it.
+        The last bits may differ from those of `recall`.
         """
-        p, sure, ones = np.full(self.vocab_size, 1.0 / self.vocab_size), (0, 1, 1), mask(self.bits)
-        for k, order in enumerate(self.orders[: length + 1]):
-            low = np.uint64((context & ((1 << self.bits * k) - 1)) << self.bits)
-            begin = int(order.keys.searchsorted(low))
-            end = int(order.keys.searchsorted(low | ones, side="right"))
-            if begin == end:
-                break
-            counts, total = order.counts[begin:end], int(order.sums[end] - order.sums[begin])
-            discounts = order.discounted(counts)
-            p *= discounts.sum() / total
-            p[(order.keys[begin:end] & ones).astype(np.intp)] += (counts - discounts) / total
-            sure = (k, total, end - begin)
-        return Recalled(p[None], *np.array(sure, dtype=np.float64)[:, None])
+        most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (8 * self.vocab_size))
+
+        @lru_cache(maxsize=most)
+        def recall(context: int, length: int) -> Recalled:
+            if not length:
+                return self._refined(Recalled.nothing(self.vocab_size), 0, 0)
+            shorter = recall(context & ((1 << self.bits * (length - 1)) - 1), length - 1)
+            if shorter.order[0] < length - 1:  # not even that was ever seen
+                return shorter
+            return self._refined(shorter, context, length)
+
+        return recall
+
+    def _refined(self, shorter: Recalled, context: int, k: int) -> Recalled:
+        """Return what is known after one symbol more of context, itself an order's k symbols."""
+        order, low = self.orders[k], context << self.bits
+        begin = int(order.keys.searchsorted(np.uint64(low)))
+        end = int(order.keys.searchsorted(np.uint64(low | self._ones), side="right"))
+        if begin == end:
+            return shorter
+        total = int(order.sums[end] - order.sums[begin])
+        p = shorter.p[0] * (float(order.spares[end] - order.spares[begin]) / total)
+        if end - begin == 1:  # as it mostly is after long contexts
+            p[int(order.keys[begin]) & self._ones] += (
+                1 - float(order.discounts[min(total, 3) - 1]) / total
+            )
+        else:
+            counts = order.counts[begin:end]
+            names = (order.keys[begin:end] & np.uint64(self._ones)).astype(np.intp)
+            p[names] += (counts - order.discounted(counts)) / total
+        return Recalled(p[None], *np.array([[k], [total], [end - begin]], dtype=np.float64))
 
 
 class Reader:

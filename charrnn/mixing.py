@@ -11,9 +11,6 @@ import numpy as np
 
 from charrnn.memory import Floats, Recalled
 
-SMALLEST = np.float32(1e-30)
-"""A probability below this adds nothing to an entropy."""
-
 GATE_INPUT = (
     (-0.0641, -0.1732, 0.9382, 0.4522, -0.4522, 1.3776),
     (0.1192, -0.0508, -0.1083, -1.5628, -0.1944, -0.7568),
@@ -29,43 +26,35 @@ GATE_INPUT = (
 GATE_OUTPUT = (0.3177, 1.1952, 2.0551, -1.6864, -2.6067, -2.5802, -0.3180)
 """Weights of the tanh units (10, 6), and of the sigmoid, its bias last."""
 
-_INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])[:, None]
+SMALLEST = 1e-37
+"""Of a mix; its logarithm is a float32 that no filter and no draw takes for possible."""
+
+_INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])
 
 
-def features(logs: Floats, recalled: Recalled) -> Floats:
+def features(logs: Any, recalled: Recalled) -> Floats:
     """Return what the gate sees of two predictions, (n, 10).
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
         recalled: What the memory says at the same places.
     """
-    log_p, q = logs.astype(np.float32), recalled.p.astype(np.float32)  # fast, and exact enough
-    p, log_q = np.exp(log_p), np.log(np.maximum(q, SMALLEST))
-    network, memory = dots(p, log_p), dots(q, log_q)  # entropies, negative
-    return np.stack(
-        [
-            np.ones(len(p)),
-            -network,
-            recalled.order,
-            np.log(recalled.total),
-            np.log(recalled.followers),
-            -memory,
-            log_p.max(axis=-1),
-            log_q.max(axis=-1),
-            memory - dots(q, log_p),  # how far the network is from the memory
-            network - dots(p, log_q),  # how far the memory is from the network
-        ],
-        axis=1,
-        dtype=np.float64,
-    )
+    log_p = logs.astype(np.float32, copy=False)  # fast, and exact enough
+    p, q, log_q = np.exp(log_p), recalled.q, recalled.log_q
+    network = np.vecdot(p, log_p)  # an entropy, negative
+    result = np.empty((len(log_p), len(GATE_INPUT)))
+    result[:, 0] = 1
+    np.negative(network, out=result[:, 1])
+    result[:, 2:6] = recalled.seen
+    np.maximum.reduce(log_p, axis=1, out=result[:, 6])
+    result[:, 7] = recalled.peak
+    # How far the network is from the memory, and the memory from the network.
+    np.subtract(-recalled.seen[:, 3], np.vecdot(q, log_p), out=result[:, 8])
+    np.subtract(network, np.vecdot(p, log_q), out=result[:, 9])
+    return result
 
 
-def dots(x: Any, y: Any) -> Any:
-    """Return the products of rows, (n, V), (n, V) -> (n,)."""
-    return np.einsum("nv,nv->n", x, y)
-
-
-def share(logs: Floats, recalled: Recalled, weight: float | None = None) -> Floats:
+def share(logs: Any, recalled: Recalled, weight: float | None = None) -> Floats:
     """Return the memory's share in the mix, (n,), in [0, 1]; arguments as of `features`.
 
     Args:
@@ -76,19 +65,17 @@ def share(logs: Floats, recalled: Recalled, weight: float | None = None) -> Floa
     if weight is not None:
         return np.full(len(logs), weight)
     hidden = np.tanh(times(features(logs, recalled), _INPUT))
-    result: Floats = 1 / (1 + np.exp(-times(hidden, _OUTPUT)[:, 0] - GATE_OUTPUT[-1]))
+    result: Floats = 1 / (1 + np.exp(-GATE_OUTPUT[-1] - times(hidden, _OUTPUT)))
     return result
 
 
 def times(x: Floats, matrix: Floats) -> Floats:
-    """Return x @ matrix, each row the same to the last bit however many there are; BLAS is not so."""
-    result: Floats = x[:, :1] * matrix[0]
-    for i in range(1, len(matrix)):
-        result += x[:, i : i + 1] * matrix[i]
-    return result
+    """Return x @ matrix, each row the same to the last bit however many there are: one by one."""
+    product: Floats = np.matmul(x[:, None], matrix)[:, 0]
+    return product
 
 
-def mixed(logs: Floats, recalled: Recalled, weight: Floats) -> Floats:
+def mixed(logs: Any, recalled: Recalled, weight: Floats) -> Floats:
     """Return the probabilities of the mix, (n, V).
 
     Args:
@@ -96,7 +83,8 @@ def mixed(logs: Floats, recalled: Recalled, weight: Floats) -> Floats:
         recalled: What the memory says at the same places.
         weight: The memory's share, (n,).
     """
-    result: Floats = (1 - weight[:, None]) * np.exp(logs) + weight[:, None] * recalled.p
+    result: Floats = np.exp(logs, dtype=np.float64)
+    result += weight[:, None] * (recalled.p - result)
     return result
 
 
@@ -115,7 +103,7 @@ def mix(scores: Any, recalled: Recalled, weight: float | None = None) -> Any:
         recalled: What the memory says at the same places.
         weight: The memory's share, instead of the gate's.
     """
-    logs = log_probabilities(scores)
-    with np.errstate(divide="ignore"):
-        result = np.log(mixed(logs, recalled, share(logs, recalled, weight)))
-    return result.astype(np.float32)
+    logs = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
+    logs -= np.log(np.add.reduce(np.exp(logs), axis=1, keepdims=True))
+    result = mixed(logs, recalled, share(logs, recalled, weight))
+    return np.log(np.maximum(result, SMALLEST, out=result), dtype=np.float32)

@@ -10,8 +10,8 @@ from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
-from charrnn.memory import Memory, Reader
-from charrnn.mixing import mix
+from charrnn.following import ManyFollowers, OneFollower
+from charrnn.memory import Memory
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 
@@ -55,6 +55,8 @@ class StopFinder:
 
     def feed(self, new: int) -> list[int]:
         """Take in an id; return those that are now certain to be text."""
+        if not self._stops:
+            return [new]
         self._held.append(new)
         if any(self._held[-len(stop) :] == stop for stop in self._stops):
             length = max(len(s) for s in self._stops if self._held[-len(s) :] == s)
@@ -111,32 +113,6 @@ class Sampler:
         memory = self.model.memory
         return memory.weighted(config.memory_weight) if memory else None
 
-    def _recall(self, logits: Floats, memory: Memory | None, reader: Reader | None) -> Floats:
-        """Return scores with the memory mixed in; it recalls nothing where nothing was read.
-
-        Args:
-            logits: The network's, (V,) for one text or (B, V).
-            memory: What is asked; None changes nothing.
-            reader: Has read what the network has.
-        """
-        if memory is None or reader is None or not reader.lengths[0]:
-            return logits
-        scores: Floats
-        if logits.ndim == 1:
-            said = memory.recall_one(int(reader.contexts[0]), int(reader.lengths[0]))
-            scores = mix(logits[None], said, memory.weight)[0]
-        else:
-            scores = mix(logits, memory.recall(reader.contexts, reader.lengths), memory.weight)
-        return scores
-
-    def _reader(self, memory: Memory | None, fed: Sequence[int], num_rows: int) -> Reader | None:
-        """Return what follows some texts that all begin in the same way."""
-        if memory is None:
-            return None
-        reader = Reader(memory, num_rows)
-        reader.read(np.tile(np.array(fed, dtype=np.int64), (num_rows, 1)))
-        return reader
-
     def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
         """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
         vocab, engine, ids = self.model.vocab, self._engine, self._fed(prompt)
@@ -165,12 +141,13 @@ class Sampler:
             return "length"
         logits, state = self._prime(prompt)
         memory = self._memory(config)
-        reader = self._reader(memory, self._fed(prompt), 1)
+        follower = OneFollower(memory, self._fed(prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
-            logits = self._recall(logits, memory, reader)
+            if follower is not None:
+                logits = follower.mixed(logits)
             chosen = int(draw(apply_filters(logits, config), uniform))
-            if reader is not None:
-                reader.read(np.array([[chosen]]))
+            if follower is not None:
+                follower.read(chosen)
             if released := finder.feed(chosen):
                 yield released
             if finder.is_found:
@@ -227,27 +204,28 @@ class Sampler:
         finders = [StopFinder(self._stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
         memory = self._memory(config)
-        reader = self._reader(memory, fed, B)
+        followers = ManyFollowers(memory, fed, B) if memory else None
         draws = [uniforms(seed) for seed in seeds]
         rows = np.arange(B)  # which text each row of the state belongs to
         logits = np.repeat(primed[0][:1], B, axis=0)
         state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
-            logits = self._recall(logits, memory, reader)
+            if followers is not None:
+                logits = followers.mixed(logits)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)
-            if reader is not None:
-                reader.read(chosen[:, None])
+            if followers is not None:
+                followers.read(chosen)
             going = np.array([not finders[row].is_found for row in rows])
             if count == config.length or not going.any():
                 break
             if not going.all():
                 rows, chosen = rows[going], chosen[going]
                 state = tuple(part[:, going] for part in state)
-                if reader is not None:
-                    reader.keep(going)
+                if followers is not None:
+                    followers.keep(going)
             logits, state = self._engine.step(chosen, state)
         return [
             (text + finder.finish(), "stop" if finder.is_found else "length")

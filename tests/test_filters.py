@@ -8,7 +8,6 @@ from charrnn.filters import (
     apply_filters,
     draw,
     keep_argmax,
-    keep_min_p,
     keep_top_k,
     keep_top_p,
     probabilities,
@@ -117,16 +116,16 @@ def test_of_ties_top_p_takes_the_first():
 
 
 def test_min_p_is_a_share_of_the_likeliest():
-    assert_shares(keep_min_p(logits(*HALVES), 0.26), 2 / 3, 1 / 3, 0, 0)  # 0.26 / 2 = 0.13
-    assert_shares(keep_min_p(logits(*HALVES), 0.24), *HALVES)  # 0.24 / 2 = 0.12
+    assert_shares(filtered(HALVES, min_p=0.26), 2 / 3, 1 / 3, 0, 0)  # 0.26 / 2 = 0.13
+    assert_shares(filtered(HALVES, min_p=0.24), *HALVES)  # 0.24 / 2 = 0.12
 
 
 def test_min_p_of_one_leaves_the_likeliest_and_its_equals():
-    assert_shares(keep_min_p(logits(0.4, 0.1, 0.1, 0.4), 1.0), 1 / 2, 0, 0, 1 / 2)
+    assert_shares(filtered((0.4, 0.1, 0.1, 0.4), min_p=1.0), 1 / 2, 0, 0, 1 / 2)
 
 
 def test_a_min_p_too_small_for_float32_leaves_everything():
-    assert_shares(keep_min_p(logits(*HALVES), 5e-324), *HALVES)
+    assert_shares(filtered(HALVES, min_p=5e-324), *HALVES)
 
 
 def test_temperature_comes_before_top_p():

@@ -1,0 +1,70 @@
+"""A memory that reads along while texts are written: one text, or many side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.memory import Memory, Reader, mask
+from charrnn.mixing import mix
+
+Floats = NDArray[np.float32]
+
+
+class OneFollower:
+    """Reads one text along.
+
+    Args:
+        memory: What is asked.
+        fed: Symbols that were there before the first is written.
+    """
+
+    def __init__(self, memory: Memory, fed: Sequence[int]) -> None:
+        self._memory, self._mask = memory, int(mask(memory.bits * memory.order))
+        self._context, self._length = 0, 0
+        for symbol in fed:
+            self.read(symbol)
+
+    def read(self, symbol: int) -> None:
+        """Take in what the text goes on with."""
+        self._context = (self._context << self._memory.bits | symbol) & self._mask
+        self._length = min(self._length + 1, self._memory.order)
+
+    def mixed(self, logits: Floats) -> Floats:
+        """Return scores of the next symbol, (V,), with what the memory says mixed in."""
+        if not self._length:  # nothing was read that it could go by
+            return logits
+        said = self._memory.recall_one(self._context, self._length)
+        scores: Floats = mix(logits[None], said, self._memory.weight)[0]
+        return scores
+
+
+class ManyFollowers:
+    """Reads texts along that all begin in the same way.
+
+    Args:
+        memory: What is asked.
+        fed: Symbols that were there before the first is written.
+        num_rows: Texts (B).
+    """
+
+    def __init__(self, memory: Memory, fed: Sequence[int], num_rows: int) -> None:
+        self._memory, self._reader = memory, Reader(memory, num_rows)
+        self._reader.read(np.tile(np.array(fed, dtype=np.int64), (num_rows, 1)))
+
+    def read(self, symbols: NDArray[Any]) -> None:
+        """Take in what each text goes on with, (B,)."""
+        self._reader.read(symbols[:, None])
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Go on with some of the texts only."""
+        self._reader.keep(rows)
+
+    def mixed(self, logits: Floats) -> Floats:
+        """Return scores of the next symbols, (B, V), with what the memory says mixed in."""
+        if not self._reader.lengths[0]:  # nothing was read that it could go by
+            return logits
+        said = self._memory.recall(self._reader.contexts, self._reader.lengths)
+        scores: Floats = mix(logits, said, self._memory.weight)
+        return scores
