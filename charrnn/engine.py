@@ -37,7 +37,7 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
         self.config = config
-        cell = _LAYERS[config.cell]
+        cell = LAYERS[config.cell]
         embedding = weights["embedding.weight"]
         self._layers = [cell(weights, 0, config.hidden_size, embedding)]
         self._layers += [cell(weights, i, config.hidden_size) for i in range(1, config.num_layers)]
@@ -216,4 +216,4 @@ class _RNN(_Layer):
         np.tanh(self.gates(x, state[0]), out=new[0])
 
 
-_LAYERS: dict[str, type[_Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}
+LAYERS: dict[str, type[_Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}

@@ -8,9 +8,10 @@ import numpy as np
 
 from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
-from charrnn.engine import Engine, Floats, State
+from charrnn.engine import Floats, State
 from charrnn.filters import apply_filters, draw
 from charrnn.following import ManyFollowers, OneFollower
+from charrnn.kernel import fastest
 from charrnn.memory import Memory
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
@@ -84,7 +85,7 @@ class Sampler:
 
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
-        self._engine = Engine(model.config, model.weights)
+        self._engine = fastest(model.config, model.weights)
         self._stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
             self._stops.append([model.vocab.newline])

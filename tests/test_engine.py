@@ -1,4 +1,7 @@
-"""The NumPy engine against the torch model, against the equations, and row against row."""
+"""Both engines against the torch model, against the equations, and row against row."""
+
+import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +9,9 @@ import torch
 
 from charrnn.config import ModelConfig, shapes
 from charrnn.engine import Engine
-from charrnn.model import CharRNN, load_weights
+from charrnn.errors import InputError
+from charrnn.kernel import KernelEngine, build, load
+from charrnn.model import CharRNN, initialise, load_weights, weight_arrays
 
 STEPS, B = 6, 3
 
@@ -34,9 +39,29 @@ def weights(tiny_config):
     return random_weights(tiny_config)
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """The compiled step, built for these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        try:
+            build()
+        except InputError as error:  # no compiler here
+            pytest.skip(str(error))
+        return load()
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def make_engine(request):
+    if request.param == "numpy":
+        return Engine
+    library = request.getfixturevalue("library")
+    return lambda config, weights: KernelEngine(library, config, weights)
+
+
 @pytest.fixture
-def engine(tiny_config, weights):
-    return Engine(tiny_config, weights)
+def engine(make_engine, tiny_config, weights):
+    return make_engine(tiny_config, weights)
 
 
 @pytest.fixture
@@ -123,7 +148,7 @@ def test_a_step_equals_the_equations_of_the_cell(engine, tiny_config, weights):
         assert_close(part, expected)
 
 
-def test_a_network_of_single_numbers_can_be_checked_by_hand():
+def test_a_network_of_single_numbers_can_be_checked_by_hand(make_engine):
     config = ModelConfig(cell="rnn", vocab_size=2, embedding_size=1, hidden_size=1, num_layers=1)
     numbers: dict[str, list] = {
         "embedding.weight": [[0.0], [2.0]],
@@ -134,7 +159,7 @@ def test_a_network_of_single_numbers_can_be_checked_by_hand():
         "decoder.weight": [[1.0], [-2.0]],
         "decoder.bias": [0.25, 0.0],
     }
-    engine = Engine(config, {name: floats(value) for name, value in numbers.items()})
+    engine = make_engine(config, {name: floats(value) for name, value in numbers.items()})
     logits, (h,) = engine.step(1, (floats([[0.25]]),))
     # 0.5 * 2 + 4 * 0.25 + 1 - 3 = 0, and tanh(0) = 0
     np.testing.assert_array_equal(h, [[0.0]])
@@ -165,15 +190,15 @@ def test_a_step_changes_neither_weights_nor_the_state_it_was_given(engine, weigh
         np.testing.assert_array_equal(array, copies[name])
 
 
-def test_read_only_weights_will_do(tiny_config, weights):
+def test_read_only_weights_will_do(make_engine, tiny_config, weights):
     for array in weights.values():
         array.setflags(write=False)  # as those of a checkpoint are
-    engine = Engine(tiny_config, weights)
+    engine = make_engine(tiny_config, weights)
     engine.step(1, engine.empty_state())
 
 
-def test_saturated_gates_neither_overflow_nor_leave_their_range(tiny_config, ids):
-    engine = Engine(tiny_config, random_weights(tiny_config, scale=1e4))
+def test_saturated_gates_neither_overflow_nor_leave_their_range(make_engine, tiny_config, ids):
+    engine = make_engine(tiny_config, random_weights(tiny_config, scale=1e4))
     state = engine.empty_state(B)
     for t in range(STEPS):
         logits, state = engine.step(ids[:, t], state)
@@ -182,11 +207,14 @@ def test_saturated_gates_neither_overflow_nor_leave_their_range(tiny_config, ids
 
 
 @pytest.mark.parametrize("hidden_size", [33, 64, 100])
-def test_a_row_depends_neither_on_the_number_of_rows_nor_on_its_place(cell, hidden_size):
+def test_a_row_depends_neither_on_the_number_of_rows_nor_on_its_place(
+    make_engine, cell, hidden_size
+):
     config = ModelConfig(
         cell=cell, vocab_size=97, embedding_size=5, hidden_size=hidden_size, num_layers=2
     )
-    engine, rng = Engine(config, random_weights(config, scale=0.1)), np.random.default_rng(31)
+    engine = make_engine(config, random_weights(config, scale=0.1))
+    rng = np.random.default_rng(31)
     ids = rng.integers(0, 97, (3, 70))
 
     def run(rows):
@@ -204,12 +232,51 @@ def test_a_row_depends_neither_on_the_number_of_rows_nor_on_its_place(cell, hidd
             np.testing.assert_array_equal(part, whole[:, rows])
 
 
-def test_rows_that_leave_do_not_change_the_others(cell):
+def test_rows_that_leave_do_not_change_the_others(make_engine, cell):
     config = ModelConfig(cell=cell, vocab_size=11, embedding_size=5, hidden_size=33, num_layers=2)
-    engine = Engine(config, random_weights(config, scale=0.1))
+    engine = make_engine(config, random_weights(config, scale=0.1))
     ids = np.random.default_rng(37).integers(0, 11, (2, 13))
     _, state = engine.step(ids[0], engine.empty_state(13))
     whole, _ = engine.step(ids[1], state)
     going = np.arange(13) % 3 > 0
     rest, _ = engine.step(ids[1, going], tuple(part[:, going] for part in state))
     np.testing.assert_array_equal(rest, whole[going])
+
+
+CLOSE = 1e-4
+"""Logits of a fast path may be this far from torch's; nearer rivals may change places."""
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_fed_real_text_the_logits_are_those_of_torch(make_engine, cell, num_layers):
+    text = np.frombuffer(Path(inspect.__file__).read_bytes()[:10_000], dtype=np.uint8) % 128
+    config = ModelConfig(
+        cell=cell, vocab_size=128, embedding_size=16, hidden_size=48, num_layers=num_layers
+    )
+    network = CharRNN(config).requires_grad_(False)
+    initialise(network, 0)
+    network.decoder.weight.mul_(50)  # as far apart as those of a trained network
+    expected = network(torch.from_numpy(text[None].astype(np.int64)), network.empty_state(1))[0][0]
+    engine = make_engine(config, weight_arrays(dict(network.named_parameters())))
+    state, found = engine.empty_state(), np.empty(expected.shape, dtype=np.float32)
+    for i, symbol in enumerate(text.tolist()):
+        found[i], state = engine.step(symbol, state)
+    assert_follows(found, expected.numpy())
+
+
+def assert_follows(found, expected):
+    assert np.abs(found - expected).max() < CLOSE
+    best = np.sort(expected, axis=1)[:, -2:]
+    is_clear = best[:, 1] - best[:, 0] > CLOSE
+    assert is_clear.mean() > 0.9
+    np.testing.assert_array_equal(found.argmax(1)[is_clear], expected.argmax(1)[is_clear])
+
+
+def test_of_the_compiled_step_one_stream_is_a_batch_of_one(library, cell):
+    config = ModelConfig(cell=cell, vocab_size=70, embedding_size=5, hidden_size=50, num_layers=2)
+    engine = KernelEngine(library, config, random_weights(config, scale=0.1))
+    one, many = engine.empty_state(), engine.empty_state(7)
+    for symbol in range(20):
+        logits, one = engine.step(symbol, one)
+        rows, many = engine.step(np.full(7, symbol), many)
+        np.testing.assert_array_equal(rows, np.tile(logits, (7, 1)))

@@ -12,7 +12,7 @@ PACKAGE = Path(charrnn.__file__).parent
 LAYERS = [
     "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
     "options", "writing", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
-    "evaluation", "heldout", "protocols", "advice", "sampling", "following", "engine", "device", "transfer", "snapshots", "schedule",
+    "evaluation", "heldout", "protocols", "advice", "sampling", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "errors",
     "__init__",

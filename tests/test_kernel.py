@@ -1,0 +1,78 @@
+"""Building the compiled step: what is kept, what is refused. What it computes: test_engine.py."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from charrnn import kernel
+from charrnn.config import ModelConfig, shapes
+from charrnn.engine import Engine
+from charrnn.errors import CharRNNError, InputError
+from charrnn.kernel import KernelEngine, build, fastest, load, path_of
+
+needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CC", raising=False)
+    return tmp_path / "cache"
+
+
+def network():
+    config = ModelConfig(cell="gru", vocab_size=5, embedding_size=3, hidden_size=4, num_layers=1)
+    return config, {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+
+
+def test_without_it_the_engine_is_numpys():
+    assert load() is None
+    assert isinstance(fastest(*network()), Engine)
+
+
+@needs_compiler
+def test_once_built_it_is_used(cache):
+    assert build() == path_of()
+    assert list(cache.iterdir()) == [path_of()]
+    assert isinstance(fastest(*network()), KernelEngine)
+
+
+@needs_compiler
+def test_a_library_that_others_could_have_written_is_not_loaded():
+    build().chmod(0o722)
+    assert load() is None
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "wrong", [("+ i * g", "- i * g"), ("n + z *", "n - z *"), ("1.0f /", "2.0f /")]
+)
+def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
+    text = kernel.SOURCE.read_text()
+    assert wrong[0] in text
+    source = tmp_path / "kernel.c"
+    source.write_text(text.replace(*wrong))
+    monkeypatch.setattr(kernel, "SOURCE", source)
+    with pytest.raises(CharRNNError, match="does not compute the network"):
+        build()
+    assert not list(cache.iterdir())
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="no C compiler"):
+        build()
+
+
+def test_a_compiler_that_fails_leaves_nothing(cache, monkeypatch):
+    monkeypatch.setenv("CC", "false -x")
+    with pytest.raises(CharRNNError, match="false -x: failed"):
+        build()
+    assert not list(cache.iterdir())
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("CC", "/no/such/cc")
+    with pytest.raises(CharRNNError, match="/no/such/cc: No such file"):
+        build()
