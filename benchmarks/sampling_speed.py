@@ -27,6 +27,9 @@ from charrnn.checkpoint import Model, load_model
 from charrnn.config import ModelConfig, SampleConfig, shapes
 from charrnn.counting import build, runs_of
 from charrnn.engine import Engine
+from charrnn.errors import CharRNNError
+from charrnn.kernel import KernelEngine, load
+from charrnn.kernel import build as build_kernel
 from charrnn.sampling import Sampler
 from charrnn.vocab import CharVocabulary
 from charrnn.writing import Page, write_stream
@@ -34,6 +37,9 @@ from charrnn.writing import Page, write_stream
 V, E = 65, 64
 SIZES = ((2, 128, "6", 8000), (2, 256, "7", 4000), (2, 512, "17", 1000))
 FLOORS = {128: "0.45", 256: "0.8", 512: "0.9"}
+DREAMS = {"6": "20", "7": "20", "17": "60", "0.45": "1", "0.8": "1", "0.9": "1", "1.3": "3"}
+"""What was dreamt of with a compiled kernel."""
+
 STREAMS = 64
 
 
@@ -63,9 +69,18 @@ class Pipe:
         self.process.wait()
 
 
-def stream(model, length):
+def samplers(model):
+    """Return charrnn's two, by engine; the compiled one where it can be built."""
+    found = {"NumPy": Sampler(model)}
+    found["NumPy"]._engine = Engine(model.config, model.weights)
+    if library := load():
+        found["compiled"] = Sampler(model)
+        found["compiled"]._engine = KernelEngine(library, model.config, model.weights)
+    return found
+
+
+def stream(sampler, length):
     """Return charrnn's characters a second, written into a pipe."""
-    sampler = Sampler(model)
     with Pipe() as pipe:
         page = Page(pipe)
         config = SampleConfig(length=length)
@@ -81,29 +96,41 @@ def plain_stream(network, length):
         )
 
 
-def stream_row(model, asked, length, rounds):
-    """Return the row of one stream against the plain loop."""
+def against(rates, other, what, against, asked, shown):
+    """Yield the rows of charrnn's engines against another subject."""
+    for engine in rates:
+        if engine != other:
+            ours, rival = (statistics.median(rates[name]) for name in (engine, other))
+            yield Row(
+                f"{what}, {engine}", against, asked if engine == "NumPy" else DREAMS[asked],
+                ratios(rates, engine, other), shown(ours, rival),
+            )  # fmt: skip
+
+
+def characters(ours, rival):
+    """Say how many characters a second two subjects make."""
+    return f"{ours:,.0f} and {rival:,.0f} characters/s"
+
+
+def stream_rows(model, asked, length, rounds):
+    """Yield the rows of one stream against the plain loop."""
     layers, hidden = model.config.num_layers, model.config.hidden_size
     network = PlainNetwork(V, E, hidden, layers).take(model.weights)
-    subjects = {
-        "ours": lambda: stream(model, length),
-        "plain": lambda: plain_stream(network, max(200, length // 16)),
-    }
+    subjects = {n: partial(stream, sampler, length) for n, sampler in samplers(model).items()}
+    subjects["plain"] = partial(plain_stream, network, max(200, length // 16))
     rates = in_turn(subjects, rounds)
-    ours, plain = (statistics.median(rates[name]) for name in subjects)
-    return Row(
-        f"one stream, {layers}×{hidden}", "plain loop", asked, ratios(rates, "ours", "plain"),
-        f"{ours:,.0f} and {plain:,.0f} characters/s",
-    )  # fmt: skip
+    yield from against(
+        rates, "plain", f"one stream, {layers}×{hidden}", "plain loop", asked, characters
+    )
 
 
-def step_row(model, rounds, length):
-    """Return the row of the network's step against a pass over its matrices."""
-    engine, hidden = Engine(model.config, model.weights), model.config.hidden_size
+def step_rows(model, rounds, length):
+    """Yield the rows of the network's step against a pass over its matrices."""
+    engine = Engine(model.config, model.weights)
     matrices = [layer.matrix.matrix for layer in engine._layers] + [engine._decoder.matrix]
     inputs = [np.ones(len(matrix), dtype=np.float32) for matrix in matrices]
 
-    def steps():
+    def steps(engine):
         state = engine.empty_state()
         for _ in range(length):
             _, state = engine.step(1, state)
@@ -113,34 +140,33 @@ def step_row(model, rounds, length):
             for x, matrix in zip(inputs, matrices, strict=True):
                 x.dot(matrix)
 
-    rates = in_turn(
-        {"ours": lambda: per_second(length, steps), "floor": lambda: per_second(length, passes)},
-        rounds,
-    )
-    ours, floor = (1e6 / statistics.median(rates[name]) for name in ("ours", "floor"))
-    return Row(
-        f"step alone, {model.config.num_layers}×{hidden}", "its matrices, passed over once",
-        FLOORS[hidden], ratios(rates, "ours", "floor"), f"{ours:.0f} and {floor:.0f} µs",
+    subjects = {n: partial(steps, each._engine) for n, each in samplers(model).items()}
+    subjects["floor"] = passes
+    rates = in_turn({n: partial(per_second, length, w) for n, w in subjects.items()}, rounds)
+    layers, hidden = model.config.num_layers, model.config.hidden_size
+    yield from against(
+        rates, "floor", f"step alone, {layers}×{hidden}", "its matrices, passed over once",
+        FLOORS[hidden], lambda ours, floor: f"{1e6 / ours:.0f} and {1e6 / floor:.0f} µs",
     )  # fmt: skip
 
 
-def streams_row(model, count, rounds):
-    """Return the row of 64 streams against the plain loop with a batch of 64."""
+def streams_rows(model, count, rounds):
+    """Yield the rows of 64 streams against the plain loop with a batch of 64."""
     layers, hidden = model.config.num_layers, model.config.hidden_size
     network = PlainNetwork(V, E, hidden, layers).take(model.weights)
-    sampler, config = Sampler(model), SampleConfig(length=count)
-    subjects = {
-        "ours": lambda: list(sampler.many("A", config, 1, STREAMS, STREAMS)),
-        "plain": lambda: plain_sampling(network, count, STREAMS, 0.9, lambda c: None),
-    }
+    config = SampleConfig(length=count)
+
+    def many(sampler):
+        return list(sampler.many("A", config, 1, STREAMS, STREAMS))
+
+    subjects = {n: partial(many, sampler) for n, sampler in samplers(model).items()}
+    subjects["plain"] = lambda: plain_sampling(network, count, STREAMS, 0.9, lambda c: None)
     rates = in_turn(
-        {name: partial(per_second, STREAMS * count, work) for name, work in subjects.items()},
-        rounds,
+        {n: partial(per_second, STREAMS * count, work) for n, work in subjects.items()}, rounds
     )
-    ours, plain = (statistics.median(rates[name]) for name in subjects)
-    return Row(
-        f"{STREAMS} streams, {layers}×{hidden}", "plain loop, batch 64", "1.3",
-        ratios(rates, "ours", "plain"), f"{ours:,.0f} and {plain:,.0f} characters/s",
+    yield from against(
+        rates, "plain", f"{STREAMS} streams, {layers}×{hidden}", "plain loop, batch 64", "1.3",
+        characters,
     )  # fmt: skip
 
 
@@ -156,9 +182,8 @@ def with_memory(rounds, text):
             command, capture_output=True, text=True, check=True, cwd=folder, env=environment
         )
         model = load_model(Path(folder) / done.stdout.strip())
-    sampler = Sampler(model)
 
-    def block(weight, num_samples):
+    def block(sampler, weight, num_samples):
         length = 2000 if num_samples == 1 else 60
         config = SampleConfig(length=length, memory_weight=weight)
         if num_samples == 1:
@@ -167,33 +192,37 @@ def with_memory(rounds, text):
             length * num_samples, lambda: list(sampler.many("A", config, 1, num_samples))
         )
 
-    for num_samples, asked in ((1, "0.5"), (STREAMS, "")):
-        subjects = {
-            "on": partial(block, None, num_samples),
-            "off": partial(block, 0.0, num_samples),
-        }
-        in_turn(subjects, 1)  # frequent contexts are remembered from the first text on
-        rates = in_turn(subjects, rounds)
-        on, off = (statistics.median(rates[name]) for name in ("on", "off"))
-        yield Row(
-            f"1×512 with its memory, {num_samples} stream{'s' * (num_samples > 1)}",
-            "the same without", asked, ratios(rates, "on", "off"),
-            f"{on:,.0f} and {off:,.0f} characters/s",
-        )  # fmt: skip
+    for engine, sampler in samplers(model).items():
+        for num_samples, asked in ((1, "0.5"), (STREAMS, "")):
+            subjects = {
+                "on": partial(block, sampler, None, num_samples),
+                "off": partial(block, sampler, 0.0, num_samples),
+            }
+            in_turn(subjects, 1)  # frequent contexts are remembered from the first text on
+            rates = in_turn(subjects, rounds)
+            yield Row(
+                f"1×512 with its memory, {num_samples} stream{'s' * (num_samples > 1)}, {engine}",
+                "the same without", asked, ratios(rates, "on", "off"),
+                characters(*(statistics.median(each) for each in rates.values())),
+            )  # fmt: skip
 
 
 def rows(rounds, text):
     """Yield all rows."""
     torch.set_num_threads(1)
+    try:
+        build_kernel()
+    except CharRNNError as error:
+        yield Row("the compiled step", "", "", (), str(error))
     models = [
         (make_model(layers, hidden), asked, length) for layers, hidden, asked, length in SIZES
     ]
     for model, asked, length in models:
-        yield stream_row(model, asked, length, rounds)
+        yield from stream_rows(model, asked, length, rounds)
     for model, _, length in models:
-        yield step_row(model, rounds, length)
+        yield from step_rows(model, rounds, length)
     for model, _, length in models:
-        yield streams_row(model, max(20, length // 50), rounds)
+        yield from streams_rows(model, max(20, length // 50), rounds)
     if text.exists():
         yield from with_memory(rounds, text)
     else:
