@@ -134,6 +134,31 @@ def test_plain_ascii_stays_one_byte_a_character(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding", "dtype"),
+    [
+        ("aé\uffff", "utf-8", np.uint16),
+        ("aé\U00010000", "utf-8", np.uint32),
+        ("\U0010ffff\ud800a", "utf-7", np.uint32),
+        ("\ud800a\udfff", "utf-7", np.uint16),  # lone ones; a pair would be one character
+    ],
+)
+def test_code_points_are_16_bits_wide_unless_one_is_above(tmp_path, text, encoding, dtype):
+    path = tmp_path / "text"
+    path.write_bytes(text.encode(encoding))
+    (codes,) = read_codes(path, Reading(encoding=encoding), Survey())
+    assert codes.dtype == dtype
+    assert codes.tolist() == [ord(character) for character in text]
+
+
+@pytest.mark.parametrize("character", "é€🙂")
+def test_the_width_may_change_from_chunk_to_chunk(tmp_path, monkeypatch, character):
+    monkeypatch.setattr(textfiles, "CHUNK", 4)
+    text = f"abcd{character}abcdefgh€🙂"
+    (tmp_path / "text").write_bytes(text.encode())
+    assert read(tmp_path / "text")[0] == text
+
+
+@pytest.mark.parametrize(
     ("data", "encoding", "hint"),
     [
         ("ab".encode("utf-16"), "utf-8", "it looks like utf-16; use --encoding utf-16"),
