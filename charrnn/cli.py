@@ -163,7 +163,11 @@ def from_source(
 @option("--seed", type=Integer(), group="Text", help="Same seed, same text. [default: random]")
 @option(
     "--batch-size", type=Integer(), group="Text",
-    help="Texts written side by side. [default: 64, or 1 for a single text]",
+    help="Texts written side by side. [default: 64, or 1024 on a GPU; 1 for a single text]",
+)  # fmt: skip
+@option(
+    "--device", default="cpu", metavar="D", group="Text",
+    help="cpu, or cuda[:N] for very many texts; auto is cuda where there is one. [default: cpu]",
 )  # fmt: skip
 @option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
@@ -181,9 +185,9 @@ def from_source(
 @common
 def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, num_samples: int,
-    stops: tuple[str, ...], seed: int | None, batch_size: int | None, output: Path | None,
-    check_copies: Path | None, no_echo_prompt: bool, raw: bool, checkpoints: Path, as_json: bool,
-    quiet: bool, verbose: bool, debug: bool, **settings: Any,
+    stops: tuple[str, ...], seed: int | None, batch_size: int | None, device: str,
+    output: Path | None, check_copies: Path | None, no_echo_prompt: bool, raw: bool,
+    checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Write text with a trained model.
 
@@ -199,11 +203,17 @@ def sample(
     from charrnn.copies import Source
     from charrnn.finding import find_model
     from charrnn.reading import reading_of
-    from charrnn.sampling import BATCH_SIZE, Sampler
-    from charrnn.writing import checked, open_page, write_json, write_samples, write_stream
+    from charrnn.writing import (
+        checked,
+        make_sampler,
+        open_page,
+        write_json,
+        write_samples,
+        write_stream,
+    )
 
     path = find_model(checkpoints, model)
-    sampler = Sampler(load_model(path), stops)
+    sampler = make_sampler(load_model(path), stops, device)
     sampler.check_prompt(prompt)
     source = Source([check_copies], reading_of(sampler.model)) if check_copies else None
     if verbose:
@@ -213,14 +223,13 @@ def sample(
         console.line(f"seed {seed}")
     echo, is_single = not no_echo_prompt, num_samples == 1 and (batch_size or 1) == 1
     with open_page(output, raw=raw) as page:
-        if is_single and not as_json and source is None:
+        if is_single and sampler.is_streaming and not as_json and source is None:
             write_stream(page, sampler, prompt, config, seed, echo=echo)
             return
-        rows = max(2, batch_size or BATCH_SIZE)
         samples = (
             iter([sampler.sample(prompt, config, seed)])
             if is_single
-            else sampler.many(prompt, config, seed, num_samples, rows)
+            else sampler.many(prompt, config, seed, num_samples, batch_size)
         )
         if as_json:
             write_json(page, checked(samples, source, console))

@@ -19,8 +19,9 @@ from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 BLOCK = 256
 """Uniform numbers drawn at a time."""
 
-BATCH_SIZE = 64
-"""Samples written side by side, unless told otherwise."""
+
+Written = tuple[list[int], str]
+"""The ids of a text, and why it ended: length or stop."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,12 +84,19 @@ class StopFinder:
 class Sampler:
     """Writes with one model."""
 
+    batch_size = 64
+    """Samples written side by side, unless told otherwise."""
+
+    is_streaming = True
+    """Whether a single text comes character by character."""
+
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
         self._engine = fastest(model.config, model.weights)
-        self._stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
+        self._last: tuple[str, tuple[Floats, State]] | None = None
+        self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
-            self._stops.append([model.vocab.newline])
+            self.stops.append([model.vocab.newline])
 
     def _stop_ids(self, stop: str) -> list[int] | None:
         """Return a stop string as ids; None if it has characters that never come."""
@@ -101,7 +109,7 @@ class Sampler:
         """Refuse a prompt with characters that the model never saw, by an InputError."""
         self.model.vocab.encode(prompt)
 
-    def _fed(self, prompt: str) -> list[int]:
+    def fed(self, prompt: str) -> list[int]:
         """Return the ids that the network reads before it writes."""
         vocab = self.model.vocab
         ids = [int(i) for i in vocab.encode(prompt)]
@@ -109,25 +117,36 @@ class Sampler:
             ids = [vocab.newline, *ids]
         return ids
 
-    def _memory(self, config: SampleConfig) -> Memory | None:
+    def memory(self, config: SampleConfig) -> Memory | None:
         """Return the memory with the weight that is asked for; None where it has no say."""
         memory = self.model.memory
         return memory.weighted(config.memory_weight) if memory else None
 
+    def first_scores(self) -> Floats:
+        """Return the scores of a first character, (V,), where nothing is read before it."""
+        counts = np.zeros(self.model.vocab.size, dtype=np.float32)
+        for symbol, count in self.model.starts.items():
+            counts[symbol] = count
+        with np.errstate(divide="ignore"):
+            logits: Floats = np.log(counts)
+        return logits
+
     def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
         """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
-        vocab, engine, ids = self.model.vocab, self._engine, self._fed(prompt)
+        engine, ids = self._engine, self.fed(prompt)
         state = engine.empty_state(*batch)
         if not ids:  # a text without newlines begins as its lines did
-            counts = np.zeros(vocab.size, dtype=np.float32)
-            for symbol, count in self.model.starts.items():
-                counts[symbol] = count
-            with np.errstate(divide="ignore"):
-                logits = np.log(counts)
-            return np.broadcast_to(logits, (*batch, vocab.size)), state
+            first = self.first_scores()
+            return np.broadcast_to(first, (*batch, len(first))), state
         for i in ids:
             logits, state = engine.step(np.full(batch, i) if batch else i, state)
         return logits, state
+
+    def _primed(self, prompt: str) -> tuple[Floats, State]:
+        """Return logits and state of two rows behind a prompt; the last prompt's are kept."""
+        if self._last is None or self._last[0] != prompt:
+            self._last = prompt, self._prime(prompt, 2)
+        return self._last[1]
 
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
@@ -137,12 +156,12 @@ class Sampler:
         Raises:
             InputError: The prompt has characters that the model never saw.
         """
-        finder = StopFinder(self._stops)
+        finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
         logits, state = self._prime(prompt)
-        memory = self._memory(config)
-        follower = OneFollower(memory, self._fed(prompt)) if memory else None
+        memory = self.memory(config)
+        follower = OneFollower(memory, self.fed(prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             if follower is not None:
                 logits = follower.mixed(logits)
@@ -167,7 +186,7 @@ class Sampler:
             try:
                 ids += next(stream)
             except StopIteration as end:
-                return self._sample(ids, end.value, prompt, config, seed, index)
+                return self.finished(ids, end.value, prompt, config, seed, index)
 
     def many(
         self,
@@ -175,37 +194,33 @@ class Sampler:
         config: SampleConfig,
         seed: int,
         num_samples: int,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Iterator[Sample]:
-        """Yield samples in order, `batch_size` of them written side by side.
+        """Yield samples in order, `batch_size` of them, at least two, written side by side.
 
         A sample's text depends on its own seed alone, not on how many others are written.
         """
-        primed = self._prime(prompt, 2) if config.length else None
+        batch_size = max(2, batch_size or self.batch_size)
         for begin in range(0, num_samples, batch_size):
             indices = range(begin, min(begin + batch_size, num_samples))
             seeds = [sample_seed(seed, index) for index in indices]
-            results = (
-                self._batch(self._fed(prompt), primed, config, seeds)
-                if primed
-                else [([], "length")] * len(seeds)
-            )
+            if config.length:
+                results = self.batch(prompt, config, seeds, batch_size)
+            else:
+                results = [([], "length")] * len(seeds)
             for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
-                yield self._sample(ids, finish, prompt, config, own_seed, index)
+                yield self.finished(ids, finish, prompt, config, own_seed, index)
 
-    def _batch(
-        self,
-        fed: list[int],
-        primed: tuple[Floats, State],
-        config: SampleConfig,
-        seeds: Sequence[int],
-    ) -> list[tuple[list[int], str]]:
-        """Write one text for each seed; texts that are done leave the batch."""
+    def batch(
+        self, prompt: str, config: SampleConfig, seeds: Sequence[int], num_rows: int
+    ) -> list[Written]:
+        """Write one text for each of at most `num_rows` seeds; those that are done leave."""
         B = len(seeds)
-        finders = [StopFinder(self._stops) for _ in seeds]
+        primed = self._primed(prompt)
+        finders = [StopFinder(self.stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
-        memory = self._memory(config)
-        followers = ManyFollowers(memory, fed, B) if memory else None
+        memory = self.memory(config)
+        followers = ManyFollowers(memory, self.fed(prompt), B) if memory else None
         draws = [uniforms(seed) for seed in seeds]
         rows = np.arange(B)  # which text each row of the state belongs to
         logits = np.repeat(primed[0][:1], B, axis=0)
@@ -233,9 +248,10 @@ class Sampler:
             for text, finder in zip(texts, finders, strict=True)
         ]
 
-    def _sample(
+    def finished(
         self, ids: list[int], finish: str, prompt: str, config: SampleConfig, seed: int, index: int
     ) -> Sample:
+        """Return a text with all that is said about it."""
         return Sample(
             index=index,
             seed=seed,

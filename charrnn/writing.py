@@ -4,13 +4,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.console import Console, escape_text, is_terminal
 from charrnn.copies import LONG, Copies, Source
@@ -114,6 +115,22 @@ def print_result(text: str) -> None:
     """Print a line on stdout, whatever its encoding."""
     with open_page(None, raw=False) as page:
         page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
+    """Return what writes on a device; torch is imported only if it may not be the CPU.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    if device != "cpu":
+        from charrnn.device import pick_device
+
+        if (picked := pick_device(device)).type != "cpu":
+            from charrnn.device_sampling import DeviceSampler
+
+            return DeviceSampler(model, stops, picked)
+    return Sampler(model, stops)
 
 
 def write_stream(

@@ -9,6 +9,7 @@ import torch
 
 from charrnn.config import ModelConfig, shapes
 from charrnn.engine import Engine
+from charrnn.engine_cuda import DeviceNetwork
 from charrnn.errors import InputError
 from charrnn.kernel import KernelEngine, build, load
 from charrnn.model import CharRNN, initialise, load_weights, weight_arrays
@@ -247,21 +248,45 @@ CLOSE = 1e-4
 """Logits of a fast path may be this far from torch's; nearer rivals may change places."""
 
 
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_fed_real_text_the_logits_are_those_of_torch(make_engine, cell, num_layers):
-    text = np.frombuffer(Path(inspect.__file__).read_bytes()[:10_000], dtype=np.uint8) % 128
+def real_text():
+    """10,000 characters, in ids below 128."""
+    return np.frombuffer(Path(inspect.__file__).read_bytes()[:10_000], dtype=np.uint8) % 128
+
+
+def torch_logits(cell, num_layers):
+    """Return a network, its weights, and what torch's own layers make of the text, (N, V)."""
     config = ModelConfig(
         cell=cell, vocab_size=128, embedding_size=16, hidden_size=48, num_layers=num_layers
     )
     network = CharRNN(config).requires_grad_(False)
     initialise(network, 0)
     network.decoder.weight.mul_(50)  # as far apart as those of a trained network
-    expected = network(torch.from_numpy(text[None].astype(np.int64)), network.empty_state(1))[0][0]
-    engine = make_engine(config, weight_arrays(dict(network.named_parameters())))
+    ids = torch.from_numpy(real_text()[None].astype(np.int64))
+    logits, _ = network(ids, network.empty_state(1))
+    return config, weight_arrays(dict(network.named_parameters())), logits[0].numpy()
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_fed_real_text_the_logits_are_those_of_torch(make_engine, cell, num_layers):
+    config, weights, expected = torch_logits(cell, num_layers)
+    engine = make_engine(config, weights)
     state, found = engine.empty_state(), np.empty(expected.shape, dtype=np.float32)
-    for i, symbol in enumerate(text.tolist()):
+    for i, symbol in enumerate(real_text().tolist()):
         found[i], state = engine.step(symbol, state)
-    assert_follows(found, expected.numpy())
+    assert_follows(found, expected)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_so_they_are_on_a_device(cell, device):
+    config, weights, expected = torch_logits(cell, num_layers=2)
+    network, found = DeviceNetwork(config, weights, torch.device(device)), np.empty_like(expected)
+    count = 2 if cell == "lstm" else 1
+    state = [torch.zeros((2, 1, config.hidden_size), device=device) for _ in range(count)]
+    with torch.inference_mode():
+        for i, symbol in enumerate(real_text().tolist()):
+            logits, state = network.step(torch.tensor([symbol], device=device), state)
+            found[i] = logits[0].cpu().numpy()
+    assert_follows(found, expected)
 
 
 def assert_follows(found, expected):

@@ -11,15 +11,24 @@ PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
     "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
-    "options", "writing", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
-    "evaluation", "heldout", "protocols", "advice", "sampling", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
+    "options", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
+    "evaluation", "heldout", "protocols", "advice", "sampling", "engine_cuda", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""
 
-TORCH = {"scoring", "adaptation", "standing", "learner", "evaluation", "model"}
+TORCH = {
+    "scoring",
+    "adaptation",
+    "device_sampling",
+    "engine_cuda",
+    "standing",
+    "learner",
+    "evaluation",
+    "model",
+}
 TORCH_INSIDE_FUNCTIONS = {"device"}
 
 
