@@ -41,8 +41,8 @@ format: $(READY) ## Lay out the code
 docs: $(READY) ## Write docs/cli.md anew from --help
 	$(BIN)/python docs/cli_reference.py
 
-bench: $(READY) ## Run the quick benchmarks
-	for script in start_up encoding training_speed; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+bench: $(READY) ## Print the table of speed: sampling, training, start, encoding
+	$(BIN)/python benchmarks/bench.py
 
 faults: $(READY) ## Break everything a little: kills, disks, files, signals
 	$(BIN)/python benchmarks/faults/run.py

@@ -1,5 +1,6 @@
 """What all benchmarks share: where they ran, subjects in turn, figures with their range."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -132,9 +133,20 @@ def per_second(count, work) -> float:
     return count / (time.perf_counter() - start)
 
 
-def show(rows) -> None:
+def make_parser(description) -> argparse.ArgumentParser:
+    """Return the options that all have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bare", action="store_true", help="print nothing but rows")
+    return parser
+
+
+def show(title, rows, arguments) -> None:
     """Print rows as they come, and what the machine was like meanwhile."""
-    print(HEADING, flush=True)
+    if not arguments.bare:
+        begin(title)
+        print(HEADING, flush=True)
     for row in rows:
         print(row, flush=True)
-    print(f"\n{PROBES}")
+    if PROBES.gemm:
+        print(f"\n{PROBES}" if not arguments.bare else f"| | | | | {PROBES} |", flush=True)

@@ -63,7 +63,10 @@ def plain_sampling(network, length, num_streams, temperature, write):
     Of a batch only the first stream is written out; all of them are drawn.
     """
     network.eval()
-    ids, state = torch.zeros((num_streams, 1), dtype=torch.int64), None
+    ids, state = (
+        torch.zeros((num_streams, 1), dtype=torch.int64, device=network.decoder.weight.device),
+        None,
+    )
     for _ in range(length):
         logits, state = network(ids, state)
         probabilities = torch.softmax(logits[:, -1] / temperature, dim=-1)

@@ -5,7 +5,6 @@ plain loop has the same weights, no filter, and writes each character as it come
 step is one pass over the same matrices by NumPy: what the memory's bandwidth allows in float32.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
-from common import Row, begin, in_turn, per_second, ratios, show
+from common import Row, in_turn, make_parser, per_second, ratios, show
 from plain import PlainNetwork, plain_sampling
 
 from charrnn.checkpoint import Model, load_model
@@ -40,7 +39,7 @@ FLOORS = {128: "0.45", 256: "0.8", 512: "0.9"}
 DREAMS = {"6": "20", "7": "20", "17": "60", "0.45": "1", "0.8": "1", "0.9": "1", "1.3": "3"}
 """What was dreamt of with a compiled kernel."""
 
-STREAMS = 64
+STREAMS, THOUSANDS = 64, 4096
 
 
 def make_model(layers, hidden, text=None):
@@ -207,6 +206,30 @@ def with_memory(rounds, text):
             )  # fmt: skip
 
 
+def device_rows(rounds):
+    """Yield the row of thousands of streams on a GPU against the plain loop there."""
+    what, asked = f"{THOUSANDS:,} streams, cuda, 2×512", "3"
+    if not torch.cuda.is_available():
+        yield Row(what, "plain loop, batched, there", asked, (), "no GPU")
+        return
+    from charrnn.device_sampling import DeviceSampler
+
+    device, model, count = torch.device("cuda"), make_model(2, 512), 256
+    network = PlainNetwork(V, E, 512, 2).take(model.weights).to(device)
+    sampler, config = DeviceSampler(model, (), device), SampleConfig(length=count)
+    subjects = {
+        "ours": lambda: list(sampler.many("A", config, 1, THOUSANDS, THOUSANDS)),
+        "plain": lambda: plain_sampling(network, count, THOUSANDS, 0.9, lambda c: None),
+    }
+    in_turn({n: partial(per_second, 1, work) for n, work in subjects.items()}, 1)  # capture
+    rates = in_turn(
+        {n: partial(per_second, THOUSANDS * count, work) for n, work in subjects.items()}, rounds
+    )
+    ours, plain = (statistics.median(each) for each in rates.values())
+    yield Row(what, "plain loop, batched, there", asked, ratios(rates, "ours", "plain"),
+              characters(ours, plain))  # fmt: skip
+
+
 def rows(rounds, text):
     """Yield all rows."""
     torch.set_num_threads(1)
@@ -223,6 +246,7 @@ def rows(rounds, text):
         yield from step_rows(model, rounds, length)
     for model, _, length in models:
         yield from streams_rows(model, max(20, length // 50), rounds)
+    yield from device_rows(rounds)
     if text.exists():
         yield from with_memory(rounds, text)
     else:
@@ -230,12 +254,10 @@ def rows(rounds, text):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = make_parser(__doc__)
     parser.add_argument("--text", type=Path, default=Path("data/shakespeare.txt"))
     arguments = parser.parse_args()
-    begin("Sampling speed")
-    show(rows(arguments.rounds, arguments.text))
+    show("Sampling speed", rows(arguments.rounds, arguments.text), arguments)
 
 
 if __name__ == "__main__":

@@ -3,20 +3,21 @@
 Beside them a bare `import torch`, in turn with them, in processes of their own.
 """
 
-import argparse
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-from common import begin, spread
+from common import Row, in_turn, make_parser, ratios, show
 
 TEXT = "The quick brown fox jumps over the lazy dog, and over the lazy cat.\n" * 200
 
 
-def seconds_to_first_byte(command: list[str], folder: Path) -> float:
-    """Return how long a process takes to write its first byte, or to end."""
+def starts_per_second(command: list[str], folder: Path) -> float:
+    """Return how often a second a process could write its first byte."""
     start = time.perf_counter()
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
@@ -25,35 +26,42 @@ def seconds_to_first_byte(command: list[str], folder: Path) -> float:
         process.stdout.read(1)
         elapsed = time.perf_counter() - start
         process.stdout.close()
-    return elapsed
+    return 1 / elapsed
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
-    begin("Starting up")
+def rows(rounds):
+    """Yield the row of the first character against a bare `import torch`; the others as figures."""
     python = [sys.executable]
     charrnn = [*python, "-m", "charrnn"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "fox.txt").write_text(TEXT)
         train = [*charrnn, "train", "fox.txt", "--steps", "20", "--hidden-size", "512"]
-        subprocess.run([*train, "--num-layers", "1", "-q"], cwd=folder, check=True)
-        subjects = {
-            "import torch": [*python, "-c", "import torch"],
-            "charrnn sample, first character": [*charrnn, "sample", "-l", "20", "--seed", "1"],
-            "charrnn --help": [*charrnn, "--help"],
-            "python -c pass": [*python, "-c", "pass"],
+        subprocess.run(
+            [*train, "--num-layers", "1", "-q"], cwd=folder, check=True, capture_output=True
+        )
+        commands = {
+            "torch": [*python, "-c", "import torch; print()"],
+            "sample": [*charrnn, "sample", "-l", "20", "--seed", "1"],
+            "--help": [*charrnn, "--help"],
+            "pass": [*python, "-c", "print()"],
         }
-        times: dict[str, list[float]] = {subject: [] for subject in subjects}
-        for _ in range(rounds):
-            for subject, command in subjects.items():
-                times[subject].append(seconds_to_first_byte(command, folder))
-    for subject, values in times.items():
-        print(f"{subject:32} {spread(values, ' s')}")
-    pairs = zip(times["import torch"], times["charrnn sample, first character"], strict=True)
-    print(f"{'import torch / first character':32} {spread([a / b for a, b in pairs], ' times', 1)}")
+        rates = in_turn(
+            {n: partial(starts_per_second, command, folder) for n, command in commands.items()},
+            rounds,
+        )
+    seconds = {name: 1 / statistics.median(values) for name, values in rates.items()}
+    yield Row(
+        "first character of `sample` on the screen", "a process that imports torch", "5",
+        ratios(rates, "sample", "torch"),
+        f"{seconds['sample']:.2f} and {seconds['torch']:.2f} s; --help {seconds['--help']:.2f} s, "
+        f"Python alone {seconds['pass']:.2f} s",
+    )  # fmt: skip
+
+
+def main() -> None:
+    arguments = make_parser(__doc__).parse_args()
+    show("Starting up", rows(arguments.rounds), arguments)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,42 @@
-"""Training speed: charrnn's update beside the plain nn.LSTM loop that any port would write.
+"""Training: charrnn's update beside the plain nn.LSTM loop that any port would write.
 
-Same sizes, same precision, same text; in turn A B B A; the ratio is what counts. charrnn does
-more in a step: dropout masks, averaged weights, carried state with restarts.
+Same sizes, same text; in turn A B B A; the ratio is what counts. charrnn does more in a step:
+dropout masks, averaged weights, carried state with restarts. Beside them the rate of a product of
+two matrices of 2048 × 2048 in the same precision, and the peak of memory of a process of its own.
 """
 
 import argparse
 import statistics
-import time
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from common import begin, spread
-from torch import nn
+from common import Row, in_turn, make_parser, per_second, ratios, show
+from plain import PlainTraining
 
 from charrnn.batches import Streams
 from charrnn.config import TrainConfig
-from charrnn.device import autocast, default_threads, pick_device, pick_precision, synchronise
+from charrnn.device import autocast, default_threads, has_bf16, synchronise
 from charrnn.learner import Learner
 
-V = 65
+V, E = 65, 64
+SIZES = ((1, 512, 16, 32), (2, 256, 32, 64), (2, 512, 128, 128))
+BF16_ASKED = {(2, 256): "1.8", (2, 512): "2.0"}
+LARGE = SIZES[-1]
+GEMM = 2048
+DROPOUT = 0.1
 
 
-class PlainLoop:
-    """Embedding, nn.LSTM, linear; cross-entropy; Adam; clipped gradients; carried state."""
-
-    def __init__(self, config, device, precision):
-        self.device, self.precision = device, precision
-        self.embedding = nn.Embedding(V, config.embedding_size)
-        self.lstm = nn.LSTM(
-            config.embedding_size, config.hidden_size, config.num_layers, batch_first=True
-        )
-        self.decoder = nn.Linear(config.hidden_size, V)
-        self.model = nn.ModuleList([self.embedding, self.lstm, self.decoder]).to(device)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
-        self.state = None
-
-    def update(self, batch, step):
-        inputs = torch.from_numpy(batch.inputs).to(self.device)
-        targets = torch.from_numpy(batch.targets).to(self.device)
-        with autocast(self.device, self.precision):
-            output, (h, c) = self.lstm(self.embedding(inputs), self.state)
-            logits = self.decoder(output)
-        self.state = (h.detach().float(), c.detach().float())
-        loss = nn.functional.cross_entropy(logits.float().reshape(-1, V), targets.reshape(-1))
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+def config_of(size, device, precision):
+    """Return the settings of a size, (layers, hidden, batch, window)."""
+    layers, hidden, B, T = size
+    return TrainConfig(
+        num_layers=layers, hidden_size=hidden, embedding_size=E, batch_size=B, seq_len=T,
+        dropout=DROPOUT, weight_drop=DROPOUT, device=str(device), precision=precision,
+    )  # fmt: skip
 
 
 class Ours:
@@ -59,56 +49,151 @@ class Ours:
         self.learner.update(batch, step, 1e-3)
 
 
-def rate(subject, streams, device, steps):
-    """Return characters a second over some steps."""
-    begin_time = time.perf_counter()
+def text():
+    """Return two million random ids."""
+    return np.random.default_rng(0).integers(0, V, 2_000_000).astype(np.uint8)
+
+
+def train(subject, size, device, steps):
+    """Make some updates."""
+    streams = Streams(text(), size[2], size[3], 0, 0.01)
     for step in range(steps):
         subject.update(streams.batch(step), step)
     synchronise(device)
-    return steps * streams.batch_size * streams.seq_len / (time.perf_counter() - begin_time)
+
+
+def subjects_of(size, device, precisions):
+    """Return what trains one size: ours in each precision, and the plain loop in fp32 or each."""
+    result = {}
+    for precision in precisions:
+        config = config_of(size, device, precision)
+        result[f"ours {precision}"] = Ours(config)
+        result[f"plain {precision}"] = PlainTraining(V, config, device, precision)
+    return result
+
+
+def speed_rows(device, precisions, rounds, seconds):
+    """Yield rows of training speed, for each size, and of the large one beside a product."""
+    for size in SIZES:
+        layers, hidden, B, T = size
+        subjects = subjects_of(size, device, precisions)
+        work = {}
+        for name, subject in subjects.items():
+            rate = per_second(1, partial(train, subject, size, device, 2)) * 2
+            steps = max(1, int(seconds * rate))
+            work[name] = partial(
+                per_second, steps * B * T, partial(train, subject, size, device, steps)
+            )
+        if size == LARGE:
+            for precision in precisions:
+                work[f"product {precision}"] = partial(product_rate, device, precision)
+        rates = in_turn(work, rounds)
+        what = f"training, {device.type}, {layers}×{hidden}, {B} streams of {T}"
+        yield from ratio_rows(rates, what, (layers, hidden), precisions)
+        if size == LARGE:
+            flops = config_of(size, device, "fp32").model(V).flops_per_char()
+            yield from share_rows(rates, what, flops, precisions)
+
+
+def ratio_rows(rates, what, size, precisions):
+    """Yield ours against the plain loop in fp32, and where there is bf16 in bf16."""
+    for precision in precisions:
+        rival = "plain fp32"
+        ours, plain = (statistics.median(rates[n]) for n in (f"ours {precision}", rival))
+        asked = BF16_ASKED.get(size, "") if precision == "bf16" else ""
+        yield Row(
+            f"{what}, {precision}", "plain loop, fp32", asked,
+            ratios(rates, f"ours {precision}", rival),
+            f"{ours:,.0f} and {plain:,.0f} characters/s",
+        )  # fmt: skip
+
+
+def share_rows(rates, what, flops, precisions):
+    """Yield the share of the rate of a product."""
+    for precision in precisions:
+        pairs = zip(rates[f"ours {precision}"], rates[f"product {precision}"], strict=True)
+        shares = tuple(flops * ours / product for ours, product in pairs)
+        rate = statistics.median(rates[f"product {precision}"]) / 1e9
+        yield Row(
+            f"{what}, {precision}", f"product of {GEMM}×{GEMM}, {precision}", "0.7", shares,
+            f"the product: {rate:,.0f} GFLOP/s",
+        )  # fmt: skip
+
+
+def product_rate(device, precision):
+    """Return the FLOP/s of a product of two large matrices."""
+    a = torch.ones((GEMM, GEMM), device=device)
+    with autocast(device, precision):
+        a @ a
+
+        def work():
+            for _ in range(3):
+                a @ a
+            synchronise(device)
+
+        return per_second(3 * 2 * GEMM**3, work)
+
+
+def peak_memory(name):
+    """Return the peak of resident memory of a process that trains the large size, in MiB."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def print_peak(name):
+    """Train in this process, and print how much more memory it took than before."""
+    device = torch.device("cpu")
+    torch.set_num_threads(default_threads())
+    config = config_of(LARGE, device, "fp32")
+    text()
+    before = resident("VmRSS")
+    subject = Ours(config) if name == "ours" else PlainTraining(V, config, device, "fp32")
+    train(subject, LARGE, device, 2)
+    print(resident("VmHWM") - before)
+
+
+def resident(field):
+    """Return a field of this process's memory, in MiB."""
+    with Path("/proc/self/status").open() as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
+
+
+def memory_row():
+    """Return the row of the peak of memory; less is better."""
+    ours, plain = peak_memory("ours"), peak_memory("plain")
+    layers, hidden, B, T = LARGE
+    return Row(
+        f"peak of memory, training, {layers}×{hidden}, {B} streams of {T}", "plain loop", "1.0",
+        (ours / plain,), f"{ours:,.0f} and {plain:,.0f} MiB",
+    )  # fmt: skip
+
+
+def rows(rounds, seconds):
+    """Yield all rows."""
+    torch.set_num_threads(default_threads())
+    cpu = torch.device("cpu")
+    precisions = ("fp32", "bf16") if has_bf16(cpu) else ("fp32",)
+    if len(precisions) == 1:
+        yield Row("training, cpu, bf16", "plain loop, fp32", "1.8 and 2.0", (), "no bf16 units")
+    yield from speed_rows(cpu, precisions, rounds, seconds)
+    yield memory_row()
+    if torch.cuda.is_available():
+        yield from speed_rows(torch.device("cuda"), ("fp32", "bf16", "fp16"), rounds, seconds)
+    else:
+        yield Row("training, cuda", "best plain variant", "1.0", (), "no GPU")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = make_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="a block's length, about")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--peak", choices=("ours", "plain"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    begin("Training speed")
-    device = pick_device(arguments.device)
-    precision = pick_precision(arguments.precision, device)
-    torch.set_num_threads(default_threads())
-    ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
-    print(f"{device}, {precision}, {torch.get_num_threads()} threads, dropout {arguments.dropout}")
-    for layers, hidden, B, T in (
-        (1, 256, 16, 64),
-        (1, 384, 16, 64),
-        (1, 512, 32, 64),
-        (2, 256, 32, 64),
-    ):
-        config = TrainConfig(
-            num_layers=layers, hidden_size=hidden, embedding_size=64, batch_size=B, seq_len=T,
-            dropout=arguments.dropout, weight_drop=arguments.dropout,
-            device=arguments.device, precision=arguments.precision,
-        )  # fmt: skip
-        streams = Streams(ids, B, T, 0, 0.01)
-        subjects = {"ours": Ours(config), "plain": PlainLoop(config, device, precision)}
-        warm = {name: rate(subject, streams, device, 3) for name, subject in subjects.items()}
-        steps = max(3, int(arguments.seconds * min(warm.values()) / (B * T)))
-        rates: dict[str, list[float]] = {"ours": [], "plain": []}
-        for round_number in range(arguments.rounds):
-            order = ["ours", "plain"] if round_number % 2 == 0 else ["plain", "ours"]
-            for name in order:
-                rates[name].append(rate(subjects[name], streams, device, steps))
-        ratios = [a / b for a, b in zip(rates["ours"], rates["plain"], strict=True)]
-        print(
-            f"{layers}x{hidden}, B {B}, T {T}: charrnn {statistics.median(rates['ours']):,.0f}, "
-            f"plain {statistics.median(rates['plain']):,.0f} char/s, "
-            f"ratio {spread(ratios, '', 2)}",
-            flush=True,
-        )
+    if arguments.peak:
+        print_peak(arguments.peak)
+        return
+    show("Training speed", rows(arguments.rounds, arguments.seconds), arguments)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,6 @@ library lies in the cache folder, under a name made of its source, its flags and
 import ctypes
 import hashlib
 import os
-import platform
-import secrets
-import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -171,7 +166,7 @@ def wider(matrix: Floats, width: int) -> Floats:
 
 def path_of() -> Path:
     """Return where the library of this machine lies, or would."""
-    facts = (SOURCE.read_text(encoding="utf-8"), *FLAGS, platform.machine(), processor())
+    facts = (SOURCE.read_text(encoding="utf-8"), *FLAGS, processor())
     return cache.folder() / f"kernel-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.so"
 
 
@@ -180,8 +175,9 @@ def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+        lines = []
+    can = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{sys.platform} {os.uname().machine if hasattr(os, 'uname') else ''} {can}"
 
 
 def load() -> ctypes.CDLL | None:
@@ -212,6 +208,9 @@ def build() -> Path:
         InputError: There is no compiler.
         CharRNNError: It fails, or what it made computes something else.
     """
+    import secrets
+    import shutil
+
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         raise InputError("no C compiler: install one, or name it in CC; sampling works without")
@@ -235,6 +234,9 @@ def build() -> Path:
 
 def compile_to(target: Path, compiler: str) -> None:
     """Run a compiler, given with its options, if it has any."""
+    import shlex
+    import subprocess
+
     command = [*shlex.split(compiler), *FLAGS, str(SOURCE), "-o", str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,0 +1,26 @@
+"""The whole table of speed, in under ten minutes; rows that cannot be had here say why."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from common import HEADING, begin
+
+SCRIPTS = (
+    ["start_up.py", "--rounds", "5"],
+    ["sampling_speed.py", "--rounds", "3"],
+    ["training_speed.py", "--rounds", "3"],
+    ["encoding.py", "--sizes", "100"],
+)
+
+
+def main() -> None:
+    begin("Speed")
+    print(HEADING, flush=True)
+    for name, *options in SCRIPTS:
+        script = Path(__file__).with_name(name)
+        subprocess.run([sys.executable, str(script), *options, "--bare"], check=True)
+
+
+if __name__ == "__main__":
+    main()
