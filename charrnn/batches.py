@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,9 @@ POOL = 64
 class Batch:
     """One step's worth of text."""
 
-    inputs: NDArray[np.int64]
-    """Ids that are fed, (B, T)."""
-    targets: NDArray[np.int64]
+    inputs: Any
+    """Ids that are fed, (B, T), int64: an array, or a tensor where the text lives on a GPU."""
+    targets: Any
     """Ids to be predicted, (B, T): the inputs, one character on. IGNORED where there is none."""
     is_fresh: NDArray[np.bool_]
     """Streams that begin with an empty state, (B,)."""
@@ -84,15 +84,24 @@ class Streams:
         return self.stream_len // self.seq_len
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step; states are empty at an epoch's start, and now and then."""
+        """Return the batch of a step."""
+        starts, is_fresh = self.places(step)
+        # Targets are inputs shifted by one, so one character more than a window is read.
+        places = (starts[:, None] + np.arange(self.seq_len + 1)) % len(self.ids)
+        rows = self.ids[places].astype(np.int64)
+        return Batch(rows[:, :-1], rows[:, 1:], is_fresh)
+
+    def places(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return where each stream's window begins, going round, and whether its state is empty.
+
+        It is at an epoch's start, and now and then; both (S,).
+        """
         epoch, index = divmod(step, self.steps_per_epoch)
         N, S = len(self.ids), self.batch_size
         offset = derive_seed(self.seed, "offset", epoch) % N
         starts = offset + np.arange(S) * self.stream_len + index * self.seq_len
-        # Targets are inputs shifted by one, so one character more than a window is read.
-        rows = self.ids[(starts[:, None] + np.arange(self.seq_len + 1)) % N].astype(np.int64)
         draws = np.random.default_rng(derive_seed(self.seed, "restart", step)).random(S)
-        return Batch(rows[:, :-1], rows[:, 1:], (draws < self.restart_prob) | (index == 0))
+        return starts, (draws < self.restart_prob) | (index == 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Learner:
     def loss(self, batch: Batch, step: int) -> Tensor:
         """Run the network over a window, carry its state on, and return the mean loss."""
         inputs, targets, is_fresh = (
-            torch.from_numpy(array).to(self.device, non_blocking=True)
+            torch.as_tensor(array).to(self.device, non_blocking=True)
             for array in (batch.inputs, batch.targets, batch.is_fresh)
         )
         state = self.state

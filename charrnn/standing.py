@@ -21,6 +21,7 @@ from charrnn.heldout import held_out_ids, num_held_out
 from charrnn.learner import Learner, Report
 from charrnn.memory import Memory
 from charrnn.model import weight_arrays
+from charrnn.resident import resident
 from charrnn.runs import Run
 from charrnn.saving import Saver
 from charrnn.schedule import learning_rate
@@ -49,9 +50,9 @@ class Standing:
         self.should_stop, self.clock = should_stop, clock
         self.threads = set_threads(config.threads)
         be_deterministic(config.deterministic)
-        self.batches = make_batches(corpus, config)
-        model_config = config.model(corpus.vocab.size)
-        self.learner = Learner(config, model_config, self.batches.batch_size, init)
+        batches, model_config = make_batches(corpus, config), config.model(corpus.vocab.size)
+        self.learner = Learner(config, model_config, batches.batch_size, init)
+        self.batches = resident(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)
         self.budget = Budget(
             config,

@@ -4,12 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.batches import IGNORED, RecordBatches, Streams, fit_streams, pad_records
 from charrnn.errors import InputError
 from charrnn.records import find_records
+from charrnn.resident import on_device, resident
 
 N, S, T = 103, 5, 6
 """Streams of 103 // 5 = 20 characters: 20 // 6 = 3 steps an epoch."""
@@ -193,3 +195,25 @@ def test_what_was_fitted_has_at_least_one_step_and_is_never_larger(num_chars, ba
 def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_length():
     with pytest.raises(InputError, match="has 7 characters, at least 8 are needed"):
         fit_streams(7, 1, 64)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype):
+    ids = np.random.default_rng(2).integers(0, 200, 1003).astype(dtype)
+    streams = Streams(ids, 4, 16, 7, 0.2)
+    there = on_device(streams, torch.device(device))
+    assert (there.steps_per_epoch, there.batch_size) == (streams.steps_per_epoch, 4)
+    for step in range(2 * streams.steps_per_epoch + 1):
+        expected, found = streams.batch(step), there.batch(step)
+        for name in ("inputs", "targets"):
+            tensor = getattr(found, name)
+            assert (tensor.dtype, tensor.device.type) == (torch.int64, device)
+            np.testing.assert_array_equal(tensor.cpu(), getattr(expected, name))
+        np.testing.assert_array_equal(found.is_fresh, expected.is_fresh)
+        assert found.num_chars == expected.num_chars
+
+
+def test_on_a_cpu_a_text_stays_where_it_is():
+    streams = Streams(np.zeros(100, dtype=np.uint8), 4, 16, 7, 0.2)
+    assert resident(streams, torch.device("cpu")) is streams

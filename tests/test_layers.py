@@ -11,7 +11,7 @@ PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
     "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
-    "options", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "learner",
+    "options", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
     "evaluation", "heldout", "protocols", "advice", "sampling", "engine_cuda", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "errors",
@@ -20,6 +20,7 @@ LAYERS = [
 """From the top down: a module imports only what stands after it."""
 
 TORCH = {
+    "resident",
     "scoring",
     "adaptation",
     "device_sampling",

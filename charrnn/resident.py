@@ -1,0 +1,64 @@
+"""A training text that lives on a GPU as bytes: batches are cut out there, nothing is sent but places."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charrnn.batches import Batch, Batches, Streams
+
+SHARE = 4
+"""One part in so many of the free memory of a device may be text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentBatch(Batch):
+    """A batch of tensors, every target of which counts."""
+
+    @property
+    def num_chars(self) -> int:
+        """Characters trained on, without asking the device."""
+        return int(self.targets.numel())
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentStreams:
+    """The batches of Streams, cut out on a device."""
+
+    streams: Streams
+    ids: Tensor
+    """The text, (N,), uint8 or uint16, on the device."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass over the text."""
+        return self.streams.steps_per_epoch
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of the state (S)."""
+        return self.streams.batch_size
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step; its inputs and targets are tensors on the device."""
+        starts, is_fresh = self.streams.places(step)
+        window = torch.arange(self.streams.seq_len + 1, device=self.ids.device)
+        first = torch.from_numpy(starts).to(self.ids.device, non_blocking=True)
+        places = (first[:, None] + window) % len(self.ids)
+        rows = self.ids[places].to(torch.int64)
+        return ResidentBatch(rows[:, :-1], rows[:, 1:], is_fresh)
+
+
+def resident(batches: Batches, device: torch.device) -> Batches:
+    """Return the batches of a text that was copied to a GPU, if it fits there; else what was given."""
+    if device.type != "cuda" or not isinstance(batches, Streams):
+        return batches
+    if batches.ids.nbytes > torch.cuda.mem_get_info(device)[0] // SHARE:
+        return batches
+    return on_device(batches, device)
+
+
+def on_device(streams: Streams, device: torch.device) -> ResidentStreams:
+    """Return the same batches from a text on a device."""
+    return ResidentStreams(streams, torch.from_numpy(np.array(streams.ids)).to(device))
