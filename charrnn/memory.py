@@ -29,8 +29,11 @@ WORD = 64
 SMALLEST = np.float32(1e-30)
 """A probability below this adds nothing to an entropy."""
 
-CELLS = 1 << 20
+CELLS = 1 << 18
 """Probabilities that are asked for at once."""
+
+TABLE_CELLS = 1 << 19
+"""Probabilities after all short contexts that are kept ready, of one length of context."""
 
 REMEMBERED_BYTES, LEAST_REMEMBERED = 1 << 24, 64
 """Room for what single streams were told of contexts, and how many of them fit at least."""
@@ -194,33 +197,110 @@ class Memory:
             contexts: The K symbols before, packed, oldest in the high bits; (n,).
             lengths: How many of them there are really, 0 to K; (n,).
         """
-        n, V = len(contexts), self.vocab_size
-        sure = np.ones((3, n))
-        sure[0] = 0.0
-        rows, parts = np.arange(n), []
-        for k, order in enumerate(self.orders):
-            rows = rows[lengths[rows] >= k]
-            begin, end = self.followers(k, contexts[rows] & mask(self.bits * k))
-            begin, end = np.broadcast_to(begin, rows.shape), np.broadcast_to(end, rows.shape)
-            seen = end > begin
-            rows, begin, end = rows[seen], begin[seen], end[seen]
-            if not len(rows):
+        n, tables = len(contexts), self._tables
+        known = np.minimum(lengths, len(tables) - 1)
+        p, sure = np.empty((n, self.vocab_size)), np.empty((3, n))
+        for d, (table, facts) in enumerate(tables):
+            rows = np.flatnonzero(known == d)
+            if len(rows):
+                places = self._place(contexts[rows], d)
+                p[rows], sure[:, rows] = table[places], facts[:, places]
+        return self._climbed(p, sure, contexts, lengths, len(tables))
+
+    @cached_property
+    def _tables(self) -> list[tuple[Floats, Floats]]:
+        """What is said after all contexts of 0, 1, ... symbols, as long as that fits: (V^d, V)."""
+        tables: list[tuple[Floats, Floats]] = []
+        for d in range(self.order + 1):
+            n = self.vocab_size**d
+            if d and n * self.vocab_size > TABLE_CELLS:
                 break
-            total = order.sums[end] - order.sums[begin]
-            sure[:, rows] = np.full(len(rows), k), total, end - begin
-            parts.append((order, rows, begin, end, total))
-        handed_down = np.ones(n)  # what the orders above leave to the one that is added
-        p = np.zeros(n * V)
-        for order, rows, begin, end, total in reversed(parts):
-            sizes = end - begin
-            which = np.repeat(np.arange(len(rows)), sizes)
-            places = np.arange(len(which)) + (begin - (np.cumsum(sizes) - sizes))[which]
-            counts = order.counts[places]
-            names = (order.keys[places] & mask(self.bits)).astype(np.intp)
-            shares = (counts - order.discounted(counts)) * (handed_down[rows] / total)[which]
-            p[rows[which] * V + names] += shares
-            handed_down[rows] *= (order.spares[end] - order.spares[begin]) / total
-        return Recalled(p.reshape(n, V) + handed_down[:, None] / V, *sure)
+            each, contexts = np.arange(n), np.zeros(n, dtype=np.uint64)
+            for i in range(d):
+                symbol = each // self.vocab_size**i % self.vocab_size
+                contexts |= symbol.astype(np.uint64) << np.uint64(self.bits * i)
+            p, sure = np.full((n, self.vocab_size), 1.0 / self.vocab_size), np.ones((3, n))
+            said = self._climbed(p, sure, contexts, np.full(n, d), 0)
+            tables.append((said.p, np.stack([said.order, said.total, said.followers])))
+        return tables
+
+    def _place(self, contexts: Keys, d: int) -> Any:
+        """Return the row of the table of contexts of d symbols that each one ends in."""
+        place = np.zeros(len(contexts), dtype=np.int64)
+        for i in reversed(range(d)):
+            symbol = (contexts >> np.uint64(self.bits * i)) & mask(self.bits)
+            place = place * self.vocab_size + symbol.astype(np.int64)
+        return place
+
+    def _climbed(
+        self, p: Floats, sure: Floats, contexts: Keys, lengths: NDArray[Any], first: int
+    ) -> Recalled:
+        """Return what is said after contexts, when p and sure say it without orders from `first` on."""
+        n, V, orders = len(contexts), self.vocab_size, self.orders[first:]
+        if not orders:
+            return Recalled(p, *sure)
+        begin, size, total, spare = self._found(contexts, lengths, first)
+        is_seen = size > 0
+        # What the orders above leave to each one: the product of their ratios; at the end, to p.
+        left = np.cumprod(np.where(is_seen, spare / total, 1.0)[::-1], axis=0)[::-1]
+        factors = np.concatenate([left[1:], np.ones((1, n))]) / total
+        sizes = size.ravel()
+        which = np.repeat(np.arange(len(sizes)), sizes)
+        places = np.arange(len(which)) + (begin.ravel() - (np.cumsum(sizes) - sizes))[which]
+        counts, order = self._counts[places], which // n
+        kept = counts - self._taken_off[first:][order, np.minimum(counts, 3)]
+        cells = (which - order * n) * V + self._names[places]
+        added = np.bincount(cells, kept * factors.ravel()[which], minlength=n * V).reshape(n, V)
+        longest, rows = is_seen.sum(axis=0) - 1, np.arange(n)
+        found = np.stack([first + longest, total[longest, rows], size[longest, rows]])
+        return Recalled(added + p * left[0][:, None], *np.where(longest >= 0, found, sure))
+
+    def _found(
+        self, contexts: Keys, lengths: NDArray[Any], first: int
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return where orders from `first` on keep the keys of contexts, (K + 1 - first, n) each.
+
+        Args:
+            contexts: As for `recall`.
+            lengths: The same.
+            first: The lowest order; what a lower one never saw, it has not seen either.
+
+        Returns:
+            Where the keys begin among those of all orders, how many there are, the sum of their
+            counts (at least 1), and of their discounts.
+        """
+        orders = self.orders[first:]
+        shape = (len(orders), len(contexts))
+        begins, sizes = np.empty(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        totals, spares = np.ones(shape), np.zeros(shape)
+        is_seen = np.ones(len(contexts), dtype=np.bool_)
+        before = sum(len(order.keys) for order in self.orders[:first])
+        for i, order in enumerate(orders):
+            k = first + i
+            begin, end = self.followers(k, contexts & mask(self.bits * k))
+            is_seen = is_seen & (end > begin) & (lengths >= k)
+            begins[i] = before + begin
+            np.multiply(end - begin, is_seen, out=sizes[i])
+            np.maximum(order.sums[end] - order.sums[begin], 1, out=totals[i])
+            np.subtract(order.spares[end], order.spares[begin], out=spares[i])
+            before += len(order.keys)
+        return begins, sizes, totals, spares
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int32]:
+        """Counts of all orders, one after the other."""
+        return np.concatenate([order.counts for order in self.orders])
+
+    @cached_property
+    def _names(self) -> NDArray[np.uint16]:
+        """The symbols that all keys end in."""
+        ones = mask(self.bits)
+        return np.concatenate([(order.keys & ones).astype(np.uint16) for order in self.orders])
+
+    @cached_property
+    def _taken_off(self) -> Floats:
+        """What each order takes off counts of 0, 1, 2, and 3 or more, (K + 1, 4)."""
+        return np.array([[0.0, *order.discounts] for order in self.orders])
 
     @cached_property
     def recall_one(self) -> Callable[[int, int], Recalled]:

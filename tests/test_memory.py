@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import charrnn.memory
 from charrnn.counting import Texts, records_of, runs_of
 from charrnn.counting import build as build_texts
 from charrnn.memory import (
@@ -93,13 +94,19 @@ texts_of_symbols = st.lists(
 )
 
 
-@given(texts_of_symbols, st.integers(0, 4), st.lists(st.integers(0, 4), max_size=6))
-@settings(max_examples=200, deadline=None)
-def test_it_is_exactly_the_plain_one(texts, order, context):
+ROOMS = st.sampled_from([1, 25, 125, 1 << 18])
+"""For tables of no context at all, of one symbol, of two, of all."""
+
+
+@given(texts_of_symbols, st.integers(0, 4), st.lists(st.integers(0, 4), max_size=6), ROOMS)
+@settings(max_examples=400, deadline=None)
+def test_it_is_exactly_the_plain_one(texts, order, context, room):
     arrays = [np.array(text, dtype=np.uint8) for text in texts]
     memory, plain = build(arrays, 5, order), Plain(texts, 5, order)
     expected = [plain.probability(context, symbol) for symbol in range(5)]
-    found = memory.distribution(context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charrnn.memory, "TABLE_CELLS", room)
+        found = memory.distribution(context)
     assert found == pytest.approx(expected, rel=1e-12)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     last = context[len(context) - min(len(context), memory.order) :]
