@@ -13,7 +13,8 @@ import numpy as np
 from common import begin
 
 from charrnn.counting import build, runs_of
-from charrnn.memory import HIGH, LAST_LOW, LOW, LOWEST, Discounts, Memory, Order
+from charrnn.memory import Memory
+from charrnn.orders import HIGH, LAST_LOW, LOW, LOWEST, Discounts, Order
 from charrnn.protocols import streamed
 from charrnn.surveying import memory_loss
 from charrnn.vocab import Ids

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn.evaluation import Score
-from charrnn.memory import Floats, Keys, Memory, Reader, Recalled, mask
+from charrnn.memory import Memory, Reader, Recalled
 from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, detach
+from charrnn.orders import Floats, Keys, mask
 from charrnn.vocab import Ids
 
 WINDOW = 32

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from charrnn.config import GATES, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.container import FORMAT_VERSION, Facts, Tensors, are_counts, read_file, unpack
 from charrnn.errors import CheckpointError, InputError, NewerFormatError, printable
-from charrnn.memory import WORD, Discounts, Memory, Order, bits_of, mask
+from charrnn.memory import Memory
+from charrnn.orders import WORD, Discounts, Order, bits_of, mask
 from charrnn.progress import Progress
 from charrnn.vocab import Vocabulary, from_json
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.corpus import Corpus
-from charrnn.memory import Keys, Memory, Order, bits_of, discounts_of, highest_order, mask
+from charrnn.memory import Memory
+from charrnn.orders import Keys, Order, bits_of, discounts_of, highest_order, mask
 from charrnn.records import Records
 from charrnn.vocab import Ids
 

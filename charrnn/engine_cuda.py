@@ -16,9 +16,10 @@ from torch import Tensor
 
 from charrnn.config import ModelConfig, SampleConfig
 from charrnn.filters import COLDEST, HOTTEST
-from charrnn.memory import SMALLEST, Memory, mask
+from charrnn.memory import SMALLEST, Memory
 from charrnn.mixing import GATE_INPUT, GATE_OUTPUT
 from charrnn.mixing import SMALLEST as SMALLEST_MIXED
+from charrnn.orders import mask
 
 CHARACTERS = 32
 """Steps of one graph."""

@@ -14,9 +14,10 @@ from charrnn.corpus import Corpus
 from charrnn.device import autocast
 from charrnn.events import Figures
 from charrnn.heldout import held_out_batches
-from charrnn.memory import Keys, Memory, Reader, chunks
+from charrnn.memory import Memory, Reader, chunks
 from charrnn.mixing import log_probabilities, share
 from charrnn.model import CharRNN, State, clear_rows
+from charrnn.orders import Keys
 from charrnn.protocols import Protocol
 from charrnn.vocab import Ids, Vocabulary, num_bytes, num_characters
 

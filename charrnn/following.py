@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.memory import Memory, Reader, mask
+from charrnn.memory import Memory, Reader
 from charrnn.mixing import mix
+from charrnn.orders import mask
 
 Floats = NDArray[np.float32]
 

@@ -1,7 +1,6 @@
-"""An n-gram memory of the training text: interpolated Kneser-Ney, exact, vectorised, in sorted arrays.
+"""An n-gram memory of the training text: interpolated Kneser-Ney, exact, vectorised.
 
-A key of order k is k context symbols and the one that follows, oldest in the high bits, each in
-`bits` bits. The highest order counts occurrences; in a lower one the count of a key is the number
+The highest order counts occurrences; in a lower one the count of a key is the number
 of distinct keys of the next order that end in it, at least 1 (Kneser and Ney, 1995; Chen and
 Goodman, 1999, sections 3 and 4.1.6: discounts for counts of one, two, and three or more). Where a
 context's counts sum to S:
@@ -20,11 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Keys = NDArray[np.uint64]
-Floats = NDArray[np.float64]
-
-WORD = 64
-"""Bits of a key."""
+from charrnn.orders import Floats, Keys, Order, bits_of, mask, shortened
 
 SMALLEST = np.float32(1e-30)
 """A probability below this adds nothing to an entropy."""
@@ -37,50 +32,6 @@ TABLE_CELLS = 1 << 19
 
 REMEMBERED_BYTES, LEAST_REMEMBERED = 1 << 24, 64
 """Room for what single streams were told of contexts, and how many of them fit at least."""
-
-Discounts = tuple[float, float, float]
-"""What is taken off a count of one, of two, and of three or more."""
-
-LOWEST: Discounts = (0.5, 0.5, 0.5)
-LOW: Discounts = (0.8, 1.1, 1.2)
-HIGH: Discounts = (0.9, 1.3, 1.6)
-"""Of order 0, of orders 1 to 3, and of the higher ones; fitted by benchmarks/memory_discounts.py on
-the end of training texts. What one would estimate from counts of counts takes too little off."""
-
-LAST_LOW = 3
-
-
-@dataclass(frozen=True)
-class Order:
-    """All keys of one order, ascending, and what was counted of each."""
-
-    keys: Keys
-    """(n,)."""
-    counts: NDArray[np.int32]
-    """(n,), at least 1."""
-    sums: NDArray[np.int64]
-    """Sum of the counts before each key, and of all: (n + 1,)."""
-    discounts: Discounts
-
-    @classmethod
-    def of(cls, keys: Keys, counts: NDArray[Any], discounts: Discounts) -> "Order":
-        """Return an order; the sums follow from the counts."""
-        sums = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return cls(keys, counts.astype(np.int32), sums, discounts)
-
-    def discounted(self, counts: NDArray[Any]) -> Floats:
-        """Return what is taken off counts; nothing off 0."""
-        result: Floats = self._taken_off[np.minimum(counts, 3)]
-        return result
-
-    @cached_property
-    def _taken_off(self) -> Floats:
-        return np.array([0.0, *self.discounts])
-
-    @cached_property
-    def spares(self) -> Floats:
-        """Sum of the discounts before each key, and of all: (n + 1,)."""
-        return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
 
 
 @dataclass(frozen=True)
@@ -386,30 +337,3 @@ def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
     size = max(1, CELLS // vocab_size)
     for begin in range(0, num_contexts, size):
         yield slice(begin, begin + size)
-
-
-def discounts_of(order: int) -> Discounts:
-    """Return what is taken off the counts of an order."""
-    if order == 0:
-        return LOWEST
-    return LOW if order <= LAST_LOW else HIGH
-
-
-def shortened(discounts: Discounts) -> float | list[float]:
-    """Return discounts as a checkpoint has them: one number where all are the same."""
-    return discounts[0] if len(set(discounts)) == 1 else list(discounts)
-
-
-def bits_of(vocab_size: int) -> int:
-    """Return the bits of one symbol in a key."""
-    return max(1, (vocab_size - 1).bit_length())
-
-
-def mask(bits: int) -> np.uint64:
-    """Return so many low bits set."""
-    return np.uint64((1 << bits) - 1)
-
-
-def highest_order(vocab_size: int, wanted: int) -> int:
-    """Return the longest context that fits into a key with the symbol after it."""
-    return min(wanted, WORD // bits_of(vocab_size) - 1)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.memory import Floats, Recalled
+from charrnn.memory import Recalled
+from charrnn.orders import Floats
 
 GATE_INPUT = (
     (-0.0641, -0.1732, 0.9382, 0.4522, -0.4522, 1.3776),

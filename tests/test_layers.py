@@ -13,7 +13,7 @@ LAYERS = [
     "__main__", "cli", "scoring", "adaptation", "inspection", "starting", "launching", "spool", "surveying", "preparing", "resuming", "signals",
     "options", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
     "evaluation", "heldout", "protocols", "advice", "sampling", "engine_cuda", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
-    "finding", "runs", "checkpoint", "mixing", "memory", "filters", "progress", "container", "model", "batches", "corpus", "records",
+    "finding", "runs", "checkpoint", "mixing", "memory", "orders", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "errors",
     "__init__",
 ]  # fmt: skip

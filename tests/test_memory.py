@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 import charrnn.memory
 from charrnn.counting import Texts, records_of, runs_of
 from charrnn.counting import build as build_texts
-from charrnn.memory import (
-    Memory,
-    Order,
-    Reader,
-    bits_of,
-    discounts_of,
-    highest_order,
-)
+from charrnn.memory import Memory, Reader
+from charrnn.orders import Order, bits_of, discounts_of, highest_order
 from charrnn.records import find_records
 
 
