@@ -19,21 +19,15 @@ PROBE_SIZE, PROBE_BYTES = 512, 1 << 26
 
 def machine() -> str:
     """Return processor, cores, load and versions in one line."""
-    cpu = "unknown processor"
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":")[1].strip()
-            for line in info.read_text().splitlines()
-            if "model name" in line
-        ]
-        flags = next(
-            line for line in info.read_text().splitlines() if line.startswith("flags")
-        ).split()
-        vectors = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-        cpu = f"{names[0]} ({', '.join(vectors)})"
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    vectors = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    cpu = f"{(names or [platform.processor() or platform.machine()])[0]} ({', '.join(vectors)})"
     versions = ", ".join(f"{name} {version(name)}" for name in ("charrnn", "torch", "numpy"))
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    loads = os.getloadavg() if hasattr(os, "getloadavg") else ()
+    load = ", ".join(f"{value:.1f}" for value in loads)
     return (
         f"{cpu}, {os.cpu_count()} cores, load {load}; "
         f"Python {platform.python_version()}, {versions}"

@@ -233,6 +233,7 @@ def device_rows(rounds):
 def rows(rounds, text):
     """Yield all rows."""
     torch.set_num_threads(1)
+    os.environ["CHARRNN_CACHE"] = tempfile.mkdtemp()  # the user's own stays as it is
     try:
         build_kernel()
     except CharRNNError as error:

@@ -163,7 +163,8 @@ def from_source(
 @option("--seed", type=Integer(), group="Text", help="Same seed, same text. [default: random]")
 @option(
     "--batch-size", type=Integer(), group="Text",
-    help="Texts written side by side. [default: 64, or 1024 on a GPU; 1 for a single text]",
+    help="Texts written side by side; a GPU takes as many as it likes. [default: 64, or 1 for a "
+    "single text]",
 )  # fmt: skip
 @option(
     "--device", default="cpu", metavar="D", group="Text",

@@ -1,6 +1,7 @@
 """Texts written on a device, thousands side by side; prompts, stops and seeds as in sampling.py."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -11,32 +12,43 @@ from charrnn.config import SampleConfig
 from charrnn.engine_cuda import CHARACTERS, DeviceMemory, DeviceNetwork, Writer
 from charrnn.sampling import Sample, Sampler, StopFinder, Written, uniforms
 
+MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
+"""Texts side by side, and scores of their next characters, which need about 100 bytes each."""
+
 
 class DeviceSampler(Sampler):
     """Writes with one model on a device.
 
-    All batches have the same number of rows, the last ones of them idle if there are fewer texts:
-    a product of other sizes may be rounded in another way.
+    All batches of a model have the same number of rows, idle ones if there are fewer texts: a
+    product of another size may be rounded in another way, and a text depends on its seed alone.
     """
 
-    batch_size, is_streaming = 1024, False
+    is_streaming = False
 
     def __init__(self, model: Model, stops: Sequence[str], device: torch.device) -> None:
         super().__init__(model, stops)
-        self._device = device
+        self._device, self.batch_size = device, rows_for(model.vocab.size)
         self._network = DeviceNetwork(model.config, model.weights, device)
-        self._writers: dict[tuple[SampleConfig, int], Writer] = {}
+        self._writers: dict[SampleConfig, Writer] = {}
 
-    def batch(
-        self, prompt: str, config: SampleConfig, seeds: Sequence[int], num_rows: int
-    ) -> list[Written]:
+    def many(
+        self,
+        prompt: str,
+        config: SampleConfig,
+        seed: int,
+        num_samples: int,
+        batch_size: int | None = None,
+    ) -> Iterator[Sample]:
+        """Yield samples in order, as many side by side as the device's batches have rows."""
+        return super().many(prompt, config, seed, num_samples)
+
+    def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
         """Write one text for each seed."""
-        writer = self._writer(config, num_rows)
-        fed = self.fed(prompt)
+        writer, fed = self._writer(config), self.fed(prompt)
         writer.begin(fed, None if fed else self.first_scores())
         finders = [StopFinder(self.stops) for _ in seeds]
         texts: list[list[int]] = [[] for _ in seeds]
-        numbers = blocks([*seeds, *[0] * (num_rows - len(seeds))])
+        numbers = blocks(seeds, self.batch_size)
         for start in range(0, config.length, CHARACTERS):
             count = min(CHARACTERS, config.length - start)
             chosen = writer.write(next(numbers))[:count].T.tolist()
@@ -51,17 +63,23 @@ class DeviceSampler(Sampler):
 
     def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
         """Return one text, written by itself."""
-        written = self.batch(prompt, config, [seed], 1) if config.length else [([], "length")]
+        written = self.batch(prompt, config, [seed]) if config.length else [([], "length")]
         return self.finished(*written[0], prompt, config, seed, index)
 
-    def _writer(self, config: SampleConfig, num_rows: int) -> Writer:
-        key = (config, num_rows)
-        if key not in self._writers:
+    def _writer(self, config: SampleConfig) -> Writer:
+        if config not in self._writers:
+            self._writers.clear()  # one at a time has room enough
             memory = self.memory(config)
             on_device = DeviceMemory(memory, self._device) if memory else None
-            writer = Writer(self._network, on_device, config, num_rows, self._device)
-            self._writers = {key: writer}
-        return self._writers[key]
+            self._writers[config] = Writer(
+                self._network, on_device, config, self.batch_size, self._device
+            )
+        return self._writers[config]
+
+
+def rows_for(vocab_size: int) -> int:
+    """Return how many texts are written side by side: as many as there is room for their scores."""
+    return max(LEAST_ROWS, min(MOST_ROWS, SCORES // vocab_size))
 
 
 def take(text: list[int], finder: StopFinder, symbols: Sequence[int]) -> None:
@@ -72,8 +90,10 @@ def take(text: list[int], finder: StopFinder, symbols: Sequence[int]) -> None:
         text += finder.feed(symbol)
 
 
-def blocks(seeds: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+def blocks(seeds: Sequence[int], num_rows: int) -> Iterator[NDArray[np.float64]]:
     """Yield the uniform numbers of texts, (CHARACTERS, B) at a time, the same as one by one."""
     draws = [uniforms(seed) for seed in seeds]
+    numbers = np.zeros((CHARACTERS, num_rows))  # those of idle rows stay 0
     while True:
-        yield np.array([[next(draw) for _ in range(CHARACTERS)] for draw in draws]).T
+        numbers[:, : len(seeds)] = np.array([list(islice(draw, CHARACTERS)) for draw in draws]).T
+        yield numbers

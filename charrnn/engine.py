@@ -1,8 +1,8 @@
 """One character at a time on the CPU: NumPy, float32; h and c can be read after every step.
 
 The same network as model.py, arranged for sampling: the embedding and the first layer's input
-matrix are folded into one table, other layers have one matrix for what comes from below and from
-before, and one tanh serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves
+matrix are folded into one table, other layers (but those of a GRU) have one matrix for what comes
+from below and from before, and one tanh serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves
 folded into the weights.
 """
 
@@ -46,9 +46,7 @@ class Engine:
 
     def empty_state(self, *batch: int) -> State:
         """Return the state before any text, of one stream, or of a batch of them."""
-        shape = (self.config.num_layers, *batch, self.config.hidden_size)
-        count = 2 if self.config.cell == "lstm" else 1
-        return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
+        return empty_state(self.config, *batch)
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream.
@@ -68,6 +66,13 @@ class Engine:
         logits = self._decoder.times(x)
         logits += self._decoder_bias
         return logits, new
+
+
+def empty_state(config: ModelConfig, *batch: int) -> State:
+    """Return the state of a network before any text, of one stream, or of a batch of them."""
+    shape = (config.num_layers, *batch, config.hidden_size)
+    count = 2 if config.cell == "lstm" else 1
+    return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
 
 
 class Matrix:

@@ -8,6 +8,8 @@ a graph.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -104,7 +106,7 @@ class DeviceMemory:
                     np.array([0.0, *each.discounts]),
                 )
             )
-            for each in memory.orders
+            for each in takewhile(lambda order: len(order.keys), memory.orders)  # none is above
         ]
         self._symbols = torch.arange(memory.vocab_size, device=device)
 
@@ -218,17 +220,23 @@ class Writer:
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int64, device=device)
+        self._changing = (*self._state, self._logits, self._contexts, self._lengths)
+        self._begun: tuple[list[int], list[Tensor]] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()
     def begin(self, fed: Sequence[int], logits: NDArray[np.float32] | None = None) -> None:
         """Forget all texts, and read what new ones begin with; or take the first scores, (V,)."""
-        for part in (*self._state, self._contexts, self._lengths):
-            part.zero_()
-        for symbol in fed:
-            self._read(torch.full_like(self._contexts, symbol))
-        if logits is not None:
-            self._logits.copy_(torch.from_numpy(logits).expand_as(self._logits))
+        with self._current():
+            if self._begun is None or self._begun[0] != list(fed):
+                for part in self._changing:
+                    part.zero_()
+                for symbol in fed:
+                    self._read(torch.full_like(self._contexts, symbol))
+                if logits is not None:
+                    self._logits.copy_(torch.from_numpy(logits).expand_as(self._logits))
+                self._begun = list(fed), [part.clone() for part in self._changing]
+            self._go_back_to(self._begun[1])
 
     @torch.inference_mode()
     def write(self, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -241,14 +249,23 @@ class Writer:
         if self._uniforms.device.type != "cuda":
             self._steps()
         else:
-            self._graph = self._graph or self._captured()
-            self._graph.replay()
+            with self._current():
+                self._graph = self._graph or self._captured()
+                self._graph.replay()
         return self._chosen.cpu().numpy()
+
+    def _current(self) -> AbstractContextManager[object]:
+        """Return the context in which streams and graphs belong to this device."""
+        device = self._uniforms.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+    def _go_back_to(self, kept: Sequence[Tensor]) -> None:
+        for part, old in zip(self._changing, kept, strict=True):
+            part.copy_(old)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
         """Record CHARACTERS steps; the texts are where they were afterwards."""
-        changed = (*self._state, self._logits, self._contexts, self._lengths)
-        before = [part.clone() for part in changed]
+        before = [part.clone() for part in self._changing]
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -258,8 +275,7 @@ class Writer:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._steps()
-        for part, old in zip(changed, before, strict=True):
-            part.copy_(old)
+        self._go_back_to(before)
         return graph
 
     def _steps(self) -> None:

@@ -1,6 +1,7 @@
 """Which characters stay possible, and how likely: pure functions, logits -> logits, (..., V)."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,8 @@ def probabilities(logits: Logits) -> Logits:
     return result
 
 
-def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> NDArray[np.intp]:
-    """Return one character for each row of logits, by inverse cumulative sum.
+def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
+    """Return one character for each row of logits, by inverse cumulative sum: (...), or an int.
 
     Args:
         logits: (..., V), the largest of each row 0.
@@ -101,8 +102,7 @@ def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> NDArray[np.int
     sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
     # The first sum above the threshold: an impossible character adds nothing and is never it.
     if logits.ndim == 1:
-        one: NDArray[np.intp] = sums.searchsorted(uniform * sums[-1], side="right")
-        return one
+        place = int(sums.searchsorted(uniform * sums[-1], side="right"))
+        return min(place, len(sums) - 1)  # one that exists, even of scores that are NaN
     threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
-    chosen: NDArray[np.intp] = (sums <= threshold).sum(axis=-1)
-    return chosen
+    return (sums <= threshold).sum(axis=-1)

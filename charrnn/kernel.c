@@ -143,10 +143,9 @@ void step(const network *net, long B, const int64_t *ids, float *h, float *c, fl
     const long P = net->padded, N = net->gates * P;
     for (long l = 0; l < net->layers; l++) {
         float *own = h + l * B * P;
-        float *below = own - B * P;
         rows_of(B, N, net->tables[l], l ? 0 : ids, a);
         if (l)
-            product(B, P, N, net->inputs[l], below, a);
+            product(B, P, N, net->inputs[l], own - B * P, a);
         float *from_before = a;
         if (net->cell == 1) {
             rows_of(B, N, net->biases[l], 0, b);

@@ -24,14 +24,15 @@ from charrnn.orders import Floats, Keys, Order, bits_of, mask, shortened
 SMALLEST = np.float32(1e-30)
 """A probability below this adds nothing to an entropy."""
 
-CELLS = 1 << 18
+ASKED_TOGETHER = 1 << 18
 """Probabilities that are asked for at once."""
 
 TABLE_CELLS = 1 << 19
 """Probabilities after all short contexts that are kept ready, of one length of context."""
 
-REMEMBERED_BYTES, LEAST_REMEMBERED = 1 << 24, 64
-"""Room for what single streams were told of contexts, and how many of them fit at least."""
+REMEMBERED_BYTES, LEAST_REMEMBERED, OVERHEAD = 1 << 26, 64, 1500
+"""Room for what single streams were told of contexts, how many of them fit at least, and bytes that
+each one takes besides."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,8 @@ class Memory:
         Contexts that come often, short ones above all, are remembered: a single stream needs it.
         The last bits may differ from those of `recall`.
         """
-        most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (8 * self.vocab_size))
+        # p, q and log q of each, and what Python needs for them
+        most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (16 * self.vocab_size + OVERHEAD))
 
         @lru_cache(maxsize=most)
         def recall(context: int, length: int) -> Recalled:
@@ -334,6 +336,6 @@ class Reader:
 
 def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
     """Yield parts of so many contexts that what is recalled of each fits into little memory."""
-    size = max(1, CELLS // vocab_size)
+    size = max(1, ASKED_TOGETHER // vocab_size)
     for begin in range(0, num_contexts, size):
         yield slice(begin, begin + size)

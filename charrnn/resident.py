@@ -11,6 +11,9 @@ from charrnn.batches import Batch, Batches, Streams
 SHARE = 4
 """One part in so many of the free memory of a device may be text."""
 
+PIECE = 1 << 24
+"""Characters that are sent at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResidentBatch(Batch):
@@ -28,7 +31,7 @@ class ResidentStreams:
 
     streams: Streams
     ids: Tensor
-    """The text, (N,), uint8 or uint16, on the device."""
+    """The text, (N,), on the device: uint8, or 16 bits as int16, which torch can index there."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -46,7 +49,7 @@ class ResidentStreams:
         window = torch.arange(self.streams.seq_len + 1, device=self.ids.device)
         first = torch.from_numpy(starts).to(self.ids.device, non_blocking=True)
         places = (first[:, None] + window) % len(self.ids)
-        rows = self.ids[places].to(torch.int64)
+        rows = self.ids[places].to(torch.int64) & 0xFFFF
         return ResidentBatch(rows[:, :-1], rows[:, 1:], is_fresh)
 
 
@@ -60,5 +63,11 @@ def resident(batches: Batches, device: torch.device) -> Batches:
 
 
 def on_device(streams: Streams, device: torch.device) -> ResidentStreams:
-    """Return the same batches from a text on a device."""
-    return ResidentStreams(streams, torch.from_numpy(np.array(streams.ids)).to(device))
+    """Return the same batches from a text on a device; it is sent in pieces."""
+    ids = streams.ids
+    dtype, view = (torch.uint8, np.uint8) if ids.itemsize == 1 else (torch.int16, np.int16)
+    there = torch.empty(len(ids), dtype=dtype, device=device)
+    for begin in range(0, len(ids), PIECE):
+        piece = np.array(ids[begin : begin + PIECE]).view(view)
+        there[begin : begin + PIECE] = torch.from_numpy(piece).to(device)
+    return ResidentStreams(streams, there)

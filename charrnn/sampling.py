@@ -2,16 +2,17 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
-from charrnn.engine import Floats, State
+from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
 from charrnn.following import ManyFollowers, OneFollower
-from charrnn.kernel import fastest
+from charrnn.kernel import KernelEngine, fastest
 from charrnn.memory import Memory
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
@@ -92,11 +93,15 @@ class Sampler:
 
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
-        self._engine = fastest(model.config, model.weights)
+        self._memories: dict[float | None, Memory | None] = {}
         self._last: tuple[str, tuple[Floats, State]] | None = None
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
             self.stops.append([model.vocab.newline])
+
+    @cached_property
+    def _engine(self) -> Engine | KernelEngine:
+        return fastest(self.model.config, self.model.weights)
 
     def _stop_ids(self, stop: str) -> list[int] | None:
         """Return a stop string as ids; None if it has characters that never come."""
@@ -119,8 +124,10 @@ class Sampler:
 
     def memory(self, config: SampleConfig) -> Memory | None:
         """Return the memory with the weight that is asked for; None where it has no say."""
-        memory = self.model.memory
-        return memory.weighted(config.memory_weight) if memory else None
+        memory, weight = self.model.memory, config.memory_weight
+        if memory is not None and weight not in self._memories:
+            self._memories[weight] = memory.weighted(weight)  # it remembers frequent contexts
+        return self._memories.get(weight)
 
     def first_scores(self) -> Floats:
         """Return the scores of a first character, (V,), where nothing is read before it."""
@@ -165,7 +172,7 @@ class Sampler:
         for count, uniform in enumerate(uniforms(seed), start=1):
             if follower is not None:
                 logits = follower.mixed(logits)
-            chosen = int(draw(apply_filters(logits, config), uniform))
+            chosen = draw(apply_filters(logits, config), uniform)
             if follower is not None:
                 follower.read(chosen)
             if released := finder.feed(chosen):
@@ -205,16 +212,14 @@ class Sampler:
             indices = range(begin, min(begin + batch_size, num_samples))
             seeds = [sample_seed(seed, index) for index in indices]
             if config.length:
-                results = self.batch(prompt, config, seeds, batch_size)
+                results = self.batch(prompt, config, seeds)
             else:
                 results = [([], "length")] * len(seeds)
             for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
                 yield self.finished(ids, finish, prompt, config, own_seed, index)
 
-    def batch(
-        self, prompt: str, config: SampleConfig, seeds: Sequence[int], num_rows: int
-    ) -> list[Written]:
-        """Write one text for each of at most `num_rows` seeds; those that are done leave."""
+    def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
+        """Write one text for each seed, side by side; those that are done leave."""
         B = len(seeds)
         primed = self._primed(prompt)
         finders = [StopFinder(self.stops) for _ in seeds]

@@ -126,7 +126,10 @@ def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
     if device != "cpu":
         from charrnn.device import pick_device
 
-        if (picked := pick_device(device)).type != "cpu":
+        picked = pick_device(device)
+        if picked.type == "mps":
+            raise InputError("--device: mps: texts are written on cpu or cuda; use --device cpu")
+        if picked.type == "cuda":
             from charrnn.device_sampling import DeviceSampler
 
             return DeviceSampler(model, stops, picked)

@@ -9,7 +9,7 @@ import torch
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, SampleConfig, shapes
 from charrnn.counting import build, runs_of
-from charrnn.device_sampling import DeviceSampler
+from charrnn.device_sampling import DeviceSampler, rows_for
 from charrnn.engine_cuda import DeviceMemory, Gate, filtered
 from charrnn.filters import apply_filters, probabilities
 from charrnn.memory import Reader
@@ -54,7 +54,8 @@ def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, **set
     config = SampleConfig(**{"length": 70} | settings)
     expected = texts(Sampler(model, stops).many(prompt, config, 3, num_samples))
     sampler = DeviceSampler(model, stops, device)
-    assert texts(sampler.many(prompt, config, 3, num_samples, batch_size=4)) == expected
+    sampler.batch_size = 4  # so that there are several batches
+    assert texts(sampler.many(prompt, config, 3, num_samples)) == expected
 
 
 def test_texts_are_those_of_numpy(cell, device):
@@ -101,6 +102,26 @@ def test_so_they_are_for_bytes_whose_keys_fill_all_64_bits(device):
     model = replace(model, memory=build(runs_of(ids), 256, 7))
     assert model.memory.order == 7
     assert_same_texts(model, device, prompt="\udcff\udcfe\udc80", memory_weight=0.9)
+
+
+def test_so_they_are_with_a_memory_of_orders_without_keys(device):
+    model = random_model("gru")
+    model = replace(model, memory=build(runs_of(np.array([1, 2], dtype=np.uint8)), 11, 5))
+    assert not len(model.memory.orders[-1].keys)
+    assert_same_texts(model, device)
+
+
+def test_one_sampler_may_write_with_many_settings_and_prompts(device):
+    model = with_memory(random_model("lstm"))
+    sampler, numpy = DeviceSampler(model, (), device), Sampler(model)
+    for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
+        config = SampleConfig(length=40, temperature=temperature)
+        found, expected = (texts(each.many(prompt, config, 1, 3)) for each in (sampler, numpy))
+        assert found == expected
+
+
+def test_rows_follow_from_the_vocabulary():
+    assert [rows_for(size) for size in (2, 65, 1024, 5000, 65535)] == [4096, 4096, 4096, 838, 64]
 
 
 def test_a_single_text_needs_no_batch(device):

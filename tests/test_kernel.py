@@ -39,14 +39,54 @@ def test_once_built_it_is_used(cache):
 
 
 @needs_compiler
-def test_a_library_that_others_could_have_written_is_not_loaded():
-    build().chmod(0o722)
+def test_a_library_that_others_could_have_written_is_not_loaded(cache):
+    path = build()
+    path.chmod(0o722)
+    assert load() is None
+    path.chmod(0o700)
+    cache.chmod(0o777)
+    assert load() is None
+    cache.chmod(0o700)
+    assert load() is not None
+
+
+@needs_compiler
+def test_a_link_to_a_library_is_not_loaded():
+    path = build()
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
     assert load() is None
 
 
 @needs_compiler
+def test_a_cache_beside_which_one_stands_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARRNN_CACHE", ".")
+    build()
+    assert load() is not None
+
+
+def test_a_cell_that_the_library_does_not_know_is_numpys(monkeypatch):
+    monkeypatch.setattr(kernel, "COMPILED", ())
+    monkeypatch.setattr(kernel, "load", lambda: object())
+    assert isinstance(fastest(*network()), Engine)
+
+
+def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "SOURCE", tmp_path / "kernel.c")
+    assert isinstance(fastest(*network()), Engine)
+
+
+@needs_compiler
 @pytest.mark.parametrize(
-    "wrong", [("+ i * g", "- i * g"), ("n + z *", "n - z *"), ("1.0f /", "2.0f /")]
+    "wrong",
+    [
+        ("+ i * g", "- i * g"),
+        ("n + z *", "n - z *"),
+        ("1.0f /", "2.0f /"),
+        ("rows_of(B, net->symbols", "__builtin_trap(); rows_of(B, net->symbols"),
+        ("void step(", "void stop("),
+    ],
 )
 def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
     text = kernel.SOURCE.read_text()
@@ -75,4 +115,19 @@ def test_a_compiler_that_fails_leaves_nothing(cache, monkeypatch):
 def test_a_compiler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("CC", "/no/such/cc")
     with pytest.raises(CharRNNError, match="/no/such/cc: No such file"):
+        build()
+
+
+@pytest.mark.parametrize("named", ['gcc "', "no-such-compiler-here"])
+def test_nonsense_in_cc_is_one_line(named, monkeypatch, capsys):
+    monkeypatch.setenv("CC", named)
+    assert kernel.main([]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+
+
+@needs_compiler
+def test_a_cache_that_is_a_file_is_named(cache):
+    cache.write_text("")
+    with pytest.raises(CharRNNError, match="cache: File exists"):
         build()
