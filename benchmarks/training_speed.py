@@ -66,10 +66,7 @@ def train(subject, size, device, steps):
 
 
 def subjects_of(size, device, precisions):
-    """Return what trains one size: ours in each precision; the plain loop in each on a GPU, else
-
-    in fp32.
-    """
+    """Return what trains one size: ours in each precision, the plain loop in fp32; on a GPU all."""
     result = {}
     for precision in precisions:
         config = config_of(size, device, precision)
@@ -157,13 +154,13 @@ def print_peak(name):
     torch.set_num_threads(default_threads())
     config = config_of(LARGE, device, "fp32")
     text()
-    before = resident("VmRSS")
+    before = megabytes_of("VmRSS")
     subject = Ours(config) if name == "ours" else PlainTraining(V, config, device, "fp32")
     train(subject, LARGE, device, 2)
-    print(resident("VmHWM") - before)
+    print(megabytes_of("VmHWM") - before)
 
 
-def resident(field):
+def megabytes_of(field):
     """Return a field of this process's memory, in MiB."""
     with Path("/proc/self/status").open() as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
