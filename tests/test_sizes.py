@@ -62,6 +62,12 @@ def test_a_given_dropout_is_not_overruled():
     assert preset("auto", TINY_SHAKESPEARE, {"dropout": 0.33})["dropout"] == 0.33
 
 
+@pytest.mark.parametrize(("epochs", "decay"), [(0.5, 0.01), (1, 0.01), (5, 0.05), (40, 0.1)])
+def test_weight_decay_grows_with_the_passes(epochs, decay):
+    task = with_(seconds=None, epochs=epochs)
+    assert preset("auto", task, {})["weight_decay"] == pytest.approx(decay)
+
+
 def test_steps_of_a_time_budget_by_hand():
     chosen = {"hidden_size": 7, "num_layers": 1, "embedding_size": 5, "batch_size": 2, "seq_len": 3}
     flops_per_char = 6 * (4 * 7 * (5 + 7) + 11 * 7)
@@ -84,4 +90,4 @@ def test_more_passes_mean_more_dropout_and_every_preset_is_valid():
     assert rates == sorted(rates)
     assert rates[0] == 0
     assert rates[-1] == 0.5
-    assert rates[2] == 0.25  # 8 passes: two doublings of 2
+    assert rates[2] == 0.12  # 8 passes: two doublings of 2, 0.0625 each
