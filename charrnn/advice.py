@@ -13,8 +13,16 @@ FEW_EPOCHS = 8.0
 """Passes below which a longer run still pays, on all texts tried."""
 
 
+ALONE = "the memory would cost more here than it brings, so the model writes without it"
+
+
 def advice(
-    val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float
+    val_loss: float | None,
+    train_loss: float | None,
+    *,
+    best_at: float,
+    epochs: float,
+    is_better_alone: bool = False,
 ) -> str:
     """Return what to try next, empty where nothing can be said.
 
@@ -23,7 +31,14 @@ def advice(
         train_loss: On what it trained on last, with dropout on.
         best_at: When the best validation was, as a share of the run.
         epochs: Passes over the text.
+        is_better_alone: Whether the network is better without its memory.
     """
+    found = fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    return "; ".join(part for part in (found, ALONE if is_better_alone else "") if part)
+
+
+def fit(val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float) -> str:
+    """Return whether a network knows too little, or learns by heart; arguments as of `advice`."""
     if val_loss is None or train_loss is None:
         return ""
     gap = val_loss - train_loss

@@ -218,7 +218,7 @@ def sample(
     sampler.check_prompt(prompt)
     source = Source([check_copies], reading_of(sampler.model)) if check_copies else None
     if verbose:
-        console.line(f"model {printable(path)}")
+        console.line(f"model {printable(path)}; {sampler.engine}")
     if seed is None:
         seed = int.from_bytes(os.urandom(6), "big")
         console.line(f"seed {seed}")
@@ -305,7 +305,7 @@ def info(
     ctx: click.Context, /, path: str | None, checkpoints: Path, as_json: bool, quiet: bool,
     verbose: bool, debug: bool, **settings: Any,
 ) -> None:  # fmt: skip
-    """Say what a checkpoint is, or what a text is before an hour is spent on it.
+    """Say what a text or a checkpoint is, before an hour is spent on it.
 
     PATH is a text or a folder of texts; or a checkpoint file, or a run's name or folder, which
     means its best; without it the newest model of all runs is taken.

@@ -85,7 +85,9 @@ def _header_size(start: bytes, size: int) -> int:
     """Return the length of the header of a file of `size` bytes."""
     length = int.from_bytes(start[:8], "little")
     if size < 8 or length > min(LARGEST_HEADER, size - 8):
-        raise CheckpointError("cut short, or no safetensors file")
+        raise CheckpointError(
+            "cut short, or no model: that is a run's name or folder, or a .safetensors file"
+        )
     return length
 
 

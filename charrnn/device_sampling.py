@@ -31,6 +31,11 @@ class DeviceSampler(Sampler):
         self._network = DeviceNetwork(model.config, model.weights, device)
         self._writers: dict[SampleConfig, Writer] = {}
 
+    @property
+    def engine(self) -> str:
+        """What writes, in words."""
+        return f"{self.batch_size} texts side by side on {self._device}"
+
     def many(
         self,
         prompt: str,

@@ -295,6 +295,9 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--try"]:
         library = opened(Path(arguments[1]))
         return 0 if library and all(agrees(library, cell) for cell in COMPILED) else 1
+    if arguments:
+        sys.stderr.write("usage: python -m charrnn.kernel (builds the compiled step; no options)\n")
+        return 2
     try:
         sys.stdout.write(f"built: {printable(build())}\n")
     except CharRNNError as error:

@@ -105,9 +105,12 @@ class Memory:
         return sum(len(order.keys) for order in self.orders)
 
     def weighted(self, weight: float | None) -> "Memory | None":
-        """Return the same memory with another share in the mix; None for 0, itself for None."""
+        """Return the same memory with another share in the mix, itself for None.
+
+        None where it has no say: for a weight of 0, given or its own.
+        """
         if weight is None:
-            return self
+            return None if self.weight == 0 else self
         return Memory(self.orders, self.vocab_size, weight) if weight else None
 
     def tensors(self) -> dict[str, NDArray[Any]]:

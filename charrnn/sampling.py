@@ -103,6 +103,11 @@ class Sampler:
     def _engine(self) -> Engine | KernelEngine:
         return fastest(self.model.config, self.model.weights)
 
+    @property
+    def engine(self) -> str:
+        """What writes, in words."""
+        return "compiled step" if isinstance(self._engine, KernelEngine) else "step in NumPy"
+
     def _stop_ids(self, stop: str) -> list[int] | None:
         """Return a stop string as ids; None if it has characters that never come."""
         vocab = self.model.vocab

@@ -57,6 +57,7 @@ class Saver:
         *,
         loss: float | None = None,
         end: Finished | None = None,
+        is_better_alone: bool = False,
     ) -> Saved | SaveFailed | None:
         """Write the model to share.
 
@@ -67,6 +68,7 @@ class Saver:
             metrics: How good and how fast it is.
             loss: Of the validation that chose them; None if none has.
             end: How the run has ended.
+            is_better_alone: The memory goes along, but has no say unless somebody gives it one.
         """
         if self.run is None:
             return None
@@ -78,6 +80,8 @@ class Saver:
             "metrics": metrics,
             "end": asdict(end) if end else None,
         }
+        if is_better_alone:
+            facts["memory"] = facts["memory"] | {"weight": 0.0}
         self.is_best_due = True
         try:
             tensors = {f"model/{name}": array for name, array in weights.items()}

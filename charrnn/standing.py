@@ -198,6 +198,7 @@ class Standing:
                 self.train_loss,
                 best_at=self.validator.best.step / max(1, self.step),
                 epochs=self.epoch,
+                is_better_alone=self.validator.is_better_alone,
             ),
             train_loss=self.train_loss,
             chars_per_second=self.budget.chars_per_second,

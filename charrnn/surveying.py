@@ -139,7 +139,10 @@ def split_of(corpus: Corpus) -> Finding:
     """Return how much is learned, and how much held out."""
     text = f"{corpus.num_train:,} to learn, {corpus.num_val:,} held out"
     if corpus.train_records is not None and corpus.val_records is not None:
-        text += f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records"
+        text += (
+            f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records "
+            "(lines that are not empty; what is held out counts once, and is not learned elsewhere)"
+        )
     return Finding("split", text, {"num_train": corpus.num_train, "num_val": corpus.num_val})
 
 
@@ -156,7 +159,11 @@ def memory_of(corpus: Corpus) -> Finding:
         return Finding("memory alone", f"nothing is held out; {made}", facts)
     unit = "character" if isinstance(corpus.vocab, CharVocabulary) else "byte"
     bits = f"{loss / math.log(2):.3f} bits per {unit} ({loss:.4f} nats)"
-    return Finding("memory alone", f"{bits}; {made}; with a network it is less", facts)
+    return Finding(
+        "memory alone",
+        f"{bits}; {made}; a network that learned for long enough comes below it",
+        facts,
+    )
 
 
 def memory_loss(memory: Memory, batches: Iterable[Batch]) -> float | None:

@@ -203,8 +203,9 @@ class Trainer(Standing):
         else:
             metrics = self.metrics(self.validator.loss)
             result = self.saver.save_best(
-                shipped.weights, shipped.step, plan, metrics, loss=shipped.loss, end=end
-            )
+                shipped.weights, shipped.step, plan, metrics, loss=shipped.loss, end=end,
+                is_better_alone=self.validator.is_better_alone,
+            )  # fmt: skip
         if result is not None:
             yield result
 

@@ -120,6 +120,12 @@ class Validator:
         )
 
     @property
+    def is_better_alone(self) -> bool:
+        """Whether the memory costs the shipped network more on held-out text than it brings."""
+        score = self.final.get(self.protocols[0].name)
+        return self.memory is not None and score is not None and score.network < score.loss
+
+    @property
     def figures(self) -> tuple[Figures, ...]:
         """The shipped model's scores, as they are reported."""
         config, corpus = self.config, self.corpus
@@ -128,10 +134,13 @@ class Validator:
         for protocol in self.protocols:
             if (score := self.final.get(protocol.name)) is None:
                 continue
+            if self.is_better_alone:
+                score = replace(score, loss=score.network, weight=0.0)
             whole = protocol.num_predictions(len(ids))
             part = "" if score.chars >= whole else f"*{score.chars / whole:.2g}"
+            memory = None if self.is_better_alone else self.memory
             mark = signature(
-                protocol, self.memory, split=split + part, precision="fp32", seed=config.seed
+                protocol, memory, split=split + part, precision="fp32", seed=config.seed
             )
             result.append(figures_of(score, protocol, corpus.vocab, ids, mark))
         return tuple(result)
@@ -140,7 +149,8 @@ class Validator:
     def loss(self) -> float | None:
         """The loss to report: over all held-out text, or of the validation that was the best."""
         if self.final:
-            return self.final[self.protocols[0].name].loss
+            score = self.final[self.protocols[0].name]
+            return score.network if self.is_better_alone else score.loss
         return self.shipped.loss if self.shipped else self.best.loss
 
     def preview(self) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+import charrnn.evaluation
 from charrnn.checkpoint import load_model, read_model
-from charrnn.config import TrainConfig
+from charrnn.config import SampleConfig, TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.counting import of_corpus
 from charrnn.errors import DivergedError
@@ -20,6 +21,7 @@ from charrnn.finding import create_run
 from charrnn.model import CharRNN, load_weights
 from charrnn.protocols import streamed
 from charrnn.runs import step_files
+from charrnn.sampling import Sampler
 from charrnn.training import Trainer, train
 
 CONFIG = TrainConfig(
@@ -271,3 +273,33 @@ def test_the_memory_changes_nothing_of_what_the_network_learns(text_file):
     _, _, without = run_training(text_file)
     ours, theirs = (read_model(step_files(r.folder)[-1])[1] for r in (with_memory, without))
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_memory_that_does_harm_is_left_out_and_said(text_file, tmp_path, monkeypatch):
+    """Held out is the text in capitals, of which the memory, here always believed, knows nothing."""
+    monkeypatch.setattr(charrnn.evaluation, "share", lambda logs, *_: np.full(len(logs), 0.9999))
+    text = text_file.read_text(encoding="utf-8")
+    learned, held_out = tmp_path / "learned.txt", tmp_path / "held out.txt"
+    learned.write_text(text, encoding="utf-8")
+    held_out.write_text(text.upper(), encoding="utf-8")
+    events, _, run = run_training(learned, val_file=held_out, steps=20, lr=1e-4, memory=4)
+    end = events[-1]
+    last = next(e for e in of_kind(events, Evaluated) if e.is_final)
+    assert last.network_loss < last.loss
+    assert end.val_loss == end.scores[0].loss == last.network_loss
+    assert end.scores[0].memory == 0
+    assert "|memory:off|" in end.scores[0].signature
+    assert "the model writes without it" in end.advice
+    model = load_model(run.best)
+    assert model.memory.weight == 0
+    sampler = Sampler(model)
+    assert sampler.memory(SampleConfig()) is None
+    assert sampler.memory(SampleConfig(memory_weight=0.5)).weight == 0.5
+
+
+def test_a_memory_that_helps_keeps_its_say(text_file):
+    events, _, run = run_training(text_file, memory=4)
+    last = next(e for e in of_kind(events, Evaluated) if e.is_final)
+    assert last.loss < last.network_loss
+    assert events[-1].val_loss == last.loss
+    assert load_model(run.best).memory.weight is None
