@@ -22,7 +22,10 @@ from charrnn.engine import LAYERS, Engine, Floats, State, empty_state
 from charrnn.errors import CharRNNError, InputError, printable, reason_of
 
 SOURCE = Path(__file__).with_name("kernel.c")
-FLAGS = ("-O3", "-march=native", "-Wno-psabi", "-shared", "-fPIC")
+FLAGS = ("-O3", "-Wno-psabi", "-shared", "-fPIC")
+TUNED = (["-march=native"], ["-mcpu=native"], [])
+"""How compilers are told to make use of all this processor can; the first that is understood."""
+
 WIDE = 16
 """Columns of a panel, as in kernel.c."""
 
@@ -150,7 +153,7 @@ def path_of() -> Path:
     Raises:
         OSError: Its source cannot be read.
     """
-    facts = (SOURCE.read_text(encoding="utf-8"), *FLAGS, processor())
+    facts = (SOURCE.read_text(encoding="utf-8"), FLAGS, TUNED, processor())
     name = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return cache.folder().absolute() / f"kernel-{name}.so"
 
@@ -261,15 +264,23 @@ def try_out(path: Path) -> None:
 
 
 def compile_to(target: Path, compiler: list[str]) -> None:
-    """Run a compiler."""
+    """Run a compiler.
+
+    Raises:
+        CharRNNError: It fails.
+    """
     import subprocess
 
-    command = [*compiler, *FLAGS, str(SOURCE), "-o", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "error" in line]
-        shown = said[0] if said else f"exit code {done.returncode}"
-        raise CharRNNError(printable(f"{' '.join(compiler)}: failed: {shown}"))
+    for tuned in TUNED:
+        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
+        if not done.returncode:
+            return
+    said = [line for line in done.stderr.splitlines() if "error" in line]
+    shown = said[0] if said else f"exit code {done.returncode}"
+    raise CharRNNError(printable(f"{' '.join(compiler)}: failed: {shown}"))
 
 
 def agrees(library: ctypes.CDLL, cell: str) -> bool:
