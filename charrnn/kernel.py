@@ -23,7 +23,7 @@ from charrnn.errors import CharRNNError, InputError, printable, reason_of
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ("-O3", "-Wno-psabi", "-shared", "-fPIC")
-TUNED = (["-march=native"], ["-mcpu=native"], [])
+TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])
 """How compilers are told to make use of all this processor can; the first that is understood."""
 
 WIDE = 16
