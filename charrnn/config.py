@@ -309,7 +309,7 @@ class SampleConfig:
         500, "Characters after the prompt.", check=at_least(0), flags=("-l", "--length")
     )
     temperature: float = setting(
-        0.9, "Lower is safer, higher is wilder; 0 takes the likeliest character each time.",
+        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest character each time.",
         check=at_least(0), flags=("-t", "--temperature"),
     )  # fmt: skip
     top_k: int = setting(0, "Draw from the K likeliest characters only; 0: all.", check=at_least(0))
@@ -318,7 +318,7 @@ class SampleConfig:
         check=within(0, 1, without="low"),
     )  # fmt: skip
     min_p: float = setting(
-        0.02, "Leave out what is less likely than this share of the likeliest; 0: nothing.",
+        0.0, "Leave out what is less likely than this share of the likeliest; 0: nothing.",
         check=within(0, 1),
     )  # fmt: skip
     memory_weight: float | None = setting(
