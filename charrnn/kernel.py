@@ -119,21 +119,25 @@ class KernelEngine:
         H, shape = self.config.hidden_size, state[0].shape
         B = shape[1] if len(shape) > 2 else 1
         symbols = np.array(ids, dtype=np.int64)
-        size, scores = shape[0] * B * self._padded, B * self._symbols
+        size = shape[0] * B * self._padded
         # One piece of memory, new in each call: states, scores, and room for the gates.
-        ends = np.cumsum([size] * len(state) + [scores, B * self._gates, B * self._gates]).tolist()
-        new = np.empty(ends[-1], dtype=np.float32)
+        scores = len(state) * size
+        gates = scores + B * self._symbols
+        new = np.empty(gates + 2 * B * self._gates, dtype=np.float32)
         parts = []
-        for part, end in zip(state, ends, strict=False):
-            own = new[end - size : end].reshape(*shape[:-1], -1)
+        for i, part in enumerate(state):
+            own = new[i * size : (i + 1) * size].reshape(*shape[:-1], -1)
             if self._padded > H:
                 own[..., H:] = 0
             own[..., :H] = part
             parts.append(own[..., :H])
-        begin = new.__array_interface__["data"][0]
-        c, logits, a, b = (begin + 4 * at for at in (ends[-4] - size, *ends[-4:-1]))
-        self._step(self._address, B, symbols.__array_interface__["data"][0], begin, c, a, b, logits)
-        scored = new[ends[-4] : ends[-3]].reshape(*shape[1:-1], -1)
+        h = new.__array_interface__["data"][0]
+        self._step(
+            self._address, B, symbols.__array_interface__["data"][0], h,
+            h + 4 * (scores - size), h + 4 * gates, h + 4 * (gates + B * self._gates),
+            h + 4 * scores,
+        )  # fmt: skip
+        scored = new[scores:gates].reshape(*shape[1:-1], -1)
         return scored[..., : self.config.vocab_size], tuple(parts)
 
 
