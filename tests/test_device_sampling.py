@@ -26,7 +26,7 @@ def device(request):
     return torch.device(request.param)
 
 
-def random_model(cell, *, vocab=None, scale=0.4, **facts):
+def random_model(cell, *, vocab=None, scale=0.15, **facts):
     vocab = vocab or CharVocabulary(map(ord, LETTERS))
     config = ModelConfig(
         cell=cell, vocab_size=vocab.size, embedding_size=5, hidden_size=33, num_layers=2
@@ -97,7 +97,7 @@ def test_so_they_are_where_the_first_character_is_drawn_from_the_starts(device):
 
 
 def test_so_they_are_for_bytes_whose_keys_fill_all_64_bits(device):
-    model = random_model("lstm", vocab=ByteVocabulary(), scale=0.2)
+    model = random_model("lstm", vocab=ByteVocabulary(), scale=0.1)
     ids = np.random.default_rng(7).choice(np.array([1, 128, 254, 255], dtype=np.uint8), 3000)
     model = replace(model, memory=build(runs_of(ids), 256, 7))
     assert model.memory.order == 7
