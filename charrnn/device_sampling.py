@@ -36,16 +36,9 @@ class DeviceSampler(Sampler):
         """What writes, in words."""
         return f"{self.batch_size} texts side by side on {self._device}"
 
-    def many(
-        self,
-        prompt: str,
-        config: SampleConfig,
-        seed: int,
-        num_samples: int,
-        batch_size: int | None = None,
-    ) -> Iterator[Sample]:
-        """Yield samples in order, as many side by side as the device's batches have rows."""
-        return super().many(prompt, config, seed, num_samples)
+    def rows(self, asked: int | None) -> int:
+        """Return how many texts are written side by side: whatever is asked, the same."""
+        return self.batch_size
 
     def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
         """Write one text for each seed."""

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.engine import Floats
 from charrnn.memory import Memory, Reader
 from charrnn.mixing import mix
 from charrnn.orders import mask
-
-Floats = NDArray[np.float32]
 
 
 class OneFollower:

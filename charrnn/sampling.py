@@ -212,9 +212,9 @@ class Sampler:
 
         A sample's text depends on its own seed alone, not on how many others are written.
         """
-        batch_size = max(2, batch_size or self.batch_size)
-        for begin in range(0, num_samples, batch_size):
-            indices = range(begin, min(begin + batch_size, num_samples))
+        size = self.rows(batch_size)
+        for begin in range(0, num_samples, size):
+            indices = range(begin, min(begin + size, num_samples))
             seeds = [sample_seed(seed, index) for index in indices]
             if config.length:
                 results = self.batch(prompt, config, seeds)
@@ -222,6 +222,10 @@ class Sampler:
                 results = [([], "length")] * len(seeds)
             for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
                 yield self.finished(ids, finish, prompt, config, own_seed, index)
+
+    def rows(self, asked: int | None) -> int:
+        """Return how many texts are written side by side when so many are asked for."""
+        return max(2, asked or self.batch_size)
 
     def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
         """Write one text for each seed, side by side; those that are done leave."""
