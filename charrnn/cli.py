@@ -1,8 +1,6 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +8,20 @@ import click
 from click.core import ParameterSource
 
 from charrnn import __version__
-from charrnn.config import SampleConfig, ScoreConfig, TrainConfig
-from charrnn.configfile import read_settings, read_small_file
-from charrnn.console import Console
-from charrnn.errors import InputError, printable
-from charrnn.options import GroupedCommand, Integer, config_options, convert_settings, option
+from charrnn.cli_sample import sample
+from charrnn.cli_score import score
+from charrnn.config import TrainConfig
+from charrnn.configfile import read_settings
+from charrnn.errors import printable
+from charrnn.options import (
+    GroupedCommand,
+    common,
+    config_options,
+    convert_settings,
+    from_source,
+    make_console,
+    option,
+)
 
 EXAMPLE = """Train a small recurrent network on any text, and write more like it.
 
@@ -37,9 +44,6 @@ Exit codes:
 READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
 """Settings that say how a text is read and what time there is for it, for `info`."""
 
-LONGEST_PROMPT = 64 << 20
-"""Bytes; a device may go on for ever."""
-
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}
 
 
@@ -47,29 +51,6 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN
 @click.version_option(__version__, message="charrnn %(version)s")
 def cli() -> None:
     """Hold the commands."""
-
-
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command has."""
-    for decorate in (
-        option("--debug", is_flag=True, group="Output", help="Show tracebacks."),
-        option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
-        option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
-        option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
-        option(
-            "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
-            metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
-        ),
-    ):  # fmt: skip
-        function = decorate(function)
-    return function
-
-
-def make_console(quiet: bool, verbose: bool) -> Console:
-    """Return the console for -q and -v."""
-    if quiet and verbose:
-        raise InputError("-q and -v: they exclude each other; give one of them")
-    return Console(-1 if quiet else int(verbose))
 
 
 @cli.command(cls=GroupedCommand)
@@ -133,169 +114,6 @@ def read_config(path: Path | None) -> dict[str, Any]:
     return convert_settings(read_settings(path), f"--config: {printable(path)}")
 
 
-def from_source(
-    ctx: click.Context, settings: dict[str, Any], source: ParameterSource
-) -> dict[str, Any]:
-    """Return the settings that came from one source."""
-    return {n: v for n, v in settings.items() if ctx.get_parameter_source(n) is source}
-
-
-@cli.command(cls=GroupedCommand)
-@click.argument("model", required=False)
-@option("-p", "--prompt", group="Text", metavar="TEXT", help="Go on from this text.")
-@option(
-    "--prompt-file", type=click.Path(path_type=Path), metavar="FILE", group="Text",
-    help="Go on from the text of a file.",
-)  # fmt: skip
-@config_options(SampleConfig, group="Text")
-@option(
-    "-n",
-    "num_samples",
-    type=Integer(),
-    default=1,
-    group="Text",
-    help="How many texts. [default: 1]",
-)
-@option(
-    "--stop", "stops", multiple=True, metavar="STR", group="Text", allow_from_autoenv=False,
-    help="End a text before this string; may be given several times.",
-)  # fmt: skip
-@option("--seed", type=Integer(), group="Text", help="Same seed, same text. [default: random]")
-@option(
-    "--batch-size", type=Integer(), group="Text",
-    help="Texts written side by side; a GPU takes as many as it likes. [default: 64, or 1 for a "
-    "single text]",
-)  # fmt: skip
-@option(
-    "--device", default="cpu", metavar="D", group="Text",
-    help="cpu, or cuda[:N] for very many texts; auto is cuda where there is one. [default: cpu]",
-)  # fmt: skip
-@option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
-    help="Write into a file instead of stdout.",
-)  # fmt: skip
-@option(
-    "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
-    help="Say which spans stand verbatim in a text: the longest, and the share in spans of 30 "
-    "characters or more, which a terminal shows in reverse.",
-)  # fmt: skip
-@option("--no-echo-prompt", is_flag=True, group="Output", help="Leave the prompt out of the text.")
-@option(
-    "--raw", is_flag=True, group="Output", help="Send control characters to a terminal as they are."
-)
-@common
-def sample(
-    model: str | None, prompt: str | None, prompt_file: Path | None, num_samples: int,
-    stops: tuple[str, ...], seed: int | None, batch_size: int | None, device: str,
-    output: Path | None, check_copies: Path | None, no_echo_prompt: bool, raw: bool,
-    checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool, **settings: Any,
-) -> None:  # fmt: skip
-    """Write text with a trained model.
-
-    MODEL is a run's name or folder, or a checkpoint file; without it the newest model of all
-    runs is taken. Without a prompt the text starts as a line does.
-    """
-    console = make_console(quiet, verbose)
-    config = SampleConfig(**{name: v for name, v in settings.items() if v is not None})
-    check_counts(num_samples, batch_size, seed)
-    prompt = read_prompt(prompt, prompt_file)
-
-    from charrnn.checkpoint import load_model
-    from charrnn.copies import Source
-    from charrnn.finding import find_model
-    from charrnn.reading import reading_of
-    from charrnn.writing import (
-        checked,
-        make_sampler,
-        open_page,
-        write_json,
-        write_samples,
-        write_stream,
-    )
-
-    path = find_model(checkpoints, model)
-    sampler = make_sampler(load_model(path), stops, device)
-    sampler.check_prompt(prompt)
-    source = Source([check_copies], reading_of(sampler.model)) if check_copies else None
-    if verbose:
-        console.line(f"model {printable(path)}; {sampler.engine}")
-    if seed is None:
-        seed = int.from_bytes(os.urandom(6), "big")
-        console.line(f"seed {seed}")
-    echo, is_single = not no_echo_prompt, num_samples == 1 and (batch_size or 1) == 1
-    with open_page(output, raw=raw) as page:
-        if is_single and sampler.is_streaming and not as_json and source is None:
-            write_stream(page, sampler, prompt, config, seed, echo=echo)
-            return
-        samples = (
-            iter([sampler.sample(prompt, config, seed)])
-            if is_single
-            else sampler.many(prompt, config, seed, num_samples, batch_size)
-        )
-        if as_json:
-            write_json(page, checked(samples, source, console))
-        else:
-            write_samples(page, checked(samples, source, console), sampler, echo=echo)
-
-
-@cli.command(cls=GroupedCommand)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@option(
-    "-m", "--model", metavar="MODEL", group="Scoring",
-    help="A run's name or folder, or a checkpoint file. [default: the newest]",
-)  # fmt: skip
-@option(
-    "--protocol", "protocols", multiple=True, metavar="NAME", group="Scoring",
-    allow_from_autoenv=False,
-    help="streamed carries the state through the text; cold-W begins anew every W characters. May "
-    "be given several times. [default: streamed and cold-256]",
-)  # fmt: skip
-@option(
-    "--adapt", is_flag=True, group="Scoring",
-    help="Network and memory go on learning from what they have scored: streamed-adapted.",
-)  # fmt: skip
-@option(
-    "--held-out", is_flag=True, group="Scoring",
-    help="Of the files that the model learned, score only the part that was held out.",
-)  # fmt: skip
-@config_options(ScoreConfig, group="Scoring")
-@common
-def score(
-    files: tuple[str, ...], model: str | None, protocols: tuple[str, ...], adapt: bool,
-    held_out: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
-    **settings: Any,
-) -> None:  # fmt: skip
-    """Say what texts cost a model: how well it expects each next character.
-
-    FILE is a text, a folder, or - for stdin. A loss is in nats per character, a mean over the
-    text; beside it stand bits per character and per byte, and perplexity. A model of lines scores
-    line by line; --json prints each.
-    """
-    console = make_console(quiet, verbose)
-    config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
-
-    from charrnn.checkpoint import load_model
-    from charrnn.finding import find_model
-    from charrnn.protocols import ADAPTED, parse_protocol
-    from charrnn.spool import spooled
-    from charrnn.writing import print_result
-
-    wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())
-    path = find_model(checkpoints, model)
-    loaded = load_model(path)
-    with spooled(files, checkpoints) as paths:
-        from charrnn.scoring import Scorer, lines_of
-
-        scorer = Scorer(loaded, config, wanted, console.counting)
-        names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
-        for text in scorer.texts(paths, names, is_held_out=held_out):
-            found = list(scorer.score(text, each=as_json))
-            lines = [json.dumps(each.as_json()) for each in found] if as_json else lines_of(found)
-            print_result("\n".join(lines))
-    if verbose:
-        console.line(f"model {printable(path)}")
-
-
 @cli.command(cls=GroupedCommand)
 @click.argument("path", required=False)
 @config_options(TrainConfig, group="Of a text", only=READING)
@@ -346,21 +164,5 @@ def survey_text(
         print_result(json.dumps(facts))
 
 
-def check_counts(num_samples: int, batch_size: int | None, seed: int | None) -> None:
-    """Refuse counts that make no sense."""
-    if num_samples < 0:
-        raise InputError(f"-n: must be at least 0, got {num_samples}")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"--batch-size: must be at least 1, got {batch_size}")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise InputError(f"--seed: must be in [0, 2^63), got {seed}")
-
-
-def read_prompt(prompt: str | None, path: Path | None) -> str:
-    """Return the prompt from the command line or a file."""
-    if path is None:
-        return prompt or ""
-    if prompt is not None:
-        raise InputError("--prompt and --prompt-file: they exclude each other; give one of them")
-    data = read_small_file(path, "--prompt-file", LONGEST_PROMPT)
-    return data.decode("utf-8-sig", "surrogateescape")
+cli.add_command(sample)
+cli.add_command(score)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import click
+from click.core import ParameterSource
 
 from charrnn.config import TrainConfig
+from charrnn.console import Console
 from charrnn.errors import InputError, printable
 from charrnn.sizes import PRESET_FIELDS
 
@@ -174,3 +176,33 @@ def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
         except (TypeError, ValueError) as error:  # no command line holds a list, or a NUL
             raise InputError(f"{where}: {each.name}: {printable(value)!r}: {error}") from None
     return result
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has."""
+    for decorate in (
+        option("--debug", is_flag=True, group="Output", help="Show tracebacks."),
+        option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
+        option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
+        option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
+        option(
+            "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
+            metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
+        ),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def make_console(quiet: bool, verbose: bool) -> Console:
+    """Return the console for -q and -v."""
+    if quiet and verbose:
+        raise InputError("-q and -v: they exclude each other; give one of them")
+    return Console(-1 if quiet else int(verbose))
+
+
+def from_source(
+    ctx: click.Context, settings: dict[str, Any], source: ParameterSource
+) -> dict[str, Any]:
+    """Return the settings that came from one source."""
+    return {n: v for n, v in settings.items() if ctx.get_parameter_source(n) is source}
