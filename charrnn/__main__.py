@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 
@@ -13,6 +14,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from charrnn.errors import CharRNNError, ClosedPipeError
+from charrnn.torchrun import place
+
+HEAD_START = 1.0
+"""Seconds that the first of several processes has to say why all of them end."""
 
 
 def main() -> None:
@@ -23,16 +28,21 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, leave)
-    sys.exit(run_cli(sys.argv[1:]))
+    code = run_cli(sys.argv[1:])
+    if code and place().rank:
+        time.sleep(HEAD_START)  # torchrun ends all when it sees one leave
+    sys.exit(code)
 
 
 def leave(number: int, frame: FrameType | None) -> None:
     """End the process as a signal asks, by way of all `finally` blocks."""
     from charrnn.signals import exit_code_of
 
+    code = exit_code_of(number)
+    text = f"charrnn: stopped by {signal.Signals(number).name} (exit code {code})\n"
     with suppress(OSError):
-        os.write(2, f"charrnn: stopped by {signal.Signals(number).name}\n".encode())
-    sys.exit(exit_code_of(number))
+        os.write(2, b"" if place().rank else text.encode())
+    sys.exit(code)
 
 
 def run_cli(arguments: list[str]) -> int:
@@ -58,6 +68,8 @@ def report(error: Exception) -> int:
 
     from charrnn.console import Console
 
+    if place().rank and isinstance(error, click.ClickException | CharRNNError):
+        return error.exit_code  # the first process says the same
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2
@@ -66,14 +78,14 @@ def report(error: Exception) -> int:
             error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
         )
         hint = f"; see {command} --help" if command else ""
-        Console().error(error.format_message().rstrip(".") + hint)
+        Console().error(error.format_message().rstrip(".") + hint, 2)
         return 2
     if isinstance(error, ClosedPipeError):
         return error.exit_code
     if isinstance(error, CharRNNError):
-        Console().error(str(error))
+        Console().error(str(error), error.exit_code)
         return error.exit_code
-    Console().error(describe_failure(error))
+    Console().error(describe_failure(error), 1)
     return 1
 
 

@@ -43,6 +43,13 @@ class Batch:
         """Characters trained on."""
         return int((self.targets != IGNORED).sum())
 
+    def part(self, rows: slice) -> "Batch":
+        """Return some of the rows; where there are none, one whose targets do not count."""
+        if rows.start < rows.stop:
+            return Batch(self.inputs[rows], self.targets[rows], self.is_fresh[rows])
+        one = slice(0, 1)
+        return Batch(self.inputs[one], self.targets[one] * 0 + IGNORED, self.is_fresh[one])
+
 
 class Batches(Protocol):
     """Something that has a batch for every step."""

@@ -257,7 +257,9 @@ class TrainConfig:
         choices=("auto", "fp32", "bf16", "fp16"), group=MACHINE,
     )  # fmt: skip
     threads: int | None = setting(
-        None, "CPU threads. [default: the cores at hand, at most 8]",
+        None,
+        "CPU threads of each process. [default: OMP_NUM_THREADS, else the cores at hand, at most 8; "
+        "1 beside a GPU]",
         check=within(1, 1024), group=MACHINE,
     )  # fmt: skip
     deterministic: bool = setting(

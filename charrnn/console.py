@@ -106,11 +106,19 @@ class Console:
         self.line(f"warning: {printable(text)}")
         self.verbosity = verbosity
 
-    def error(self, text: str) -> None:
-        """Write why a command ends; also when quiet."""
+    def error(self, text: str, code: int | None = None) -> None:
+        """Write why a command ends, and off a terminal its exit code; also when quiet."""
         self.close()
         self.verbosity = max(0, self.verbosity)
-        self.line(f"charrnn: error: {printable(text)}")
+        self.line(f"charrnn: error: {printable(text)}{self._code(code)}")
+
+    def last(self, text: str, code: int) -> None:
+        """Write what has happened as the last line of a log; a terminal needs none."""
+        if not self.is_live:
+            self.line(f"charrnn: {printable(text)}{self._code(code)}")
+
+    def _code(self, code: int | None) -> str:
+        return "" if code is None or self.is_live else f" (exit code {code})"
 
     def close(self) -> None:
         """Take the bar away."""
@@ -236,6 +244,8 @@ def started_text(event: Started) -> str:
     """Return the line about the network and the machine."""
     count = f"{event.threads} thread{'s' * (event.threads != 1)}"
     threads = f", {count}" if event.device == "cpu" else ""
+    if event.processes > 1:
+        threads += f", {event.processes} processes"
     return (
         f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
         f"on {event.device} in {event.precision}{threads}"

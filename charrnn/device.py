@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.errors import InputError, printable
+from charrnn.torchrun import place
 
 if TYPE_CHECKING:
     import torch
@@ -16,23 +18,48 @@ if TYPE_CHECKING:
 MOST_THREADS = 8
 """Small recurrent products stop gaining from more threads than this."""
 
+MOST_ASKED = 1024
+
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of CPU in a period, and the period: what a container may use."""
+
 
 PROBES, PROBE_SECONDS = 4, 0.8
 """Steps that the speed probe makes at least, and for how long it goes on."""
 
 
 def default_threads() -> int:
-    """Return how many CPU threads to use: the cores this process may run on, at most 8."""
+    """Return how many CPU threads to use: OMP_NUM_THREADS, else the cores at hand, at most 8.
+
+    The processes of one training share the cores. torchrun sets OMP_NUM_THREADS to 1 for them,
+    which says nothing about the machine.
+    """
+    if place().size > 1:
+        return max(1, min(MOST_THREADS, cores_at_hand() // place().local_size))
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isascii() and wanted.isdigit() and int(wanted):
+        return min(int(wanted), MOST_ASKED)
+    return min(MOST_THREADS, cores_at_hand())
+
+
+def cores_at_hand() -> int:
+    """Return how many cores this process may use: its affinity, and what its container allows."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(MOST_THREADS, cores)
+    with suppress(OSError, ValueError):  # no control groups of version 2, or no limit
+        quota, period = CPU_LIMIT.read_text("ascii").split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
 
 
-def set_threads(threads: int | None) -> int:
-    """Let torch use so many CPU threads, or as many as is best here; return their number."""
+def set_threads(threads: int | None, device: torch.device) -> int:
+    """Let torch use so many CPU threads, or as many as is best; return their number.
+
+    Beside a GPU one is enough, and leaves the cores to other runs.
+    """
     import torch
 
-    torch.set_num_threads(threads or default_threads())
+    torch.set_num_threads(threads or (1 if device.type == "cuda" else default_threads()))
     return torch.get_num_threads()
 
 
@@ -53,13 +80,19 @@ def be_deterministic(is_wanted: bool) -> None:
 def pick_device(name: str) -> torch.device:
     """Return the device of a name: auto is CUDA where there is one, else the CPU.
 
+    Of several processes on one machine each has a GPU of its own.
+
     Raises:
         InputError: There is no such device here.
     """
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and place().size > 1:
+        name = f"cuda:{place().local_rank}"
+    elif name.startswith("cuda:") and place().local_size > 1:
+        raise InputError(f"--device: {printable(name)}: one GPU for all; use --device cuda")
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -12,6 +12,7 @@ from charrnn import __version__
 from charrnn.batches import IGNORED, Batch
 from charrnn.corpus import Corpus
 from charrnn.device import autocast
+from charrnn.distributed import ALONE, World
 from charrnn.events import Figures
 from charrnn.heldout import held_out_batches
 from charrnn.memory import Memory, Reader, chunks
@@ -63,6 +64,7 @@ def score(
     memory: Memory | None = None,
     *,
     precision: str = "fp32",
+    world: World = ALONE,
 ) -> Score:
     """Score a text.
 
@@ -71,15 +73,17 @@ def score(
         batches: The text, as a protocol reads it.
         memory: Mixed into the network's prediction.
         precision: Number format of the products.
+        world: The processes that share the work, each with its rows of every batch.
     """
-    totals = torch.zeros(3, dtype=torch.float64, device=model.decoder.weight.device)
-    chars = 0
-    for costs in costs_of(model, batches, memory, precision=precision):
+    totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
+    mine = batches if world.is_alone else (b.part(world.rows(len(b.inputs))) for b in batches)
+    for costs in costs_of(model, mine, memory, precision=precision):
         parts = (costs.mix, costs.network, costs.weight)
-        totals += torch.stack([part.sum(dtype=torch.float64) for part in parts])
-        chars += costs.batch.num_chars
-    loss, network, weight = (totals / max(1, chars)).tolist()
-    return Score(loss, network, chars, weight)
+        totals[:3] += torch.stack([part.sum(dtype=torch.float64) for part in parts])
+        totals[3] += costs.batch.num_chars
+    *sums, chars = world.total(totals).tolist()
+    loss, network, weight = (total / max(1, chars) for total in sums)
+    return Score(loss, network, int(chars), weight)
 
 
 @torch.no_grad()
@@ -148,6 +152,7 @@ def score_held_out(
     precision: str = "fp32",
     most_chars: int | None = None,
     should_stop: Callable[[], object] = lambda: False,
+    world: World = ALONE,
 ) -> Score | None:
     """Score the held-out text of a corpus; about `most_chars` of it.
 
@@ -155,7 +160,7 @@ def score_held_out(
     """
     batches = held_out_batches(corpus, protocol, most_chars)
     try:
-        return score(model, _until(should_stop, batches), memory, precision=precision)
+        return score(model, _until(should_stop, batches), memory, precision=precision, world=world)
     except _Stopped:
         return None
 

@@ -37,6 +37,9 @@ class Started:
     device: str
     precision: str
     threads: int
+    """Of each process."""
+    processes: int = 1
+    """That train together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

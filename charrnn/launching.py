@@ -11,6 +11,8 @@ from typing import Any
 from charrnn.config import as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console
+from charrnn.crew import Crew
+from charrnn.distributed import World
 from charrnn.durable import write_durably
 from charrnn.errors import ClosedPipeError, DivergedError
 from charrnn.events import Event, Finished, Planned, Started, Step
@@ -29,41 +31,66 @@ RESULT_KEYS = (
 )  # fmt: skip
 
 
-def launch(run: Run, prepared: Prepared, console: Console, *, as_json: bool) -> int:
+def launch(run: Run, prepared: Prepared, console: Console, crew: Crew, *, as_json: bool) -> int:
     """Train, show what happens, and print the result; return the exit code.
 
-    The result is printed whenever something was saved, also after an error.
+    The result is printed whenever something was saved, also after an error. The log's last line
+    says how it ended, with the exit code: torchrun's own is 1 whatever happened.
     """
-    settings = as_settings(prepared.config)
+    world = crew.world
     result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
-    with Interrupts() as interrupts:
+    code, reason = 1, None
+    with Interrupts(None if world.is_alone else world.largest) as interrupts:
         try:
-            for event in train(
-                prepared.config,
-                prepared.corpus,
-                run,
-                resume=prepared.resume,
-                init=prepared.init,
-                should_stop=interrupts,
-            ):
-                console.show(event)
-                result |= result_of(event)
-                if isinstance(event, Started | Planned):
-                    settings |= {name: v for name, v in asdict(event).items() if name in settings}
-                    write_config(run, settings)
+            crew.hand(prepared)
+            with world.told():
+                train_and_show(run, prepared, console, interrupts, world, result)
+            code = interrupts.exit_code if result["stop_reason"] in CUT else 0
         except Exception as error:
+            code, reason = getattr(error, "exit_code", 1), str(error)
             result["stop_reason"] = "diverged" if isinstance(error, DivergedError) else "error"
-            run.append(METRICS, {"event": "failed", "error": str(error)} | result)
             raise
         finally:
             console.close()
+            run.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
             print_end(run, result, as_json=as_json)
-    is_cut = result["stop_reason"] in CUT
-    if is_cut and not run.is_empty:
+        show_what_next(run, result, code, console)
+        return world.agree(code)
+
+
+def train_and_show(
+    run: Run,
+    prepared: Prepared,
+    console: Console,
+    interrupts: Interrupts,
+    world: World,
+    result: dict[str, Any],
+) -> None:
+    """Train, show what happens, and keep in `result` what it says of the run."""
+    settings = as_settings(prepared.config)
+    for event in train(
+        prepared.config,
+        prepared.corpus,
+        run,
+        resume=prepared.resume,
+        init=prepared.init,
+        should_stop=interrupts,
+        world=world,
+    ):
+        console.show(event)
+        result |= result_of(event)
+        if isinstance(event, Started | Planned):
+            settings |= {name: v for name, v in asdict(event).items() if name in settings}
+            write_config(run, settings)
+
+
+def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
+    """Say how to go on, and off a terminal how it has ended."""
+    if result["stop_reason"] in CUT and not run.is_empty:
         console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
     elif console.is_live and run.best.exists():
         console.line(f"try: {command_of(run, 'sample', run.folder.name)}")
-    return interrupts.exit_code if is_cut else 0
+    console.last(f"{run.folder.name}: {result['stop_reason']}", code)
 
 
 def result_of(event: Event) -> dict[str, Any]:

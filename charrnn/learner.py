@@ -11,6 +11,7 @@ from torch import Tensor
 from charrnn.batches import IGNORED, Batch
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.device import autocast, pick_device, pick_precision
+from charrnn.distributed import ALONE, World
 from charrnn.model import (
     CharRNN,
     Masks,
@@ -61,6 +62,7 @@ class Learner:
         model_config: The architecture.
         batch_size: Streams (S).
         init: Weights to start from instead of random ones.
+        world: The processes that train it together, each with its rows of every batch.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class Learner:
         model_config: ModelConfig,
         batch_size: int,
         init: Initial | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.config, self.batch_size = config, batch_size
+        world.check(batch_size)
+        self.config, self.batch_size, self.world = config, batch_size, world
         self.device = pick_device(config.device)
         self.precision = pick_precision(config.precision, self.device)
         self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
@@ -80,9 +84,10 @@ class Learner:
         self.averaged.load_state_dict(self.model.state_dict())
         self.model.to(self.device)
         self.averaged.to(self.device).requires_grad_(False)
+        self.forward = world.shared(self.model)
         self.optimizer = make_optimizer(self.model, config.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.state = self.model.empty_state(batch_size)
+        self.state = self.model.empty_state(batch_size // world.size)
         self.skipped = torch.zeros((), device=self.device)
         self.skipped_in_a_row = torch.zeros((), device=self.device)
         self.longest_streak = self.skipped_in_a_row.clone()
@@ -99,29 +104,38 @@ class Learner:
         self._average(step)
 
     def loss(self, batch: Batch, step: int) -> Tensor:
-        """Run the network over a window, carry its state on, and return the mean loss."""
+        """Run the network over a window, carry its state on, and return the mean loss.
+
+        Of several processes each has a part of it, such that their mean is the batch's.
+        """
+        num_rows = len(batch.inputs)
+        rows = self.world.rows(num_rows)
+        part = batch if self.world.is_alone else batch.part(rows)
         inputs, targets, is_fresh = (
             torch.as_tensor(array).to(self.device, non_blocking=True)
-            for array in (batch.inputs, batch.targets, batch.is_fresh)
+            for array in (part.inputs, part.targets, part.is_fresh)
         )
         state = self.state
         if state[0].shape[1] != len(inputs):  # the last records of an epoch may be fewer
             state = self.model.empty_state(len(inputs))
         with autocast(self.device, self.precision):
-            masks = self._masks(len(inputs), step)
-            logits, state = self.model(inputs, clear_rows(state, is_fresh), masks)
-        if len(inputs) == self.batch_size:
+            masks = self._masks(num_rows, step, rows)
+            logits, state = self.forward(inputs, clear_rows(state, is_fresh), masks)
+        if num_rows == self.batch_size:
             self.state = detach(state)
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED
+        costs = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
+        return costs * (self.world.size / batch.num_chars)
 
-    def _masks(self, num_rows: int, step: int) -> Masks | None:
+    def _masks(self, num_rows: int, step: int, rows: slice) -> Masks | None:
+        """Return the masks of some rows; they are drawn for all, whoever computes them."""
         config = self.config
         generator = torch.Generator(self.device)
         generator.manual_seed(derive_seed(config.seed, "dropout", step))
         rates = (config.embedding_dropout, config.dropout, config.weight_drop)
-        return draw_masks(self.model.config, rates, num_rows, generator)
+        masks = draw_masks(self.model.config, rates, num_rows, generator)
+        return masks if masks is None or self.world.is_alone else masks.part(rows)
 
     def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
         """Change the weights, unless the gradient is not finite.
@@ -152,7 +166,7 @@ class Learner:
 
     def report(self) -> Report:
         """Return the means since the last report, and wait for the device to have them."""
-        loss, norm, count = self.sums.tolist()
+        loss, norm, count = (self.world.total(self.sums) / self.world.size).tolist()
         report = Report(
             loss=loss / count if count else None,
             grad_norm=norm / count if count else None,
@@ -181,7 +195,8 @@ class Learner:
                 zeros = torch.zeros_like(parameter)  # before the first update
                 result[f"optim/{name}/{key}"] = zeros if moment is None else moment
         return result | {
-            f"state/{name}": part for name, part in zip("hc", self.state, strict=False)
+            f"state/{name}": self.world.gathered(part)
+            for name, part in zip("hc", self.state, strict=False)
         }
 
     def progress(self, step: int, halvings: int) -> Progress:
@@ -211,8 +226,9 @@ class Learner:
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(float(applied), device=device)
             } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
+        rows = self.world.rows(self.batch_size)
         self.state = tuple(
-            copied(tensors[f"state/{name}"], self.device)
+            copied(tensors[f"state/{name}"][:, rows], self.device)
             for name, _ in zip("hc", self.state, strict=False)
         )
         self.skipped.fill_(progress.skipped)

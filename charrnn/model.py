@@ -38,6 +38,13 @@ class Masks:
     recurrent: tuple[Tensor | None, ...]
     """On each layer's recurrent matrix (weight drop, arXiv:1708.02182), (gates * H, H)."""
 
+    def part(self, rows: slice) -> "Masks":
+        """Return the masks of some streams."""
+        embedding, *layers = (
+            None if mask is None else mask[rows] for mask in (self.embedding, *self.layers)
+        )
+        return Masks(embedding, tuple(layers), self.recurrent)
+
 
 class CharRNN(nn.Module):
     """A recurrent network over characters.

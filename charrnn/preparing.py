@@ -65,6 +65,7 @@ def prepare(
     given: Given,
     init_from: Path | None = None,
     corpus: Corpus | None = None,
+    num_processes: int = 1,
 ) -> Prepared:
     """Read the text, pick a size for it, and decide every setting.
 
@@ -73,6 +74,7 @@ def prepare(
         given: Settings as they were named.
         init_from: A checkpoint whose weights the run starts from, and whose sizes it has.
         corpus: The text, where it was read already.
+        num_processes: How many train together; a batch of our own choice is a multiple of it.
 
     Raises:
         InputError: A setting, a file or a device cannot be used.
@@ -87,6 +89,7 @@ def prepare(
     init = transfer(model, corpus.vocab) if model else None
     named = {name: value for name, value in values.items() if origins[name] != "default"}
     chosen = preset(draft.size, make_task(draft, corpus, named), named)
+    chosen["batch_size"] = -(-chosen["batch_size"] // num_processes) * num_processes
     if init:
         chosen["lr"] *= SECOND_RATE
     values, origins = resolve(flags, given.environment, given.file, chosen)
@@ -132,18 +135,21 @@ def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
     return notes
 
 
-def prepare_resumed(paths: list[Path], given: Given, snapshot: Snapshot) -> Prepared:
+def prepare_resumed(
+    paths: list[Path], given: Given, snapshot: Snapshot, num_processes: int = 1
+) -> Prepared:
     """Read a run's text again, and hold text and settings against its checkpoint.
 
     Args:
         paths: Files and folders; none means those from before.
         given: Settings as they were named.
         snapshot: Where the run stands.
+        num_processes: How many train together; it need not be the number of before.
 
     Raises:
         InputError: It would be another run, or a file is not there any more.
     """
-    config, old = resumed_config(snapshot, given.all), snapshot.config
+    config, old = resumed_config(snapshot, given.all, num_processes), snapshot.config
     unfitted = replace(config, batch_size=old.batch_size, seq_len=old.seq_len)
     check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
     corpus = load_corpus(paths or sources(snapshot), config)
@@ -187,7 +193,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     precision = pick_precision(config.precision, device)
     is_open = config.steps is None and config.epochs is None and config.max_time is None
     has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
-    set_threads(config.threads)
+    set_threads(config.threads, device)
     is_timed = not has_size and (is_open or config.max_time is not None)
     return Task(
         num_chars=len(corpus.train),

@@ -86,12 +86,17 @@ def parse_end(values: Any) -> End | None:
         return None
 
 
-def resumed_config(snapshot: Snapshot, given: Mapping[str, Any]) -> TrainConfig:
-    """Return a run's settings with those that are given anew; threads and precision are kept.
+def resumed_config(
+    snapshot: Snapshot, given: Mapping[str, Any], num_processes: int = 1
+) -> TrainConfig:
+    """Return a run's settings with those that are given anew; precision and threads are kept.
 
-    A budget that is given replaces the old one as a whole.
+    The threads only for as many processes as before: they share the cores. A budget that is given
+    replaces the old one as a whole.
     """
-    kept: dict[str, Any] = {"threads": snapshot.threads}
+    kept: dict[str, Any] = {}
+    if num_processes == snapshot.processes:
+        kept["threads"] = snapshot.threads
     if snapshot.config.device == given.get("device", snapshot.config.device):
         kept["precision"] = snapshot.precision
     if any(name in given for name in BUDGETS):

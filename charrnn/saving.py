@@ -1,12 +1,16 @@
 """What training writes into its run: full checkpoints and the model to share.
 
-A save that fails stops no training: it is reported, and tried again when the next one is due.
+A save that fails stops no training: it is reported, and tried again when the next one is due. Of
+several processes the first one writes, and all of them learn how it went.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from charrnn.container import Facts, pack
+from charrnn.distributed import ALONE, World
 from charrnn.errors import CharRNNError, printable, reason_of
 from charrnn.events import Finished, Saved, SaveFailed
 from charrnn.memory import Memory
@@ -23,12 +27,18 @@ class Saver:
         facts: What every checkpoint of the run says, as from `describe`.
         sources: What only full checkpoints say: where the texts are, for a resume that names none.
         memory: A part of every checkpoint.
+        world: The processes that train together.
     """
 
     def __init__(
-        self, run: Run | None, facts: Facts, sources: Facts, memory: Memory | None = None
+        self,
+        run: Run | None,
+        facts: Facts,
+        sources: Facts,
+        memory: Memory | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.run, self.sources = run, sources
+        self.run, self.sources, self._world = run, sources, world
         self.facts = facts | {"memory": memory.facts() if memory else None}
         self.memory = memory.tensors() if memory else {}
         self.is_best_due = False
@@ -36,17 +46,14 @@ class Saver:
 
     def save_state(self, state: State, metrics: dict[str, Any]) -> Saved | SaveFailed | None:
         """Write a full checkpoint; say how it went, None without a run."""
-        if self.run is None:
-            return None
         facts = self.facts | self.sources | describe_state(state)
+        facts |= {"kind": "full", "metrics": metrics}
         step = state.progress.step
-        try:
-            data = pack(state.tensors | self.memory, facts | {"kind": "full", "metrics": metrics})
-            path = self.run.save_step(step, data)
-        except OSError as error:
-            return self._fail(step, error)
-        self.failed = None
-        return Saved(step=step, path=path, is_best=False)
+        result = self._write(
+            step, lambda run: run.save_step(step, pack(state.tensors | self.memory, facts))
+        )
+        self.failed = result if isinstance(result, SaveFailed) else None
+        return result
 
     def save_best(
         self,
@@ -70,8 +77,6 @@ class Saver:
             end: How the run has ended.
             is_better_alone: The memory goes along, but has no say unless somebody gives it one.
         """
-        if self.run is None:
-            return None
         facts = self.facts | {
             "kind": "model",
             "plan": [list(entry) for entry in plan],
@@ -82,22 +87,25 @@ class Saver:
         }
         if is_better_alone:
             facts["memory"] = facts["memory"] | {"weight": 0.0}
-        self.is_best_due = True
-        try:
-            tensors = {f"model/{name}": array for name, array in weights.items()}
-            data = pack(tensors | self.memory, facts)
-            path = self.run.save_best(data)
-        except OSError as error:
-            return self._fail(step, error)
-        self.is_best_due = False
-        return Saved(step=step, path=path, is_best=True)
+        tensors = {f"model/{name}": array for name, array in weights.items()} | self.memory
+        result = self._write(step, lambda run: run.save_best(pack(tensors, facts)), is_best=True)
+        self.is_best_due = isinstance(result, SaveFailed)
+        if isinstance(result, SaveFailed):
+            self.failed = result
+        return result
 
-    def _fail(self, step: int, error: OSError) -> SaveFailed:
-        assert self.run is not None  # there is one that could not be written to
-        self.failed = SaveFailed(
-            step=step, path=self.run.folder, reason=reason_of(error), newest=self.run.newest_name()
-        )
-        return self.failed
+    def _write(
+        self, step: int, write: Callable[[Run], Path], *, is_best: bool = False
+    ) -> Saved | SaveFailed | None:
+        """Write a file, where this process has a run; return how it went, which all agree on."""
+        result: Saved | SaveFailed | None = None
+        if self.run is not None:
+            try:
+                result = Saved(step=step, path=write(self.run), is_best=is_best)
+            except OSError as error:
+                newest, reason = self.run.newest_name(), reason_of(error)
+                result = SaveFailed(step=step, path=self.run.folder, reason=reason, newest=newest)
+        return self._world.agree(result)
 
     def check(self) -> None:
         """Hold the last save against what was wanted of it.

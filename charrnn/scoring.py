@@ -95,8 +95,9 @@ class Scorer:
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
         self.network = CharRNN(model.config)
         load_weights(self.network, model.weights)
-        self.network.to(pick_device(config.device))
-        set_threads(None)
+        device = pick_device(config.device)
+        self.network.to(device)
+        set_threads(None, device)
 
     def texts(
         self, paths: list[Path], names: dict[Path, str], *, is_held_out: bool = False

@@ -1,11 +1,13 @@
 """Signals: the first asks for an orderly end, the second leaves at once.
 
-SIGINT, SIGTERM and SIGHUP stop a run; SIGUSR1 is for queues, which start it again.
+SIGINT, SIGTERM and SIGHUP stop a run; SIGUSR1 is for queues, which start it again. Of several
+processes that train together all stop at the same step, whichever of them the signal has reached.
 """
 
 import os
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -23,10 +25,17 @@ def exit_code_of(number: int) -> int:
 
 
 class Interrupts:
-    """Within its `with` block signals only set a flag. Calling it says whether one has come."""
+    """Within its `with` block signals only set a flag. Calling it says whether one has come.
 
-    def __init__(self) -> None:
+    Args:
+        largest: Of several processes that train together: the largest of all their numbers. Then
+            all have to call this together, and a second signal does not make one leave at once: a
+            launcher repeats its signal, and ends them itself when they take too long.
+    """
+
+    def __init__(self, largest: Callable[[int], int] | None = None) -> None:
         self.received: int | None = None
+        self._largest = largest
         self._since = 0.0
         self._before: dict[int, signal._HANDLER] = {}
 
@@ -47,6 +56,8 @@ class Interrupts:
 
     def __call__(self) -> str:
         """Return the stop reason that a signal has given, empty before one has come."""
+        if self._largest is not None:
+            self.received = self._largest(self.received or 0) or None
         if self.received is None:
             return ""
         return "requeue" if self.received == REQUEUE else "signal"
@@ -60,5 +71,5 @@ class Interrupts:
         now = time.monotonic()
         if self.received is None:
             self.received, self._since = number, now
-        elif now - self._since > REPEAT_SECONDS:
+        elif self._largest is None and now - self._since > REPEAT_SECONDS:
             os._exit(exit_code_of(number))

@@ -83,6 +83,8 @@ class Snapshot:
     threads: int | None
     """CPU threads that it was trained with."""
     precision: str | None
+    processes: int = 1
+    """How many trained it together."""
     shipped: Shipped | None = None
     """What the run's best file holds; None if no validation has chosen it, or it is lost."""
     end: End | None = None
@@ -129,6 +131,7 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
         raise CheckpointError("its settings are not those of its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
     environment = facts["environment"]
+    processes = environment.get("processes", 1)
     if facts.get("val_source") is not None:  # where --val-file was, from any folder
         config = replace(config, val_file=Path(_name(facts["val_source"])))
     return Snapshot(
@@ -145,6 +148,7 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
         corpus=from_json(CorpusFacts, facts["corpus"], "corpus"),
         threads=environment["threads"] if are_counts([environment["threads"]]) else None,
         precision=str(environment["precision"]),
+        processes=processes if are_counts([processes]) else 1,
     )
 
 

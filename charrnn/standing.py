@@ -13,7 +13,8 @@ from charrnn.batches import make_batches
 from charrnn.budget import Budget
 from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.device import be_deterministic, set_threads
+from charrnn.device import be_deterministic, pick_device, set_threads
+from charrnn.distributed import ALONE, World
 from charrnn.errors import CheckpointError
 from charrnn.evaluation import bits_per_char
 from charrnn.events import Finished, Planned, Started, Step
@@ -45,26 +46,27 @@ class Standing:
         clock: Callable[[], float],
         init: Initial | None = None,
         memory: Memory | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.config, self.corpus, self.run = config, corpus, run
-        self.should_stop, self.clock = should_stop, clock
-        self.threads = set_threads(config.threads)
+        self.config, self.corpus, self.run, self.world = config, corpus, run, world
+        self.should_stop, self.clock = should_stop, world.clock(clock)
+        self.threads = set_threads(config.threads, pick_device(config.device))
         be_deterministic(config.deterministic)
         batches, model_config = make_batches(corpus, config), config.model(corpus.vocab.size)
-        self.learner = Learner(config, model_config, batches.batch_size, init)
+        self.learner = Learner(config, model_config, batches.batch_size, init, world)
         self.batches = resident(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)
         self.budget = Budget(
             config,
             self.batches.steps_per_epoch,
             num_held_out(corpus),
-            clock,
+            self.clock,
             is_float32=self.learner.precision == "fp32",
             num_scores=len(self.validator.protocols),
         )
         facts = describe(config, model_config, corpus, self.environment())
         facts["parent"] = init.parent if init else None
-        self.saver = Saver(run, facts, describe_sources(config, corpus), memory)
+        self.saver = Saver(run, facts, describe_sources(config, corpus), memory, world)
         self.step = self.halvings = 0
         self.last_saved = self.resumed_at = 0
         self.is_replanned = False
@@ -78,6 +80,7 @@ class Standing:
             "device": str(self.learner.device),
             "precision": self.learner.precision,
             "threads": self.threads,
+            "processes": self.world.size,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
@@ -140,6 +143,7 @@ class Standing:
             device=str(self.learner.device),
             precision=self.learner.precision,
             threads=self.threads,
+            processes=self.world.size,
         )
 
     def planned(self) -> Planned:

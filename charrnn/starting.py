@@ -7,7 +7,9 @@ from pathlib import Path
 from charrnn.config import BUDGETS, as_settings
 from charrnn.configfile import to_toml
 from charrnn.console import Console, time_text
-from charrnn.errors import BusyError, InputError, printable
+from charrnn.crew import Crew, train_along
+from charrnn.distributed import joined
+from charrnn.errors import BusyError, CharRNNError, InputError, printable
 from charrnn.finding import (
     create_run,
     default_name,
@@ -45,7 +47,23 @@ class Request:
 
 
 def start(request: Request, console: Console) -> int:
-    """Train, and return the exit code."""
+    """Train, alone or as one of several processes, and return the exit code."""
+    with joined() as world:
+        if not world.is_first:
+            return train_along(world)
+        crew, code = Crew(world), 1
+        try:
+            code = begin_or_go_on(request, console, crew)
+        except CharRNNError as error:
+            code = error.exit_code
+            raise
+        finally:
+            crew.dismiss(code)
+        return code
+
+
+def begin_or_go_on(request: Request, console: Console, crew: Crew) -> int:
+    """Start a run, or go on with one, and return the exit code."""
     if not request.files and not (request.resume and request.run):
         hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
         raise InputError(f"no FILE: name a text to learn{hint}")
@@ -53,8 +71,8 @@ def start(request: Request, console: Console) -> int:
         check_no_run(request)
         folder = run_folder(request.checkpoints, request.run, request.sources)
         if folder.is_dir():
-            return go_on(request, folder, console)
-    return begin(request, console)
+            return go_on(request, folder, console, crew)
+    return begin(request, console, crew)
 
 
 def check_no_run(request: Request) -> None:
@@ -73,7 +91,7 @@ def check_no_run(request: Request) -> None:
             )
 
 
-def begin(request: Request, console: Console) -> int:
+def begin(request: Request, console: Console, crew: Crew) -> int:
     """Start a new run."""
     if not request.files:
         raise InputError(
@@ -82,7 +100,7 @@ def begin(request: Request, console: Console) -> int:
         )
     init_from = find_model(request.checkpoints, request.init_from) if request.init_from else None
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare(paths, request.given, init_from)
+        prepared = prepare(paths, request.given, init_from, num_processes=crew.world.size)
         show_plan(prepared, console)
         if request.dry_run:
             print_settings(prepared, as_json=request.as_json)
@@ -90,7 +108,7 @@ def begin(request: Request, console: Console) -> int:
         run = make_run(request, console)
         try:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-            return launch(run, prepared, console, as_json=request.as_json)
+            return launch(run, prepared, console, crew, as_json=request.as_json)
         finally:
             run.discard_if_empty()
             run.close()
@@ -110,13 +128,13 @@ def make_run(request: Request, console: Console) -> Run:
     return run
 
 
-def go_on(request: Request, folder: Path, console: Console) -> int:
+def go_on(request: Request, folder: Path, console: Console, crew: Crew) -> int:
     """Go on with a run, or say that it has ended; start it if it never saved anything."""
     run = open_run(folder)
     try:
         if run.is_empty:
             run.close()
-            return begin(request, console)
+            return begin(request, console, crew)
         snapshot, problems = newest_snapshot(run)
         for problem in problems:
             console.warn(problem)
@@ -127,15 +145,17 @@ def go_on(request: Request, folder: Path, console: Console) -> int:
         if not request.files and has_ended(snapshot, request.given):
             check_settings(snapshot, resumed_config(snapshot, request.given.all))
             return show_end(run, snapshot, console, as_json=request.as_json)
-        return continue_run(request, run, snapshot, console)
+        return continue_run(request, run, snapshot, console, crew)
     finally:
         run.close()
 
 
-def continue_run(request: Request, run: Run, snapshot: Snapshot, console: Console) -> int:
+def continue_run(
+    request: Request, run: Run, snapshot: Snapshot, console: Console, crew: Crew
+) -> int:
     """Go on from a snapshot, if text and settings are those that it was trained with."""
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare_resumed(paths, request.given, snapshot)
+        prepared = prepare_resumed(paths, request.given, snapshot, crew.world.size)
         if prepared.is_over:
             return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
@@ -145,7 +165,7 @@ def continue_run(request: Request, run: Run, snapshot: Snapshot, console: Consol
             return 0
         if request.files:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-        return launch(run, prepared, console, as_json=request.as_json)
+        return launch(run, prepared, console, crew, as_json=request.as_json)
 
 
 def has_ended(snapshot: Snapshot, given: Given) -> bool:

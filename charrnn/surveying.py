@@ -213,10 +213,10 @@ def training_of(paths: list[Path], given: Given, corpus: Corpus) -> Iterator[Fin
 
 def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
     """Return the median time of an update, and the symbols it trains on."""
-    from charrnn.device import set_threads
+    from charrnn.device import pick_device, set_threads
     from charrnn.learner import Learner
 
-    set_threads(config.threads)
+    set_threads(config.threads, pick_device(config.device))
     batches = make_batches(corpus, config)
     learner = Learner(config, config.model(corpus.vocab.size), batches.batch_size)
     times, chars = [], []

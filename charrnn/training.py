@@ -7,6 +7,7 @@ from dataclasses import replace
 from charrnn.config import TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.counting import of_corpus
+from charrnn.distributed import ALONE, World
 from charrnn.errors import DivergedError
 from charrnn.events import Event, Finished, RolledBack, Sampled, SaveFailed
 from charrnn.learner import Report
@@ -30,6 +31,7 @@ def train(
     init: Initial | None = None,
     should_stop: Callable[[], bool | str] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    world: World = ALONE,
 ) -> Iterator[Event]:
     """Train a network and yield what happens.
 
@@ -41,6 +43,8 @@ def train(
         init: Weights to start from instead of random ones.
         should_stop: Asked after every step; True, or a stop reason, saves and ends.
         clock: Seconds; only differences count.
+        world: The processes that train together. All make this call with the same settings and
+            text; only the first has a run, and `should_stop` must say the same to all of them.
 
     Raises:
         InputError: The text is too small, or the device is not there.
@@ -48,7 +52,7 @@ def train(
         CharRNNError: The last save failed.
     """
     memory = resume.model.memory if resume else of_corpus(corpus, config.memory)
-    trainer = Trainer(config, corpus, run, should_stop, clock, init, memory)
+    trainer = Trainer(config, corpus, run, should_stop, clock, init, memory, world)
     if resume is not None:
         trainer.resume(resume)
     for event in trainer.events():
@@ -121,7 +125,7 @@ class Trainer(Standing):
         while self.step == first or not (
             self.step - first >= window
             or self.budget.is_anything_due(self.step)
-            or self.should_stop()
+            or (self.world.is_alone and self.should_stop())  # several agree between reports
         ):
             batch = self.batches.batch(self.step)
             self.learner.update(batch, self.step, self.learning_rate(self.step))

@@ -70,6 +70,7 @@ class Validator:
             precision=learner.precision,
             most_chars=most_chars,
             should_stop=self.should_stop,
+            world=learner.world,
         )
         if score is None:
             return None
@@ -99,6 +100,7 @@ class Validator:
                 self.memory,
                 most_chars=most_chars,
                 should_stop=self.should_stop,
+                world=self.learner.world,
             )
             if score is None:
                 return
@@ -154,7 +156,12 @@ class Validator:
         return self.shipped.loss if self.shipped else self.best.loss
 
     def preview(self) -> str:
-        """Write a little with the averaged weights: the same prompt and seed each time."""
+        """Write a little with the averaged weights: the same prompt and seed each time.
+
+        Of several processes only the first does.
+        """
+        if not self.learner.world.is_first:
+            return ""
         weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
         sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights, self.memory))
         config = SampleConfig(length=PREVIEW_CHARS)

@@ -64,6 +64,19 @@ def test_train_prints_the_path_of_the_best_model_and_nothing_else(run, text_file
     assert "lstm 1×16; 20 steps" in err
 
 
+def test_the_last_line_of_a_plain_log_says_what_happened_and_the_code(run, text_file):
+    assert run("train", text_file, *QUICK)[2].endswith("\ncharrnn: text: finished (exit code 0)\n")
+    _, _, err = run("train", text_file, *QUICK, "--run", "text")
+    assert err.endswith("choose another --run, or go on with it: --resume (exit code 2)\n")
+
+
+def test_the_last_line_of_metrics_says_how_a_run_ended(run, text_file):
+    run("train", text_file, *QUICK, "-q")
+    last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["code"], last["error"]) == ("ended", 0, None)
+    assert (last["step"], last["stop_reason"]) == (20, "finished")
+
+
 def test_quiet_says_nothing_on_stderr(run, text_file):
     assert run("train", text_file, *QUICK, "-q")[2] == ""
 
@@ -446,7 +459,8 @@ def test_no_model_yet_says_what_to_do(run):
     code, _, err = run("sample")
     assert code == 2
     assert err == (
-        "charrnn: error: no model in checkpoints yet; train one first: charrnn train FILE\n"
+        "charrnn: error: no model in checkpoints yet; train one first: charrnn train FILE "
+        "(exit code 2)\n"
     )
 
 
@@ -464,7 +478,9 @@ def test_a_bug_is_one_line_and_a_traceback_only_with_debug(run, trained, monkeyp
     monkeypatch.setattr("charrnn.finding.find_model", fail)
     code, _, err = run("sample", "--checkpoints", trained)
     assert code == 1
-    assert err == "charrnn: error: RuntimeError: boom; this is a bug, --debug shows where\n"
+    assert err == (
+        "charrnn: error: RuntimeError: boom; this is a bug, --debug shows where (exit code 1)\n"
+    )
     with pytest.raises(RuntimeError):
         run("sample", "--checkpoints", trained, "--debug")
 

@@ -330,7 +330,7 @@ def test_a_signal_saves_and_says_why(run, text_file, name, code, reason):
     newest = step_files(Path("checkpoints/text"))[-1]
     assert newest.stem == f"step-{result['step']:08d}"
     last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
-    assert (last["event"], last["stop_reason"]) == ("finished", reason)
+    assert (last["event"], last["stop_reason"], last["code"]) == ("ended", reason, code)
     resumed = run("train", "--run", "text", "--resume", "--steps", result["step"] + 5, "-q")
     assert resumed[0] == 0
 

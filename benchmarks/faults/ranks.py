@@ -1,0 +1,105 @@
+"""One of two processes that train together is killed at a random moment; then --resume.
+
+No job hangs, every run can be resumed, and it ends as one that was never disturbed: with the same
+state digest by two processes, with the same loss by one.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harness import TEXT, digest, expect, rng_of, run_script, work_folder
+
+MOST_SECONDS = 60
+"""From a death to the end of the job."""
+
+NUM_RANKS, MOST_KILLS = 2, 4
+TOLERANCE = 1e-4
+
+SETTINGS = (
+    "--steps", "300", "--hidden-size", "48", "--num-layers", "2", "--batch-size", "4",
+    "--seq-len", "16", "--dropout", "0.2", "--weight-drop", "0.2", "--save-every", "20",
+    "--eval-every", "50", "--threads", "1", "--device", "cpu", "-q",
+)  # fmt: skip
+
+
+def start(name: str, num_ranks: int) -> subprocess.Popen[bytes]:
+    """Start a job that begins a run, or goes on with it."""
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    command = ("-m", "--", "charrnn", "train", "text.txt", "--run", name, "--resume")
+    processes = ("--nproc-per-node", str(num_ranks))
+    null = subprocess.DEVNULL
+    return subprocess.Popen([*launcher, *processes, *command, *SETTINGS], stdout=null, stderr=null)
+
+
+def ranks_of(job: subprocess.Popen[bytes]) -> list[int]:
+    """Return the process ids of a job's ranks."""
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    return [int(word) for word in children.read_text().split()] if children.exists() else []
+
+
+def disturb(name: str, kills_left: int, seconds: float, rng_seed: int) -> list[float]:
+    """Kill ranks of a run until it ends; return how long the job lasted after each death."""
+    rng, took = rng_of(rng_seed, name), []
+    while True:
+        job = start(name, NUM_RANKS)
+        if len(took) < min(MOST_KILLS, kills_left):
+            time.sleep(rng.uniform(0, seconds))
+            if ranks := ranks_of(job):
+                os.kill(rng.choice(ranks), signal.SIGKILL)
+                begin = time.monotonic()
+                expect(job_ends(job), f"{name}: the job hung for {MOST_SECONDS} s after a death")
+                took.append(time.monotonic() - begin)
+                continue
+        expect(job.wait() == 0, f"{name}: could not be resumed")
+        return took
+
+
+def job_ends(job: subprocess.Popen[bytes]) -> bool:
+    """Wait for the end of a job; end it where it takes too long."""
+    try:
+        job.wait(timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        job.kill()
+        return False
+    return True
+
+
+def last_line(name: str) -> dict[str, object]:
+    """Return how a run has ended."""
+    lines = Path("checkpoints", name, "metrics.jsonl").read_text("utf-8").splitlines()
+    found: dict[str, object] = json.loads(lines[-1])
+    return found
+
+
+def check(count: int, seed: int) -> tuple[int, str]:
+    """Kill so many ranks, over as many runs as that takes."""
+    with work_folder(in_memory=False) as folder:
+        Path("text.txt").write_text(TEXT, encoding="utf-8")
+        begin = time.monotonic()
+        expect(start("whole", NUM_RANKS).wait() == 0, "the job never disturbed did not end")
+        seconds = time.monotonic() - begin
+        expect(start("alone", 1).wait() == 0, "one process did not end")
+        losses = [last_line(name)["val_loss"] for name in ("whole", "alone")]
+        difference = abs(float(str(losses[0])) - float(str(losses[1])))
+        expect(difference < TOLERANCE, f"losses of two and one: {losses}")
+        expected, deaths, runs = digest(folder / "checkpoints/whole"), [], 0
+        while len(deaths) < count:
+            name = f"run{runs}"
+            deaths += disturb(name, count - len(deaths), seconds, seed)
+            found = digest(folder / "checkpoints" / name)
+            expect(found == expected, f"{name}: ended as {found[:12]}, not {expected[:12]}")
+            expect(last_line(name)["code"] == 0, f"{name}: its log does not say that it ended")
+            runs += 1
+    return len(deaths), (
+        f"{runs} runs ended bit-identical; at most {max(deaths):.0f} s from a death to the job's "
+        f"end; two processes and one differ by {difference:.0e} nats"
+    )
+
+
+if __name__ == "__main__":
+    run_script("one of two ranks killed at a random moment, then --resume", 2, 20, check)

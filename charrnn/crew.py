@@ -1,0 +1,93 @@
+"""The processes beside the first one: handed a run that is ready, they train it along in silence.
+
+The first process reads the command line's files, picks sizes, holds the run's lock, writes and
+speaks. The others are told what to train, or that there is nothing to do.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charrnn.config import TrainConfig
+from charrnn.console import Console
+from charrnn.corpus import load_corpus
+from charrnn.distributed import ALONE, World
+from charrnn.errors import CharRNNError, InputError
+from charrnn.preparing import Prepared
+from charrnn.signals import Interrupts
+from charrnn.snapshots import Snapshot
+from charrnn.training import train
+from charrnn.transfer import Initial
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A run that is ready, as it goes to another process; the text is read there."""
+
+    config: TrainConfig
+    sources: tuple[str, ...]
+    """Absolute names of the texts."""
+    digest: str
+    resume: Snapshot | None
+    init: Initial | None
+
+
+Task = Handed | int
+"""What to train, or the exit code to leave with."""
+
+
+class Crew:
+    """What the first process knows of the others; they wait for exactly one of two calls."""
+
+    def __init__(self, world: World = ALONE) -> None:
+        self.world = world
+        self._is_waiting = True
+
+    def hand(self, prepared: Prepared) -> None:
+        """Let them train along.
+
+        Raises:
+            InputError: The streams cannot be shared out evenly.
+        """
+        corpus = prepared.corpus
+        self.world.check(prepared.config.batch_size)
+        self._is_waiting = False
+        task: Task = Handed(
+            prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
+        )
+        self.world.agree(task)
+
+    def dismiss(self, code: int) -> None:
+        """Let them leave with an exit code, if they still wait for something to do."""
+        if self._is_waiting:
+            self._is_waiting = False
+            task: Task = code
+            self.world.agree(task)
+
+
+def train_along(world: World) -> int:
+    """Train what the first process hands over; return its exit code."""
+    task: Task = 0
+    handed = world.agree(task)
+    if isinstance(handed, int):
+        return handed
+    try:
+        corpus = load_corpus([Path(name) for name in handed.sources], handed.config)
+        if corpus.digest != handed.digest:
+            raise InputError("the text is another one than the first process has read")
+    except CharRNNError as error:
+        Console().error(f"process {world.rank} of {world.size}: {error}")
+        return error.exit_code
+    try:
+        with Interrupts(world.largest) as interrupts, world.told():
+            for _ in train(
+                handed.config,
+                corpus,
+                resume=handed.resume,
+                init=handed.init,
+                should_stop=interrupts,
+                world=world,
+            ):
+                pass
+            return world.agree(0)
+    except CharRNNError as error:
+        return error.exit_code  # the first process says why

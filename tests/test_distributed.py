@@ -1,0 +1,295 @@
+"""Several processes train as one: shares of a batch, and whole jobs under torchrun on the CPU."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.batches import IGNORED, Batch
+from charrnn.checkpoint import state_digest
+from charrnn.config import ModelConfig, TrainConfig
+from charrnn.container import unpack
+from charrnn.device import default_threads
+from charrnn.distributed import ALONE, World, is_lost
+from charrnn.errors import CharRNNError, InputError
+from charrnn.learner import Learner
+from charrnn.runs import step_files
+from charrnn.signals import Interrupts
+from charrnn.torchrun import Place, place
+
+TEXT = "Who's there?\nNay, answer me: stand, and unfold yourself.\nLong live the king!\n" * 40
+SETTINGS = [
+    "--steps", "40", "--hidden-size", "16", "--num-layers", "2", "--batch-size", "4", "--seq-len",
+    "16", "--dropout", "0.2", "--embedding-dropout", "0.1", "--weight-drop", "0.2", "--eval-every",
+    "10", "--save-every", "10", "--threads", "1", "--device", "cpu", "-q",
+]  # fmt: skip
+
+
+def torchrun(num_ranks, *arguments, launcher=()):
+    """Start a job in the current folder."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+        str(num_ranks), *launcher, "-m", "--", "charrnn", *map(str, arguments),
+    ]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(job):
+    out, err = job.communicate(timeout=120)
+    return job.returncode, out, err
+
+
+def lines_of(name):
+    path = Path("checkpoints", name, "metrics.jsonl")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def losses(name):
+    """Validation losses by step, the two at the end included."""
+    return [line["loss"] for line in lines_of(name) if line["event"] == "evaluated"]
+
+
+def digest(name):
+    return state_digest(*unpack(step_files(Path("checkpoints", name))[-1].read_bytes()))
+
+
+# --- shares
+
+
+def test_rows_of_all_processes_are_all_rows_in_order():
+    rows = [World(rank, 4).rows(8) for rank in range(4)]
+    assert rows == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
+    assert [World(rank, 4).rows(3) for rank in range(4)] == [
+        slice(0, 0), slice(0, 1), slice(1, 2), slice(2, 3),
+    ]  # fmt: skip
+
+
+def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
+    World(1, 4).check(8)
+    with pytest.raises(InputError, match="6 streams cannot be shared out evenly to 4 processes"):
+        World(1, 4).check(6)
+
+
+def test_for_one_process_everything_is_the_identity():
+    part, clock = torch.ones(2, 3, 5), time.monotonic
+    assert ALONE.agree("said") == "said"
+    assert ALONE.largest(7) == 7
+    assert ALONE.gathered(part) is part
+    assert ALONE.clock(clock) is clock
+    assert ALONE.rows(5) == slice(0, 5)
+
+
+def test_a_share_without_rows_is_one_whose_targets_do_not_count():
+    batch = Batch(np.array([[1, 2], [3, 4]]), np.array([[2, 3], [4, 5]]), np.array([True, False]))
+    empty, second = batch.part(slice(1, 1)), batch.part(slice(1, 2))
+    assert (empty.targets.tolist(), empty.num_chars) == ([[IGNORED, IGNORED]], 0)
+    assert (second.inputs.tolist(), second.targets.tolist()) == ([[3, 4]], [[4, 5]])
+    assert second.is_fresh.tolist() == [False]
+
+
+class Apart(World):
+    """A process that is asked for its share, and never hears of the others."""
+
+    def shared(self, model):
+        return model
+
+
+@pytest.mark.parametrize("num_rows", [6, 5])
+def test_the_mean_of_all_shares_gradients_is_the_batchs(num_rows):
+    """5 rows: the last records of an epoch, of which one process has 1 row and the others 2."""
+    config = TrainConfig(
+        hidden_size=7, embedding_size=5, num_layers=2, dropout=0.3, weight_drop=0.3, device="cpu",
+        precision="fp32", threads=1,
+    )  # fmt: skip
+    network = ModelConfig(cell="lstm", vocab_size=11, embedding_size=5, hidden_size=7, num_layers=2)
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.integers(0, 11, (2, num_rows, 9))
+    targets[0, 3:] = IGNORED  # rows that count for less
+    batch = Batch(inputs, targets, np.zeros(num_rows, dtype=bool))
+
+    def gradients(world):
+        learner = Learner(config, network, 6, world=world)
+        torch.autograd.backward(learner.loss(batch, 3))
+        return torch.cat([p.grad.flatten() for p in learner.model.parameters()])
+
+    shares = torch.stack([gradients(Apart(rank, 3)) for rank in range(3)])
+    torch.testing.assert_close(shares.mean(0), gradients(ALONE), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(shares[0], shares[1], atol=1e-3)
+
+
+def test_errors_that_speak_of_others_are_told_from_bugs():
+    assert is_lost(RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"))
+    assert not is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with (
+        pytest.raises(CharRNNError, match="another of the 2 processes has gone"),
+        World(0, 2).told(),
+    ):
+        raise RuntimeError("Connection closed by peer")
+    with pytest.raises(RuntimeError, match="peer"), ALONE.told():
+        raise RuntimeError("Connection closed by peer")
+
+
+# --- what torchrun says
+
+
+def told(monkeypatch, **values):
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_place_is_read_from_torchruns_variables(monkeypatch):
+    told(
+        monkeypatch, RANK="5", WORLD_SIZE="8", LOCAL_RANK="1", LOCAL_WORLD_SIZE="4", MASTER_ADDR="a"
+    )
+    assert place() == Place(rank=5, size=8, local_rank=1, local_size=4)
+
+
+@pytest.mark.parametrize("size", ["1", "many", "", "-2"])
+def test_anything_else_is_one_process_by_itself(monkeypatch, size):
+    told(
+        monkeypatch,
+        RANK="0",
+        WORLD_SIZE=size,
+        LOCAL_RANK="0",
+        LOCAL_WORLD_SIZE="1",
+        MASTER_ADDR="a",
+    )
+    assert place() == Place()
+
+
+def test_processes_share_the_cores_whatever_torchrun_has_set(monkeypatch):
+    monkeypatch.setattr("charrnn.device.cores_at_hand", lambda: 12)
+    told(
+        monkeypatch, RANK="0", WORLD_SIZE="4", LOCAL_RANK="0", LOCAL_WORLD_SIZE="4", MASTER_ADDR="a"
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert default_threads() == 3
+
+
+def test_alone_the_users_variable_counts_then_the_cores(monkeypatch):
+    monkeypatch.setattr("charrnn.device.cores_at_hand", lambda: 12)
+    told(monkeypatch)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert default_threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert default_threads() == 8
+
+
+def test_several_processes_stop_for_a_signal_that_only_one_has_had():
+    others = Interrupts(largest=lambda number: max(number, signal.SIGUSR1))
+    assert (others(), others.exit_code) == ("requeue", 75)
+
+
+# --- jobs
+
+
+@pytest.fixture
+def text():
+    Path("text.txt").write_text(TEXT, encoding="utf-8")
+
+
+def test_two_processes_learn_what_one_does(text):
+    """The same losses, dropout and weight drop on, and nothing is said or written twice."""
+    alone = [sys.executable, "-m", "charrnn", "train", "text.txt", "--run", "one", *SETTINGS]
+    subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
+    code, out, _ = finish(torchrun(2, "train", "text.txt", "--run", "two", *SETTINGS))
+    assert (code, out) == (0, "checkpoints/two/best.safetensors\n")
+    assert losses("two") == pytest.approx(losses("one"), abs=1e-5)
+    assert len(losses("two")) == 6  # after 10, 20, 30, 40 steps, and the end's two
+    assert lines_of("two")[0]["processes"] == 2
+    assert [line["event"] for line in lines_of("two")].count("ended") == 1
+
+
+@pytest.mark.slow
+def test_four_processes_learn_what_one_does_of_lines_too(text):
+    """77 lines in batches of 8: those of an epoch's last one cannot be shared out evenly."""
+    Path("lines.txt").write_text("".join(f"name {i * i} x\n" for i in range(85)), "utf-8")
+    for name, file, more in (("text", "text.txt", ()), ("lines", "lines.txt", ("--lines",))):
+        arguments = ["train", file, *SETTINGS, "--batch-size", "8", *more, "--run"]
+        one = [sys.executable, "-m", "charrnn", *arguments, f"{name}1"]
+        subprocess.run(one, check=True, stdout=subprocess.DEVNULL)
+        assert finish(torchrun(4, *arguments, f"{name}4"))[0] == 0
+        assert losses(f"{name}4") == pytest.approx(losses(f"{name}1"), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(text):
+    """Stopped as a queue does; resumed by as many it is the same bit for bit, by one to rounding."""
+    endless = [*SETTINGS, "--sample-every", "0", "--steps", "400", "--run"]
+    assert finish(torchrun(2, "train", "text.txt", *endless, "whole"))[0] == 0
+    for name in ("two", "one"):
+        launcher = ("--signals-to-handle", "SIGTERM,SIGUSR1")
+        job = torchrun(2, "train", "text.txt", *endless, name, launcher=launcher)
+        while not step_files(Path("checkpoints", name)):
+            time.sleep(0.05)
+            assert job.poll() is None
+        job.send_signal(signal.SIGUSR1)
+        assert finish(job)[0] == 1  # torchrun's own code says nothing
+        assert (lines_of(name)[-1]["stop_reason"], lines_of(name)[-1]["code"]) == ("requeue", 75)
+        assert lines_of(name)[-1]["step"] < 400
+    assert finish(torchrun(2, "train", "--resume", "-q", "--run", "two"))[0] == 0
+    alone = [sys.executable, "-m", "charrnn", "train", "--resume", "-q", "--run", "one"]
+    subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
+    assert digest("two") == digest("whole")
+    assert losses("one")[-2:] == pytest.approx(losses("whole")[-2:], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_dead_process_ends_the_job_and_the_run_goes_on(text):
+    arguments = ["train", "text.txt", *SETTINGS, "--steps", "100000", "--run", "text"]
+    job = torchrun(2, *arguments)
+    while not step_files(Path("checkpoints/text")):
+        time.sleep(0.05)
+        assert job.poll() is None
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    begin = time.monotonic()
+    assert finish(job)[0] == 1
+    assert time.monotonic() - begin < 60
+    last = lines_of("text")[-1]
+    assert (last["event"], last["code"]) == ("ended", 1)
+    assert "another of the 2 processes has gone" in last["error"]
+    step = int(step_files(Path("checkpoints/text"))[-1].stem.removeprefix("step-"))
+    more = [*arguments, "--resume", "--steps", str(step + 20)]
+    assert finish(torchrun(2, *more))[0] == 0
+    assert lines_of("text")[-1]["step"] == step + 20
+
+
+def test_what_cannot_be_trained_is_said_once(text):
+    code, out, err = finish(torchrun(2, "train", "text.txt", *SETTINGS, "--batch-size", "3"))
+    assert (code, out) == (1, "")
+    said = [line for line in err.splitlines() if line.startswith("charrnn:")]
+    (line,) = said
+    assert line == (
+        "charrnn: error: --batch-size: 3 streams cannot be shared out evenly to 2 processes; "
+        "choose a multiple of 2, or another number of processes (exit code 2)"
+    )
+    assert not Path("checkpoints").exists() or not any(Path("checkpoints").iterdir())
+
+
+def test_an_optional_batch_is_a_multiple_of_the_processes(text):
+    from charrnn.preparing import Given, prepare
+
+    given = Given({"steps": 5, "hidden_size": 8, "num_layers": 1}, {}, {})
+    sizes = [
+        prepare([Path("text.txt")], given, num_processes=count).config.batch_size
+        for count in (1, 3)
+    ]
+    assert sizes[1] % 3 == 0
+    assert sizes[0] <= sizes[1] < sizes[0] + 3
+
+
+def test_a_world_is_made_of_its_rank_and_size():
+    assert dataclasses.astuple(World(2, 5)) == (2, 5)
+    assert [World(0, 2).is_first, World(1, 2).is_first, ALONE.is_alone] == [True, False, True]
