@@ -131,7 +131,7 @@ def _without_defaults(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
 
 def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:
     vocab = from_json(facts["vocabulary"])
-    config = _model_config(facts["config"]["model"])
+    config = model_config(facts["config"]["model"])
     if config.vocab_size != vocab.size:
         raise CheckpointError(f"{vocab.size} characters, but a network for {config.vocab_size}")
     weights = {
@@ -223,7 +223,13 @@ def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
     return starts
 
 
-def _model_config(values: dict[str, Any]) -> ModelConfig:
+def model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Return the sizes that a checkpoint says.
+
+    Raises:
+        CheckpointError: They are none that a network may have.
+        TypeError: One is missing, or not known.
+    """
     config = ModelConfig(**values)
     sizes = {name: value for name, value in asdict(config).items() if name != "cell"}
     if config.cell not in GATES:

@@ -8,8 +8,10 @@ import click
 from click.core import ParameterSource
 
 from charrnn import __version__
+from charrnn.cli_runs import runs
 from charrnn.cli_sample import sample
 from charrnn.cli_score import score
+from charrnn.completing import SHELLS, complete_files, complete_models, complete_runs, script
 from charrnn.config import TrainConfig
 from charrnn.configfile import read_settings
 from charrnn.errors import printable
@@ -41,6 +43,14 @@ Exit codes:
   129, 130, 143   stopped by a signal; saved, if there was something to save
 """
 
+COMPLETION = """Print what makes a shell complete commands, options, runs and files.
+
+\b
+bash, in ~/.bashrc:  eval "$(charrnn completion bash)"
+zsh, in ~/.zshrc:    eval "$(charrnn completion zsh)"
+fish:                charrnn completion fish > ~/.config/fish/completions/charrnn.fish
+"""
+
 READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
 """Settings that say how a text is read and what time there is for it, for `info`."""
 
@@ -54,9 +64,12 @@ def cli() -> None:
 
 
 @cli.command(cls=GroupedCommand)
-@click.argument("files", nargs=-1, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...", shell_complete=complete_files)
 @config_options(TrainConfig)
-@option("--run", metavar="NAME", group="Output", help="Name of the run. [default: the file's]")
+@option(
+    "--run", metavar="NAME", group="Output", shell_complete=complete_runs,
+    help="Name of the run. [default: the file's]",
+)  # fmt: skip
 @option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", group="Output",
     help="TOML with settings; flags and environment beat it.",
@@ -67,7 +80,7 @@ def cli() -> None:
     "be left out with --run. For a new run from trained weights see --init-from.",
 )  # fmt: skip
 @option(
-    "--init-from", metavar="MODEL", group="Size",
+    "--init-from", metavar="MODEL", group="Size", shell_complete=complete_models,
     help="Start a new run from the weights of a model, with its sizes. To go on with a run that "
     "was stopped see --resume.",
 )  # fmt: skip
@@ -115,7 +128,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
 
 
 @cli.command(cls=GroupedCommand)
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=complete_models)
 @config_options(TrainConfig, group="Of a text", only=READING)
 @common
 @click.pass_context
@@ -164,5 +177,23 @@ def survey_text(
         print_result(json.dumps(facts))
 
 
+@cli.command(cls=GroupedCommand, help=COMPLETION)
+@click.argument("shell", type=click.Choice(SHELLS))
+@common
+@click.pass_context
+def completion(
+    ctx: click.Context, /, shell: str, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
+    debug: bool,
+) -> None:  # fmt: skip
+    """Print the program that completes words in a shell."""
+    make_console(quiet, verbose)
+
+    from charrnn.writing import print_result
+
+    text = script(cli, shell)
+    print_result(json.dumps({"shell": shell, "script": text}) if as_json else text)
+
+
 cli.add_command(sample)
 cli.add_command(score)
+cli.add_command(runs)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from charrnn.completing import complete_models
 from charrnn.config import SampleConfig
 from charrnn.configfile import read_small_file
 from charrnn.errors import InputError, printable
@@ -16,7 +17,7 @@ LONGEST_PROMPT = 64 << 20
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @option("-p", "--prompt", group="Text", metavar="TEXT", help="Go on from this text.")
 @option(
     "--prompt-file", type=click.Path(path_type=Path), metavar="FILE", group="Text",

@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from charrnn.completing import complete_files, complete_models
 from charrnn.config import ScoreConfig
 from charrnn.errors import printable
 from charrnn.options import GroupedCommand, common, config_options, make_console, option
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_files)
 @option(
-    "-m", "--model", metavar="MODEL", group="Scoring",
+    "-m", "--model", metavar="MODEL", group="Scoring", shell_complete=complete_models,
     help="A run's name or folder, or a checkpoint file. [default: the newest]",
 )  # fmt: skip
 @option(

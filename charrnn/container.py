@@ -49,14 +49,34 @@ def read_file(path: Path) -> bytes:
         CheckpointError: It is a pickle, empty, or too large.
         InputError: It does not exist, is no regular file, or cannot be read.
     """
+    return _read(path, is_whole=True)
+
+
+def read_facts(path: Path) -> Facts:
+    """Return what a checkpoint says of itself; its tensors are not read, nor its hash verified.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or its header is damaged.
+        InputError: It does not exist, is no regular file, or cannot be read.
+    """
+    data = _read(path, is_whole=False)
+    try:
+        header, _ = _parse_header(data)
+        return _parse_facts(header.get("__metadata__"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{printable(path)}: {error}") from None
+
+
+def _read(path: Path, *, is_whole: bool) -> bytes:
+    """Return the bytes of a file, or those of its header alone."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
             raise InputError(f"{printable(path)}: not a file; name a run or a .safetensors file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            _check_beginning(file.read(9), size)
+            end = 8 + _check_beginning(file.read(9), size)
             file.seek(0)
-            return file.read(size)
+            return file.read(size if is_whole else end)
     except OSError as error:
         reason = reason_of(error)
         raise InputError(
@@ -66,8 +86,8 @@ def read_file(path: Path) -> bytes:
         raise CheckpointError(f"{printable(path)}: {error}") from None
 
 
-def _check_beginning(start: bytes, size: int) -> None:
-    """Refuse what cannot be a checkpoint before it is read as a whole."""
+def _check_beginning(start: bytes, size: int) -> int:
+    """Return the length of the header; refuse what cannot be a checkpoint before it is read."""
     if not start:
         raise CheckpointError("an empty file, no checkpoint")
     # A safetensors header of 128 bytes more than a multiple of 256 begins like a pickle too.
@@ -78,7 +98,7 @@ def _check_beginning(start: bytes, size: int) -> None:
         )
     if size > LARGEST_FILE:
         raise CheckpointError(f"{size:,} bytes are more than any checkpoint")
-    _header_size(start, size)
+    return _header_size(start, size)
 
 
 def _header_size(start: bytes, size: int) -> int:

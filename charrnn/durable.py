@@ -88,6 +88,28 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def is_locked(path: Path) -> bool:
+    """Say whether somebody holds a file's lock.
+
+    False also where that cannot be told: there is no such file, we may not read it, or the system
+    knows no locks.
+    """
+    try:
+        import fcntl
+
+        # To open a pipe would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Keep a temporary file from being swept away while it is written and used."""

@@ -93,6 +93,15 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+class GroupedGroup(GroupedCommand, click.Group):
+    """A command with commands of its own, whose --help shows its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
 class GroupedOption(click.Option):
     """An option that knows its heading."""
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import socket
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ LONGEST_LINE = 1 << 20
 
 NUM_KEPT = 3
 """Full checkpoints kept while a run goes on; one after its normal end."""
+
+LOCK_TRIES, LOCK_PAUSE = 7, 0.05
+"""How often, and with how many seconds between, a trainer tries to lock its run."""
 
 NUM_LOGGED = 1000
 """Lines about steps in metrics.jsonl, at most about so many a run."""
@@ -165,7 +169,7 @@ def _step_of(path: Path) -> int:
 def _lock(path: Path) -> int:
     """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    if not try_lock(descriptor):
+    if not _try_patiently(descriptor):
         number, _, host = os.read(descriptor, 100).decode("utf-8", "replace").strip().partition(" ")
         os.close(descriptor)
         raise BusyError(
@@ -175,3 +179,12 @@ def _lock(path: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
     return descriptor
+
+
+def _try_patiently(descriptor: int) -> bool:
+    """Lock an open file, a few times if need be: who looks whether we live holds it for a moment."""
+    for _ in range(LOCK_TRIES - 1):
+        if try_lock(descriptor):
+            return True
+        time.sleep(LOCK_PAUSE)
+    return try_lock(descriptor)

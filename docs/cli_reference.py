@@ -1,6 +1,7 @@
 """Write docs/cli.md from the program's own --help. `make docs` runs it; a test compares."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -24,17 +25,17 @@ def reference() -> str:
         max_content_width=WIDTH,
         **cli.context_settings,
     )
-    parts = [HEAD, section("charrnn", root, cli)]
-    for name in sorted(cli.commands):
-        command = cli.commands[name]
-        context = click.Context(command, info_name=name, parent=root)
-        parts.append(section(f"charrnn {name}", context, command))
-    return "\n".join(parts)
+    return "\n".join([HEAD, *sections("charrnn", root)])
 
 
-def section(title: str, context: click.Context, command: click.Command) -> str:
-    """Return one command's help under its name."""
-    return f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
+def sections(title: str, context: click.Context) -> Iterator[str]:
+    """Yield a command's help under its name, then that of each command it has."""
+    command = context.command
+    yield f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name, inner in sorted(command.commands.items()):
+            inner_context = click.Context(inner, info_name=name, parent=context)
+            yield from sections(f"{title} {name}", inner_context)
 
 
 if __name__ == "__main__":

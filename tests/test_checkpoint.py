@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from charrnn.checkpoint import check_tensors, load_model, read_model, upgrade
 from charrnn.config import ModelConfig, shapes
-from charrnn.container import FORMAT_VERSION, pack, unpack
+from charrnn.container import FORMAT_VERSION, pack, read_facts, unpack
 from charrnn.counting import build, runs_of
 from charrnn.errors import CheckpointError, InputError
 from charrnn.sampling import stream
@@ -278,6 +278,29 @@ def test_a_newer_format_asks_for_an_update():
     facts = make_facts(version="2.0.0", format_version=2)
     with pytest.raises(CheckpointError, match=r"charrnn 2\.0\.0 in format 2.*update charrnn"):
         upgrade(*unpack(seal(header, facts, body)))
+
+
+def test_facts_are_read_without_the_tensors_or_a_look_at_the_hash(tmp_path):
+    path = packed(tmp_path, {"model/x": np.zeros(16 << 20, np.uint8)})
+    facts = unpack(path.read_bytes())[1]
+    with path.open("r+b") as file:
+        file.seek(-5, 2)
+        file.write(b"other")
+    tracemalloc.start()
+    assert read_facts(path) == facts
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK\x03\x04 pickled", b"\xff" * 99, b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]"],
+)
+def test_facts_of_what_is_no_checkpoint_are_refused_by_its_name(tmp_path, data):
+    with pytest.raises(
+        CheckpointError, match=r"^\S+/model\.safetensors: (?!.*model\.safetensors:)"
+    ):
+        read_facts(file_of(tmp_path, data))
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

@@ -6,7 +6,15 @@ import stat
 
 import pytest
 
-from charrnn.durable import held, remove_temporary, sweep, verify, write_durably
+from charrnn.durable import (
+    held,
+    is_locked,
+    remove_temporary,
+    sweep,
+    try_lock,
+    verify,
+    write_durably,
+)
 
 
 def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
@@ -127,3 +135,23 @@ def test_a_temporary_file_is_swept_away_when_nobody_holds_it_and_it_is_old(tmp_p
     assert sorted(tmp_path.iterdir()) == sorted([mine, young])
     sweep(tmp_path, ".*.tmp")
     assert list(tmp_path.iterdir()) == [young]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_a_file_is_locked_for_as_long_as_somebody_holds_it(tmp_path):
+    path = tmp_path / ".lock"
+    path.write_text("17 host\n")
+    with path.open("rb") as file:
+        assert not is_locked(path)
+        assert try_lock(file.fileno())  # who asked has let go
+        assert is_locked(path)
+    assert not is_locked(path)
+    assert path.read_text() == "17 host\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+def test_what_cannot_be_locked_is_not(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_locked(tmp_path / "pipe")
+    assert not is_locked(tmp_path / "nothing")
+    assert not is_locked(tmp_path)

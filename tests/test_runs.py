@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_a_closed_run_can_be_opened_again(checkpoints):
     first = create_run(checkpoints, "king", [])
     first.close()
     Run(first.folder).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_who_looks_whether_a_run_lives_stops_no_trainer(checkpoints):
+    import fcntl
+
+    folder = checkpoints / "king"
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    looker = (folder / ".lock").open("rb")
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    threading.Timer(0.1, looker.close).start()
+    run = Run(folder)
+    assert looker.closed
+    run.close()
 
 
 def test_the_lock_says_who_holds_it(run):

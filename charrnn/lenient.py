@@ -1,0 +1,29 @@
+"""Values of JSON that anybody may have written: of the kind that is asked for, or None."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+LARGEST = 2**63
+
+
+def as_number(value: object) -> float | None:
+    """Return a finite number."""
+    if type(value) is int:
+        return as_count(value)
+    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return a whole number from 0 up."""
+    return value if isinstance(value, int) and type(value) is int and 0 <= value < LARGEST else None
+
+
+def as_text(value: object) -> str | None:
+    """Return a text."""
+    return value if isinstance(value, str) else None
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return an object; an empty one instead of anything else."""
+    return value if isinstance(value, Mapping) else {}
