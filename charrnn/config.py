@@ -311,8 +311,9 @@ class SampleConfig:
         500, "Characters after the prompt.", check=at_least(0), flags=("-l", "--length")
     )
     temperature: float = setting(
-        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest character each time.",
-        check=at_least(0), flags=("-t", "--temperature"),
+        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest character each time. Several, "
+        "as 0.5,0.8,1.0: texts of each, side by side on a terminal.",
+        check=at_least(0), flags=("-t", "--temperature"), kind="list", metavar="F[,F]...",
     )  # fmt: skip
     top_k: int = setting(0, "Draw from the K likeliest characters only; 0: all.", check=at_least(0))
     top_p: float = setting(

@@ -127,19 +127,42 @@ class Console:
             self._bar = None
 
     @contextmanager
-    def counting(self, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how much of something is done; what is yielded is told the number."""
+    def counting(
+        self, total: int, unit: str = "char", done: int = 0
+    ) -> Iterator[Callable[[int], None]]:
+        """Show how much of something is done; what is yielded is told the number.
+
+        Args:
+            total: Of what is counted.
+            unit: Its name, in the singular.
+            done: How many there were before.
+        """
         if not self.is_live:
-            yield lambda done: None
+            yield self._count_in_lines(total, unit, done)
             return
         from tqdm import tqdm
 
-        with tqdm(total=total, file=self.stream, leave=False, delay=1.0, unit="char") as bar:
+        with tqdm(
+            total=total, initial=done, file=self.stream, leave=False, delay=1.0, unit=unit
+        ) as bar:
 
             def show(done: int) -> None:
                 bar.update(done - bar.n)
 
             yield show
+
+    def _count_in_lines(self, total: int, unit: str, before: int) -> Callable[[int], None]:
+        begin = last = time.monotonic()
+
+        def show(done: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= LINE_SECONDS and done > before:
+                last, rate = now, (done - before) / (now - begin)
+                left = time_text((total - done) / rate)
+                self.line(f"{done:,} of {total:,} {unit}s, {rate:,.0f} a second, left {left}")
+
+        return show
 
     def show(self, event: Event) -> None:
         """Render what training reports."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.engine_cuda import CHARACTERS, DeviceMemory, DeviceNetwork, Writer
+from charrnn.jobs import Job
 from charrnn.sampling import Sample, Sampler, StopFinder, Written, uniforms
 
 MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
@@ -40,12 +41,12 @@ class DeviceSampler(Sampler):
         """Return how many texts are written side by side: whatever is asked, the same."""
         return self.batch_size
 
-    def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
-        """Write one text for each seed."""
-        writer, fed = self._writer(config), self.fed(prompt)
-        writer.begin(fed, None if fed else self.first_scores())
-        finders = [StopFinder(self.stops) for _ in seeds]
-        texts: list[list[int]] = [[] for _ in seeds]
+    def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
+        """Write the texts of some jobs."""
+        writer, seeds = self._writer(config), [job.seed for job in jobs]
+        writer.begin([self.fed(job.prompt) for job in jobs], self.first_scores())
+        finders = [StopFinder(self.stops) for _ in jobs]
+        texts: list[list[int]] = [[] for _ in jobs]
         numbers = blocks(seeds, self.batch_size)
         for start in range(0, config.length, CHARACTERS):
             count = min(CHARACTERS, config.length - start)
@@ -61,8 +62,7 @@ class DeviceSampler(Sampler):
 
     def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
         """Return one text, written by itself."""
-        written = self.batch(prompt, config, [seed]) if config.length else [([], "length")]
-        return self.finished(*written[0], prompt, config, seed, index)
+        return next(self.write([Job(index, seed, prompt, config)]))
 
     def _writer(self, config: SampleConfig) -> Writer:
         if config not in self._writers:

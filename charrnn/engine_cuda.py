@@ -221,22 +221,38 @@ class Writer:
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int64, device=device)
         self._changing = (*self._state, self._logits, self._contexts, self._lengths)
-        self._begun: tuple[list[int], list[Tensor]] | None = None
+        self._begun: tuple[list[tuple[int, ...]], list[Tensor]] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()
-    def begin(self, fed: Sequence[int], logits: NDArray[np.float32] | None = None) -> None:
-        """Forget all texts, and read what new ones begin with; or take the first scores, (V,)."""
+    def begin(self, fed: Sequence[Sequence[int]], first: NDArray[np.float32]) -> None:
+        """Forget all texts, and read what new ones begin with.
+
+        Args:
+            fed: Symbols of each text, for B texts or fewer; the rows that are left do as the first.
+            first: Scores of the first symbol of a text that is fed nothing, (V,).
+        """
+        texts = [*map(tuple, fed), *[tuple(fed[0])] * (self._lengths.shape[0] - len(fed))]
         with self._current():
-            if self._begun is None or self._begun[0] != list(fed):
+            if self._begun is None or self._begun[0] != texts:
                 for part in self._changing:
                     part.zero_()
-                for symbol in fed:
-                    self._read(torch.full_like(self._contexts, symbol))
-                if logits is not None:
-                    self._logits.copy_(torch.from_numpy(logits).expand_as(self._logits))
-                self._begun = list(fed), [part.clone() for part in self._changing]
+                self._logits.copy_(torch.from_numpy(first).expand_as(self._logits))
+                for t in range(max(map(len, texts))):
+                    self._read_beginnings(texts, t)
+                self._begun = texts, [part.clone() for part in self._changing]
             self._go_back_to(self._begun[1])
+
+    def _read_beginnings(self, texts: Sequence[Sequence[int]], t: int) -> None:
+        """Read symbol t of the texts that begin with so many; the others stay as they are."""
+        before = [part.clone() for part in self._changing]
+        symbols = torch.tensor([text[t] if t < len(text) else 0 for text in texts])
+        is_over = torch.tensor([t >= len(text) for text in texts]).to(self._logits.device)
+        self._read(symbols.to(self._contexts.device))
+        for part, old in zip(self._changing, before, strict=True):
+            rows_at = 1 if part.ndim == 3 else 0  # a state is (L, B, H)
+            shape = [-1 if place == rows_at else 1 for place in range(part.ndim)]
+            part.copy_(torch.where(is_over.view(shape), old, part))
 
     @torch.inference_mode()
     def write(self, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:

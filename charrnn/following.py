@@ -41,17 +41,19 @@ class OneFollower:
 
 
 class ManyFollowers:
-    """Reads texts along that all begin in the same way.
+    """Reads texts along, side by side.
 
     Args:
         memory: What is asked.
-        fed: Symbols that were there before the first is written.
-        num_rows: Texts (B).
+        fed: Symbols that were there before the first is written, of each text (B).
     """
 
-    def __init__(self, memory: Memory, fed: Sequence[int], num_rows: int) -> None:
-        self._memory, self._reader = memory, Reader(memory, num_rows)
-        self._reader.read(np.tile(np.array(fed, dtype=np.int64), (num_rows, 1)))
+    def __init__(self, memory: Memory, fed: Sequence[Sequence[int]]) -> None:
+        self._memory, self._reader = memory, Reader(memory, len(fed))
+        ends = [list(symbols)[-memory.order :] for symbols in fed]
+        padded = [[0] * (memory.order - len(end)) + end for end in ends]  # 0 changes no context
+        self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), memory.order))
+        self._reader.lengths = np.array([len(end) for end in ends])
 
     def read(self, symbols: NDArray[Any]) -> None:
         """Take in what each text goes on with, (B,)."""
@@ -63,8 +65,9 @@ class ManyFollowers:
 
     def mixed(self, logits: Floats) -> Floats:
         """Return scores of the next symbols, (B, V), with what the memory says mixed in."""
-        if not self._reader.lengths[0]:  # nothing was read that it could go by
+        has_read = self._reader.lengths > 0
+        if not has_read.any():  # there is nothing that it could go by
             return logits
         said = self._memory.recall(self._reader.contexts, self._reader.lengths)
         scores: Floats = mix(logits, said, self._memory.weight)
-        return scores
+        return scores if has_read.all() else np.where(has_read[:, None], scores, logits)

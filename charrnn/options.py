@@ -75,7 +75,23 @@ class Duration(click.ParamType[float]):
         return float(hours * 3600 + minutes * 60 + seconds)
 
 
-KINDS: dict[str, click.ParamType[Any]] = {"time": Duration(), "order": MemoryOrder()}
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "F[,F]..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers, at least one, or fail."""
+        return tuple(Number().convert(part, param, ctx) for part in str(value).split(","))
+
+
+KINDS: dict[str, click.ParamType[Any]] = {
+    "time": Duration(),
+    "order": MemoryOrder(),
+    "list": Numbers(),
+}
 
 
 class GroupedCommand(click.Command):

@@ -1,6 +1,6 @@
 """Prompt -> characters: one stream or many at once, stop strings, a seed for each sample."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from charrnn.config import SampleConfig
 from charrnn.engine import Engine, Floats, State
 from charrnn.filters import apply_filters, draw
 from charrnn.following import ManyFollowers, OneFollower
+from charrnn.jobs import Job, Jobs, batched
 from charrnn.kernel import KernelEngine, fastest
 from charrnn.memory import Memory
-from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary, Decoder
 
 BLOCK = 256
@@ -94,7 +94,7 @@ class Sampler:
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
         self._memories: dict[float | None, Memory | None] = {}
-        self._last: tuple[str, tuple[Floats, State]] | None = None
+        self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
             self.stops.append([model.vocab.newline])
@@ -143,22 +143,43 @@ class Sampler:
             logits: Floats = np.log(counts)
         return logits
 
-    def _prime(self, prompt: str, *batch: int) -> tuple[Floats, State]:
-        """Return logits and state behind a prompt, for one stream or a batch of equal ones."""
+    def _prime(self, prompt: str) -> tuple[Floats, State]:
+        """Return logits, (V,), and state behind a prompt, of one stream."""
         engine, ids = self._engine, self.fed(prompt)
-        state = engine.empty_state(*batch)
+        state = engine.empty_state()
         if not ids:  # a text without newlines begins as its lines did
-            first = self.first_scores()
-            return np.broadcast_to(first, (*batch, len(first))), state
+            return self.first_scores(), state
         for i in ids:
-            logits, state = engine.step(np.full(batch, i) if batch else i, state)
+            logits, state = engine.step(i, state)
         return logits, state
 
-    def _primed(self, prompt: str) -> tuple[Floats, State]:
-        """Return logits and state of two rows behind a prompt; the last prompt's are kept."""
-        if self._last is None or self._last[0] != prompt:
-            self._last = prompt, self._prime(prompt, 2)
-        return self._last[1]
+    def _primed(self, prompts: Sequence[str]) -> tuple[Floats, State]:
+        """Return logits, (B, V), and states behind the prompts of texts; the last ones are kept.
+
+        Each different prompt is read once, all of them side by side, in two rows at least.
+        """
+        different = dict.fromkeys(prompts)
+        if self._last is None or self._last[0] != tuple(different):
+            self._last = tuple(different), self._read([self.fed(prompt) for prompt in different])
+        places = {prompt: place for place, prompt in enumerate(different)}
+        rows = np.array([places[prompt] for prompt in prompts])
+        logits, state = self._last[1]
+        return logits[rows], tuple(part[:, rows] for part in state)
+
+    def _read(self, fed: Sequence[list[int]]) -> tuple[Floats, State]:
+        """Return logits, (B, V), and states behind what is fed to some streams, two or more."""
+        fed = [*fed, *fed[:1]] if len(fed) == 1 else list(fed)
+        state = self._engine.empty_state(len(fed))
+        logits = np.tile(self.first_scores(), (len(fed), 1))  # of those that are fed nothing
+        for t in range(max(map(len, fed))):
+            rows = [row for row, ids in enumerate(fed) if len(ids) > t]
+            rows = rows * 2 if len(rows) == 1 else rows
+            part = tuple(each[:, rows] for each in state)
+            symbols = np.array([fed[row][t] for row in rows])
+            logits[rows], part = self._engine.step(symbols, part)
+            for each, new in zip(state, part, strict=True):
+                each[:, rows] = new
+        return logits, state
 
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
@@ -200,6 +221,15 @@ class Sampler:
             except StopIteration as end:
                 return self.finished(ids, end.value, prompt, config, seed, index)
 
+    def write(self, jobs: Iterable[Job], batch_size: int | None = None) -> Iterator[Sample]:
+        """Yield samples in order, `batch_size` of them, at least two, written side by side.
+
+        A sample's text depends on its own job alone, not on which others are written.
+        """
+        for groups in batched(jobs, self.rows(batch_size)):
+            samples = [sample for group in groups for sample in self._together(group)]
+            yield from sorted(samples, key=lambda sample: sample.index)
+
     def many(
         self,
         prompt: str,
@@ -208,37 +238,31 @@ class Sampler:
         num_samples: int,
         batch_size: int | None = None,
     ) -> Iterator[Sample]:
-        """Yield samples in order, `batch_size` of them, at least two, written side by side.
+        """Yield samples of one prompt and config, as `write` does."""
+        return self.write(Jobs([prompt], [config], num_samples, seed).since(0), batch_size)
 
-        A sample's text depends on its own seed alone, not on how many others are written.
-        """
-        size = self.rows(batch_size)
-        for begin in range(0, num_samples, size):
-            indices = range(begin, min(begin + size, num_samples))
-            seeds = [sample_seed(seed, index) for index in indices]
-            if config.length:
-                results = self.batch(prompt, config, seeds)
-            else:
-                results = [([], "length")] * len(seeds)
-            for index, own_seed, (ids, finish) in zip(indices, seeds, results, strict=True):
-                yield self.finished(ids, finish, prompt, config, own_seed, index)
+    def _together(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        """Yield the samples of jobs that have one config."""
+        config = jobs[0].config
+        nothing: list[Written] = [([], "length")] * len(jobs)
+        texts = self.batch(jobs, config) if config.length else nothing
+        for job, (ids, finish) in zip(jobs, texts, strict=True):
+            yield self.finished(ids, finish, job.prompt, config, job.seed, job.index)
 
     def rows(self, asked: int | None) -> int:
         """Return how many texts are written side by side when so many are asked for."""
         return max(2, asked or self.batch_size)
 
-    def batch(self, prompt: str, config: SampleConfig, seeds: Sequence[int]) -> list[Written]:
-        """Write one text for each seed, side by side; those that are done leave."""
-        B = len(seeds)
-        primed = self._primed(prompt)
-        finders = [StopFinder(self.stops) for _ in seeds]
-        texts: list[list[int]] = [[] for _ in seeds]
+    def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
+        """Write the texts of some jobs, side by side; those that are done leave."""
+        B, prompts = len(jobs), [job.prompt for job in jobs]
+        logits, state = self._primed(prompts)
+        finders = [StopFinder(self.stops) for _ in jobs]
+        texts: list[list[int]] = [[] for _ in jobs]
         memory = self.memory(config)
-        followers = ManyFollowers(memory, self.fed(prompt), B) if memory else None
-        draws = [uniforms(seed) for seed in seeds]
+        followers = ManyFollowers(memory, list(map(self.fed, prompts))) if memory else None
+        draws = [uniforms(job.seed) for job in jobs]
         rows = np.arange(B)  # which text each row of the state belongs to
-        logits = np.repeat(primed[0][:1], B, axis=0)
-        state = tuple(np.repeat(part[:, :1], B, axis=1) for part in primed[1])
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
             if followers is not None:

@@ -29,7 +29,6 @@ def print_table(
 def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
     """Return a table as wide as the terminal, the first line its head."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -40,6 +39,13 @@ def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
         )
     for line in lines[1:]:
         table.add_row(*map(Text, line))
+    return rendered(table).rstrip("\n")
+
+
+def rendered(table: object) -> str:
+    """Return what rich makes of a table, as wide as the terminal."""
+    from rich.console import Console
+
     page = io.StringIO()
     Console(file=page, color_system=None).print(table)
-    return page.getvalue().rstrip("\n")
+    return page.getvalue()

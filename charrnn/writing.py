@@ -71,8 +71,13 @@ class Page:
 
 
 @contextmanager
-def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
+def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -> Iterator[Page]:
     """Yield the page of a file, or of stdout; what was written is flushed in the end.
+
+    Args:
+        path: Of a file that is written anew; None is stdout.
+        raw: Send controls to a terminal as they are.
+        stream: The file, where it is open already; its owner closes it.
 
     Raises:
         InputError: The file cannot be opened.
@@ -80,8 +85,9 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
     """
     if path is None and sys.stdout is None:
         raise CharRNNError("stdout is closed: nowhere to write; use -o FILE")
+    is_ours = path is not None and stream is None
     try:
-        stream = sys.stdout.buffer if path is None else path.open("wb")
+        stream = stream or (sys.stdout.buffer if path is None else path.open("wb"))
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     try:
@@ -95,7 +101,7 @@ def open_page(path: Path | None, *, raw: bool) -> Iterator[Page]:
             drop_stdout()
         raise CharRNNError(f"{where}: not written: {reason_of(error)}") from None
     finally:
-        if path is not None:
+        if is_ours:
             with suppress(OSError):  # all is flushed, or the error is on its way already
                 stream.close()
 
@@ -154,8 +160,8 @@ def write_stream(
 def write_samples(page: Page, samples: Iterable[Checked], sampler: Sampler, *, echo: bool) -> None:
     """Write several texts: records a line each, others separated by a line ---."""
     vocab, records = sampler.model.vocab, sampler.model.records
-    for sample, copies in samples:
-        if sample.index and not records:
+    for place, (sample, copies) in enumerate(samples):
+        if place and not records:
             page.put(SEPARATOR)
         if echo:
             page.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
@@ -196,7 +202,7 @@ def checked(
         yield from ((sample, None) for sample in samples)
         return
     longest, copied, total = "", 0.0, 0
-    for group in batched(samples, CHECKED_TOGETHER):
+    for group in grouped(samples, CHECKED_TOGETHER):
         found = source.search([source.codes(sample.text, sample.raw) for sample in group])
         for sample, copies in zip(group, found, strict=True):
             longest = max(longest, piece_of(sample, copies, *copies.longest), key=len)
@@ -209,7 +215,7 @@ def checked(
     )
 
 
-def batched(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     """Yield samples in lists of so many."""
     iterator = iter(samples)
     while group := list(islice(iterator, size)):

@@ -12,6 +12,7 @@ from charrnn.counting import build, runs_of
 from charrnn.device_sampling import DeviceSampler, rows_for
 from charrnn.engine_cuda import DeviceMemory, Gate, filtered
 from charrnn.filters import apply_filters, probabilities
+from charrnn.jobs import Jobs
 from charrnn.memory import Reader
 from charrnn.mixing import mix
 from charrnn.sampling import Sampler
@@ -118,6 +119,18 @@ def test_one_sampler_may_write_with_many_settings_and_prompts(device):
         config = SampleConfig(length=40, temperature=temperature)
         found, expected = (texts(each.many(prompt, config, 1, 3)) for each in (sampler, numpy))
         assert found == expected
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_texts_of_many_prompts_are_those_of_numpy(device, memory):
+    """Prompts of 0 to 6 characters side by side, at two temperatures, in rows of 4."""
+    model = with_memory(random_model("lstm")) if memory else random_model("lstm")
+    configs = [SampleConfig(length=40, temperature=t) for t in (0.5, 1.0)]
+    jobs = Jobs(["ab", "", "abaabc", "b", "ab"], configs, 2, seed=5)
+    sampler = DeviceSampler(model, (), device)
+    sampler.batch_size = 4
+    found, expected = (texts(each.write(jobs.since(0))) for each in (sampler, Sampler(model)))
+    assert found == expected
 
 
 def test_rows_follow_from_the_vocabulary():

@@ -10,9 +10,9 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "completing", "comparing", "overview", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming", "signals",
-    "options", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
-    "evaluation", "heldout", "distributed", "protocols", "advice", "sampling", "engine_cuda", "following", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
+    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "completing", "comparing", "overview", "composing", "columns", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming", "signals",
+    "options", "prompts", "continuing", "novelty", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
+    "evaluation", "heldout", "distributed", "protocols", "advice", "sampling", "engine_cuda", "following", "jobs", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "logtail", "runs", "checkpoint", "mixing", "memory", "orders", "filters", "progress", "container", "model", "batches", "corpus", "records",
     "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "torchrun", "lenient", "errors",
     "__init__",

@@ -17,6 +17,7 @@ from charrnn.options import (
     GroupedCommand,
     Integer,
     Number,
+    Numbers,
     config_options,
     convert_settings,
 )
@@ -110,8 +111,18 @@ def test_options_give_values_of_the_right_kind():
     }  # fmt: skip
 
 
+def test_a_list_of_numbers_has_commas_between_them():
+    assert parse(SampleConfig, ["-t", "0.5,1,1e-3"]) == {"temperature": (0.5, 1.0, 0.001)}
+
+
+@pytest.mark.parametrize("value", ["", "0.5,", ",", "0.5,,1", "0.5;1", "0.5,nan", "0.5, 1"])
+def test_a_list_with_something_else_in_it_is_refused(value):
+    with pytest.raises(click.BadParameter, match="is not a finite number"):
+        Numbers().convert(value, None, None)
+
+
 def test_short_options_mean_the_same():
-    assert parse(SampleConfig, ["-l", "7", "-t", "0.5"]) == {"length": 7, "temperature": 0.5}
+    assert parse(SampleConfig, ["-l", "7", "-t", "0.5"]) == {"length": 7, "temperature": (0.5,)}
 
 
 def test_the_environment_gives_settings_too():

@@ -13,6 +13,7 @@ from charrnn.counting import build, runs_of
 from charrnn.engine import Engine
 from charrnn.errors import InputError
 from charrnn.filters import apply_filters, draw
+from charrnn.jobs import Jobs
 from charrnn.sampling import Sampler, StopFinder, stream
 from charrnn.seeds import sample_seed
 from charrnn.vocab import ByteVocabulary, CharVocabulary
@@ -179,6 +180,27 @@ def test_texts_depend_neither_on_the_number_of_samples_nor_on_the_batch_size(cel
 
 
 # Stop strings.
+
+
+def test_texts_of_many_prompts_and_temperatures_are_those_of_each_by_itself(cell):
+    """Prompts of 0 to 5 characters, one of them twice, at two temperatures, some cut by a stop."""
+    sampler = Sampler(random_model(cell), ["c"])
+    configs = [SampleConfig(length=30, temperature=t) for t in (0.5, 1.5)]
+    jobs = Jobs(["ab", "", "abaab", "b", "ab"], configs, 3, seed=5)
+    together = list(sampler.write(jobs.since(0), batch_size=4))
+    assert [sample.index for sample in together] == list(range(30))
+    for sample in together:
+        config = configs[sample.temperature == 1.5]
+        (alone,) = Sampler(random_model(cell), ["c"]).many(sample.prompt, config, sample.seed, 1, 2)
+        assert (sample.text, sample.finish) == (alone.text, alone.finish)
+
+
+def test_so_they_are_with_a_memory():
+    sampler = Sampler(with_memory(random_model(), "abc\nabd\nhij\n" * 5, order=3))
+    config = SampleConfig(length=30)
+    for sample in sampler.write(Jobs(["ab", "", "abaabbab"], [config], 2, seed=5).since(0)):
+        (alone,) = sampler.many(sample.prompt, config, sample.seed, 1, 2)
+        assert sample.text == alone.text
 
 
 def test_a_text_ends_before_a_stop_string():
