@@ -9,6 +9,7 @@ messages follows an estimate for more devices, printed with its assumptions.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -21,7 +22,7 @@ from common import begin, in_turn, spread
 NETWORKS = ((256, 2, 32, 64), (512, 1, 32, 64), (512, 2, 64, 64))
 """Hidden size, layers, streams of all processes, window."""
 
-V, E = 65, 64
+ROOT = Path(__file__).resolve().parent.parent
 
 WORKER = """
 import json, os, sys, time
@@ -68,19 +69,47 @@ def measure(network: tuple[int, ...], processes: int, threads: int, seconds: flo
     if processes > 1:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command = [*launcher, f"--nproc-per-node={processes}", *command[1:]]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return json.loads(done.stdout)
 
 
-def estimate(step: float, message: float, devices: int, bandwidth: float, latency: float) -> float:
-    """Return the efficiency of so many devices: a step, and a ring that nothing hides.
+def efficiency(step: float, message: float, devices: int, link: tuple[float, float]) -> float:
+    """Return the share of a step that is not waiting, if no exchange were hidden by computing.
 
-    Each device sends and takes 2 (W - 1) / W of the message, in 2 (W - 1) turns.
+    Args:
+        step: Seconds of a device's own share.
+        message: Bytes of all gradients.
+        devices: How many (W).
+        link: Bytes a second, and seconds of a turn. Each device sends and takes 2 (W - 1) / W of
+            the message (a ring), in 2 log2 W turns (a tree, which NCCL takes for small ones).
     """
-    turns = 2 * (devices - 1)
-    exchange = turns / devices * message / bandwidth + turns * latency
+    bandwidth, latency = link
+    exchange = 2 * (devices - 1) / devices * message / bandwidth + 2 * math.log2(devices) * latency
     return step / (step + exchange)
+
+
+LINKS = {
+    "NVLink, 200 GB/s, 10 µs": (200e9, 10e-6),
+    "InfiniBand, 25 GB/s, 20 µs": (25e9, 20e-6),
+    "10 Gb/s Ethernet, 1.25 GB/s, 50 µs": (1.25e9, 50e-6),
+}
+STEPS = {
+    "a GPU, 2.7 ms (2×512, 8,192 characters at 3 M/s, assumed)": 2.7e-3,
+    "the same with 64 streams more each, 5.4 ms": 5.4e-3,
+}
+
+
+def print_estimates(parameters: int, measured: float) -> None:
+    """Print what 8 and 64 devices would come to, from a measured message and a step."""
+    message = 4.0 * parameters
+    steps = STEPS | {f"this machine's CPU, {1e3 * measured:.0f} ms (measured)": measured}
+    print(f"\nEstimated, not measured: 2×512, {message / 2**20:.1f} MiB of gradients a step\n")
+    print("| step of one device | link | 8 devices | 64 devices |\n|---|---|---|---|")
+    for what, step in steps.items():
+        for name, link in LINKS.items():
+            shares = [f"{efficiency(step, message, count, link):.0%}" for count in (8, 64)]
+            print(f"| {what} | {name} | {shares[0]} | {shares[1]} |")
 
 
 def main() -> None:
@@ -118,6 +147,8 @@ def main() -> None:
                 f"| {spread(ratios, '', 2)} | {spread(shares, '', 2)} of a step | {message:.1f} MiB |",
                 flush=True,
             )
+    last = kept["two"][0]
+    print_estimates(last["parameters"], last["apart"])
 
 
 if __name__ == "__main__":

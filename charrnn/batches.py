@@ -187,6 +187,19 @@ def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int
     return batch_size, seq_len
 
 
+def check_shares(batch_size: int, num_processes: int) -> None:
+    """Refuse a number of streams that cannot be shared out evenly.
+
+    Raises:
+        InputError: It is no multiple of the number of processes.
+    """
+    if batch_size % num_processes:
+        raise InputError(
+            f"--batch-size: {batch_size} streams cannot be shared out evenly to {num_processes} "
+            f"processes; choose a multiple of {num_processes}, or another number of processes"
+        )
+
+
 def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
     """Return batch size and window, as far as the text can fill them.
 

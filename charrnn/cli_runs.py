@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from charrnn.completing import complete_runs
+from charrnn.completing import complete_models
 from charrnn.errors import InputError, printable
 from charrnn.options import GroupedCommand, GroupedGroup, common, make_console, option
 
@@ -100,8 +100,8 @@ def why_none(there: list["RunInfo"], checkpoints: Path, corpus: str | None) -> s
 
 
 @runs.command(cls=GroupedCommand)
-@click.argument("first", metavar="A", shell_complete=complete_runs)
-@click.argument("second", metavar="B", shell_complete=complete_runs)
+@click.argument("first", metavar="A", shell_complete=complete_models)
+@click.argument("second", metavar="B", shell_complete=complete_models)
 @common
 def diff(
     first: str, second: str, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,

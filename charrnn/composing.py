@@ -63,6 +63,12 @@ class Request:
             raise InputError(f"--seed: must be in [0, 2^63), got {self.seed}")
         if self.resume and not (self.as_json and self.output):
             raise InputError("--resume: goes on with a file of JSON lines: add --json -o FILE")
+        if self.resume and self.novel and self.seed is None:
+            raise InputError(
+                "--resume and --novel: the file may not tell the seed of the call; add --seed N"
+            )
+        if len(set(self.configs)) < len(self.configs):
+            raise InputError("--temperature: one of them stands there twice; leave one out")
 
     def jobs(self, seed: int) -> Jobs:
         """Return all texts of this call."""
@@ -88,8 +94,7 @@ class Composer:
     def compose(self) -> None:
         """Write all texts, or those that an output file lacks."""
         request = self.request
-        for prompt in request.prompts:
-            self.sampler.check_prompt(prompt)
+        self.check_prompts()
         novelty = Novelty(request.novel, self.sampler.model) if request.novel else None
         reading = reading_of(self.sampler.model)
         source = Source([request.check_copies], reading) if request.check_copies else None
@@ -104,13 +109,22 @@ class Composer:
                 self.write(page, samples, source)
         self.sum_up()
 
+    def check_prompts(self) -> None:
+        """Refuse prompts that the model cannot read, before anything is written."""
+        for number, prompt in enumerate(self.request.prompts, start=1):
+            try:
+                self.sampler.check_prompt(prompt)
+            except InputError as error:
+                where = f"prompt {number}: " if len(self.request.prompts) > 1 else ""
+                raise InputError(f"{where}{error}") from None
+
     def seed(self, earlier: Earlier | None) -> int:
         """Return the seed of the first text, and say it where nobody has named it."""
         if self.request.seed is not None:
             return self.request.seed
         if earlier and earlier.last:
             if earlier.seed is None:
-                raise earlier.other("its first line does not say which --seed began it; name it")
+                raise earlier.other("it does not begin with text 0, so --seed has to be named")
             return earlier.seed
         seed = int.from_bytes(os.urandom(6), "big")
         self.console.line(f"seed {seed}")
@@ -130,8 +144,10 @@ class Composer:
         if earlier.last:
             index = earlier.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
-            if again.text != earlier.last["text"]:
-                raise earlier.other(f"text {index} is another one: other settings or model")
+            if (again.text, again.finish) != (earlier.last["text"], earlier.last.get("finish")):
+                raise earlier.other(f"its text {index} is another one: other settings or model")
+            if ("copied" in earlier.last) != (self.request.check_copies is not None):
+                raise earlier.other("its lines are with --check-copies, or without, unlike these")
         earlier.cut()
         if earlier.next_index:
             self.console.note(f"goes on behind text {earlier.next_index - 1:,}")
@@ -200,7 +216,8 @@ class Composer:
                 f"{printable(self.request.novel)}"
             )
         if self.request.output:
-            self.console.last(f"{self.request.output}: {self.num_kept:,} texts written", 0)
+            name = printable(self.request.output)
+            self.console.last(f"{name}: {self.num_kept:,} texts written", 0)
 
 
 @contextmanager

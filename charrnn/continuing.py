@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from charrnn.durable import try_lock
 from charrnn.errors import BusyError, InputError, printable, reason_of
 from charrnn.jobs import Jobs
 from charrnn.lenient import as_count, as_text
+
+BEGINNING = b'{"index": '
+"""How every line of a file of samples begins."""
 
 PIECE = 1 << 16
 """Bytes that are read at a time, backwards from the end."""
@@ -29,6 +33,7 @@ class Earlier:
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path, self._file = path, file
+        self._check_beginning()
         self.size = self._end_of_last_line()
         self.first, self.last = self._line(0), self._last_line()
 
@@ -66,16 +71,29 @@ class Earlier:
             raise self.other(what)
 
     def other(self, what: str) -> InputError:
-        """Return the error that another call has written it."""
+        """Return the error that this call would not have written what the file holds."""
         return InputError(
-            f"--resume: {printable(self.path)}: was written by another call: {what}; "
-            "name another file, or leave out --resume to write it anew"
+            f"--resume: {printable(self.path)}: this call does not go on with it: {what}; "
+            "name another file"
         )
 
     def cut(self) -> None:
         """Take off what is torn at its end, and go there."""
         self._file.truncate(self.size)
         self._file.seek(self.size)
+
+    def _check_beginning(self) -> None:
+        """Refuse a file whose first bytes no sample begins with, however few there are."""
+        self._file.seek(0)
+        first = self._file.read(len(BEGINNING))
+        if not BEGINNING.startswith(first):
+            raise self._foreign()
+
+    def _foreign(self) -> InputError:
+        return InputError(
+            f"--resume: {printable(self.path)}: holds something else than samples of --json; "
+            "name another file"
+        )
 
     def _end_of_last_line(self, before: int | None = None) -> int:
         """Return where the last line ends that ends before a place, 0 if there is none."""
@@ -103,10 +121,7 @@ class Earlier:
             found = None
         is_sample = isinstance(found, dict) and as_text(found.get("text")) is not None
         if not is_sample or None in (as_count(found.get("index")), as_count(found.get("seed"))):
-            raise InputError(
-                f"--resume: {printable(self.path)}: holds something else than samples of --json; "
-                "name another file"
-            )
+            raise self._foreign()
         sample: dict[str, Any] = found
         return sample
 
@@ -125,7 +140,7 @@ def continued(path: Path) -> Iterator[tuple[Earlier, BinaryIO]]:
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     with file:
-        if not file.seekable():
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InputError(f"--resume: {printable(path)}: not a file; leave out --resume")
         if not try_lock(file.fileno()):
             raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")

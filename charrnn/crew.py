@@ -9,7 +9,7 @@ from pathlib import Path
 
 from charrnn.config import TrainConfig
 from charrnn.console import Console
-from charrnn.corpus import load_corpus
+from charrnn.corpus import Corpus, load_corpus
 from charrnn.distributed import ALONE, World
 from charrnn.errors import CharRNNError, InputError
 from charrnn.preparing import Prepared
@@ -43,14 +43,10 @@ class Crew:
         self._is_waiting = True
 
     def hand(self, prepared: Prepared) -> None:
-        """Let them train along.
-
-        Raises:
-            InputError: The streams cannot be shared out evenly.
-        """
-        corpus = prepared.corpus
-        self.world.check(prepared.config.batch_size)
+        """Let them train along."""
+        assert self._is_waiting  # they would take a second call for something else
         self._is_waiting = False
+        corpus = prepared.corpus
         task: Task = Handed(
             prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
         )
@@ -70,15 +66,21 @@ def train_along(world: World) -> int:
     handed = world.agree(task)
     if isinstance(handed, int):
         return handed
+    with Interrupts(world.largest) as interrupts:
+        try:
+            corpus = load_corpus([Path(name) for name in handed.sources], handed.config)
+            if corpus.digest != handed.digest:
+                raise InputError("the text is another one than the first process has read")
+        except CharRNNError as error:
+            Console().error(f"process {world.rank} of {world.size}: {error}")
+            return error.exit_code
+        return train_in_silence(world, handed, corpus, interrupts)
+
+
+def train_in_silence(world: World, handed: Handed, corpus: Corpus, interrupts: Interrupts) -> int:
+    """Train what was handed over; return the first process's exit code."""
     try:
-        corpus = load_corpus([Path(name) for name in handed.sources], handed.config)
-        if corpus.digest != handed.digest:
-            raise InputError("the text is another one than the first process has read")
-    except CharRNNError as error:
-        Console().error(f"process {world.rank} of {world.size}: {error}")
-        return error.exit_code
-    try:
-        with Interrupts(world.largest) as interrupts, world.told():
+        with world.told():
             for _ in train(
                 handed.config,
                 corpus,

@@ -32,14 +32,13 @@ def default_threads() -> int:
     """Return how many CPU threads to use: OMP_NUM_THREADS, else the cores at hand, at most 8.
 
     The processes of one training share the cores. torchrun sets OMP_NUM_THREADS to 1 for them,
-    which says nothing about the machine.
+    which says nothing about the machine, unless the user has set more.
     """
-    if place().size > 1:
-        return max(1, min(MOST_THREADS, cores_at_hand() // place().local_size))
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isascii() and wanted.isdigit() and int(wanted):
-        return min(int(wanted), MOST_ASKED)
-    return min(MOST_THREADS, cores_at_hand())
+    wanted_here = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
+    if wanted_here > (place().size > 1):
+        return min(wanted_here, MOST_ASKED)
+    return max(1, min(MOST_THREADS, cores_at_hand() // place().local_size))
 
 
 def cores_at_hand() -> int:

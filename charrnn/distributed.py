@@ -5,6 +5,7 @@ batch; whatever depends on a clock, a signal or a disk is what the first process
 the same steps in the same order, which is what collective calls need.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
-from charrnn.errors import CharRNNError, InputError
+from charrnn.batches import check_shares
+from charrnn.errors import CharRNNError
+from charrnn.signals import without_handlers
 from charrnn.torchrun import place
 
 T = TypeVar("T")
@@ -25,8 +30,11 @@ PATIENCE = timedelta(minutes=30)
 BUCKET = 4.0
 """MiB of gradients that are sent together: about those of a layer, while others are computed."""
 
-LOST = ("gloo", "nccl", "connection", "recv", "peer", "timed out", "process group")
-"""Words of an error that says that another process has gone."""
+LOST = ("gloo", "nccl", "connection closed", "connection reset", "connection refused")
+"""Phrases of an error that says that another process has gone."""
+
+ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
+"""How often torchrun has started all processes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,7 @@ class World:
         Raises:
             InputError: It is no multiple of the number of processes.
         """
-        if batch_size % self.size:
-            raise InputError(
-                f"--batch-size: {batch_size} streams cannot be shared out evenly to "
-                f"{self.size} processes; choose a multiple of {self.size}, or another number "
-                "of processes"
-            )
+        check_shares(batch_size, self.size)
 
     def agree(self, value: T) -> T:
         """Return what the first process has here, whatever the others have."""
@@ -122,18 +125,28 @@ class World:
             if self.is_alone or not is_lost(error):
                 raise
             raise CharRNNError(
-                f"another of the {self.size} processes has gone: "
-                f"{str(error).splitlines()[0][:200]}; go on with --resume"
-            ) from None
+                f"another of the {self.size} processes has gone; go on with --resume"
+            ) from error
 
 
 ALONE = World()
 
 
+def _meet() -> None:
+    """Wait until all processes are there."""
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    # torchrun keeps its store when it starts all again: the addresses in it are of the dead.
+    attempt = PrefixStore(f"attempt {os.environ.get(ATTEMPT, '0')}", store)
+    distributed.init_process_group(
+        backend, store=attempt, rank=rank, world_size=size, timeout=PATIENCE
+    )
+
+
 def is_lost(error: RuntimeError) -> bool:
     """Say whether an error means that another process has gone."""
     text = str(error).lower()
-    return isinstance(error, distributed.DistError) or any(word in text for word in LOST)
+    return isinstance(error, distributed.DistError) or any(phrase in text for phrase in LOST)
 
 
 @contextmanager
@@ -149,8 +162,7 @@ def joined() -> Iterator[World]:
     if world.is_alone:
         yield world
         return
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    with world.told():
-        distributed.init_process_group(backend, timeout=PATIENCE)
+    with world.told(), without_handlers():  # nothing but the system ends a process that waits
+        _meet()
     yield world
     distributed.destroy_process_group()  # not after an error: the others may have gone

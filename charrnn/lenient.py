@@ -8,10 +8,11 @@ LARGEST = 2**63
 
 
 def as_number(value: object) -> float | None:
-    """Return a finite number."""
+    """Return a number of a sane size."""
     if type(value) is int:
         return as_count(value)
-    return value if isinstance(value, float) and math.isfinite(value) else None
+    is_number = isinstance(value, float) and math.isfinite(value) and abs(value) < LARGEST
+    return value if is_number and isinstance(value, float) else None
 
 
 def as_count(value: object) -> int | None:

@@ -17,8 +17,8 @@ from charrnn.vocab import ByteVocabulary
 class Novelty:
     """Says which samples do not stand in a corpus.
 
-    A record is compared, with its prompt, with whole lines: Ann is new beside Anna. Any other
-    text is new unless all of it stands somewhere in the corpus.
+    A record is compared, with its prompt, with whole lines: Ann is new beside Anna, and nothing is
+    nothing new. Any other text is new unless all of it stands somewhere in the corpus.
 
     Args:
         corpus: A file or folder.
@@ -36,7 +36,8 @@ class Novelty:
     def are_new(self, samples: Sequence[Sample]) -> list[bool]:
         """Say of each sample whether it is new."""
         if self._lines is not None:
-            return [self._record(sample) not in self._lines for sample in samples]
+            records = map(self._record, samples)
+            return [bool(record) and record not in self._lines for record in records]
         texts = [self._source.codes(sample.text, sample.raw) for sample in samples]
         found = self._source.search(texts)
         return [copies.longest[1] - copies.longest[0] < copies.num_symbols for copies in found]
@@ -55,8 +56,9 @@ def lines_of(source: Source) -> Iterator[bytes]:
         chunks = read_codes(path, source.reading, Survey())
         for chunk in closed(chunks, adds_newline=i < len(source.files) - 1):
             *lines, rest = (rest + encoded(chunk, is_bytes=source.reading.bytes)).split(b"\n")
-            yield from lines
-    yield rest
+            yield from filter(None, lines)  # an empty line is no record
+    if rest:
+        yield rest
 
 
 def encoded(codes: np.ndarray[tuple[int], np.dtype[np.generic]], *, is_bytes: bool) -> bytes:

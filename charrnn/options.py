@@ -84,7 +84,8 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         """Return the numbers, at least one, or fail."""
-        return tuple(Number().convert(part, param, ctx) for part in str(value).split(","))
+        parts = str(value).split(",")
+        return tuple(Number().convert(part.strip(" "), param, ctx) for part in parts)
 
 
 KINDS: dict[str, click.ParamType[Any]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from charrnn.batches import fit_batches, make_batches
+from charrnn.batches import check_shares, fit_batches, make_batches
 from charrnn.checkpoint import Model, load_model
 from charrnn.config import TrainConfig
 from charrnn.console import time_text
@@ -94,7 +94,7 @@ def prepare(
         chosen["lr"] *= SECOND_RATE
     values, origins = resolve(flags, given.environment, given.file, chosen)
     origins |= {name: "model" for name in fixed}
-    config, notes = fit_to_text(TrainConfig(**values), corpus)
+    config, notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
     notes = [*corpus.notes, *notes, *(transfer_notes(init, corpus) if init else [])]
     return Prepared(config, origins, corpus, notes, init=init)
 
@@ -154,7 +154,7 @@ def prepare_resumed(
     check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
     corpus = load_corpus(paths or sources(snapshot), config)
     check_corpus(snapshot, corpus)
-    config, _ = fit_to_text(config, corpus)
+    config, _ = fit_to_text(config, corpus, num_processes)
     check_settings(snapshot, config)
     origins = dict.fromkeys(config.__slots__, "checkpoint")
     for origin in ("file", "environment", "flags"):
@@ -206,9 +206,22 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     )
 
 
-def fit_to_text(config: TrainConfig, corpus: Corpus) -> tuple[TrainConfig, list[str]]:
-    """Return settings whose batch and window the text can fill, and a note if that took a change."""
+def fit_to_text(
+    config: TrainConfig, corpus: Corpus, num_processes: int = 1
+) -> tuple[TrainConfig, list[str]]:
+    """Return settings whose batch and window the text can fill, and a note if that took a change.
+
+    Raises:
+        InputError: The processes that train together could not share the batch out evenly.
+    """
+    check_shares(config.batch_size, num_processes)
     size, window = fit_batches(corpus, config)
+    if size < num_processes:
+        raise InputError(
+            f"the text is too small for {num_processes} processes: it fills {size} streams; "
+            "use fewer processes"
+        )
+    size -= size % num_processes
     if (size, window) == (config.batch_size, config.seq_len):
         return config, []
     note = (

@@ -7,7 +7,8 @@ processes that train together all stop at the same step, whichever of them the s
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -22,6 +23,20 @@ REQUEUE = getattr(signal, "SIGUSR1", None)
 def exit_code_of(number: int) -> int:
     """Return the exit code of a process that a signal has stopped; 75 asks to be started again."""
     return 75 if number == REQUEUE else 128 + number
+
+
+@contextmanager
+def without_handlers() -> Iterator[None]:
+    """Let signals do what they do by default: a call that waits in C hears of no handler."""
+    before: dict[int, signal._HANDLER] = {}
+    for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interrupts:

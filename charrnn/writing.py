@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,9 @@ from charrnn.checkpoint import Model
 from charrnn.config import SampleConfig
 from charrnn.console import Console, escape_text, is_terminal
 from charrnn.copies import LONG, Copies, Source
+from charrnn.durable import try_lock
 from charrnn.errors import (
+    BusyError,
     CharRNNError,
     ClosedPipeError,
     InputError,
@@ -87,7 +90,7 @@ def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -
         raise CharRNNError("stdout is closed: nowhere to write; use -o FILE")
     is_ours = path is not None and stream is None
     try:
-        stream = stream or (sys.stdout.buffer if path is None else path.open("wb"))
+        stream = stream or (sys.stdout.buffer if path is None else emptied(path))
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     try:
@@ -106,6 +109,21 @@ def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -
                 stream.close()
 
 
+def emptied(path: Path) -> BinaryIO:
+    """Open a file to write it anew, or make it.
+
+    Raises:
+        BusyError: Another process goes on with it.
+    """
+    stream = path.open("ab")
+    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if not try_lock(stream.fileno()):
+            stream.close()
+            raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
+        stream.truncate(0)
+    return stream
+
+
 def leave_pipe() -> ClosedPipeError:
     """Return the end of a command whose reader has gone."""
     drop_stdout()
@@ -117,9 +135,14 @@ def drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def print_result(text: str) -> None:
-    """Print a line on stdout, whatever its encoding."""
-    with open_page(None, raw=False) as page:
+def stdout_has_colours() -> bool:
+    """Say whether stdout is a terminal that may be written on in colours."""
+    return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+
+
+def print_result(text: str, *, raw: bool = False) -> None:
+    """Print a line on stdout, whatever its encoding; raw for colours that are our own."""
+    with open_page(None, raw=raw) as page:
         page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
 
 
@@ -229,6 +252,6 @@ def write_json(page: Page, samples: Iterable[Checked]) -> None:
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}
-        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
         safe = "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
         page.put(safe.encode("utf-8") + b"\n")

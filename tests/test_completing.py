@@ -40,10 +40,14 @@ def test_a_model_is_a_run_or_a_file(offered, line):
 
 @pytest.mark.parametrize(
     "line",
-    ["charrnn train --run sh", "charrnn runs diff sh", "charrnn runs diff shorts sh"],
+    ["charrnn runs diff sh", "charrnn runs diff shorts sh"],
 )
-def test_a_run_is_a_run(offered, line):
-    assert offered(line) == ["plain,shakespeare", "plain,shorts"]
+def test_what_is_compared_is_a_run_or_a_file(offered, line):
+    assert offered(line) == ["file,sh", "plain,shakespeare", "plain,shorts"]
+
+
+def test_a_run_is_a_run(offered):
+    assert offered("charrnn train --run sh") == ["plain,shakespeare", "plain,shorts"]
 
 
 def test_only_runs_that_begin_alike_are_offered(offered):
@@ -62,8 +66,8 @@ def test_runs_come_from_the_checkpoints_folder_that_was_typed(offered, tmp_path)
     sonnets = ["plain,sonnets"]
     assert offered("charrnn train --checkpoints other --run ") == sonnets
     assert offered("charrnn train --run ", CHARRNN_TRAIN_CHECKPOINTS="other") == sonnets
-    assert offered("charrnn runs --checkpoints other diff ") == sonnets
-    assert offered("charrnn runs diff --checkpoints other ") == sonnets
+    assert offered("charrnn runs --checkpoints other diff ") == ["file,", *sonnets]
+    assert offered("charrnn runs diff --checkpoints other ") == ["file,", *sonnets]
     assert offered("charrnn train --checkpoints ~/other --run ", HOME=str(tmp_path)) == sonnets
 
 

@@ -15,6 +15,7 @@ import pytest
 from charrnn.__main__ import run_cli
 from charrnn.columns import as_columns
 from charrnn.console import Console
+from charrnn.continuing import continued
 from charrnn.sampling import Sample
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "-q"]
@@ -87,7 +88,7 @@ def test_a_file_of_another_call_is_not_gone_on_with(sample):
     sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
     before = Path("out.jsonl").read_bytes()
     for changed, said in (
-        (("-l", 31), "text 4 is another one: other settings or model"),
+        (("-l", 31), "its text 4 is another one: other settings or model"),
         (("--seed", 8), "seed of text 4"),
         (("-t", 0.5), "temperature of text 4"),
         (("-n", 4), "it has text 4, of 4"),
@@ -98,6 +99,40 @@ def test_a_file_of_another_call_is_not_gone_on_with(sample):
         assert said in err
     assert sample(*MANY, "-o", "out.jsonl", "--resume", run="names")[0] == 2
     assert Path("out.jsonl").read_bytes() == before
+
+
+def test_a_file_with_other_columns_is_not_gone_on_with(sample, trained):
+    sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
+    corpus = trained.parent / "verse.txt"
+    arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume")
+    assert sample(*arguments, "--check-copies", corpus)[0] == 2
+    assert sample(*arguments)[0] == 0
+
+
+def test_a_file_that_somebody_goes_on_with_is_not_emptied(sample):
+    sample(*MANY, "-o", "out.jsonl")
+    before = Path("out.jsonl").read_bytes()
+    with continued(Path("out.jsonl")):
+        code, _, err = sample("-n", 2, "-o", "out.jsonl")
+    assert (code, "another process writes it" in err) == (75, True)
+    assert Path("out.jsonl").read_bytes() == before
+
+
+def test_a_file_that_is_written_anew_has_nothing_of_before(sample):
+    Path("out.txt").write_text("x" * 10_000)
+    sample("-l", 20, "--seed", 1, "-o", "out.txt")
+    assert len(Path("out.txt").read_text()) == 20
+
+
+def test_new_records_that_go_on_need_a_seed(sample, trained):
+    novel = ("--novel", trained.parent / "names.txt", "--json", "-o", "o.jsonl", "--resume")
+    code, _, err = sample("-n", 5, *novel, run="names")
+    assert (code, "add --seed N" in err) == (2, True)
+
+
+def test_a_temperature_that_stands_there_twice_is_refused(sample):
+    code, _, err = sample("-t", "0.5,1,0.50")
+    assert (code, "--temperature: one of them stands there twice" in err) == (2, True)
 
 
 def test_resume_without_json_lines_is_refused(sample):
@@ -127,6 +162,7 @@ def test_a_prompt_that_the_model_cannot_read_is_known_before_anything_is_written
     Path("p.txt").write_text("The\nföx\n", "utf-8")
     code, out, err = sample("--prompts", "p.txt", "-o", "out.txt")
     assert (code, out) == (2, "")
+    assert "prompt 2: " in err
     assert "'ö'" in err
     assert not Path("out.txt").exists()
 

@@ -78,7 +78,15 @@ def test_another_calls_file_is_refused(changes, said):
 
 
 @pytest.mark.parametrize(
-    "text", ["verse\n", "[]\n", '{"index": 0}\n', '{"index": -1, "seed": 1, "text": ""}\n']
+    "text",
+    [
+        "verse\n",
+        "note",
+        '{"inde_',
+        "[]\n",
+        '{"index": 0}\n',
+        '{"index": -1, "seed": 1, "text": ""}\n',
+    ],
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(text):
     write(text)

@@ -175,6 +175,8 @@ def test_processes_share_the_cores_whatever_torchrun_has_set(monkeypatch):
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert default_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # nobody but the user sets that
+    assert default_threads() == 2
 
 
 def test_alone_the_users_variable_counts_then_the_cores(monkeypatch):
@@ -266,6 +268,20 @@ def test_a_dead_process_ends_the_job_and_the_run_goes_on(text):
     assert lines_of("text")[-1]["step"] == step + 20
 
 
+@pytest.mark.slow
+def test_torchrun_may_start_all_again_after_a_death(text):
+    arguments = ["train", "text.txt", *SETTINGS, "--steps", "600", "--resume", "--run", "text"]
+    job = torchrun(2, *arguments, launcher=("--max-restarts", "1"))
+    while not step_files(Path("checkpoints/text")):
+        time.sleep(0.05)
+        assert job.poll() is None
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    assert finish(job)[0] == 0
+    assert [line["code"] for line in lines_of("text") if line["event"] == "ended"] == [1, 0]
+    assert lines_of("text")[-1]["step"] == 600
+
+
 def test_what_cannot_be_trained_is_said_once(text):
     code, out, err = finish(torchrun(2, "train", "text.txt", *SETTINGS, "--batch-size", "3"))
     assert (code, out) == (1, "")
@@ -288,6 +304,19 @@ def test_an_optional_batch_is_a_multiple_of_the_processes(text):
     ]
     assert sizes[1] % 3 == 0
     assert sizes[0] <= sizes[1] < sizes[0] + 3
+
+
+def test_a_batch_that_a_small_text_shrinks_stays_a_multiple(text):
+    from charrnn.preparing import Given, prepare
+
+    Path("small.txt").write_text(TEXT[:700], encoding="utf-8")
+    given = Given({"steps": 5, "hidden_size": 8, "num_layers": 1, "val_frac": 0.0}, {}, {})
+    alone = prepare([Path("small.txt")], given).config.batch_size
+    three = prepare([Path("small.txt")], given, num_processes=3).config.batch_size
+    assert (alone % 3 > 0, three, three % 3) == (True, alone - alone % 3, 0)
+    Path("tiny.txt").write_text(TEXT[:20], encoding="utf-8")
+    with pytest.raises(InputError, match="too small for 3 processes: it fills 1 streams"):
+        prepare([Path("tiny.txt")], given, num_processes=3)
 
 
 def test_a_world_is_made_of_its_rank_and_size():

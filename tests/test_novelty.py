@@ -41,6 +41,10 @@ def test_a_record_is_new_unless_it_is_a_whole_line():
     assert found == [False, True, False, True]
 
 
+def test_nothing_is_nothing_new():
+    assert are_new("Anna\nZoë\n", sample("")) == [False]
+
+
 def test_its_prompt_is_part_of_it():
     assert are_new("Anna\n", sample("na", "An"), sample("na")) == [False, True]
 

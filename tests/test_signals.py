@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from charrnn.signals import Interrupts
+from charrnn.signals import Interrupts, without_handlers
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
 
@@ -109,3 +109,13 @@ with Interrupts():
 signal.raise_signal(signal.SIGTERM)
 """
     assert run_python(code) == (-signal.SIGTERM, "")
+
+
+def test_without_handlers_a_signal_does_what_it_does_by_default():
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with without_handlers():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
