@@ -11,6 +11,7 @@ from charrnn import __version__
 from charrnn.cli_runs import runs
 from charrnn.cli_sample import sample
 from charrnn.cli_score import score
+from charrnn.cli_viz import viz
 from charrnn.completing import SHELLS, complete_files, complete_models, complete_runs, script
 from charrnn.config import TrainConfig
 from charrnn.configfile import read_settings
@@ -84,12 +85,16 @@ def cli() -> None:
     help="Start a new run from the weights of a model, with its sizes. To go on with a run that "
     "was stopped see --resume.",
 )  # fmt: skip
+@option(
+    "--report", is_flag=True, group="Output",
+    help="Make a page about the run when it ends: report.html in its folder.",
+)  # fmt: skip
 @option("--dry-run", is_flag=True, group="Output", help="Show all settings and stop.")
 @common
 @click.pass_context
 def train(
     ctx: click.Context, /, files: tuple[str, ...], run: str | None, config_file: Path | None,
-    resume: bool, init_from: str | None, dry_run: bool, checkpoints: Path, as_json: bool,
+    resume: bool, init_from: str | None, report: bool, dry_run: bool, checkpoints: Path, as_json: bool,
     quiet: bool, verbose: bool, debug: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Learn a text: files, directories, or - for stdin.
@@ -105,6 +110,7 @@ def train(
     file = read_config(config_file)
 
     from charrnn.preparing import Given
+    from charrnn.report import write_report
     from charrnn.starting import Request, start
 
     request = Request(
@@ -116,6 +122,7 @@ def train(
         checkpoints=checkpoints,
         dry_run=dry_run,
         as_json=as_json,
+        report=write_report if report else None,
     )
     ctx.exit(start(request, console))
 
@@ -196,4 +203,5 @@ def completion(
 
 cli.add_command(sample)
 cli.add_command(score)
+cli.add_command(viz)
 cli.add_command(runs)

@@ -14,7 +14,6 @@ from charrnn.batches import Batch
 from charrnn.checkpoint import Model
 from charrnn.config import ScoreConfig
 from charrnn.console import figures_text
-from charrnn.corpus import load_corpus
 from charrnn.device import pick_device, set_threads
 from charrnn.errors import InputError, printable
 from charrnn.evaluation import Score, costs_of, figures_of, score, signature
@@ -22,14 +21,10 @@ from charrnn.events import Figures
 from charrnn.heldout import split_name
 from charrnn.model import CharRNN, load_weights
 from charrnn.protocols import BY_RECORD, COLD, STREAMED, Protocol, by_record, record_groups
-from charrnn.reading import reading_of, setting_of, train_config
+from charrnn.reading import held_out_corpus, read_ids, setting_of, train_config
 from charrnn.records import LONGEST, Records, find_records
-from charrnn.textfiles import Codes, Survey, find_files, read_codes
-from charrnn.vocab import CharVocabulary, Ids, describe, id_dtype
-
-MOST_SHOWN = 10
-"""Unknown characters that an error lists."""
-
+from charrnn.textfiles import find_files
+from charrnn.vocab import Ids
 
 Counting = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Shows how far something has come: told how many there are, then how many are done."""
@@ -116,42 +111,24 @@ class Scorer:
             yield self.held_out(paths, names)
             return
         for path in find_files(paths)[0]:
-            ids, num_skipped = self.read(path)
+            ids, num_skipped = read_ids(
+                self.model, path, self.config.encoding, skips=self.config.unknown == "skip"
+            )
             newline, records, num_cut = self.model.vocab.newline, None, 0
             if self.model.records and newline is not None:
                 records, num_cut = find_records(ids, newline)
             name = names.get(path, str(path))
             yield Text(name, ids, num_skipped=num_skipped, num_cut=num_cut, records=records)
 
-    def read(self, path: Path) -> tuple[Ids, int]:
-        """Return a file as the model's ids, and how many characters were left out of it."""
-        vocab, pieces, unknown = self.model.vocab, [], []
-        for codes in read_codes(path, reading_of(self.model, self.config.encoding), Survey()):
-            if isinstance(vocab, CharVocabulary):
-                codes, missing = known_ids(vocab, codes)
-                unknown.append(missing)
-            pieces.append(codes.astype(id_dtype(vocab.size)))
-        num_unknown = sum(map(len, unknown))
-        if num_unknown and self.config.unknown == "error":
-            assert isinstance(vocab, CharVocabulary)  # no byte is unknown
-            raise unknown_characters(path, vocab, np.concatenate(unknown))
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
-
     def held_out(self, paths: list[Path], names: dict[Path, str]) -> Text:
         """Return what the model's run held out of these files."""
         if self.config.encoding:
             raise InputError("--held-out: reads as training did; leave out --encoding")
-        config = train_config(self.model)
-        corpus, said = load_corpus(paths, config), self.model.facts.get("corpus")
-        if not isinstance(said, dict) or said.get("digest") != corpus.digest:
-            raise InputError(
-                "--held-out: these are not the files that the model learned, or they have changed; "
-                "leave it out to score all of them"
-            )
-        if not len(corpus.val):
-            raise InputError("--held-out: the model's run held nothing out")
+        corpus = held_out_corpus(self.model, paths)
         name = ", ".join(names.get(Path(file), file) for file in corpus.files)
-        return Text(name, corpus.val, split=split_name(config), records=corpus.val_records)
+        return Text(
+            name, corpus.val, split=split_name(train_config(self.model)), records=corpus.val_records
+        )
 
     def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
         """Yield what a text costs, by every protocol.
@@ -248,25 +225,6 @@ def total(scores: Sequence[Score]) -> Score:
         network=mean(each.network for each in scores),
         chars=chars,
         weight=mean(each.weight for each in scores),
-    )
-
-
-def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:
-    """Return the ids of the code points that a model knows, and the code points it does not."""
-    places = np.minimum(np.searchsorted(vocab.code_points, codes), vocab.size - 1)
-    is_known = vocab.code_points[places] == codes
-    return places[is_known].astype(id_dtype(vocab.size)), codes[~is_known]
-
-
-def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputError:
-    """Return the error about characters that a model never saw."""
-    distinct, counts = np.unique(codes, return_counts=True)
-    common = distinct[np.argsort(-counts, kind="stable")][:MOST_SHOWN].tolist()
-    shown = ", ".join(describe(chr(code)) for code in common)
-    more = ", ..." if len(distinct) > MOST_SHOWN else ""
-    return InputError(
-        f"{printable(path)}: {int(counts.sum()):,} characters are not among the {vocab.size} that "
-        f"this model has seen: {shown}{more}; leave them out with --unknown skip"
     )
 
 

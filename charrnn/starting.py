@@ -1,6 +1,7 @@
 """What `train` was asked for -> a new run, or one that goes on."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ class Request:
     checkpoints: Path
     dry_run: bool
     as_json: bool
+    report: Callable[[Path], object] | None = None
+    """Called with the run's folder at its end, if there is a model."""
 
     @property
     def sources(self) -> list[Path]:
@@ -108,7 +111,9 @@ def begin(request: Request, console: Console, crew: Crew) -> int:
         run = make_run(request, console)
         try:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-            return launch(run, prepared, console, crew, as_json=request.as_json)
+            code = launch(run, prepared, console, crew, as_json=request.as_json)
+            make_report(request, run, console)
+            return code
         finally:
             run.discard_if_empty()
             run.close()
@@ -165,7 +170,19 @@ def continue_run(
             return 0
         if request.files:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-        return launch(run, prepared, console, crew, as_json=request.as_json)
+        code = launch(run, prepared, console, crew, as_json=request.as_json)
+        make_report(request, run, console)
+        return code
+
+
+def make_report(request: Request, run: Run, console: Console) -> None:
+    """Make a page about a run, if that is wanted; one that cannot be made changes no result."""
+    if request.report is None or not run.best.exists():
+        return
+    try:
+        request.report(run.folder)
+    except (CharRNNError, OSError) as error:
+        console.warn(f"no report: {error}")
 
 
 def has_ended(snapshot: Snapshot, given: Given) -> bool:

@@ -10,11 +10,11 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "completing", "comparing", "overview", "composing", "columns", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming", "signals",
+    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "cli_viz", "completing", "comparing", "overview", "report", "history", "charts", "pictures", "pages", "plain_pictures", "searching", "properties", "viewing", "expectations", "activations", "glyphs", "composing", "columns", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming",
     "options", "prompts", "continuing", "novelty", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
     "evaluation", "heldout", "distributed", "protocols", "advice", "sampling", "engine_cuda", "following", "jobs", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "logtail", "runs", "checkpoint", "mixing", "memory", "orders", "filters", "progress", "container", "model", "batches", "corpus", "records",
-    "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "torchrun", "lenient", "errors",
+    "cache", "durable", "textfiles", "vocab", "events", "configfile", "merging", "sizes", "config", "seeds", "signals", "torchrun", "lenient", "errors",
     "__init__",
 ]  # fmt: skip
 """From the top down: a module imports only what stands after it."""

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import click
+
 import charrnn
 from charrnn.cli import cli
 
@@ -22,8 +24,15 @@ def test_every_module_is_listed_and_none_that_is_not_there():
     assert named == there
 
 
+def all_commands(group):
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from all_commands(command)
+
+
 def test_every_option_in_it_exists():
-    known = {flag for command in cli.commands.values() for p in command.params for flag in p.opts}
+    known = {flag for command in all_commands(cli) for p in command.params for flag in p.opts}
     shown = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", TEXT)) - {"--help"}
     assert shown - known == set()
 

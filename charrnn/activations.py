@@ -1,0 +1,32 @@
+"""What each unit of a network is after each character of a text."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from charrnn.checkpoint import Model
+from charrnn.engine import Engine, Floats
+
+KINDS = ("cell", "hidden")
+"""tanh(c) of an LSTM, which gates have not cut; or h, the output, which every cell has."""
+
+
+def activations(model: Model, ids: Sequence[int], kind: str = "cell") -> Floats:
+    """Return the activation of every unit after each symbol of a text, (T, L, H), in [-1, 1].
+
+    Read step by step, from an empty state: a torch layer gives c only at the end of a text.
+
+    Args:
+        model: With its weights.
+        ids: The text, (T,).
+        kind: cell, which means hidden where a network has no cell; or hidden.
+    """
+    engine = Engine(model.config, model.weights)
+    state = engine.empty_state()
+    has_cell = kind == "cell" and len(state) == 2
+    L, H = model.config.num_layers, model.config.hidden_size
+    result = np.empty((len(ids), L, H), dtype=np.float32)
+    for t, symbol in enumerate(ids):
+        _, state = engine.step(int(symbol), state)
+        result[t] = state[1] if has_cell else state[0]
+    return np.tanh(result, out=result) if has_cell else result

@@ -1,0 +1,289 @@
+"""`charrnn viz`: what a network sees, expects and remembers, as text or as a page."""
+
+import json
+import webbrowser
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charrnn.completing import complete_files, complete_models, complete_runs
+from charrnn.console import escape_text
+from charrnn.errors import InputError, printable, reason_of
+from charrnn.options import (
+    GroupedCommand,
+    GroupedGroup,
+    Integer,
+    Number,
+    common,
+    make_console,
+    option,
+)
+
+if TYPE_CHECKING:
+    from charrnn.viewing import View
+
+UNIT_HELP = "A unit by layer and number, both from 0. [default: 0:0]"
+HIDDEN_HELP = "The output h of a unit instead of its cell, tanh(c)."
+
+
+def to_page(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add where a picture goes."""
+    for decorate in (
+        option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),
+        option(
+            "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", group="Output",
+            help="Write a page: one file that needs nothing else.",
+        ),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every picture of a text takes."""
+    for decorate in (
+        to_page,
+        option(
+            "--held-out", is_flag=True, group="Picture",
+            help="FILE is what the model learned; look at the part that was held out.",
+        ),
+        option(
+            "-l", "--length", type=Integer(), default=5000, group="Picture",
+            help="Characters, from the first. [default: 5000]",
+        ),
+        click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_files),
+        click.argument("model", shell_complete=complete_models),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+memory_weight = option(
+    "--memory-weight", type=Number(), group="Picture",
+    help="Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
+)  # fmt: skip
+
+
+@click.group(cls=GroupedGroup)
+def viz() -> None:
+    """Show what a network sees, expects and remembers.
+
+    On a terminal in colours, in a pipe as text with a legend, with --json as numbers, with -o as a
+    page that needs no network.
+    """
+
+
+@viz.command(cls=GroupedCommand)
+@of_text
+@memory_weight
+@common
+def surprise(
+    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None,
+    output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
+    debug: bool,
+) -> None:  # fmt: skip
+    """Colour each character by how little it was expected, in bits.
+
+    On a page, pointing at a character shows the five that were expected most.
+    """
+    make_console(quiet, verbose)
+    from charrnn.pictures import surprise_numbers, surprise_page, surprise_plain
+
+    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    show(
+        output,
+        opens,
+        page=lambda: surprise_page(view),
+        numbers=(lambda: surprise_numbers(view)) if as_json else None,
+        plain=lambda colour: surprise_plain(view, colour=colour),
+    )
+
+
+@viz.command(cls=GroupedCommand)
+@of_text
+@memory_weight
+@option("--unit", default="0:0", metavar="L:I", group="Picture", help=UNIT_HELP)
+@option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
+@common
+def predictions(
+    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None, unit: str,
+    hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool,
+    verbose: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Show under each character the five best guesses for the next one.
+
+    The text itself is coloured by one unit; viz cells --search finds units worth looking at.
+    """
+    make_console(quiet, verbose)
+    from charrnn.pictures import (
+        parse_unit,
+        predictions_page,
+        predictions_plain,
+        surprise_numbers,
+        units_of,
+    )
+
+    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    place = parse_unit(unit, view.model.config)
+    values = units_of(view, kind_of(hidden))[:, place[0], place[1]]
+    show(
+        output,
+        opens,
+        page=lambda: predictions_page(view, place, values),
+        numbers=(lambda: surprise_numbers(view)) if as_json else None,
+        plain=lambda colour: predictions_plain(view, place, values, colour=colour),
+    )
+
+
+@viz.command(cls=GroupedCommand)
+@of_text
+@memory_weight
+@option("--unit", "units", multiple=True, metavar="L:I", group="Picture", help=UNIT_HELP)
+@option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
+@option(
+    "--search", "searches", is_flag=True, group="Picture",
+    help="Find for each property of the text (in quotes, in brackets, in a number, ...) the unit "
+    "that goes best with it.",
+)  # fmt: skip
+@common
+def cells(
+    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None,
+    units: tuple[str, ...], hidden: bool, searches: bool, output: Path | None, opens: bool,
+    checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Colour a text by what one unit of the network is after each character.
+
+    With --search the text should be held out: units are chosen on its first half and scored on the
+    second, beside the best unit of a network that has learned nothing.
+    """
+    make_console(quiet, verbose)
+    from charrnn.pictures import cells_page, cells_plain, chosen_units, unit_numbers, units_of
+    from charrnn.searching import search
+
+    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    kind = kind_of(hidden)
+    found = search(view.model, view.text, view.ids.tolist(), kind) if searches else []
+    chosen = chosen_units(view, units, found, units_of(view, kind))
+    show(
+        output,
+        opens,
+        page=lambda: cells_page(view, chosen, found),
+        numbers=(lambda: unit_numbers(view, chosen, found)) if as_json else None,
+        plain=lambda colour: cells_plain(view, chosen, found, colour=colour),
+    )
+
+
+@viz.command(cls=GroupedCommand)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_runs)
+@to_page
+@common
+def evolution(
+    runs: tuple[str, ...], output: Path | None, opens: bool, checkpoints: Path, as_json: bool,
+    quiet: bool, verbose: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Show how the text of a run improved, and the curves of one run or more.
+
+    The previews are of the first run; the curves are validation losses, of a single run also
+    training loss, learning rate and gradient norm.
+    """
+    make_console(quiet, verbose)
+    from dataclasses import asdict
+
+    from charrnn.history import read_history
+    from charrnn.report import evolution_page, evolution_plain
+
+    folders = [folder_of(checkpoints, run) for run in runs]
+    show(
+        output,
+        opens,
+        page=lambda: evolution_page(folders),
+        numbers=(lambda: (asdict(read_history(each)) for each in folders)) if as_json else None,
+        plain=lambda colour: escape_text(evolution_plain(folders)),
+    )
+
+
+@viz.command(cls=GroupedCommand)
+@click.argument("run", shell_complete=complete_runs)
+@to_page
+@common
+def report(
+    run: str, output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool,
+    verbose: bool, debug: bool,
+) -> None:  # fmt: skip
+    """Make one page about a run: how it went, curves, texts, surprises, what to try next.
+
+    Without -o it is report.html in the run's folder.
+    """
+    make_console(quiet, verbose)
+    from dataclasses import asdict
+
+    from charrnn.history import read_history
+    from charrnn.report import REPORT, report_page
+
+    folder = folder_of(checkpoints, run)
+    show(
+        None if as_json else output or folder / REPORT,
+        opens,
+        page=lambda: report_page(folder),
+        numbers=lambda: iter([asdict(read_history(folder))]),
+        plain=lambda colour: "",
+    )
+
+
+def folder_of(checkpoints: Path, run: str) -> Path:
+    """Return the folder of a run that is named, or whose folder or model is."""
+    from charrnn.finding import find_model
+
+    return find_model(checkpoints, run).parent
+
+
+def kind_of(is_hidden: bool) -> str:
+    """Return which activation is meant."""
+    return "hidden" if is_hidden else "cell"
+
+
+def view_of(
+    checkpoints: Path, model: str, file: Path, length: int, held_out: bool, weight: float | None
+) -> "View":
+    """Return the model and the text that a command line names."""
+    if length < 1:
+        raise InputError(f"--length: must be at least 1, got {length}")
+    if weight is not None and not 0 <= weight <= 1:
+        raise InputError(f"--memory-weight: must be in [0, 1], got {weight:g}")
+
+    from charrnn.finding import find_model
+    from charrnn.viewing import read_view
+
+    path = find_model(checkpoints, model)
+    return read_view(path, [file], length=length, is_held_out=held_out, memory_weight=weight)
+
+
+def show(
+    output: Path | None,
+    opens: bool,
+    *,
+    page: Callable[[], str],
+    numbers: Callable[[], Iterable[dict[str, Any]]] | None,
+    plain: Callable[[bool], str],
+) -> None:
+    """Write a page, numbers as JSON lines, or plain text, whichever was asked for."""
+    from charrnn.durable import write_durably
+    from charrnn.writing import print_result, stdout_has_colours
+
+    if opens and output is None:
+        raise InputError("--open: opens a page; name it: -o FILE.html")
+    if output is not None:
+        try:
+            write_durably(output, page().encode("utf-8"))
+        except OSError as error:
+            raise InputError(f"-o: {printable(output)}: {reason_of(error)}") from None
+        print_result(str(output))
+        if opens:
+            webbrowser.open(output.absolute().as_uri())
+    elif numbers is not None:
+        for line in numbers():
+            print_result(json.dumps(line, ensure_ascii=False))
+    else:
+        print_result(plain(stdout_has_colours()), raw=True)  # a text's own controls are signs

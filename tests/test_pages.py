@@ -1,0 +1,142 @@
+"""Pages in a real browser: hover, theme, unit; no error, no request, text is never markup."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.pages import as_data, page, paragraph, table, text_box, unit_choice
+from charrnn.pictures import coded_unit
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&amp;\u2028"
+
+
+def hostile_page(num_units=2):
+    signs = list(HOSTILE.replace("\u2028", " "))
+    values = np.linspace(-1, 1, len(signs), dtype=np.float32)
+    data = {
+        "signs": ["a", "<b>", "␣"],
+        "bits": [0.5] * len(signs),
+        "guesses": [[[1, 60], [0, 40]]] * len(signs),
+        "units": [coded_unit(values * (-1) ** n) for n in range(num_units)],
+    }
+    sections = [
+        paragraph(HOSTILE),
+        table(("a", "b"), [(HOSTILE, "1")], numeric=(1,)),
+        unit_choice([f"0:{n} {HOSTILE}" for n in range(num_units)]),
+        text_box(signs, [4] * len(signs), "d", HOSTILE),
+    ]
+    return page(HOSTILE, sections, data)
+
+
+def test_text_is_data_and_never_markup():
+    html = hostile_page()
+    assert html.count("<script") == 2
+    assert "<img" not in html
+    assert "onerror=alert" in html  # as text
+
+
+def test_data_is_json_without_anything_that_ends_a_script():
+    text = as_data({"a": HOSTILE, "b": "\ud800"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text)["a"] == HOSTILE
+
+
+def test_an_activation_is_a_byte_from_0_to_254():
+    import base64
+
+    coded = base64.b64decode(coded_unit(np.array([-1, -0.5, 0, 1, 3], dtype=np.float32)))
+    assert [*coded] == [0, 64, 127, 254, 254]
+
+
+# --- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    selenium = pytest.importorskip("selenium", reason="pip install selenium to open pages")
+    if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
+        pytest.skip("Debian's chromium and chromium-driver are not installed")
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    assert selenium
+    options = ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,800"):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def opened(browser, html):
+    path = Path("page.html")
+    path.write_text(html, encoding="utf-8")
+    for kind in ("browser", "performance"):  # what came before is not ours
+        browser.get_log(kind)
+    browser.get(path.absolute().as_uri())
+    return path.absolute().as_uri()
+
+
+def check_silence(browser, address):
+    """No console error, and no request but for the page itself."""
+    assert browser.get_log("browser") == []
+    events = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
+    asked = {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+    assert {url for url in asked if not url.startswith("data:")} == {address}
+
+
+def hover(browser, number):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    letters = browser.find_elements(By.CSS_SELECTOR, "#text i")
+    ActionChains(browser).move_to_element(letters[number]).perform()
+    return letters[number], browser.find_element(By.ID, "now").text
+
+
+def test_a_page_works_in_a_browser_and_asks_nobody(browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select
+
+    address = opened(browser, hostile_page())
+    assert browser.title.startswith("</script><script>document.title=")
+    letter, said = hover(browser, 2)
+    assert said.startswith(f"3 of {len(HOSTILE)}: s")
+    assert "0.5 bits" in said
+    assert "expected: <b> 60%  a 40%" in said
+    assert letter.get_attribute("class") == "d4 at"
+
+    first = browser.find_element(By.CSS_SELECTOR, "#text i")
+    Select(browser.find_element(By.ID, "unit")).select_by_index(1)
+    assert first.get_attribute("class") == "d8"  # unit 1 begins at 1, unit 0 at -1
+
+    root = browser.find_element(By.TAG_NAME, "html")
+    before = root.get_attribute("data-theme")
+    colour = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
+    browser.find_element(By.ID, "theme").click()
+    assert {before, root.get_attribute("data-theme")} == {"light", "dark"}
+    body = browser.find_element(By.TAG_NAME, "body")
+    assert body.value_of_css_property("background-color") != colour
+
+    browser.find_element(By.ID, "text").send_keys(Keys.END, Keys.ARROW_LEFT)
+    said = browser.find_element(By.ID, "now").text
+    assert said.startswith(f"{len(HOSTILE) - 1} of {len(HOSTILE)}")
+    check_silence(browser, address)
+
+
+def test_a_page_fits_a_phone(browser):
+    browser.set_window_size(500, 800)
+    opened(browser, hostile_page())
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= browser.execute_script("return window.innerWidth")
+    browser.set_window_size(1000, 800)

@@ -1,0 +1,208 @@
+"""What logs say of a run's past, curves, and pages about a run."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from charrnn.__main__ import run_cli
+from charrnn.charts import line_chart
+from charrnn.errors import InputError
+from charrnn.history import Preview, read_history
+from charrnn.report import spread
+
+QUICK = [
+    "--steps", "30", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "--eval-every",
+    "10", "--sample-every", "10", "-q",
+]  # fmt: skip
+TEXT = "The quick <b>brown</b> fox & the dog.\n</script><script>alert(1)</script>\n" * 40
+
+
+def write_log(*lines, samples=()):
+    folder = Path("checkpoints/king")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in samples))
+    return folder
+
+
+def step(number, loss):
+    return {"event": "step", "step": number, "loss": loss, "lr": 0.1, "grad_norm": None}
+
+
+def evaluated(number, loss, *, is_final=False):
+    line = {"event": "evaluated", "step": number, "loss": loss, "network_loss": loss + 1}
+    return line | {"is_final": is_final}
+
+
+def test_a_resumed_run_forgets_what_it_did_again():
+    folder = write_log(
+        {"event": "started", "step": 0}, step(10, 3.0), step(20, 2.0), evaluated(20, 2.5),
+        {"event": "started", "step": 10}, step(20, 1.9), evaluated(20, 2.4),
+        evaluated(20, 2.3, is_final=True),
+    )  # fmt: skip
+    curves = read_history(folder).curves
+    assert curves["training loss"] == [(10, 3.0), (20, 1.9)]
+    assert curves["validation loss"] == [(20, 2.4)]
+    assert curves["validation loss, network alone"] == [(20, 3.4)]
+    assert curves["gradient norm"] == []
+
+
+def test_so_does_one_that_has_gone_back():
+    folder = write_log(
+        {"event": "started", "step": 0}, step(10, 3.0), step(20, 9.0),
+        {"event": "rolledback", "step": 20, "good_step": 10}, step(20, 2.0),
+    )  # fmt: skip
+    assert read_history(folder).curves["training loss"] == [(10, 3.0), (20, 2.0)]
+
+
+def test_a_preview_has_the_loss_of_the_validation_before_it():
+    samples = [{"event": "sampled", "step": n, "text": f"t{n}"} for n in (10, 30, 20)]
+    folder = write_log(evaluated(20, 2.0), evaluated(30, 1.5), samples=[*samples, {"step": 5}])
+    assert read_history(folder).previews == [
+        Preview(10, "t10", None), Preview(20, "t20", 2.0), Preview(30, "t30", 1.5),
+    ]  # fmt: skip
+
+
+def test_what_is_torn_or_foreign_in_a_log_is_passed_over():
+    folder = write_log(step(10, 3.0))
+    with (folder / "metrics.jsonl").open("a") as log:
+        log.write('{"event": "step", "step": 20, "loss": "x"}\n[1]\nnull\n{"event": "st')
+    assert read_history(folder).curves["training loss"] == [(10, 3.0)]
+
+
+def test_a_folder_without_a_log_is_no_run():
+    with pytest.raises(InputError, match=r"no metrics.jsonl in it"):
+        read_history(Path())
+
+
+def test_of_many_previews_the_first_and_the_last_are_shown_and_more_of_the_early_ones():
+    shown = [each.step for each in spread([Preview(n, "", None) for n in range(100)])]
+    assert (shown[0], shown[-1], len(shown)) == (0, 99, 12)
+    assert shown[1] - shown[0] < shown[-1] - shown[-2]
+
+
+def test_a_curve_goes_through_its_points():
+    """x from 0 to 100, y from 1 to 3: the corners of the axes, 720 by 280 with their margins."""
+    svg = line_chart("Loss <b>", {"a & b": [(0, 1.0), (50, 3.0), (100, 2.0)], "empty": []})
+    assert 'points="58.0,246.0 383.0,12.0 708.0,129.0"' in svg
+    assert "Loss &lt;b&gt;" in svg
+    assert "a &amp; b" in svg
+    assert "empty" not in svg
+    assert svg.count("<polyline") == 1
+    assert line_chart("Loss", {"empty": []}) == ""
+
+
+def test_a_curve_of_one_point_or_one_value_has_an_axis_too():
+    for points in ([(5, 2.0)], [(0, 0.0), (10, 0.0)], [(0, 1e-9), (10, 1e-9)]):
+        assert "nan" not in line_chart("x", {"a": points})
+
+
+# --- commands
+
+
+@pytest.fixture
+def run(capfdbinary):
+    def call(*arguments):
+        code = run_cli([str(argument) for argument in arguments])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+@pytest.fixture
+def trained(run):
+    Path("hostile.txt").write_text(TEXT, encoding="utf-8")
+    assert run("train", "hostile.txt", *QUICK, "--report")[0] == 0
+
+
+def test_a_report_is_one_page_in_which_a_text_is_no_markup(run, trained):
+    html = Path("checkpoints/hostile/report.html").read_text("utf-8")
+    assert html.count("<script") == 2  # its data and its own
+    assert "&lt;" in html
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:,)""", html)
+    for part in ("How it went", "Curves", "How its text improved", "What it writes",
+                 "Surprise on text it never learned", "How to make it again"):  # fmt: skip
+        assert part in html
+    assert "Not shown" not in html
+
+
+def test_a_report_says_that_the_text_is_gone_or_another_one(run, trained):
+    Path("hostile.txt").write_text(TEXT + "more", encoding="utf-8")
+    assert run("viz", "report", "hostile")[:2] == (0, "checkpoints/hostile/report.html\n")
+    html = Path("checkpoints/hostile/report.html").read_text("utf-8")
+    assert "Not shown: the text has changed since it was learned" in html
+    Path("hostile.txt").unlink()
+    run("viz", "report", "hostile", "-o", "r.html")
+    assert "Not shown: " in Path("r.html").read_text("utf-8")
+
+
+def test_surprise_is_what_score_says_and_a_character_each(run, trained):
+    _, out, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 50, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert "".join(line["symbol"] for line in lines) == TEXT[:50]
+    assert all(len(line["guesses"]) == 5 for line in lines)
+    assert all(sum(p for _, p in line["guesses"]) <= 1 for line in lines)
+    Path("begin.txt").write_text("\n" + TEXT[:50], encoding="utf-8")  # as the picture is read
+    _, said, _ = run("score", "begin.txt", "-m", "hostile", "--protocol", "streamed", "--json")
+    mean = sum(line["bits"] for line in lines) / 50
+    assert mean == pytest.approx(json.loads(said)["loss"] / 0.6931471805599453, abs=1e-4)
+
+
+def test_in_a_pipe_a_picture_is_text_with_a_legend(run, trained):
+    _, out, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 40)
+    head, legend, empty, text, *_ = out.splitlines()
+    assert head.startswith("40 characters, ")
+    assert (legend.startswith("bits of surprise:"), empty) == (True, "")
+    assert text == TEXT.split("\n")[0] + "↵"
+    assert "\x1b" not in out
+
+
+def test_under_each_character_stand_the_guesses_for_the_next(run, trained):
+    _, out, _ = run("viz", "predictions", "hostile", "hostile.txt", "-l", 30)
+    lines = out.splitlines()
+    assert lines[1] == TEXT[:30]
+    assert [len(line) for line in lines[2:7]] == [29] * 5
+    _, numbers, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 30, "--json")
+    best = [json.loads(line)["guesses"][0][0] for line in numbers.splitlines()]
+    shown = [g if p != "·" else p for g, p in zip(best[1:], lines[2], strict=True)]
+    assert "".join(shown).replace(" ", "␣").replace("\n", "↵") == lines[2]
+
+
+def test_a_unit_that_is_not_there_is_refused(run, trained):
+    for unit in ("1:0", "0:16", "x", "0:-1"):
+        code, _, err = run("viz", "cells", "hostile", "hostile.txt", "--unit", unit)
+        assert (code, "layers are 0 to 0, units 0 to 15" in err) == (2, True)
+
+
+def test_cells_as_numbers_are_activations_and_a_search_its_findings(run, trained):
+    arguments = ("viz", "cells", "hostile", "hostile.txt", "--json")
+    lines = run(*arguments, "--unit", "0:3", "--unit", "0:4", "-l", 9)[1].splitlines()
+    units = [json.loads(line)["units"] for line in lines]
+    assert len(units) == 9
+    assert all(set(each) == {"0:3", "0:4"} and abs(each["0:3"]) <= 1 for each in units)
+    found = [json.loads(line) for line in run(*arguments, "--search")[1].splitlines()]
+    assert {"name", "layer", "unit", "score", "random"} <= found[0].keys()
+
+
+def test_evolution_shows_the_previews_and_compares_runs(run, trained):
+    _, out, _ = run("viz", "evolution", "hostile")
+    assert "--- step 10, validation loss" in out
+    run("train", "hostile.txt", *QUICK, "--run", "second")
+    assert run("viz", "evolution", "hostile", "second", "-o", "e.html")[0] == 0
+    html = Path("e.html").read_text("utf-8")
+    assert "hostile: validation loss" in html
+    assert "second: validation loss" in html
+
+
+def test_a_page_of_5000_characters_is_under_2_mb(run, trained):
+    Path("long.txt").write_text((TEXT * 4)[:6000], encoding="utf-8")
+    run("viz", "cells", "hostile", "long.txt", "--search", "-o", "c.html")
+    assert 100_000 < Path("c.html").stat().st_size < 2_000_000
+
+
+def test_open_needs_a_page(run, trained):
+    code, _, err = run("viz", "surprise", "hostile", "hostile.txt", "--open")
+    assert (code, "name it: -o FILE.html" in err) == (2, True)
