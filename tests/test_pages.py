@@ -1,7 +1,10 @@
 """Pages in a real browser: hover, theme, unit; no error, no request, text is never markup."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +102,8 @@ def hover(browser, number):
     from selenium.webdriver.common.by import By
 
     letters = browser.find_elements(By.CSS_SELECTOR, "#text i")
+    center = "arguments[0].scrollIntoView({block: 'center'})"
+    browser.execute_script(center, letters[number])
     ActionChains(browser).move_to_element(letters[number]).perform()
     return letters[number], browser.find_element(By.ID, "now").text
 
@@ -140,3 +145,51 @@ def test_a_page_fits_a_phone(browser):
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= browser.execute_script("return window.innerWidth")
     browser.set_window_size(1000, 800)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Every kind of page, of a run on a text that is full of markup."""
+    folder = tmp_path_factory.mktemp("pages")
+    text = 'The quick <b>"brown" fox</b> & the dog.\n</script><script>alert(1)</script>\n' * 40
+    (folder / "hostile.txt").write_text(text, encoding="utf-8")
+    quick = ["--steps", "30", "--hidden-size", "16", "--device", "cpu", "--eval-every", "10", "-q"]
+    commands = {
+        "train": ["train", "hostile.txt", *quick],
+        "surprise": ["viz", "surprise", "hostile", "hostile.txt", "-l", "300"],
+        "predictions": ["viz", "predictions", "hostile", "hostile.txt", "-l", "300"],
+        "cells": ["viz", "cells", "hostile", "hostile.txt", "-l", "2000", "--search"],
+        "evolution": ["viz", "evolution", "hostile"],
+        "report": ["viz", "report", "hostile"],
+    }
+    for name, command in commands.items():
+        output = [] if name == "train" else ["-o", f"{name}.html"]
+        done = [sys.executable, "-m", "charrnn", *command, *output]
+        subprocess.run(done, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["surprise", "predictions", "cells", "evolution", "report"])
+def test_every_kind_of_page_works_in_both_themes_and_on_a_phone(browser, pages, name):
+    from selenium.webdriver.common.by import By
+
+    address = opened(browser, (pages / f"{name}.html").read_text("utf-8"))
+    browser.find_element(By.ID, "theme").click()
+    if browser.find_elements(By.ID, "text"):
+        letter, said = hover(browser, 20)
+        assert "at" in letter.get_attribute("class").split()
+        assert said.startswith("21 of ")
+        assert "bits" in said
+        assert "expected: " in said
+    browser.set_window_size(500, 800)
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= browser.execute_script("return window.innerWidth")
+    browser.set_window_size(1000, 800)
+    check_silence(browser, address)
+
+
+def test_a_page_can_be_read_without_scripts(pages):
+    html = (pages / "surprise.html").read_text("utf-8")
+    letters = re.findall(r'<i class="s[0-8]">(.*?)</i>', html)
+    assert len(letters) == 300
+    assert "".join(letters[:9]) == "The quick"

@@ -8,7 +8,7 @@ from harness import print_head
 
 SCRIPTS = (
     "kills", "crash_states", "io_errors", "full_disk", "damage", "malformed", "interrupts",
-    "any_bytes", "arguments", "terminal", "race", "signals",
+    "any_bytes", "arguments", "terminal", "race", "signals", "ranks", "sweep",
 )  # fmt: skip
 
 
