@@ -14,7 +14,8 @@ KINDS = ("cell", "hidden")
 def activations(model: Model, ids: Sequence[int], kind: str = "cell") -> Floats:
     """Return the activation of every unit after each symbol of a text, (T, L, H), in [-1, 1].
 
-    Read step by step, from an empty state: a torch layer gives c only at the end of a text.
+    Read step by step, as a torch layer gives c only at the end of a text: behind a newline, where
+    there is one; a model of lines begins anew at each.
 
     Args:
         model: With its weights.
@@ -22,11 +23,17 @@ def activations(model: Model, ids: Sequence[int], kind: str = "cell") -> Floats:
         kind: cell, which means hidden where a network has no cell; or hidden.
     """
     engine = Engine(model.config, model.weights)
-    state = engine.empty_state()
+    newline = model.vocab.newline
+    begin = engine.empty_state()
+    if newline is not None:
+        _, begin = engine.step(newline, begin)
+    state = begin
     has_cell = kind == "cell" and len(state) == 2
     L, H = model.config.num_layers, model.config.hidden_size
     result = np.empty((len(ids), L, H), dtype=np.float32)
     for t, symbol in enumerate(ids):
         _, state = engine.step(int(symbol), state)
         result[t] = state[1] if has_cell else state[0]
+        if model.records and symbol == newline:
+            state = begin
     return np.tanh(result, out=result) if has_cell else result

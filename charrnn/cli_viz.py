@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charrnn.completing import complete_files, complete_models, complete_runs
-from charrnn.console import escape_text
+from charrnn.console import Console, escape_text
 from charrnn.errors import InputError, printable, reason_of
 from charrnn.options import (
     GroupedCommand,
@@ -53,7 +53,10 @@ def of_text(function: Callable[..., Any]) -> Callable[..., Any]:
             "-l", "--length", type=Integer(), default=5000, group="Picture",
             help="Characters, from the first. [default: 5000]",
         ),
-        click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_files),
+        click.argument(
+            "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path),
+            shell_complete=complete_files,
+        ),
         click.argument("model", shell_complete=complete_models),
     ):  # fmt: skip
         function = decorate(function)
@@ -80,7 +83,7 @@ def viz() -> None:
 @memory_weight
 @common
 def surprise(
-    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None,
+    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None,
     output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
     debug: bool,
 ) -> None:  # fmt: skip
@@ -88,10 +91,10 @@ def surprise(
 
     On a page, pointing at a character shows the five that were expected most.
     """
-    make_console(quiet, verbose)
+    console = make_console(quiet, verbose)
     from charrnn.pictures import surprise_numbers, surprise_page, surprise_plain
 
-    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
     show(
         output,
         opens,
@@ -108,7 +111,7 @@ def surprise(
 @option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
 @common
 def predictions(
-    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None, unit: str,
+    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None, unit: str,
     hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool,
     verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
@@ -116,7 +119,7 @@ def predictions(
 
     The text itself is coloured by one unit; viz cells --search finds units worth looking at.
     """
-    make_console(quiet, verbose)
+    console = make_console(quiet, verbose)
     from charrnn.pictures import (
         parse_unit,
         predictions_page,
@@ -125,7 +128,7 @@ def predictions(
         units_of,
     )
 
-    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
     place = parse_unit(unit, view.model.config)
     values = units_of(view, kind_of(hidden))[:, place[0], place[1]]
     show(
@@ -149,7 +152,7 @@ def predictions(
 )  # fmt: skip
 @common
 def cells(
-    model: str, file: Path, length: int, held_out: bool, memory_weight: float | None,
+    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None,
     units: tuple[str, ...], hidden: bool, searches: bool, output: Path | None, opens: bool,
     checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
@@ -158,13 +161,15 @@ def cells(
     With --search the text should be held out: units are chosen on its first half and scored on the
     second, beside the best unit of a network that has learned nothing.
     """
-    make_console(quiet, verbose)
+    console = make_console(quiet, verbose)
     from charrnn.pictures import cells_page, cells_plain, chosen_units, unit_numbers, units_of
     from charrnn.searching import search
 
-    view = view_of(checkpoints, model, file, length, held_out, memory_weight)
+    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
     kind = kind_of(hidden)
     found = search(view.model, view.text, view.ids.tolist(), kind) if searches else []
+    if searches and not found:
+        console.note("the text has too little of every property; give a longer one")
     chosen = chosen_units(view, units, found, units_of(view, kind))
     show(
         output,
@@ -224,10 +229,10 @@ def report(
 
     folder = folder_of(checkpoints, run)
     show(
-        None if as_json else output or folder / REPORT,
+        output or (None if as_json else folder / REPORT),
         opens,
         page=lambda: report_page(folder),
-        numbers=lambda: iter([asdict(read_history(folder))]),
+        numbers=(lambda: iter([asdict(read_history(folder))])) if as_json else None,
         plain=lambda colour: "",
     )
 
@@ -235,7 +240,11 @@ def report(
 def folder_of(checkpoints: Path, run: str) -> Path:
     """Return the folder of a run that is named, or whose folder or model is."""
     from charrnn.finding import find_model
+    from charrnn.runs import METRICS
 
+    for folder in (checkpoints / run, Path(run)):
+        if (folder / METRICS).is_file():  # a model may still be to come
+            return folder
     return find_model(checkpoints, run).parent
 
 
@@ -245,8 +254,9 @@ def kind_of(is_hidden: bool) -> str:
 
 
 def view_of(
-    checkpoints: Path, model: str, file: Path, length: int, held_out: bool, weight: float | None
-) -> "View":
+    console: Console, checkpoints: Path, model: str, files: tuple[Path, ...], length: int,
+    held_out: bool, weight: float | None,
+) -> "View":  # fmt: skip
     """Return the model and the text that a command line names."""
     if length < 1:
         raise InputError(f"--length: must be at least 1, got {length}")
@@ -257,7 +267,10 @@ def view_of(
     from charrnn.viewing import read_view
 
     path = find_model(checkpoints, model)
-    return read_view(path, [file], length=length, is_held_out=held_out, memory_weight=weight)
+    view = read_view(path, files, length=length, is_held_out=held_out, memory_weight=weight)
+    if view.num_unknown:
+        console.note(f"{view.num_unknown:,} characters that the model never saw are left out")
+    return view
 
 
 def show(
@@ -274,9 +287,13 @@ def show(
 
     if opens and output is None:
         raise InputError("--open: opens a page; name it: -o FILE.html")
+    if output is not None and numbers is not None:
+        raise InputError("-o and --json: a page, or numbers on stdout; leave out one of them")
     if output is not None:
+        check_page(output)
+        html = page().encode("utf-8")
         try:
-            write_durably(output, page().encode("utf-8"))
+            write_durably(output, html)
         except OSError as error:
             raise InputError(f"-o: {printable(output)}: {reason_of(error)}") from None
         print_result(str(output))
@@ -287,3 +304,18 @@ def show(
             print_result(json.dumps(line, ensure_ascii=False))
     else:
         print_result(plain(stdout_has_colours()), raw=True)  # a text's own controls are signs
+
+
+def check_page(path: Path) -> None:
+    """Refuse to put a page in the place of something else, such as the text that it shows.
+
+    Raises:
+        InputError: There is a file that is no page.
+    """
+    try:
+        with path.open("rb") as file:
+            is_page = file.read(15).lower() in (b"<!doctype html>", b"")
+    except OSError:
+        return  # there is none, or writing says what is wrong
+    if not is_page:
+        raise InputError(f"-o: {printable(path)}: is there, and is no page; name another file")

@@ -35,7 +35,7 @@ def expectations(
     """Read a text symbol by symbol, and return what was expected of each.
 
     It is read as `sample` begins a text: behind a newline where there is one, else the first symbol
-    is expected as lines begin.
+    is expected as lines begin. A model of lines begins anew at each.
 
     Args:
         sampler: Of the model.
@@ -43,8 +43,9 @@ def expectations(
         memory_weight: The memory's share, instead of the model's own; 0 is the network alone.
     """
     memory = sampler.memory(SampleConfig(memory_weight=memory_weight))
+    begin, newline = sampler.start(), sampler.model.vocab.newline
+    logits, state = begin
     follower = OneFollower(memory, sampler.fed("")) if memory else None
-    logits, state = sampler.start()
     K = min(NUM_GUESSES, sampler.model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
     probabilities = np.empty((len(ids), K))
@@ -56,6 +57,9 @@ def expectations(
         logits, state = sampler.step(symbol, state)
         if follower is not None:
             follower.read(symbol)
+        if sampler.model.records and symbol == newline:
+            logits, state = begin
+            follower = OneFollower(memory, sampler.fed("")) if memory else None
     return Expectations(bits, guesses, probabilities)
 
 

@@ -59,7 +59,9 @@ def read_history(folder: Path) -> History:
         if step is not None and text is not None:
             before = [loss for at, loss in validations if at <= step]
             previews[step] = Preview(step, text, before[-1] if before else None)
-    history.previews = [previews[step] for step in sorted(previews)]
+    newest = max((points[-1][0] for points in history.curves.values() if points), default=0)
+    kept = [step for step in sorted(previews) if step <= newest]  # the others come again
+    history.previews = [previews[step] for step in kept]
     return history
 
 
@@ -70,6 +72,7 @@ def _take(history: History, line: Mapping[str, Any]) -> None:
         return
     if event in ("started", "rolledback"):
         kept = as_count(line.get("good_step")) if event == "rolledback" else step
+        history.last = {}
         for points in history.curves.values():
             points[:] = [point for point in points if point[0] <= (kept or 0)]
     if event == "finished":

@@ -39,14 +39,14 @@ def unit_name(unit: Unit) -> str:
 
 def surprise_numbers(view: View) -> Iterator[dict[str, Any]]:
     """Yield what is said of each symbol."""
-    expected, decode = view.expected, view.model.vocab.decode
+    expected = view.expected
     for t, symbol in enumerate(view.text):
         guesses = zip(expected.guesses[t].tolist(), expected.probabilities[t].tolist(), strict=True)
         yield {
             "index": t,
             "symbol": symbol,
             "bits": float(expected.bits[t]),
-            "guesses": [[decode([guess]), share] for guess, share in guesses],
+            "guesses": [[view.character(guess), share] for guess, share in guesses],
         }
 
 
@@ -67,7 +67,7 @@ def surprise_sections(view: View) -> list[Html]:
     labels = [f"under {edges[0]}", *(f"{edge}+" for edge in edges)]
     levels = surprise_levels(view.expected.bits).tolist()
     return [
-        paragraph(mean_text(view) + " The darker a character, the less it was expected."),
+        paragraph(mean_text(view) + " The stronger its colour, the less a character was expected."),
         legend("s", labels),
         text_box(view.signs, levels, "s", "Text coloured by surprise in bits"),
     ]
@@ -103,7 +103,9 @@ def predictions_plain(view: View, unit: Unit, values: Floats, *, colour: bool) -
         colour: Whether the terminal has colours.
     """
     expected = view.expected
-    following = np.array([[view.alphabet[i] for i in row] for row in expected.guesses[1:]])
+    K = expected.guesses.shape[1]
+    names = [view.alphabet[i] for i in expected.guesses[1:].flat]
+    following = np.array(names, dtype=np.str_).reshape(-1, K)
     head = (
         f"Under each character the best guesses for the next one; the text is coloured by unit "
         f"{unit_name(unit)}."
@@ -118,7 +120,7 @@ def predictions_page(view: View, unit: Unit, values: Floats) -> str:
     sections = [
         paragraph(
             f"First line: the text, coloured by unit {unit_name(unit)} (orange on, blue off). Under "
-            "each character are the best guesses for the next one, the darker the likelier; a right "
+            "each character are the best guesses for the next one, the stronger the likelier; a right "
             "guess stands one column left of what it predicts."
         ),
         prediction_grid(view, activation_levels(values).tolist()),
@@ -160,7 +162,8 @@ def chosen_units(
         InputError: There is no such unit.
     """
     places = {f"{name} (asked for)": parse_unit(name, view.model.config) for name in names}
-    places |= {f"{each.layer}:{each.unit} {each.name}": (each.layer, each.unit) for each in found}
+    kept = [each for each in found if each.score > each.random]
+    places |= {f"{each.layer}:{each.unit} {each.name}": (each.layer, each.unit) for each in kept}
     places = places or {"0:0": (0, 0)}
     return {label: values[:, layer, unit] for label, (layer, unit) in places.items()}
 
@@ -184,12 +187,13 @@ def parse_unit(name: str, config: ModelConfig) -> Unit:
 def cells_plain(
     view: View, units: dict[str, Floats], found: Sequence[Found], *, colour: bool
 ) -> str:
-    """Return what was found, and the text coloured by the first unit."""
+    """Return what was found, and the text coloured by each unit."""
     rows = [SEARCH_COLUMNS, *search_rows(found)] if found else []
     lines = ["\t".join(row) for row in rows]
-    label, values = next(iter(units.items()))
-    shown = picture(view.signs, activation_levels(values), ACTIVATION, colour=colour)
-    return "\n".join([*lines, *([""] if lines else []), f"unit {label}", shown])
+    for label, values in units.items():
+        shown = picture(view.signs, activation_levels(values), ACTIVATION, colour=colour)
+        lines += [*([""] if lines else []), f"unit {label}", shown]
+    return "\n".join(lines)
 
 
 def unit_numbers(
@@ -237,7 +241,7 @@ def search_rows(found: Sequence[Found]) -> list[list[str]]:
     return [
         [
             each.name,
-            unit_name((each.layer, each.unit)) + (" (off)" if each.sign < 0 else ""),
+            unit_text(each),
             f"{each.score:.3f}",
             f"{each.random:.3f}",
             each.measure,
@@ -245,6 +249,13 @@ def search_rows(found: Sequence[Found]) -> list[list[str]]:
         ]
         for each in found
     ]
+
+
+def unit_text(found: Found) -> str:
+    """Return a unit that was found; none where a random network does as well."""
+    if found.score <= found.random:
+        return "none"
+    return unit_name((found.layer, found.unit)) + (" (off)" if found.sign < 0 else "")
 
 
 def search_table(found: Sequence[Found]) -> Html:

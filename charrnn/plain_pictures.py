@@ -99,7 +99,7 @@ def grid(
             steps = np.rint(shares * (LEVELS - 1)).astype(np.int64)
             lines += [
                 coloured(narrow[part, k].tolist(), steps[part, k], SURPRISE)
-                for k in range(len(narrow[0]))
+                for k in range(shares.shape[1])
             ]
         else:
             kept = np.where(shares[part] >= UNLIKELY, narrow[part], "·")

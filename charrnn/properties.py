@@ -18,10 +18,16 @@ LONGEST_QUOTE = 2000
 """Characters; a mark that is not closed within so many opens nothing."""
 
 CAPITAL = "A-ZÀ-ÖØ-Þ"
-HEADING = re.compile(rf"^[^\S\n]*[{CAPITAL}][{CAPITAL} .'’&-]+[:.]", re.MULTILINE)
-"""ROMEO: and FIRST LORD. at the beginning of a line."""
+HEADING = re.compile(
+    rf"^[^\S\n]*(?:[{CAPITAL}][{CAPITAL} .'’&-]+[:.]|[{CAPITAL}][\w'’-]*(?: [\w'’-]+){{0,3}}:$)",
+    re.MULTILINE,
+)
+"""ROMEO: and FIRST LORD. at the beginning of a line; Second Murderer: on a line of its own."""
 
-COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+LIKE_C = re.compile(
+    r"/\*|^[^\S\n]*#[^\S\n]*(?:include|define|if|ifdef|ifndef|endif)\b", re.MULTILINE
+)
+COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
 HASH_COMMENT = re.compile(r"#[^\n]*")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 CAPITALISED = re.compile(r"\b[^\W\d_]\w*")
@@ -78,9 +84,9 @@ def in_brackets(opening: str, closing: str) -> Callable[[str], Values]:
 
 
 def in_comment(text: str) -> Values:
-    """Mark comments of C and its heirs; where there are none, those that a # begins."""
-    found = matches(COMMENT)(text)
-    return found if found.any() else matches(HASH_COMMENT)(text)
+    """Mark comments of C and its heirs, or those that a # begins, whichever a text is like."""
+    is_like_c = LIKE_C.search(text) is not None or "#" not in text
+    return matches(COMMENT if is_like_c else HASH_COMMENT)(text)
 
 
 def line_starts(text: str) -> NDArray[np.int64]:

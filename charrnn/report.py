@@ -1,7 +1,7 @@
 """Pages about a whole run: how its text improved, how it went, what it writes and expects."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -10,13 +10,13 @@ from typing import Any
 from charrnn.charts import line_chart
 from charrnn.checkpoint import Model, load_model
 from charrnn.config import SampleConfig
-from charrnn.console import loss_text, speed_text, time_text
+from charrnn.console import escape_text, loss_text, speed_text, time_text
 from charrnn.container import read_facts
 from charrnn.corpus import load_corpus
 from charrnn.durable import write_durably
 from charrnn.errors import CharRNNError, InputError, printable
 from charrnn.history import History, Preview, read_history
-from charrnn.lenient import as_mapping, as_number, as_text
+from charrnn.lenient import as_count, as_mapping, as_number, as_text
 from charrnn.pages import Html, heading, page, paragraph, table
 from charrnn.pictures import page_data, surprise_sections
 from charrnn.reading import train_config
@@ -42,6 +42,9 @@ def evolution_page(folders: Sequence[Path]) -> str:
         InputError: One of them has no log.
     """
     histories = [read_history(folder) for folder in folders]
+    if len({history.name for history in histories}) < len(histories):
+        for history, folder in zip(histories, folders, strict=True):
+            history.name = str(folder)
     names = " and ".join(history.name for history in histories)
     return page(f"Evolution: {names}", [*curves(histories), *evolution(histories[0])])
 
@@ -103,7 +106,7 @@ def preview_title(preview: Preview) -> str:
 
 def printable_lines(text: str) -> str:
     """Return a text whose lines stay lines and whose controls are spelt out."""
-    return "\n".join(printable(line).replace("\\t", "\t") for line in text.split("\n"))
+    return escape_text(text)
 
 
 def report_page(folder: Path) -> str:
@@ -139,38 +142,43 @@ def write_report(folder: Path) -> Path:
     return path
 
 
+WORDS = (
+    "The validation loss is how surprised the model is, in nats per character, by text that it never "
+    "learned from: about 4 before training, 2 when words begin to look right, 1.4 for good prose. "
+    "Underfitting means that it could still learn much more; overfitting that it learns its text by "
+    "heart, so that new text surprises it more and more."
+)
+"""What the figures of a report mean, for somebody who has never trained a network."""
+
+NO_ADVICE = "nothing can be said yet: no text is held out, or the run has not ended"
+
+
 def verdict(history: History, model: Model) -> list[Html]:
     """Return how the run went, in words and figures, and what to try next."""
-    last, facts = history.last, model.facts
-    end = last or as_mapping(facts.get("end")) or as_mapping(facts.get("metrics"))
-    loss = as_number(end.get("val_loss"))
-    advice = (
-        as_text(end.get("advice"))
-        or "nothing can be said yet: it has no held-out text, or has not ended"
-    )
-    rows = [
-        ("what counts: validation loss", f"{loss_text(loss)} nats per character" if loss else "?"),
-        ("training loss", loss_text(as_number(end.get("train_loss")))),
-        (
-            "steps",
-            f"{end.get('step', '?')} ({as_number(end.get('epoch')) or 0:.2f} passes over the text)",
-        ),
-        (
-            "time",
-            f"{time_text(as_number(end.get('seconds')))}, {speed_text(as_number(end.get('chars_per_second')))}",
-        ),
-        ("ended", as_text(end.get("stop_reason")) or "not yet"),
-    ]
-    remark = (
-        "The validation loss is how surprised the model is, per character, by text that it never "
-        "learned from: about 4 before training, 2 when words begin to look right, 1.4 for good prose."
-    )
-    words = f"<p><strong>{escape(sentence(advice))}</strong></p>"
+    facts = model.facts
+    end = history.last or as_mapping(facts.get("end")) or as_mapping(facts.get("metrics"))
+    advice = sentence(as_text(end.get("advice")) or NO_ADVICE)
     return [
         heading("How it went, and what to try next"),
-        words,
-        paragraph(remark),
-        table(("", ""), rows),
+        f"<p><strong>{escape(advice)}</strong></p>",
+        paragraph(WORDS),
+        table(("", ""), figures(end)),
+    ]
+
+
+def figures(end: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a run has ended with, by name."""
+    scores = end.get("scores")
+    first = as_mapping(scores[0]) if isinstance(scores, list) and scores else {}
+    return [
+        ("validation loss: what counts", loss_text(as_number(end.get("val_loss")))),
+        ("the same without its memory", loss_text(as_number(first.get("network_loss")))),
+        ("training loss, without its memory", loss_text(as_number(end.get("train_loss")))),
+        ("steps", f"{as_count(end.get('step')) or 0:,}"),
+        ("passes over the text", f"{as_number(end.get('epoch')) or 0:.2f}"),
+        ("time", time_text(as_number(end.get("seconds")))),
+        ("speed", speed_text(as_number(end.get("chars_per_second")))),
+        ("ended", as_text(end.get("stop_reason")) or "not yet"),
     ]
 
 

@@ -1,8 +1,8 @@
 """Which unit alone says most about a property of the text, and whether that is more than luck.
 
 A unit is chosen on the first half of a text and scored on the second. Beside it stands the best
-unit, found in the same way, of a network of the same shape with random weights: it too carries some
-of the text along, and among a thousand units one is always lucky.
+unit, found in the same way, of some networks of the same shape with random weights: they too carry
+some of the text along, and among a thousand units one is always lucky.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,12 @@ from charrnn.engine import Floats
 from charrnn.properties import PROPERTIES, Property, Values
 from charrnn.seeds import derive_seed
 
-FEWEST = 20
-"""Characters of either kind, in each half, below which a property is left out."""
+FEWEST, FEWEST_TIMES = 20, 3
+"""Characters of either kind, in each half, below which a property is left out; and how often it
+must begin there."""
+
+NUM_RANDOM = 3
+"""Random networks; the best unit of all of them is what counts."""
 
 Scores = NDArray[np.float64]
 
@@ -40,7 +44,7 @@ class Found:
     score: float
     """Its score on the other half."""
     random: float
-    """That of a random network's best unit, found in the same way."""
+    """That of the best unit of random networks, found in the same way."""
     share: float
     """Of the characters that have the property; the mean of a count."""
 
@@ -54,8 +58,8 @@ def search(model: Model, text: str, ids: Sequence[int], kind: str = "cell") -> l
         ids: The same as symbols, (T,).
         kind: As of `activations`.
     """
-    ours = activations(model, ids, kind)
-    random = activations(untrained(model), ids, kind)
+    ours = Units.of(activations(model, ids, kind))
+    random = [Units.of(activations(untrained(model, n), ids, kind)) for n in range(NUM_RANDOM)]
     found = []
     for each in PROPERTIES:
         values = each.find(text)
@@ -64,26 +68,50 @@ def search(model: Model, text: str, ids: Sequence[int], kind: str = "cell") -> l
     return sorted(found, key=lambda f: f.score - f.random, reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The units of one network: chosen by one half of a text, scored by the other."""
+
+    first: Floats
+    """Activations of the first half, (T // 2, N)."""
+    second: Floats
+    """Those of the second, (T - T // 2, N)."""
+    ranks: Scores
+    """Ranks of the first half, (T // 2, N)."""
+    width: int
+    """Units of a layer (H)."""
+
+    @classmethod
+    def of(cls, values: Floats) -> "Units":
+        """Return the units of activations, (T, L, H)."""
+        flat = values.reshape(len(values), -1)
+        half = len(flat) // 2
+        return cls(flat[:half], flat[half:], ranks(flat[:half]), values.shape[2])
+
+
 def is_there(values: Values, each: Property) -> bool:
     """Say whether both halves of a text have enough of a property to tell."""
-    halves = np.array_split(values, 2)
+    half = len(values) // 2
+    halves = (values[:half], values[half:])
     if each.is_count:
-        return all(len(np.unique(half)) > 2 for half in halves)
-    return all(FEWEST <= half.sum() <= len(half) - FEWEST for half in halves)
+        return all(len(np.unique(part)) > 2 for part in halves)
+    times = [int((np.diff(part, prepend=0) > 0).sum()) for part in halves]
+    are_many = all(FEWEST <= part.sum() <= len(part) - FEWEST for part in halves)
+    return are_many and min(times) >= FEWEST_TIMES
 
 
-def best_unit(each: Property, values: Values, ours: Floats, random: Floats) -> Found:
+def best_unit(each: Property, values: Values, ours: Units, random: Sequence[Units]) -> Found:
     """Return the unit that goes best with one property.
 
     Args:
         each: The property.
         values: What it is at each character, (T,).
-        ours: Activations, (T, L, H).
-        random: Those of a random network of the same shape.
+        ours: The network's units.
+        random: Those of random networks of the same shape.
     """
-    place, chosen, score = chosen_and_scored(each, values, ours.reshape(len(values), -1))
-    _, _, lucky = chosen_and_scored(each, values, random.reshape(len(values), -1))
-    layer, unit = divmod(place, ours.shape[2])
+    place, chosen, score = chosen_and_scored(each, values, ours)
+    lucky = max(chosen_and_scored(each, values, units)[2] for units in random)
+    layer, unit = divmod(place, ours.width)
     return Found(
         name=each.name,
         measure="|r|" if each.is_count else "AUC",
@@ -97,16 +125,22 @@ def best_unit(each: Property, values: Values, ours: Floats, random: Floats) -> F
     )
 
 
-def chosen_and_scored(each: Property, values: Values, units: Floats) -> tuple[int, float, float]:
-    """Return the best of some units, (T, N): which, its score there, and on the other half.
+def chosen_and_scored(each: Property, values: Values, units: Units) -> tuple[int, float, float]:
+    """Return the best of some units: which, its score there, and on the other half.
 
     A score is in [-1, 1], 0 being chance; the second is positive where the unit keeps its sign.
     """
-    measure = correlations if each.is_count else separations
-    half = len(values) // 2
-    first = measure(values[:half], units[:half])
+    half = len(units.first)
+    if each.is_count:
+        first = correlations(values[:half], units.first)
+    else:
+        first = separations(values[:half], units.ranks)
     place = int(np.abs(first).argmax())
-    second = measure(values[half:], units[half:, place : place + 1])[0]
+    column = units.second[:, place : place + 1]
+    if each.is_count:
+        second = correlations(values[half:], column)[0]
+    else:
+        second = separations(values[half:], ranks(column))[0]
     return place, float(first[place]), float(second * np.sign(first[place]))
 
 
@@ -115,7 +149,7 @@ def shown(each: Property, score: float) -> float:
     return score if each.is_count else 0.5 + score / 2
 
 
-def separations(values: Values, units: Floats) -> Scores:
+def separations(values: Values, ranked: Scores) -> Scores:
     """Return 2 AUC - 1 of each unit alone for a property, (N,): the area under the ROC curve.
 
     It is the share of pairs, one character with the property and one without, whose activations
@@ -123,11 +157,11 @@ def separations(values: Values, units: Floats) -> Scores:
 
     Args:
         values: 0 or 1, (T,).
-        units: Activations, (T, N).
+        ranked: Ranks of activations, (T, N).
     """
     num_with = values.sum()
     num_without = len(values) - num_with
-    sums = values @ ranks(units)
+    sums = values @ ranked
     result: Scores = 2 * (sums - num_with * (num_with + 1) / 2) / (num_with * num_without) - 1
     return result
 
@@ -151,9 +185,9 @@ def correlations(values: Values, units: Floats) -> Scores:
     return result
 
 
-def untrained(model: Model) -> Model:
+def untrained(model: Model, number: int = 0) -> Model:
     """Return a network of the same shape as it is before training, with other random numbers."""
-    rng = np.random.default_rng(derive_seed(0, "untrained", 0))
+    rng = np.random.default_rng(derive_seed(0, "untrained", number))
     H = model.config.hidden_size
     weights: dict[str, Floats] = {}
     for name, shape in shapes(model.config).items():

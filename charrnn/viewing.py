@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from charrnn.checkpoint import Model, load_model
 from charrnn.errors import InputError, printable
 from charrnn.expectations import Expectations, expectations
@@ -27,6 +29,8 @@ class View:
     title: str
     memory_weight: float | None = None
     """The memory's share in what is expected; None is the model's own."""
+    num_unknown: int = 0
+    """Characters that the model never saw, left out."""
 
     @cached_property
     def text(self) -> str:
@@ -34,6 +38,11 @@ class View:
         if isinstance(self.model.vocab, ByteVocabulary):
             return bytes(self.ids.tolist()).decode("latin-1")
         return self.model.vocab.decode(self.ids.tolist())
+
+    def character(self, symbol: int) -> str:
+        """Return one symbol as `text` has it."""
+        vocab = self.model.vocab
+        return chr(symbol) if isinstance(vocab, ByteVocabulary) else vocab.decode([symbol])
 
     @cached_property
     def alphabet(self) -> list[str]:
@@ -43,13 +52,8 @@ class View:
     @cached_property
     def signs(self) -> list[str]:
         """A sign for each symbol of the text; blanks stay blank."""
-        space = self.model.vocab.encode(" ")[0] if " " in self.alphabet_of_text else -1
-        return [" " if i == space else self.alphabet[i] for i in self.ids.tolist()]
-
-    @property
-    def alphabet_of_text(self) -> set[str]:
-        """The characters that occur."""
-        return set(self.text)
+        symbols = zip(self.text, self.ids.tolist(), strict=True)
+        return [" " if character == " " else self.alphabet[i] for character, i in symbols]
 
     @cached_property
     def expected(self) -> Expectations:
@@ -75,16 +79,17 @@ def read_view(
         memory_weight: The memory's share in what is expected.
 
     Raises:
-        InputError: A file cannot be read, has characters that the model never saw, or is empty.
+        InputError: A file cannot be read, or is empty.
         CheckpointError: The model is damaged.
     """
-    loaded, paths = load_model(model), list(files)
+    loaded, paths, num_unknown = load_model(model), list(files), 0
     if is_held_out:
         ids = held_out_corpus(loaded, paths).val
     else:
-        ids = read_ids(loaded, paths[0])[0]
+        parts = [read_ids(loaded, path, skips=True) for path in paths]
+        ids, num_unknown = np.concatenate([part for part, _ in parts]), sum(n for _, n in parts)
     if not len(ids):
         raise InputError(f"{printable(paths[0])}: is empty; name a text to look at")
     what = "held out of " if is_held_out else ""
     title = f"{what}{paths[0].name}, read by {model.parent.name}"
-    return View(loaded, ids[:length], title, memory_weight)
+    return View(loaded, ids[:length], title, memory_weight, num_unknown)

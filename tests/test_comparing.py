@@ -80,7 +80,9 @@ def test_a_run_that_does_not_exist_is_named_with_those_that_do(charrnn, checkpoi
     make_run(checkpoints, "one")
     result = charrnn("runs", "diff", "one", "tow", check=False)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "charrnn: error: tow: no such run or file; there are: one\n"
+    assert result.stderr == (
+        "charrnn: error: tow: no such run or file; there are: one (exit code 2)\n"
+    )
 
 
 def test_a_damaged_model_is_an_error_here(charrnn, checkpoints):

@@ -203,6 +203,38 @@ def test_a_page_of_5000_characters_is_under_2_mb(run, trained):
     assert 100_000 < Path("c.html").stat().st_size < 2_000_000
 
 
+def test_a_page_takes_no_other_files_place(run, trained):
+    before = Path("hostile.txt").read_bytes()
+    for path in ("hostile.txt", "checkpoints/hostile/best.safetensors"):
+        code, _, err = run("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
+        assert (code, "is there, and is no page" in err) == (2, True)
+    assert Path("hostile.txt").read_bytes() == before
+    for _ in range(2):  # a page may be written anew
+        assert run("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
+
+
+def test_texts_of_one_character_and_of_several_files_have_pictures(run, trained):
+    Path("one.txt").write_text("T", encoding="utf-8")
+    Path("two.txt").write_text("h€e", encoding="utf-8")
+    for kind in ("surprise", "predictions", "cells"):
+        assert run("viz", kind, "hostile", "one.txt")[0] == 0
+        code, out, err = run("viz", kind, "hostile", "one.txt", "two.txt")
+        assert (code, "The" in out) == (0, True)
+        assert err == "note: 1 characters that the model never saw are left out\n"
+
+
+def test_a_model_of_lines_begins_anew_at_each(run):
+    Path("names.txt").write_text("".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou"))
+    run("train", "names.txt", "--lines", *QUICK)
+    Path("two.txt").write_text("Ana\nAna\n")
+    lines = run("viz", "surprise", "names", "two.txt", "--json")[1].splitlines()
+    bits = [json.loads(line)["bits"] for line in lines]
+    assert bits[:4] == bits[4:]
+    values = run("viz", "cells", "names", "two.txt", "--json")[1].splitlines()
+    units = [json.loads(line)["units"]["0:0"] for line in values]
+    assert units[:4] == units[4:]
+
+
 def test_open_needs_a_page(run, trained):
     code, _, err = run("viz", "surprise", "hostile", "hostile.txt", "--open")
     assert (code, "name it: -o FILE.html" in err) == (2, True)

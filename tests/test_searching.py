@@ -8,6 +8,7 @@ from charrnn.activations import activations
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, shapes
 from charrnn.searching import (
+    Units,
     best_unit,
     chosen_and_scored,
     correlations,
@@ -37,6 +38,9 @@ def marks(name, text):
         ("in { }", "{a\nb}", "{a|b."),
         ("in a comment", "a/*b\nc*/d//e\nf", "./*b|c*/.//e.."),
         ("in a comment", "a # b\nc", "..# b.."),
+        ("in a comment", "u = 'http://x' # b\n", "...............# b."),
+        ("in a comment", "#include <a>\nb // c", "...............// c"),
+        ("in a speaker heading", "Second Murderer:\nGo. So: be", "Second Murderer:..........."),
         ("in a speaker heading", "FIRST LORD. Go.\nROMEO:\nI, go", "FIRST LORD......ROMEO:......"),
         ("in a number", "a 1,200.5. b7", "..1,200.5...7"),
         ("in a capitalised word", "Romeo and I", ".omeo......"),
@@ -67,7 +71,7 @@ def test_equal_activations_share_their_ranks():
 def test_separation_is_the_share_of_pairs_in_order():
     """With: 3 and 1; without: 2 and 0. Of the 4 pairs 3 are in order: AUC 0.75."""
     units = np.array([[3, -3, 1], [1, -1, 1], [2, -2, 1], [0, 0, 1]], dtype=np.float32)
-    found = separations(np.array([1.0, 1, 0, 0]), units)
+    found = separations(np.array([1.0, 1, 0, 0]), ranks(units))
     assert ((found + 1) / 2).tolist() == pytest.approx([0.75, 0.25, 0.5])
 
 
@@ -87,14 +91,15 @@ def test_a_unit_is_scored_where_it_was_not_chosen():
     steady = np.array([2, 1, 1, 0] * 2)
     units = np.stack([lucky, steady], axis=1).astype(np.float32)
     each = PROPERTIES["in quotes"]
-    assert chosen_and_scored(each, values, units) == (0, 1.0, -1.0)
+    assert chosen_and_scored(each, values, Units.of(units[:, None])) == (0, 1.0, -1.0)
 
 
 def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
     values = np.array([1.0, 1, 0, 0] * 2)
     ours = np.zeros((8, 2, 3), dtype=np.float32)
     ours[:, 1, 2] = 1 - values
-    found = best_unit(PROPERTIES["in quotes"], values, ours, np.zeros_like(ours))
+    random = [Units.of(np.zeros_like(ours))]
+    found = best_unit(PROPERTIES["in quotes"], values, Units.of(ours), random)
     assert (found.layer, found.unit, found.sign) == (1, 2, -1)
     assert (found.score, found.random, found.share) == (1.0, 0.5, 0.5)
 
