@@ -122,9 +122,9 @@ def predictions(
     console = make_console(quiet, verbose)
     from charrnn.pictures import (
         parse_unit,
+        prediction_numbers,
         predictions_page,
         predictions_plain,
-        surprise_numbers,
         units_of,
     )
 
@@ -135,7 +135,7 @@ def predictions(
         output,
         opens,
         page=lambda: predictions_page(view, place, values),
-        numbers=(lambda: surprise_numbers(view)) if as_json else None,
+        numbers=(lambda: prediction_numbers(view, values)) if as_json else None,
         plain=lambda colour: predictions_plain(view, place, values, colour=colour),
     )
 

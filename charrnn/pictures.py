@@ -93,6 +93,12 @@ def page_data(view: View) -> dict[str, Any]:
 # Predictions
 
 
+def prediction_numbers(view: View, values: Floats) -> Iterator[dict[str, Any]]:
+    """Yield what is said of each symbol, and the activation of a unit there, (T,)."""
+    for line, value in zip(surprise_numbers(view), values.tolist(), strict=True):
+        yield line | {"activation": value}
+
+
 def predictions_plain(view: View, unit: Unit, values: Floats, *, colour: bool) -> str:
     """Return the text with the guesses for the next symbol under each.
 
@@ -123,6 +129,7 @@ def predictions_page(view: View, unit: Unit, values: Floats) -> str:
             "each character are the best guesses for the next one, the stronger the likelier; a right "
             "guess stands one column left of what it predicts."
         ),
+        legend("s", ["0%", "", "25%", "", "50%", "", "75%", "", "100%"]),
         prediction_grid(view, activation_levels(values).tolist()),
     ]
     return page(f"Predictions: {view.title}", sections)

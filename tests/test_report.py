@@ -167,6 +167,8 @@ def test_under_each_character_stand_the_guesses_for_the_next(run, trained):
     assert [len(line) for line in lines[2:7]] == [29] * 5
     _, numbers, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 30, "--json")
     best = [json.loads(line)["guesses"][0][0] for line in numbers.splitlines()]
+    _, numbers, _ = run("viz", "predictions", "hostile", "hostile.txt", "-l", 30, "--json")
+    assert all(abs(json.loads(line)["activation"]) <= 1 for line in numbers.splitlines())
     shown = [g if p != "·" else p for g, p in zip(best[1:], lines[2], strict=True)]
     assert "".join(shown).replace(" ", "␣").replace("\n", "↵") == lines[2]
 
