@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from charrnn.cli import read_prompt
 from charrnn.config import TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.errors import CharRNNError, InputError
+from charrnn.prompts import read_prompts
 from charrnn.vocab import ByteVocabulary, CharVocabulary
 
 PIECE = 2_500
@@ -77,7 +77,7 @@ def ask(data: bytes) -> None:
     """Give a prompt to a vocabulary of characters and to one of bytes."""
     path = Path("prompt.txt")
     path.write_bytes(data)
-    prompt = read_prompt(None, path)
+    prompt = read_prompts(None, path, None)[0]
     without_mark = data.removeprefix(b"\xef\xbb\xbf")
     expect(
         ByteVocabulary().raw(ByteVocabulary().encode(prompt)) == without_mark, f"prompt {data!r}"
