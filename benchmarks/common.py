@@ -127,10 +127,16 @@ def per_second(count, work) -> float:
     return count / (time.perf_counter() - start)
 
 
-def make_parser(description) -> argparse.ArgumentParser:
-    """Return the options that all have."""
+def rounds_parser(description, rounds) -> argparse.ArgumentParser:
+    """Return the option that all have: how often each subject has its turn."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
+
+
+def make_parser(description) -> argparse.ArgumentParser:
+    """Return the options of those that print rows of one table."""
+    parser = rounds_parser(description, 5)
     parser.add_argument("--bare", action="store_true", help="print nothing but rows")
     return parser
 

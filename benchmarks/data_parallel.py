@@ -7,7 +7,6 @@ a step takes with the exchange of gradients less what the same step takes withou
 messages follows an estimate for more devices, printed with its assumptions.
 """
 
-import argparse
 import json
 import math
 import os
@@ -17,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import begin, in_turn, spread
+from common import begin, in_turn, rounds_parser, spread
 
 NETWORKS = ((256, 2, 32, 64), (512, 1, 32, 64), (512, 2, 64, 64))
 """Hidden size, layers, streams of all processes, window."""
@@ -114,8 +113,7 @@ def print_estimates(parameters: int, measured: float) -> None:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = rounds_parser(__doc__, 3)
     parser.add_argument("--seconds", type=float, default=6.0)
     given = parser.parse_args()
     begin("Data-parallel training, gloo on the CPU")

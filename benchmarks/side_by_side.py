@@ -5,7 +5,6 @@
 What `--threads` should be where several runs share a machine without GPUs.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from common import begin, in_turn, spread
+from common import begin, in_turn, rounds_parser, spread
 
 NETWORKS = ((256, 1), (512, 1))
 
@@ -43,9 +42,8 @@ def rate(line: list[str], *, at_once: bool) -> float:
 
 def main() -> None:
     """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = rounds_parser(__doc__, 3)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
     text = given.text.resolve()

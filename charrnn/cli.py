@@ -1,6 +1,7 @@
 """Options -> configs -> library -> console and stdout. One short function a command."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,6 @@ def train(
     file = read_config(config_file)
 
     from charrnn.preparing import Given
-    from charrnn.report import write_report
     from charrnn.starting import Request, start
 
     request = Request(
@@ -122,9 +122,16 @@ def train(
         checkpoints=checkpoints,
         dry_run=dry_run,
         as_json=as_json,
-        report=write_report if report else None,
+        report=page_writer() if report else None,
     )
     ctx.exit(start(request, console))
+
+
+def page_writer() -> Callable[[Path], object]:
+    """Return what makes the page about a run."""
+    from charrnn.report import write_report
+
+    return write_report
 
 
 def read_config(path: Path | None) -> dict[str, Any]:

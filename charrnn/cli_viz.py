@@ -239,13 +239,11 @@ def report(
 
 def folder_of(checkpoints: Path, run: str) -> Path:
     """Return the folder of a run that is named, or whose folder or model is."""
-    from charrnn.finding import find_model
+    from charrnn.finding import find_folder, find_model
     from charrnn.runs import METRICS
 
-    for folder in (checkpoints / run, Path(run)):
-        if (folder / METRICS).is_file():  # a model may still be to come
-            return folder
-    return find_model(checkpoints, run).parent
+    folder = find_folder(checkpoints, run, METRICS)  # a model may still be to come
+    return folder or find_model(checkpoints, run).parent
 
 
 def kind_of(is_hidden: bool) -> str:

@@ -1,13 +1,12 @@
 """Which settings two runs differ in, for `runs diff`."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from charrnn.configfile import read_settings
 from charrnn.container import Facts, read_facts
 from charrnn.errors import InputError
-from charrnn.finding import find_model
+from charrnn.finding import find_folder, find_model
 from charrnn.lenient import as_mapping
 from charrnn.overview import corpus_text
 from charrnn.runs import CONFIG
@@ -51,11 +50,10 @@ def _source(checkpoints: Path, name: str) -> Path:
     try:
         return find_model(checkpoints, name)
     except InputError:
-        for folder in (checkpoints / name, Path(name)):
-            with suppress(OSError, ValueError):  # a name too long, or with a NUL
-                if (folder / CONFIG).is_file():
-                    return folder / CONFIG
-        raise
+        folder = find_folder(checkpoints, name, CONFIG)
+        if folder is None:
+            raise
+        return folder / CONFIG
 
 
 def _alike(paths: list[Path]) -> list[Path]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config import SampleConfig
-from charrnn.engine import Floats
 from charrnn.following import OneFollower
+from charrnn.mixing import log_probabilities
 from charrnn.sampling import Sampler
 
 NUM_GUESSES = 5
@@ -61,11 +61,3 @@ def expectations(
             logits, state = begin
             follower = OneFollower(memory, sampler.fed("")) if memory else None
     return Expectations(bits, guesses, probabilities)
-
-
-def log_probabilities(logits: Floats) -> NDArray[np.float64]:
-    """Return logs of probabilities, (V,), that add up to one."""
-    scores = logits.astype(np.float64)
-    scores -= scores.max()
-    result: NDArray[np.float64] = scores - np.log(np.exp(scores).sum())
-    return result

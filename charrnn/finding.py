@@ -160,6 +160,15 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
 
 
+def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:
+    """Return the folder of a run, by its name or path, if there is a certain file in it."""
+    for folder in (checkpoints / name, Path(name)):
+        with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
+            if (folder / file).is_file():
+                return folder
+    return None
+
+
 def is_text(checkpoints: Path, name: str, *, has_any_bytes: bool = False) -> bool:
     """Say whether a name means a text or a folder of texts, and no model or run.
 

@@ -1,13 +1,12 @@
 """What a run's logs say of its past: curves, and the previews of what it wrote."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from charrnn.errors import InputError, printable
-from charrnn.lenient import as_count, as_mapping, as_number, as_text
+from charrnn.lenient import as_count, as_number, as_text, objects
 from charrnn.runs import METRICS, SAMPLES
 
 CURVES = {
@@ -89,10 +88,6 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a log; what is torn or foreign is passed over."""
     try:
         with path.open("rb") as log:
-            for line in log:
-                try:
-                    yield as_mapping(json.loads(line))
-                except (ValueError, RecursionError):
-                    continue
+            yield from objects(log)
     except OSError:
         return

@@ -1,10 +1,20 @@
-"""Values of JSON that anybody may have written: of the kind that is asked for, or None."""
+"""JSON that anybody may have written: lines, and values of the kind that is asked for or None."""
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 LARGEST = 2**63
+
+
+def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines that are JSON objects with something in them; others are passed over."""
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            if found := as_mapping(json.loads(line)):
+                yield found
 
 
 def as_number(value: object) -> float | None:

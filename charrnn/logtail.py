@@ -3,16 +3,14 @@
 The file may be written at this moment, torn by a kill, or somebody else's.
 """
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from charrnn.lenient import as_count, as_mapping, as_number, as_text
+from charrnn.lenient import as_count, as_number, as_text, objects
 
 TAIL = 64 << 10
 """Bytes that are read; about 200 lines."""
@@ -42,7 +40,7 @@ class LogTail:
 
 def read_tail(path: Path) -> LogTail:
     """Return what the end of a log says; of a log that cannot be read, nothing."""
-    lines = _objects(_tail(path))
+    lines = objects(_tail(path))
     last = next(lines, {})
     end = last if last.get("event") in LAST_WORDS else {}
     newest = _newest(chain([last], lines))
@@ -68,14 +66,6 @@ def _tail(path: Path) -> list[bytes]:
             return log.read(TAIL).split(b"\n")[::-1]
     except OSError:
         return []
-
-
-def _objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines that are JSON objects."""
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            if found := as_mapping(json.loads(line)):
-                yield found
 
 
 def _newest(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

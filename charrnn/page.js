@@ -18,7 +18,7 @@
   letters.forEach((letter, place) => { letter.place = place; });
   const now = document.getElementById("now");
   const select = document.getElementById("unit");
-  let units = (data.units || []).map((coded) => atob(coded));
+  const units = (data.units || []).map((coded) => atob(coded));
   let chosen = 0, at = -1;
 
   const said = (place) => {

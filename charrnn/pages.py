@@ -55,7 +55,7 @@ def text_box(signs: Sequence[str], levels: Sequence[int], kind: str, label: str)
         for sign, level in zip(signs, levels, strict=True)
     )
     return (
-        f'<div class="reader"><div class="text" id="text" data-kind="{kind}" tabindex="0" role="application" '
+        f'<div class="reader"><div class="text" id="text" tabindex="0" role="application" '
         f'aria-label="{escape(label)}; arrow keys move from character to character" '
         f'aria-describedby="now">{letters}</div>\n<div class="now" id="now" aria-live="polite">'
         "Point at a character, or move with the arrow keys.</div></div>"

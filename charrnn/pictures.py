@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from charrnn.errors import InputError, printable
 from charrnn.pages import Html, heading, legend, page, paragraph, table, text_box, unit_choice
 from charrnn.plain_pictures import (
     ACTIVATION,
+    LEVELS,
     SURPRISE,
     SURPRISES,
     activation_levels,
@@ -137,8 +139,6 @@ def predictions_page(view: View, unit: Unit, values: Floats) -> str:
 
 def prediction_grid(view: View, levels: Sequence[int]) -> Html:
     """Return a column for each symbol: itself, and the guesses for the next."""
-    from html import escape
-
     expected, columns = view.expected, []
     for t, (sign, level) in enumerate(zip(view.signs, levels, strict=True)):
         cells = [f'<b class="d{level}">{escape(sign)}</b>']
@@ -146,7 +146,9 @@ def prediction_grid(view: View, levels: Sequence[int]) -> Html:
             shares = expected.probabilities[t + 1]
             for guess, share in zip(expected.guesses[t + 1].tolist(), shares.tolist(), strict=True):
                 name = escape(view.alphabet[guess])
-                cells.append(f'<i class="s{round(share * 8)}" title="{share:.0%}">{name}</i>')
+                cells.append(
+                    f'<i class="s{round(share * (LEVELS - 1))}" title="{share:.0%}">{name}</i>'
+                )
         columns.append(f"<div>{''.join(cells)}</div>")
     return f'<div class="grid">{"".join(columns)}</div>'
 

@@ -137,4 +137,6 @@ def surprise_levels(bits: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def activation_levels(values: NDArray[np.floating]) -> NDArray[np.int64]:
     """Return the level of each activation in [-1, 1], 0 to 8; 4 is about none."""
-    return np.asarray(np.clip(np.rint((values + 1) * 4), 0, LEVELS - 1), dtype=np.int64)
+    return np.asarray(
+        np.clip(np.rint((values + 1) / 2 * (LEVELS - 1)), 0, LEVELS - 1), dtype=np.int64
+    )

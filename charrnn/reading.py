@@ -101,8 +101,8 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     Raises:
         InputError: They are not those, or nothing of them was held out.
     """
-    corpus, said = load_corpus(paths, train_config(model)), model.facts.get("corpus")
-    if not isinstance(said, dict) or said.get("digest") != corpus.digest:
+    corpus = load_corpus(paths, train_config(model))
+    if not has_learned(model, corpus):
         raise InputError(
             "--held-out: these are not the files that the model learned, or they have changed; "
             "leave it out to read all of them"
@@ -110,3 +110,9 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     if not len(corpus.val):
         raise InputError("--held-out: the model's run held nothing out")
     return corpus
+
+
+def has_learned(model: Model, corpus: Corpus) -> bool:
+    """Say whether a model's run was on these very texts, read in the same way."""
+    said = model.facts.get("corpus")
+    return isinstance(said, dict) and said.get("digest") == corpus.digest

@@ -19,7 +19,7 @@ from charrnn.history import History, Preview, read_history
 from charrnn.lenient import as_count, as_mapping, as_number, as_text
 from charrnn.pages import Html, heading, page, paragraph, table
 from charrnn.pictures import page_data, surprise_sections
-from charrnn.reading import train_config
+from charrnn.reading import has_learned, train_config
 from charrnn.runs import BEST, CONFIG, step_files
 from charrnn.sampling import Sampler
 from charrnn.viewing import View
@@ -82,7 +82,7 @@ def evolution(history: History) -> list[Html]:
     """Return what a run wrote at some of its steps, side by side."""
     boxes = "".join(
         f'<section class="stage"><strong>{escape(preview_title(each))}</strong>'
-        f"<pre>{escape(printable_lines(each.text))}</pre></section>"
+        f"<pre>{escape(escape_text(each.text))}</pre></section>"
         for each in spread(history.previews)
     )
     shown = f'<div class="stages">{boxes}</div>' if boxes else paragraph("It has no previews.")
@@ -102,11 +102,6 @@ def spread(previews: Sequence[Preview]) -> list[Preview]:
 def preview_title(preview: Preview) -> str:
     """Return the step of a preview and how good the model was."""
     return f"step {preview.step:,}, validation loss {loss_text(preview.val_loss)}"
-
-
-def printable_lines(text: str) -> str:
-    """Return a text whose lines stay lines and whose controls are spelt out."""
-    return escape_text(text)
 
 
 def report_page(folder: Path) -> str:
@@ -193,7 +188,7 @@ def sample_of(model: Model) -> list[Html]:
     count = NUM_RECORDS if model.records else 1
     texts = [sample.text for sample in sampler.many("", config, SEED, count, 2)]
     remark = f"Temperature {config.temperature:g}, seed {SEED}."
-    shown = f'<div class="text">{escape(printable_lines(chr(10).join(texts)))}</div>'
+    shown = f'<div class="text">{escape(escape_text(chr(10).join(texts)))}</div>'
     return [heading("What it writes"), paragraph(remark), shown]
 
 
@@ -221,7 +216,7 @@ def held_out_view(folder: Path, model: Model) -> View:
     if isinstance(facts.get("val_source"), str):
         config = replace(config, val_file=Path(facts["val_source"]))
     corpus = load_corpus([Path(name) for name in names], config)
-    if corpus.digest != as_mapping(model.facts.get("corpus")).get("digest"):
+    if not has_learned(model, corpus):
         raise InputError("the text has changed since it was learned")
     if not len(corpus.val):
         raise InputError("nothing was held out")

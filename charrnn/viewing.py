@@ -15,9 +15,6 @@ from charrnn.reading import held_out_corpus, read_ids
 from charrnn.sampling import Sampler
 from charrnn.vocab import ByteVocabulary, Ids
 
-MOST_SYMBOLS = 5000
-"""Of a text, unless more are asked for: a page of a few hundred kilobytes."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -65,7 +62,7 @@ def read_view(
     model: Path,
     files: Iterable[Path],
     *,
-    length: int = MOST_SYMBOLS,
+    length: int,
     is_held_out: bool = False,
     memory_weight: float | None = None,
 ) -> View:

@@ -81,18 +81,28 @@ class Result:
 
 
 @pytest.fixture
+def call(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line in this process; return exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = run_cli([str(argument) for argument in arguments])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+@pytest.fixture
 def charrnn(
-    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+    call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     """Run a command line in this process; it has to succeed unless check=False."""
 
     def run(*arguments: object, check: bool = True, stdin: str | None = None) -> Result:
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = run_cli([str(argument) for argument in arguments])
-        out, err = capfdbinary.readouterr()
-        result = Result(code, out.decode(), err.decode())
-        assert code == 0 or not check, result.stderr
+        result = Result(*call(*arguments))
+        assert result.exit_code == 0 or not check, result.stderr
         return result
 
     return run

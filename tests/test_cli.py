@@ -13,23 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.__main__ import run_cli
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.configfile import to_toml
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu"]
-
-
-def charrnn(capfdbinary, *arguments):
-    """Run a command line in this process; return exit code, stdout and stderr."""
-    code = run_cli([str(argument) for argument in arguments])
-    out, err = capfdbinary.readouterr()
-    return code, out.decode(), err.decode()
-
-
-@pytest.fixture
-def run(capfdbinary):
-    return lambda *arguments: charrnn(capfdbinary, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +31,8 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def sample(run, trained):
-    return lambda *arguments: run("sample", "--checkpoints", trained, "-q", *arguments)
+def sample(call, trained):
+    return lambda *arguments: call("sample", "--checkpoints", trained, "-q", *arguments)
 
 
 def process(*arguments, **options):
@@ -57,32 +44,32 @@ def process(*arguments, **options):
 # --- train
 
 
-def test_train_prints_the_path_of_the_best_model_and_nothing_else(run, text_file):
-    code, out, err = run("train", text_file, *QUICK)
+def test_train_prints_the_path_of_the_best_model_and_nothing_else(call, text_file):
+    code, out, err = call("train", text_file, *QUICK)
     assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
     assert Path(out.strip()).is_file()
     assert "lstm 1×16; 20 steps" in err
 
 
-def test_the_last_line_of_a_plain_log_says_what_happened_and_the_code(run, text_file):
-    assert run("train", text_file, *QUICK)[2].endswith("\ncharrnn: text: finished (exit code 0)\n")
-    _, _, err = run("train", text_file, *QUICK, "--run", "text")
+def test_the_last_line_of_a_plain_log_says_what_happened_and_the_code(call, text_file):
+    assert call("train", text_file, *QUICK)[2].endswith("\ncharrnn: text: finished (exit code 0)\n")
+    _, _, err = call("train", text_file, *QUICK, "--run", "text")
     assert err.endswith("choose another --run, or go on with it: --resume (exit code 2)\n")
 
 
-def test_the_last_line_of_metrics_says_how_a_run_ended(run, text_file):
-    run("train", text_file, *QUICK, "-q")
+def test_the_last_line_of_metrics_says_how_a_run_ended(call, text_file):
+    call("train", text_file, *QUICK, "-q")
     last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
     assert (last["event"], last["code"], last["error"]) == ("ended", 0, None)
     assert (last["step"], last["stop_reason"]) == (20, "finished")
 
 
-def test_quiet_says_nothing_on_stderr(run, text_file):
-    assert run("train", text_file, *QUICK, "-q")[2] == ""
+def test_quiet_says_nothing_on_stderr(call, text_file):
+    assert call("train", text_file, *QUICK, "-q")[2] == ""
 
 
-def test_train_json_is_one_object_with_the_keys_of_the_contract(run, text_file):
-    code, out, _ = run("train", text_file, *QUICK, "--json")
+def test_train_json_is_one_object_with_the_keys_of_the_contract(call, text_file):
+    code, out, _ = call("train", text_file, *QUICK, "--json")
     result = json.loads(out)
     assert code == 0
     assert list(result) == [
@@ -94,24 +81,26 @@ def test_train_json_is_one_object_with_the_keys_of_the_contract(run, text_file):
     assert result["stop_reason"] == "finished"
 
 
-def test_a_taken_name_gets_the_next_number(run, text_file):
-    paths = [run("train", text_file, *QUICK, "-q")[1].strip() for _ in range(2)]
+def test_a_taken_name_gets_the_next_number(call, text_file):
+    paths = [call("train", text_file, *QUICK, "-q")[1].strip() for _ in range(2)]
     assert [Path(path).parent.name for path in paths] == ["text", "text-2"]
 
 
-def test_a_named_run_that_exists_is_refused_and_left_alone(run, text_file):
-    run("train", text_file, *QUICK, "-q", "--run", "mine")
+def test_a_named_run_that_exists_is_refused_and_left_alone(call, text_file):
+    call("train", text_file, *QUICK, "-q", "--run", "mine")
     before = {path: path.stat().st_mtime_ns for path in Path("checkpoints/mine").iterdir()}
-    code, out, err = run("train", text_file, *QUICK, "--run", "mine", "-q")
+    code, out, err = call("train", text_file, *QUICK, "--run", "mine", "-q")
     assert (code, out) == (2, "")
     assert "checkpoints/mine: taken" in err
     assert {path: path.stat().st_mtime_ns for path in Path("checkpoints/mine").iterdir()} == before
 
 
-def test_dry_run_shows_every_setting_with_its_origin_and_makes_nothing(run, text_file, monkeypatch):
+def test_dry_run_shows_every_setting_with_its_origin_and_makes_nothing(
+    call, text_file, monkeypatch
+):
     monkeypatch.setenv("CHARRNN_TRAIN_WEIGHT_DECAY", "0.5")
     Path("my.toml").write_text("seed = 3\nmax_time = '90s'\n", "utf-8")
-    code, out, _ = run("train", text_file, *QUICK, "--dry-run", "--config", "my.toml")
+    code, out, _ = call("train", text_file, *QUICK, "--dry-run", "--config", "my.toml")
     assert code == 0
     for line in (
         "steps = 20  # flag", "weight_decay = 0.5  # environment", "seed = 3  # file",
@@ -121,9 +110,9 @@ def test_dry_run_shows_every_setting_with_its_origin_and_makes_nothing(run, text
     assert not Path("checkpoints").exists()
 
 
-def test_a_run_can_be_repeated_from_its_config(run, text_file):
-    first = run("train", text_file, *QUICK, "-q")[1].strip()
-    again = run("train", text_file, "-q", "--config", "checkpoints/text/config.toml")[1].strip()
+def test_a_run_can_be_repeated_from_its_config(call, text_file):
+    first = call("train", text_file, *QUICK, "-q")[1].strip()
+    again = call("train", text_file, "-q", "--config", "checkpoints/text/config.toml")[1].strip()
     assert again == "checkpoints/text-2/best.safetensors"
     from charrnn.checkpoint import read_model
 
@@ -163,21 +152,21 @@ def test_ctrl_c_saves_and_leaves_with_130(text_file):
     assert Path(result["best"]).is_file()
 
 
-def test_lines_make_a_list_of_names(run):
+def test_lines_make_a_list_of_names(call):
     Path("names.txt").write_text("\n".join(f"anna{i % 13}" for i in range(300)), "utf-8")
-    run("train", "names.txt", "--lines", *QUICK, "-q")
-    code, out, _ = run("sample", "names", "-n", 5, "-q")
+    call("train", "names.txt", "--lines", *QUICK, "-q")
+    code, out, _ = call("sample", "names", "-n", 5, "-q")
     assert code == 0
     assert out.count("\n") == 5
 
 
-def test_bytes_go_out_as_they_came_in(run, tmp_path):
+def test_bytes_go_out_as_they_came_in(call, tmp_path):
     (tmp_path / "noise.bin").write_bytes(bytes(range(128, 256)) * 40)
-    run("train", "noise.bin", "--bytes", *QUICK, "-q")
-    assert run("sample", "noise", "-l", 50, "-o", "out.bin", "-q", "-p", "a")[0] == 0
+    call("train", "noise.bin", "--bytes", *QUICK, "-q")
+    assert call("sample", "noise", "-l", 50, "-o", "out.bin", "-q", "-p", "a")[0] == 0
     data = Path("out.bin").read_bytes()
     assert len(data) == 51
-    line = run("sample", "noise", "-l", 50, "--json", "-q")[1]
+    line = call("sample", "noise", "-l", 50, "--json", "-q")[1]
     assert "�" in json.loads(line)["text"]
 
 
@@ -200,11 +189,11 @@ def test_the_prompt_may_come_from_a_file(sample):
     assert sample("--prompt-file", "prompt.txt", "-l", 0)[1] == "Zoë"
 
 
-def test_the_seed_is_printed_unless_given_and_makes_the_text_again(run, trained):
-    _, text, err = run("sample", "--checkpoints", trained, "-l", 30)
+def test_the_seed_is_printed_unless_given_and_makes_the_text_again(call, trained):
+    _, text, err = call("sample", "--checkpoints", trained, "-l", 30)
     word, seed = err.split()
     assert word == "seed"
-    assert run("sample", "--checkpoints", trained, "-l", 30, "--seed", seed) == (0, text, "")
+    assert call("sample", "--checkpoints", trained, "-l", 30, "--seed", seed) == (0, text, "")
 
 
 def test_sample_json_has_the_keys_of_the_contract(sample):
@@ -301,19 +290,19 @@ def test_sampling_never_imports_torch(trained):
 # --- settings
 
 
-def test_flags_beat_environment_beats_file(run, text_file, monkeypatch):
+def test_flags_beat_environment_beats_file(call, text_file, monkeypatch):
     Path("my.toml").write_text("lr = 0.1\nseed = 5\ndropout = 0.3\n", "utf-8")
     monkeypatch.setenv("CHARRNN_TRAIN_LR", "0.2")
     monkeypatch.setenv("CHARRNN_TRAIN_SEED", "6")
-    out = run("train", text_file, *QUICK, "--dry-run", "--config", "my.toml", "--lr", "0.4")[1]
+    out = call("train", text_file, *QUICK, "--dry-run", "--config", "my.toml", "--lr", "0.4")[1]
     assert "lr = 0.4  # flag" in out
     assert "seed = 6  # environment" in out
     assert "dropout = 0.3  # file" in out
 
 
-def test_an_unknown_setting_names_the_nearest(run, text_file):
+def test_an_unknown_setting_names_the_nearest(call, text_file):
     Path("my.toml").write_text("droput = 0.3\n", "utf-8")
-    code, _, err = run("train", text_file, "--config", "my.toml")
+    code, _, err = call("train", text_file, "--config", "my.toml")
     assert code == 2
     assert "unknown setting 'droput'; did you mean dropout?" in err
 
@@ -325,9 +314,9 @@ def test_stop_strings_are_not_read_from_the_environment(sample, monkeypatch):
     assert sample("-l", 40, "--seed", 3)[1] == plain
 
 
-def test_every_config_field_is_an_option_with_help(run):
+def test_every_config_field_is_an_option_with_help(call):
     for command, config in (("train", TrainConfig), ("sample", SampleConfig)):
-        text = run(command, "--help")[1]
+        text = call(command, "--help")[1]
         for each in fields(config):
             assert f"--{each.name.replace('_', '-')}" in text
             assert each.metadata["help"]
@@ -397,11 +386,11 @@ BAD_TRAIN = {
 
 
 @pytest.mark.parametrize("name", BAD_TRAIN)
-def test_bad_input_to_train_is_one_line_and_leaves_nothing(name, run, text_file, tmp_path):
+def test_bad_input_to_train_is_one_line_and_leaves_nothing(name, call, text_file, tmp_path):
     make_bad_files(tmp_path)
     before = {path for path in tmp_path.rglob("*") if "cache" not in path.parts}
     arguments, expected = BAD_TRAIN[name]
-    code, out, err = run("train", *arguments)
+    code, out, err = call("train", *arguments)
     assert (code, out) == (2, "")
     last = err.splitlines()[-1]
     assert last.startswith("charrnn: error: ")
@@ -455,8 +444,8 @@ def test_bad_input_to_sample_is_one_line(name, sample, trained, tmp_path, text_f
     assert "\x1b" not in err
 
 
-def test_no_model_yet_says_what_to_do(run):
-    code, _, err = run("sample")
+def test_no_model_yet_says_what_to_do(call):
+    code, _, err = call("sample")
     assert code == 2
     assert err == (
         "charrnn: error: no model in checkpoints yet; train one first: charrnn train FILE "
@@ -471,21 +460,21 @@ def test_stdout_that_is_closed_is_an_error(trained):
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_bug_is_one_line_and_a_traceback_only_with_debug(run, trained, monkeypatch):
+def test_a_bug_is_one_line_and_a_traceback_only_with_debug(call, trained, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("boom")
 
     monkeypatch.setattr("charrnn.finding.find_model", fail)
-    code, _, err = run("sample", "--checkpoints", trained)
+    code, _, err = call("sample", "--checkpoints", trained)
     assert code == 1
     assert err == (
         "charrnn: error: RuntimeError: boom; this is a bug, --debug shows where (exit code 1)\n"
     )
     with pytest.raises(RuntimeError):
-        run("sample", "--checkpoints", trained, "--debug")
+        call("sample", "--checkpoints", trained, "--debug")
 
 
-def test_the_reference_of_all_options_is_up_to_date(run):
+def test_the_reference_of_all_options_is_up_to_date(call):
     """`make docs` writes it anew."""
     root = Path(__file__).parent.parent
     done = subprocess.run(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.__main__ import run_cli
 from charrnn.columns import as_columns
 from charrnn.console import Console
 from charrnn.continuing import continued
@@ -37,13 +36,11 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def sample(capfdbinary, trained):
-    def call(*arguments, run="verse"):
-        code = run_cli(["sample", run, "--checkpoints", str(trained), *map(str, arguments)])
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
+def sample(call, trained):
+    def sample(*arguments, run="verse"):
+        return call("sample", run, "--checkpoints", trained, *arguments)
 
-    return call
+    return sample
 
 
 def texts_of(lines):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.__main__ import run_cli
 from charrnn.charts import line_chart
 from charrnn.errors import InputError
 from charrnn.history import Preview, read_history
@@ -103,22 +102,12 @@ def test_a_curve_of_one_point_or_one_value_has_an_axis_too():
 
 
 @pytest.fixture
-def run(capfdbinary):
-    def call(*arguments):
-        code = run_cli([str(argument) for argument in arguments])
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return call
-
-
-@pytest.fixture
-def trained(run):
+def trained(call):
     Path("hostile.txt").write_text(TEXT, encoding="utf-8")
-    assert run("train", "hostile.txt", *QUICK, "--report")[0] == 0
+    assert call("train", "hostile.txt", *QUICK, "--report")[0] == 0
 
 
-def test_a_report_is_one_page_in_which_a_text_is_no_markup(run, trained):
+def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     html = Path("checkpoints/hostile/report.html").read_text("utf-8")
     assert html.count("<script") == 2  # its data and its own
     assert "&lt;" in html
@@ -129,30 +118,30 @@ def test_a_report_is_one_page_in_which_a_text_is_no_markup(run, trained):
     assert "Not shown" not in html
 
 
-def test_a_report_says_that_the_text_is_gone_or_another_one(run, trained):
+def test_a_report_says_that_the_text_is_gone_or_another_one(call, trained):
     Path("hostile.txt").write_text(TEXT + "more", encoding="utf-8")
-    assert run("viz", "report", "hostile")[:2] == (0, "checkpoints/hostile/report.html\n")
+    assert call("viz", "report", "hostile")[:2] == (0, "checkpoints/hostile/report.html\n")
     html = Path("checkpoints/hostile/report.html").read_text("utf-8")
     assert "Not shown: the text has changed since it was learned" in html
     Path("hostile.txt").unlink()
-    run("viz", "report", "hostile", "-o", "r.html")
+    call("viz", "report", "hostile", "-o", "r.html")
     assert "Not shown: " in Path("r.html").read_text("utf-8")
 
 
-def test_surprise_is_what_score_says_and_a_character_each(run, trained):
-    _, out, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 50, "--json")
+def test_surprise_is_what_score_says_and_a_character_each(call, trained):
+    _, out, _ = call("viz", "surprise", "hostile", "hostile.txt", "-l", 50, "--json")
     lines = [json.loads(line) for line in out.splitlines()]
     assert "".join(line["symbol"] for line in lines) == TEXT[:50]
     assert all(len(line["guesses"]) == 5 for line in lines)
     assert all(sum(p for _, p in line["guesses"]) <= 1 for line in lines)
     Path("begin.txt").write_text("\n" + TEXT[:50], encoding="utf-8")  # as the picture is read
-    _, said, _ = run("score", "begin.txt", "-m", "hostile", "--protocol", "streamed", "--json")
+    _, said, _ = call("score", "begin.txt", "-m", "hostile", "--protocol", "streamed", "--json")
     mean = sum(line["bits"] for line in lines) / 50
     assert mean == pytest.approx(json.loads(said)["loss"] / 0.6931471805599453, abs=1e-4)
 
 
-def test_in_a_pipe_a_picture_is_text_with_a_legend(run, trained):
-    _, out, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 40)
+def test_in_a_pipe_a_picture_is_text_with_a_legend(call, trained):
+    _, out, _ = call("viz", "surprise", "hostile", "hostile.txt", "-l", 40)
     head, legend, empty, text, *_ = out.splitlines()
     assert head.startswith("40 characters, ")
     assert (legend.startswith("bits of surprise:"), empty) == (True, "")
@@ -160,83 +149,83 @@ def test_in_a_pipe_a_picture_is_text_with_a_legend(run, trained):
     assert "\x1b" not in out
 
 
-def test_under_each_character_stand_the_guesses_for_the_next(run, trained):
-    _, out, _ = run("viz", "predictions", "hostile", "hostile.txt", "-l", 30)
+def test_under_each_character_stand_the_guesses_for_the_next(call, trained):
+    _, out, _ = call("viz", "predictions", "hostile", "hostile.txt", "-l", 30)
     lines = out.splitlines()
     assert lines[1] == TEXT[:30]
     assert [len(line) for line in lines[2:7]] == [29] * 5
-    _, numbers, _ = run("viz", "surprise", "hostile", "hostile.txt", "-l", 30, "--json")
+    _, numbers, _ = call("viz", "surprise", "hostile", "hostile.txt", "-l", 30, "--json")
     best = [json.loads(line)["guesses"][0][0] for line in numbers.splitlines()]
-    _, numbers, _ = run("viz", "predictions", "hostile", "hostile.txt", "-l", 30, "--json")
+    _, numbers, _ = call("viz", "predictions", "hostile", "hostile.txt", "-l", 30, "--json")
     assert all(abs(json.loads(line)["activation"]) <= 1 for line in numbers.splitlines())
     shown = [g if p != "·" else p for g, p in zip(best[1:], lines[2], strict=True)]
     assert "".join(shown).replace(" ", "␣").replace("\n", "↵") == lines[2]
 
 
-def test_a_unit_that_is_not_there_is_refused(run, trained):
+def test_a_unit_that_is_not_there_is_refused(call, trained):
     for unit in ("1:0", "0:16", "x", "0:-1"):
-        code, _, err = run("viz", "cells", "hostile", "hostile.txt", "--unit", unit)
+        code, _, err = call("viz", "cells", "hostile", "hostile.txt", "--unit", unit)
         assert (code, "layers are 0 to 0, units 0 to 15" in err) == (2, True)
 
 
-def test_cells_as_numbers_are_activations_and_a_search_its_findings(run, trained):
+def test_cells_as_numbers_are_activations_and_a_search_its_findings(call, trained):
     arguments = ("viz", "cells", "hostile", "hostile.txt", "--json")
-    lines = run(*arguments, "--unit", "0:3", "--unit", "0:4", "-l", 9)[1].splitlines()
+    lines = call(*arguments, "--unit", "0:3", "--unit", "0:4", "-l", 9)[1].splitlines()
     units = [json.loads(line)["units"] for line in lines]
     assert len(units) == 9
     assert all(set(each) == {"0:3", "0:4"} and abs(each["0:3"]) <= 1 for each in units)
-    found = [json.loads(line) for line in run(*arguments, "--search")[1].splitlines()]
+    found = [json.loads(line) for line in call(*arguments, "--search")[1].splitlines()]
     assert {"name", "layer", "unit", "score", "random"} <= found[0].keys()
 
 
-def test_evolution_shows_the_previews_and_compares_runs(run, trained):
-    _, out, _ = run("viz", "evolution", "hostile")
+def test_evolution_shows_the_previews_and_compares_runs(call, trained):
+    _, out, _ = call("viz", "evolution", "hostile")
     assert "--- step 10, validation loss" in out
-    run("train", "hostile.txt", *QUICK, "--run", "second")
-    assert run("viz", "evolution", "hostile", "second", "-o", "e.html")[0] == 0
+    call("train", "hostile.txt", *QUICK, "--run", "second")
+    assert call("viz", "evolution", "hostile", "second", "-o", "e.html")[0] == 0
     html = Path("e.html").read_text("utf-8")
     assert "hostile: validation loss" in html
     assert "second: validation loss" in html
 
 
-def test_a_page_of_5000_characters_is_under_2_mb(run, trained):
+def test_a_page_of_5000_characters_is_under_2_mb(call, trained):
     Path("long.txt").write_text((TEXT * 4)[:6000], encoding="utf-8")
-    run("viz", "cells", "hostile", "long.txt", "--search", "-o", "c.html")
+    call("viz", "cells", "hostile", "long.txt", "--search", "-o", "c.html")
     assert 100_000 < Path("c.html").stat().st_size < 2_000_000
 
 
-def test_a_page_takes_no_other_files_place(run, trained):
+def test_a_page_takes_no_other_files_place(call, trained):
     before = Path("hostile.txt").read_bytes()
     for path in ("hostile.txt", "checkpoints/hostile/best.safetensors"):
-        code, _, err = run("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
+        code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
         assert (code, "is there, and is no page" in err) == (2, True)
     assert Path("hostile.txt").read_bytes() == before
     for _ in range(2):  # a page may be written anew
-        assert run("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
+        assert call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
 
 
-def test_texts_of_one_character_and_of_several_files_have_pictures(run, trained):
+def test_texts_of_one_character_and_of_several_files_have_pictures(call, trained):
     Path("one.txt").write_text("T", encoding="utf-8")
     Path("two.txt").write_text("h€e", encoding="utf-8")
     for kind in ("surprise", "predictions", "cells"):
-        assert run("viz", kind, "hostile", "one.txt")[0] == 0
-        code, out, err = run("viz", kind, "hostile", "one.txt", "two.txt")
+        assert call("viz", kind, "hostile", "one.txt")[0] == 0
+        code, out, err = call("viz", kind, "hostile", "one.txt", "two.txt")
         assert (code, "The" in out) == (0, True)
         assert err == "note: 1 characters that the model never saw are left out\n"
 
 
-def test_a_model_of_lines_begins_anew_at_each(run):
+def test_a_model_of_lines_begins_anew_at_each(call):
     Path("names.txt").write_text("".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou"))
-    run("train", "names.txt", "--lines", *QUICK)
+    call("train", "names.txt", "--lines", *QUICK)
     Path("two.txt").write_text("Ana\nAna\n")
-    lines = run("viz", "surprise", "names", "two.txt", "--json")[1].splitlines()
+    lines = call("viz", "surprise", "names", "two.txt", "--json")[1].splitlines()
     bits = [json.loads(line)["bits"] for line in lines]
     assert bits[:4] == bits[4:]
-    values = run("viz", "cells", "names", "two.txt", "--json")[1].splitlines()
+    values = call("viz", "cells", "names", "two.txt", "--json")[1].splitlines()
     units = [json.loads(line)["units"]["0:0"] for line in values]
     assert units[:4] == units[4:]
 
 
-def test_open_needs_a_page(run, trained):
-    code, _, err = run("viz", "surprise", "hostile", "hostile.txt", "--open")
+def test_open_needs_a_page(call, trained):
+    code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "--open")
     assert (code, "name it: -o FILE.html" in err) == (2, True)

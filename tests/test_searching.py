@@ -7,6 +7,7 @@ from charrnn import properties
 from charrnn.activations import activations
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, shapes
+from charrnn.model import CharRNN, initialise
 from charrnn.searching import (
     Units,
     best_unit,
@@ -146,6 +147,30 @@ def test_a_search_finds_the_unit_that_knows():
     assert quotes.score == pytest.approx(13 / 15, abs=0.01)  # the halves are cut inside a line
     assert quotes.random < quotes.score
     assert "in a number" not in found  # the text has none
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_an_untrained_network_is_like_one_that_training_begins_with(cell):
+    """Other random numbers of the same distributions: the same sizes, right angles and biases."""
+    config = ModelConfig(cell=cell, vocab_size=40, embedding_size=60, hidden_size=50, num_layers=2)
+    begun = CharRNN(config)
+    initialise(begun, 0)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+    model = Model(
+        config=config, weights=weights, vocab=CharVocabulary(range(97, 137)), records=False,
+        starts={}, facts={},
+    )  # fmt: skip
+    ours = untrained(model).weights
+    for name, theirs in begun.state_dict().items():
+        if theirs.ndim == 2 and name != "decoder.weight":  # the decoder moves no unit
+            assert ours[name].std() == pytest.approx(theirs.std().item(), rel=0.1), name
+        if "weight_hh" in name:
+            for gate in ours[name].reshape(-1, 50, 50):
+                assert gate @ gate.T == pytest.approx(np.eye(50), abs=1e-5)
+        if "bias_ih" in name:  # only the sum of a layer's two does anything
+            other = name.replace("_ih", "_hh")
+            total = theirs + begun.state_dict()[other]
+            assert (ours[name] + ours[other]).tolist() == total.tolist()
 
 
 def test_an_untrained_network_has_the_same_shape_and_starts_as_training_does():
