@@ -12,6 +12,8 @@ BY_CHANCE = 0.1
 FEW_EPOCHS = 8.0
 """Passes below which a longer run still pays, on all texts tried."""
 
+UNDERFITTING, OVERFITTING, GOOD = "underfitting", "overfitting", "a good fit"
+"""How an advice begins; a report has more words for each."""
 
 ALONE = "the memory would cost more here than it brings, so the model writes without it"
 
@@ -43,13 +45,15 @@ def fit(val_loss: float | None, train_loss: float | None, *, best_at: float, epo
         return ""
     gap = val_loss - train_loss
     if epochs < 1:
-        return f"underfitting: it has seen {epochs:.0%} of the text; more --max-time will help much"
+        return (
+            f"{UNDERFITTING}: it has seen {epochs:.0%} of the text; more --max-time will help much"
+        )
     if gap > BY_HEART or (best_at < EARLY and gap > BY_CHANCE):
         when = f"best after {best_at:.0%} of the run" if best_at < EARLY else f"a gap of {gap:.2f}"
         return (
-            f"overfitting ({when}): it learns the text by heart; "
+            f"{OVERFITTING} ({when}): it learns the text by heart; "
             "more text, more --dropout or a smaller --size"
         )
     if epochs < FEW_EPOCHS:
-        return f"underfitting: {epochs:.1f} passes over the text; more --max-time will help"
-    return "a good fit: more text or a larger --size with more --max-time would go further"
+        return f"{UNDERFITTING}: {epochs:.1f} passes over the text; more --max-time will help"
+    return f"{GOOD}: more text or a larger --size with more --max-time would go further"

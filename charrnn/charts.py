@@ -1,14 +1,17 @@
 """Curves as plain SVG: shorter than any library that would have to be put into the page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-Points = Sequence[tuple[float, float]]
+from charrnn.parts import Points
 
 WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
 NUM_TICKS = 5
+
+MOST_PIECES = 240
+"""Of a curve; of each only its ends, its lowest and its highest point are drawn."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "", "7 3")
@@ -39,6 +42,21 @@ def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") 
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
     return f"<figure><figcaption>{escape(title)}</figcaption>{svg}{_legend(list(drawn))}</figure>"
+
+
+def thinned(points: Points, most: int = MOST_PIECES) -> Iterator[tuple[float, float]]:
+    """Yield points that look like all of them: of each piece the first, extremes and the last.
+
+    Args:
+        points: Of a curve, x rising.
+        most: Pieces.
+    """
+    size = -(-len(points) // most)
+    for begin in range(0, len(points), size):
+        piece = range(begin, min(begin + size, len(points)))
+        lowest = min(piece, key=lambda i: points[i][1])
+        highest = max(piece, key=lambda i: points[i][1])
+        yield from (points[i] for i in sorted({piece[0], lowest, highest, piece[-1]}))
 
 
 class _Axis:
@@ -80,7 +98,7 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
 def _curves(series: Mapping[str, Points], across: _Axis, up: _Axis) -> list[str]:
     parts = []
     for number, points in enumerate(series.values()):
-        path = " ".join(f"{across.place(x)},{up.place(y)}" for x, y in points)
+        path = " ".join(f"{across.place(x)},{up.place(y)}" for x, y in thinned(points))
         colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '

@@ -2,14 +2,15 @@
 
 import json
 import webbrowser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charrnn.completing import complete_files, complete_models, complete_runs
-from charrnn.console import Console, escape_text
+from charrnn.console import Console
 from charrnn.errors import InputError, printable, reason_of
 from charrnn.options import (
     GroupedCommand,
@@ -22,7 +23,14 @@ from charrnn.options import (
 )
 
 if TYPE_CHECKING:
+    from charrnn.parts import Picture
     from charrnn.viewing import View
+
+Numbers = Callable[[], Iterable[dict[str, Any]]] | None
+"""What --json prints, line by line; None without it."""
+
+LENGTH, MOST = 5000, 100_000
+"""Symbols that are read unless others are asked for; a page of many more than MOST opens nowhere."""
 
 UNIT_HELP = "A unit by layer and number, both from 0. [default: 0:0]"
 HIDDEN_HELP = "The output h of a unit instead of its cell, tanh(c)."
@@ -50,12 +58,11 @@ def of_text(function: Callable[..., Any]) -> Callable[..., Any]:
             help="FILE is what the model learned; look at the part that was held out.",
         ),
         option(
-            "-l", "--length", type=Integer(), default=5000, group="Picture",
-            help="Characters, from the first. [default: 5000]",
+            "-l", "--length", type=Integer(), default=LENGTH, group="Picture",
+            help=f"Characters, from the first. [default: {LENGTH}]",
         ),
         click.argument(
-            "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path),
-            shell_complete=complete_files,
+            "files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_files,
         ),
         click.argument("model", shell_complete=complete_models),
     ):  # fmt: skip
@@ -74,7 +81,7 @@ def viz() -> None:
     """Show what a network sees, expects and remembers.
 
     On a terminal in colours, in a pipe as text with a legend, with --json as numbers, with -o as a
-    page that needs no network.
+    page that needs nothing else.
     """
 
 
@@ -83,7 +90,7 @@ def viz() -> None:
 @memory_weight
 @common
 def surprise(
-    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None,
+    model: str, files: tuple[str, ...], length: int, held_out: bool, memory_weight: float | None,
     output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
     debug: bool,
 ) -> None:  # fmt: skip
@@ -92,16 +99,11 @@ def surprise(
     On a page, pointing at a character shows the five that were expected most.
     """
     console = make_console(quiet, verbose)
-    from charrnn.pictures import surprise_numbers, surprise_page, surprise_plain
+    from charrnn.pictures import surprise_numbers, surprise_picture
 
-    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
-    show(
-        output,
-        opens,
-        page=lambda: surprise_page(view),
-        numbers=(lambda: surprise_numbers(view)) if as_json else None,
-        plain=lambda colour: surprise_plain(view, colour=colour),
-    )
+    with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
+        numbers = (lambda: surprise_numbers(view)) if as_json else None
+        show(output, opens, lambda: surprise_picture(view), numbers)
 
 
 @viz.command(cls=GroupedCommand)
@@ -111,33 +113,22 @@ def surprise(
 @option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
 @common
 def predictions(
-    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None, unit: str,
-    hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool,
-    verbose: bool, debug: bool,
+    model: str, files: tuple[str, ...], length: int, held_out: bool, memory_weight: float | None,
+    unit: str, hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool,
+    quiet: bool, verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Show under each character the five best guesses for the next one.
 
     The text itself is coloured by one unit; viz cells --search finds units worth looking at.
     """
     console = make_console(quiet, verbose)
-    from charrnn.pictures import (
-        parse_unit,
-        prediction_numbers,
-        predictions_page,
-        predictions_plain,
-        units_of,
-    )
+    from charrnn.pictures import parse_unit, prediction_numbers, predictions_picture, units_of
 
-    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
-    place = parse_unit(unit, view.model.config)
-    values = units_of(view, kind_of(hidden))[:, place[0], place[1]]
-    show(
-        output,
-        opens,
-        page=lambda: predictions_page(view, place, values),
-        numbers=(lambda: prediction_numbers(view, values)) if as_json else None,
-        plain=lambda colour: predictions_plain(view, place, values, colour=colour),
-    )
+    with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
+        place, kind = parse_unit(unit, view.model.config), kind_of(hidden, view)
+        values = units_of(view, kind)[:, place[0], place[1]]
+        numbers = (lambda: prediction_numbers(view, values)) if as_json else None
+        show(output, opens, lambda: predictions_picture(view, place, values, kind), numbers)
 
 
 @viz.command(cls=GroupedCommand)
@@ -152,32 +143,29 @@ def predictions(
 )  # fmt: skip
 @common
 def cells(
-    model: str, files: tuple[Path, ...], length: int, held_out: bool, memory_weight: float | None,
+    model: str, files: tuple[str, ...], length: int, held_out: bool, memory_weight: float | None,
     units: tuple[str, ...], hidden: bool, searches: bool, output: Path | None, opens: bool,
     checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Colour a text by what one unit of the network is after each character.
 
-    With --search the text should be held out: units are chosen on its first half and scored on the
-    second, beside the best unit of a network that has learned nothing.
+    On a page one can choose any unit. With --search the text should be held out: units are chosen
+    on its first half and scored on the second, beside the best unit of a network that has learned
+    nothing.
     """
     console = make_console(quiet, verbose)
-    from charrnn.pictures import cells_page, cells_plain, chosen_units, unit_numbers, units_of
+    from charrnn.pictures import cells_picture, chosen_units, unit_numbers, units_of
     from charrnn.searching import search
 
-    view = view_of(console, checkpoints, model, files, length, held_out, memory_weight)
-    kind = kind_of(hidden)
-    found = search(view.model, view.text, view.ids.tolist(), kind) if searches else []
-    if searches and not found:
-        console.note("the text has too little of every property; give a longer one")
-    chosen = chosen_units(view, units, found, units_of(view, kind))
-    show(
-        output,
-        opens,
-        page=lambda: cells_page(view, chosen, found),
-        numbers=(lambda: unit_numbers(view, chosen, found)) if as_json else None,
-        plain=lambda colour: cells_plain(view, chosen, found, colour=colour),
-    )
+    with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
+        chosen_units(units, [], view.model.config)  # before a search that takes its time
+        kind, (text, widths) = kind_of(hidden, view), view.characters
+        found = search(view.model, text, view.ids.tolist(), kind, widths) if searches else []
+        if searches and not found:
+            console.note("the text has too little of every property; give a longer one")
+        chosen, values = chosen_units(units, found, view.model.config), units_of(view, kind)
+        numbers = (lambda: unit_numbers(view, values, chosen, found)) if as_json else None
+        show(output, opens, lambda: cells_picture(view, values, chosen, found, kind), numbers)
 
 
 @viz.command(cls=GroupedCommand)
@@ -194,19 +182,10 @@ def evolution(
     training loss, learning rate and gradient norm.
     """
     make_console(quiet, verbose)
-    from dataclasses import asdict
-
-    from charrnn.history import read_history
-    from charrnn.report import evolution_page, evolution_plain
+    from charrnn.report import evolution_picture
 
     folders = [folder_of(checkpoints, run) for run in runs]
-    show(
-        output,
-        opens,
-        page=lambda: evolution_page(folders),
-        numbers=(lambda: (asdict(read_history(each)) for each in folders)) if as_json else None,
-        plain=lambda colour: escape_text(evolution_plain(folders)),
-    )
+    show(output, opens, lambda: evolution_picture(folders), history_of(folders, as_json))
 
 
 @viz.command(cls=GroupedCommand)
@@ -217,24 +196,15 @@ def report(
     run: str, output: Path | None, opens: bool, checkpoints: Path, as_json: bool, quiet: bool,
     verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
-    """Make one page about a run: how it went, curves, texts, surprises, what to try next.
+    """Say all about a run: how it went, what to try next, what it writes, curves, surprises.
 
-    Without -o it is report.html in the run's folder.
+    With -o as a page; train --report makes one when a run ends.
     """
     make_console(quiet, verbose)
-    from dataclasses import asdict
-
-    from charrnn.history import read_history
-    from charrnn.report import REPORT, report_page
+    from charrnn.report import report_picture
 
     folder = folder_of(checkpoints, run)
-    show(
-        output or (None if as_json else folder / REPORT),
-        opens,
-        page=lambda: report_page(folder),
-        numbers=(lambda: iter([asdict(read_history(folder))])) if as_json else None,
-        plain=lambda colour: "",
-    )
+    show(output, opens, lambda: report_picture(folder), history_of([folder], as_json))
 
 
 def folder_of(checkpoints: Path, run: str) -> Path:
@@ -246,41 +216,51 @@ def folder_of(checkpoints: Path, run: str) -> Path:
     return folder or find_model(checkpoints, run).parent
 
 
-def kind_of(is_hidden: bool) -> str:
-    """Return which activation is meant."""
-    return "hidden" if is_hidden else "cell"
+def history_of(folders: list[Path], as_json: bool) -> Numbers:
+    """Return what --json prints of runs: what their logs say."""
+    from dataclasses import asdict
+
+    from charrnn.history import read_history
+
+    return (lambda: (asdict(read_history(each)) for each in folders)) if as_json else None
 
 
-def view_of(
-    console: Console, checkpoints: Path, model: str, files: tuple[Path, ...], length: int,
+def kind_of(is_hidden: bool, view: "View") -> str:
+    """Return which activation is meant; only an LSTM has cells."""
+    return "hidden" if is_hidden or view.model.config.cell != "lstm" else "cell"
+
+
+@contextmanager
+def viewed(
+    console: Console, checkpoints: Path, model: str, files: tuple[str, ...], length: int,
     held_out: bool, weight: float | None,
-) -> "View":  # fmt: skip
-    """Return the model and the text that a command line names."""
-    if length < 1:
-        raise InputError(f"--length: must be at least 1, got {length}")
+) -> Iterator["View"]:  # fmt: skip
+    """Yield the model and the text that a command line names."""
+    if not 1 <= length <= MOST:
+        raise InputError(f"--length: must be in [1, {MOST:,}], got {length:,}")
     if weight is not None and not 0 <= weight <= 1:
         raise InputError(f"--memory-weight: must be in [0, 1], got {weight:g}")
 
     from charrnn.finding import find_model
+    from charrnn.spool import spooled
     from charrnn.viewing import read_view
 
     path = find_model(checkpoints, model)
-    view = read_view(path, files, length=length, is_held_out=held_out, memory_weight=weight)
+    with spooled(files, checkpoints) as paths:
+        names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
+        view = read_view(
+            path, paths, names, length=length, is_held_out=held_out, memory_weight=weight
+        )
     if view.num_unknown:
         console.note(f"{view.num_unknown:,} characters that the model never saw are left out")
-    return view
+    yield view
 
 
 def show(
-    output: Path | None,
-    opens: bool,
-    *,
-    page: Callable[[], str],
-    numbers: Callable[[], Iterable[dict[str, Any]]] | None,
-    plain: Callable[[bool], str],
+    output: Path | None, opens: bool, picture: Callable[[], "Picture"], numbers: Numbers
 ) -> None:
-    """Write a page, numbers as JSON lines, or plain text, whichever was asked for."""
-    from charrnn.durable import write_durably
+    """Write a picture as a page, or numbers as JSON lines, or plain text, as was asked for."""
+    from charrnn.plain import plain_text
     from charrnn.writing import print_result, stdout_has_colours
 
     if opens and output is None:
@@ -288,20 +268,32 @@ def show(
     if output is not None and numbers is not None:
         raise InputError("-o and --json: a page, or numbers on stdout; leave out one of them")
     if output is not None:
-        check_page(output)
-        html = page().encode("utf-8")
-        try:
-            write_durably(output, html)
-        except OSError as error:
-            raise InputError(f"-o: {printable(output)}: {reason_of(error)}") from None
+        write_page(output, picture)
         print_result(str(output))
         if opens:
             webbrowser.open(output.absolute().as_uri())
     elif numbers is not None:
         for line in numbers():
             print_result(json.dumps(line, ensure_ascii=False))
-    else:
-        print_result(plain(stdout_has_colours()), raw=True)  # a text's own controls are signs
+    else:  # a text's own controls are signs by now
+        print_result(plain_text(picture(), colour=stdout_has_colours()), raw=True)
+
+
+def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
+    """Write a picture as a page.
+
+    Raises:
+        InputError: The file is something else, or cannot be written.
+    """
+    from charrnn.durable import write_durably
+    from charrnn.pages import page
+
+    check_page(path)
+    html = page(picture()).encode("utf-8")
+    try:
+        write_durably(path, html)
+    except OSError as error:
+        raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
 
 
 def check_page(path: Path) -> None:

@@ -9,10 +9,12 @@ from charrnn.errors import InputError, printable
 from charrnn.lenient import as_count, as_number, as_text, objects
 from charrnn.runs import METRICS, SAMPLES
 
+ALONE_CURVE = "validation loss, network alone"
+
 CURVES = {
     "training loss": ("step", "loss"),
     "validation loss": ("evaluated", "loss"),
-    "validation loss, network alone": ("evaluated", "network_loss"),
+    ALONE_CURVE: ("evaluated", "network_loss"),
     "learning rate": ("step", "lr"),
     "gradient norm": ("step", "grad_norm"),
 }

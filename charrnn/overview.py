@@ -121,9 +121,10 @@ def is_run(folder: Path) -> bool:
     return any(name in kept or fnmatch(name, "step-*.safetensors") for name in names)
 
 
-def look_at(folder: Path) -> RunInfo:
-    """Return what the files of a run say."""
-    is_alive = is_locked(folder / LOCK)  # before its log: one that ends in between did run
+def look_at(folder: Path, *, is_over: bool = False) -> RunInfo:
+    """Return what the files of a run say; of one that is over, whoever still holds its lock."""
+    # Before its log: one that ends in between did run.
+    is_alive = not is_over and is_locked(folder / LOCK)
     facts, log = _facts(folder / BEST), read_tail(folder / METRICS)
     said = facts or {}
     end, metrics = as_mapping(said.get("end")), as_mapping(said.get("metrics"))

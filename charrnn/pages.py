@@ -1,35 +1,48 @@
 """A picture as one HTML file: no network, no server, readable without scripts. Text is data."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
+
+from charrnn.charts import line_chart
+from charrnn.console import escape_text
+from charrnn.levels import ACTIVATION, PROBABILITY, Levels, Scale, probability_levels
+from charrnn.parts import (
+    Chart,
+    Coloured,
+    Guesses,
+    Heading,
+    Listing,
+    Part,
+    Picture,
+    Remark,
+    Rows,
+    Stages,
+    Units,
+)
 
 Html = str
 """Markup; whatever comes from a text or a file went through `escape`."""
 
+POINT = "Point at a character, or move with the arrow keys."
 
-def page(title: str, sections: Iterable[Html], data: object = None) -> str:
-    """Return a whole page.
 
-    Args:
-        title: Its heading, any text.
-        sections: What it shows.
-        data: For the script: what is said of a character, and how units colour it.
-    """
+def page(picture: Picture) -> Html:
+    """Return a picture as a whole page."""
     package = files("charrnn")
     style, script = (package.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js"))
+    title, sections = escape(picture.title), "\n".join(map(section, picture.parts))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
-        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
-        '<div class="bar"><button type="button" id="theme">light or dark</button></div>\n'
-        + "\n".join(sections)
-        + f'\n</main>\n<script type="application/json" id="data">{as_data(data)}</script>\n'
-        f"<script>\n{script}</script>\n</body>\n</html>\n"
+        f'<link rel="icon" href="data:,">\n<title>{title}</title>\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+        '<div class="bar"><button type="button" id="theme" hidden>light or dark</button></div>\n'
+        f'{sections}\n</main>\n<script type="application/json" id="data">{as_data(picture.data())}'
+        f"</script>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -41,54 +54,33 @@ def as_data(data: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def text_box(signs: Sequence[str], levels: Sequence[int], kind: str, label: str) -> Html:
-    """Return a text whose characters are coloured by levels.
-
-    Args:
-        signs: What each symbol looks like; ↵ ends a line.
-        levels: 0 to 8 each.
-        kind: s for a sequential scale, d for one that diverges.
-        label: What it is, for those who do not see it.
-    """
-    letters = "".join(
-        f'<i class="{kind}{level}">{escape(sign)}</i>' + ("\n" if sign == "↵" else "")
-        for sign, level in zip(signs, levels, strict=True)
-    )
-    return (
-        f'<div class="reader"><div class="text" id="text" tabindex="0" role="application" '
-        f'aria-label="{escape(label)}; arrow keys move from character to character" '
-        f'aria-describedby="now">{letters}</div>\n<div class="now" id="now" aria-live="polite">'
-        "Point at a character, or move with the arrow keys.</div></div>"
-    )
-
-
-def legend(kind: str, labels: Sequence[str]) -> Html:
-    """Return what the nine levels of a scale mean."""
-    boxes = "".join(
-        f'<span class="{kind}{level}">{escape(label)}</span>' for level, label in enumerate(labels)
-    )
-    return f'<div class="legend" aria-hidden="true">{boxes}</div>'
+def section(part: Part) -> Html:
+    """Return one part of a page."""
+    match part:
+        case Heading(text):
+            return f"<h2>{escape(text)}</h2>"
+        case Remark(text, is_main):
+            kind = "main" if is_main else "faint"
+            return f'<p class="{kind}">{escape(text)}</p>'
+        case Listing(text):
+            return f"<pre>{escape(escape_text(text))}</pre>"
+        case Rows(names, rows, numeric):
+            return table(names, rows, numeric)
+        case Chart(title, series):
+            return line_chart(title, series)
+        case Stages(texts):
+            return stages(texts)
+        case Coloured(signs, levels, scale, label):
+            return legend(scale) + text_box(signs, levels, scale, label)
+        case Guesses():
+            return legend(PROBABILITY) + reader(grid(part), "grid", "Text and guesses for the next")
+        case Units(signs, units):
+            first = next(iter(units.values()))
+            box = text_box(signs, first, ACTIVATION, "Text coloured by a unit")
+            return unit_choice(list(units)) + legend(ACTIVATION) + box
 
 
-def unit_choice(labels: Sequence[str]) -> Html:
-    """Return what one chooses a unit with; the first one is shown."""
-    options = "".join(f"<option>{escape(label)}</option>" for label in labels)
-    return (
-        f'<div class="bar"><label for="unit">Unit</label><select id="unit">{options}</select></div>'
-    )
-
-
-def paragraph(text: str) -> Html:
-    """Return a remark."""
-    return f'<p class="faint">{escape(text)}</p>'
-
-
-def heading(text: str) -> Html:
-    """Return the heading of a part of a page."""
-    return f"<h2>{escape(text)}</h2>"
-
-
-def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Html:
+def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int]) -> Html:
     """Return a table; columns of numbers are aligned at their right."""
 
     def cells(tag: str, values: Sequence[str]) -> Html:
@@ -97,5 +89,74 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence
         return "".join(f"<{tag}{mark}>{escape(value)}</{tag}>" for mark, value in pairs)
 
     body = "".join(f"<tr>{cells('td', row)}</tr>\n" for row in rows)
-    head = f"<thead><tr>{cells('th', names)}</tr></thead>" if any(names) else ""
+    head = f"<thead><tr>{cells('th', names)}</tr></thead>" if names else ""
     return f'<div class="scroll"><table>{head}<tbody>\n{body}</tbody></table></div>'
+
+
+def stages(texts: Iterable[tuple[str, str]]) -> Html:
+    """Return texts side by side."""
+    boxes = "".join(
+        f'<section class="stage"><strong>{escape(title)}</strong>'
+        f"<pre>{escape(escape_text(text))}</pre></section>"
+        for title, text in texts
+    )
+    return f'<div class="stages">{boxes}</div>'
+
+
+def legend(scale: Scale) -> Html:
+    """Return what the levels of a scale mean."""
+    boxes = "".join(
+        f'<span class="{scale.letter}{level}">{escape(label)}</span>'
+        for level, label in enumerate(scale.labels)
+    )
+    return f'<div class="legend" aria-hidden="true">{boxes}</div>'
+
+
+def text_box(signs: Sequence[str], levels: Levels, scale: Scale, label: str) -> Html:
+    """Return a text whose characters are coloured by levels.
+
+    Args:
+        signs: What each symbol looks like, (T,); ↵ ends a line.
+        levels: Of each symbol, (T,).
+        scale: How levels are shown.
+        label: What it is, for those who do not see it.
+    """
+    letters = (
+        f'<i class="{scale.letter}{level}">{escape(sign)}</i>' + ("\n" if sign == "↵" else "")
+        for sign, level in zip(signs, levels.tolist(), strict=True)
+    )
+    return reader(letters, "text", label)
+
+
+def reader(symbols: Iterable[Html], kind: str, label: str) -> Html:
+    """Return a text that one reads with mouse, finger or keys, each symbol an element of its own.
+
+    Args:
+        symbols: An element each.
+        kind: Its class.
+        label: What it is, for those who do not see it.
+    """
+    return (
+        f'<div class="reader"><div class="{kind}" id="text" tabindex="0" role="application" '
+        f'aria-label="{escape(label)}; arrow keys move from character to character" '
+        f'aria-describedby="now">{"".join(symbols)}</div>\n'
+        f'<div class="now" id="now" aria-live="polite">{POINT}</div></div>'
+    )
+
+
+def grid(part: Guesses) -> Iterator[Html]:
+    """Yield a column for each symbol: itself, and the guesses for the next."""
+    steps = probability_levels(part.shares).tolist()
+    for t, (sign, level) in enumerate(zip(part.signs, part.levels.tolist(), strict=True)):
+        pairs = zip(part.guesses[t], steps[t], strict=True) if t < len(steps) else ()
+        cells = "".join(f'<i class="s{step}">{escape(guess)}</i>' for guess, step in pairs)
+        yield f'<div><b class="d{level}">{escape(sign)}</b>{cells}</div>'
+
+
+def unit_choice(labels: Sequence[str]) -> Html:
+    """Return what one chooses a unit with; the first one is shown."""
+    options = "".join(f"<option>{escape(label)}</option>" for label in labels)
+    return (
+        '<div class="bar"><label for="unit">Unit</label>'
+        f'<select id="unit" autocomplete="off">{options}</select></div>'
+    )

@@ -27,9 +27,13 @@ HEADING = re.compile(
 LIKE_C = re.compile(
     r"/\*|^[^\S\n]*#[^\S\n]*(?:include|define|if|ifdef|ifndef|endif)\b", re.MULTILINE
 )
-COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
-HASH_COMMENT = re.compile(r"#[^\n]*")
+STRING = r"""\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"""
+COMMENT = re.compile(STRING + r"|(?P<comment>/\*.*?\*/|(?<!:)//[^\n]*)", re.DOTALL)
+HASH_COMMENT = re.compile(STRING + r"|(?P<comment>#[^\n]*)")
+"""What stands in a string is no comment, and a quotation mark in a comment begins no string."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+BEFORE_NEWLINE = re.compile(r"(?:(?!\r\n).|\n)(?=\r?\n)")
+BLANK_LINE = re.compile(r"\n\r?\n")
 CAPITALISED = re.compile(r"\b[^\W\d_]\w*")
 
 
@@ -86,7 +90,9 @@ def in_brackets(opening: str, closing: str) -> Callable[[str], Values]:
 def in_comment(text: str) -> Values:
     """Mark comments of C and its heirs, or those that a # begins, whichever a text is like."""
     is_like_c = LIKE_C.search(text) is not None or "#" not in text
-    return matches(COMMENT if is_like_c else HASH_COMMENT)(text)
+    pattern = COMMENT if is_like_c else HASH_COMMENT
+    found = (match.span("comment") for match in pattern.finditer(text))
+    return marked(text, ((begin, end) for begin, end in found if begin >= 0))
 
 
 def line_starts(text: str) -> NDArray[np.int64]:
@@ -126,8 +132,27 @@ def after_capital(text: str) -> Values:
 
 
 def before_newline(text: str) -> Values:
-    """Mark the last character of each line: the next one ends it."""
-    return np.array([following == "\n" for following in text[1:]] + [False], dtype=float)
+    """Mark the last character of each line: the next one ends it; CRLF is one end."""
+    return marked(text, (match.span() for match in BEFORE_NEWLINE.finditer(text)))
+
+
+def since_blank_line(text: str) -> Values:
+    """Count the characters since the last empty line."""
+    is_start = np.zeros(len(text), dtype=bool)
+    for match in BLANK_LINE.finditer(text):
+        is_start[match.end() - 1] = True
+    places = np.arange(len(text))
+    return np.asarray(places - np.maximum.accumulate(np.where(is_start, places, 0)), np.float64)
+
+
+def lowest_quarter(count: Callable[[str], Values]) -> Callable[[str], Values]:
+    """Return a property: where a count is among the lowest quarter of a text's."""
+    return lambda text: (count(text) <= np.quantile(count(text), 0.25)).astype(np.float64)
+
+
+def highest_quarter(count: Callable[[str], Values]) -> Callable[[str], Values]:
+    """Return a property: where a count is among the highest quarter of a text's."""
+    return lambda text: (count(text) > np.quantile(count(text), 0.75)).astype(np.float64)
 
 
 PROPERTIES = (
@@ -140,7 +165,11 @@ PROPERTIES = (
     Property("in a number", matches(NUMBER)),
     Property("in a capitalised word", after_capital),
     Property("before a newline", before_newline),
+    Property("early in a line", lowest_quarter(since_newline)),
+    Property("late in a line", highest_quarter(since_newline)),
+    Property("early in a paragraph", lowest_quarter(since_blank_line)),
     Property("place in the line", place_in_line, is_count=True),
     Property("characters since a newline", since_newline, is_count=True),
+    Property("characters since an empty line", since_blank_line, is_count=True),
     Property("indentation", indentation, is_count=True),
 )

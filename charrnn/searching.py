@@ -20,7 +20,7 @@ from charrnn.seeds import derive_seed
 
 FEWEST, FEWEST_TIMES = 20, 3
 """Characters of either kind, in each half, below which a property is left out; and how often it
-must begin there."""
+must begin there, or a count fall."""
 
 NUM_RANDOM = 3
 """Random networks; the best unit of all of them is what counts."""
@@ -49,22 +49,28 @@ class Found:
     """Of the characters that have the property; the mean of a count."""
 
 
-def search(model: Model, text: str, ids: Sequence[int], kind: str = "cell") -> list[Found]:
+def search(
+    model: Model,
+    text: str,
+    ids: Sequence[int],
+    kind: str = "cell",
+    widths: NDArray[np.int64] | None = None,
+) -> list[Found]:
     """Return the best unit for each property that the text has, the clearest first.
 
     Args:
         model: Whose units.
-        text: Held-out text; (T,) characters.
+        text: Held-out text.
         ids: The same as symbols, (T,).
         kind: As of `activations`.
+        widths: How many symbols each character of the text is; all are one unless given.
     """
+    repeats = 1 if widths is None else widths
+    there = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
+    there = {each: values for each, values in there.items() if is_there(values, each)}
     ours = Units.of(activations(model, ids, kind))
     random = [Units.of(activations(untrained(model, n), ids, kind)) for n in range(NUM_RANDOM)]
-    found = []
-    for each in PROPERTIES:
-        values = each.find(text)
-        if is_there(values, each):
-            found.append(best_unit(each, values, ours, random))
+    found = [best_unit(each, values, ours, random) for each, values in there.items()]
     return sorted(found, key=lambda f: f.score - f.random, reverse=True)
 
 
@@ -94,7 +100,7 @@ def is_there(values: Values, each: Property) -> bool:
     half = len(values) // 2
     halves = (values[:half], values[half:])
     if each.is_count:
-        return all(len(np.unique(part)) > 2 for part in halves)
+        return all((np.diff(part) < 0).sum() >= FEWEST_TIMES for part in halves)
     times = [int((np.diff(part, prepend=0) > 0).sum()) for part in halves]
     are_many = all(FEWEST <= part.sum() <= len(part) - FEWEST for part in halves)
     return are_many and min(times) >= FEWEST_TIMES

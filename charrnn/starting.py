@@ -112,7 +112,7 @@ def begin(request: Request, console: Console, crew: Crew) -> int:
         try:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
             code = launch(run, prepared, console, crew, as_json=request.as_json)
-            make_report(request, run, console)
+            make_report(request, run, code, console)
             return code
         finally:
             run.discard_if_empty()
@@ -171,13 +171,16 @@ def continue_run(
         if request.files:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
         code = launch(run, prepared, console, crew, as_json=request.as_json)
-        make_report(request, run, console)
+        make_report(request, run, code, console)
         return code
 
 
-def make_report(request: Request, run: Run, console: Console) -> None:
-    """Make a page about a run, if that is wanted; one that cannot be made changes no result."""
-    if request.report is None or not run.best.exists():
+def make_report(request: Request, run: Run, code: int, console: Console) -> None:
+    """Make a page about a run, if that is wanted; one that cannot be made changes no result.
+
+    A run that a signal has stopped is not kept waiting for it.
+    """
+    if request.report is None or code != 0 or not run.best.exists():
         return
     try:
         request.report(run.folder)

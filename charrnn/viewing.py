@@ -1,16 +1,18 @@
 """What a picture is of: a model, and a text as symbols and as signs that can be seen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.checkpoint import Model, load_model
 from charrnn.errors import InputError, printable
 from charrnn.expectations import Expectations, expectations
 from charrnn.glyphs import glyphs
+from charrnn.heldout import held_out_ids
 from charrnn.reading import held_out_corpus, read_ids
 from charrnn.sampling import Sampler
 from charrnn.vocab import ByteVocabulary, Ids
@@ -29,12 +31,26 @@ class View:
     num_unknown: int = 0
     """Characters that the model never saw, left out."""
 
+    @property
+    def unit(self) -> str:
+        """What a symbol is called."""
+        return "byte" if isinstance(self.model.vocab, ByteVocabulary) else "character"
+
     @cached_property
     def text(self) -> str:
         """The text, a character for each symbol; a byte is the character of its number."""
         if isinstance(self.model.vocab, ByteVocabulary):
             return bytes(self.ids.tolist()).decode("latin-1")
         return self.model.vocab.decode(self.ids.tolist())
+
+    @cached_property
+    def characters(self) -> tuple[str, NDArray[np.int64]]:
+        """The text as people read it, and how many symbols each character of it is."""
+        if not isinstance(self.model.vocab, ByteVocabulary):
+            return self.text, np.ones(len(self.text), dtype=np.int64)
+        text = bytes(self.ids.tolist()).decode("utf-8", "surrogateescape")
+        widths = [len(each.encode("utf-8", "surrogateescape")) for each in text]
+        return text, np.array(widths, dtype=np.int64)
 
     def character(self, symbol: int) -> str:
         """Return one symbol as `text` has it."""
@@ -61,6 +77,7 @@ class View:
 def read_view(
     model: Path,
     files: Iterable[Path],
+    names: Mapping[Path, str],
     *,
     length: int,
     is_held_out: bool = False,
@@ -71,6 +88,7 @@ def read_view(
     Args:
         model: A checkpoint file.
         files: The text; of several, one after the other.
+        names: Of files that are called otherwise than they are.
         length: Symbols that are read, from the first.
         is_held_out: Of the files that the model learned, only what was held out.
         memory_weight: The memory's share in what is expected.
@@ -81,12 +99,13 @@ def read_view(
     """
     loaded, paths, num_unknown = load_model(model), list(files), 0
     if is_held_out:
-        ids = held_out_corpus(loaded, paths).val
+        ids = held_out_ids(held_out_corpus(loaded, paths))
     else:
         parts = [read_ids(loaded, path, skips=True) for path in paths]
         ids, num_unknown = np.concatenate([part for part, _ in parts]), sum(n for _, n in parts)
+    called = names.get(paths[0], paths[0].name)
     if not len(ids):
-        raise InputError(f"{printable(paths[0])}: is empty; name a text to look at")
+        raise InputError(f"{printable(called)}: is empty; name a text to look at")
     what = "held out of " if is_held_out else ""
-    title = f"{what}{paths[0].name}, read by {model.parent.name}"
+    title = f"{what}{called}, read by {model.parent.name}"
     return View(loaded, ids[:length], title, memory_weight, num_unknown)

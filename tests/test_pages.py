@@ -10,28 +10,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.pages import as_data, page, paragraph, table, text_box, unit_choice
-from charrnn.pictures import coded_unit
+from charrnn.levels import activation_levels
+from charrnn.packing import coded_unit, packed_levels, packed_units, unit_data
+from charrnn.pages import as_data, page
+from charrnn.parts import Chart, Guesses, Heading, Listing, Picture, Remark, Rows, Stages, Units
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&amp;\u2028"
 
 
-def hostile_page(num_units=2):
+def hostile_page():
+    """Two units are shown first: one rises from -1 to 1, one falls; of three the last is 0.5."""
     signs = list(HOSTILE.replace("\u2028", " "))
-    values = np.linspace(-1, 1, len(signs), dtype=np.float32)
+    rising = np.linspace(-1, 1, len(signs), dtype=np.float32)
+    values = np.stack([rising, -rising, np.full_like(rising, 0.5)], axis=1)[:, None]
     data = {
         "signs": ["a", "<b>", "␣"],
         "bits": [0.5] * len(signs),
+        "what": "expected",
         "guesses": [[[1, 60], [0, 40]]] * len(signs),
-        "units": [coded_unit(values * (-1) ** n) for n in range(num_units)],
     }
-    sections = [
-        paragraph(HOSTILE),
-        table(("a", "b"), [(HOSTILE, "1")], numeric=(1,)),
-        unit_choice([f"0:{n} {HOSTILE}" for n in range(num_units)]),
-        text_box(signs, [4] * len(signs), "d", HOSTILE),
-    ]
-    return page(HOSTILE, sections, data)
+    shown = {f"0:{n} {HOSTILE}": activation_levels(values[:, 0, n]) for n in range(2)}
+    parts = [
+        Heading(HOSTILE), Remark(HOSTILE), Listing(HOSTILE), Stages([(HOSTILE, HOSTILE)]),
+        Rows(("a", "b"), [(HOSTILE, "1")], numeric=(1,)), Chart(HOSTILE, {HOSTILE: [(0, 1)]}),
+        Units(signs, shown),
+    ]  # fmt: skip
+    return page(Picture(HOSTILE, parts, lambda: data | unit_data(values, values[:, 0, :2].T)))
 
 
 def test_text_is_data_and_never_markup():
@@ -52,6 +56,32 @@ def test_an_activation_is_a_byte_from_0_to_254():
 
     coded = base64.b64decode(coded_unit(np.array([-1, -0.5, 0, 1, 3], dtype=np.float32)))
     assert [*coded] == [0, 64, 127, 254, 254]
+
+
+def test_levels_are_half_a_byte_each_row_by_row():
+    import base64
+    import zlib
+
+    coded = packed_levels(np.array([[0, 8, 3], [1, 2, 4], [5, 6, 7]]))
+    assert zlib.decompress(base64.b64decode(coded)).hex() == "0831245670"
+
+
+def test_of_too_many_units_those_that_move_most_are_kept():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(-1, 1, (500, 40)).astype(np.float32) * np.geomspace(0.1, 1, 40)
+    every, whole = packed_units(values)
+    assert every == list(range(40))
+    some, packed = packed_units(values, most=len(whole) // 2)
+    assert len(packed) <= len(whole) // 2
+    assert 10 < len(some) < 40
+    assert some == list(range(40))[-len(some) :]
+
+
+def test_a_grid_has_a_column_for_each_symbol_and_guesses_for_all_but_the_last():
+    shares = np.array([[0.5, 0.25]])
+    html = page(Picture("", [Guesses(["<", "b"], np.array([0, 8]), [["&", "中"]], shares)]))
+    assert '<div><b class="d0">&lt;</b><i class="s4">&amp;</i><i class="s2">中</i></div>' in html
+    assert '<div><b class="d8">b</b></div>' in html
 
 
 # --- in a browser
@@ -97,11 +127,20 @@ def check_silence(browser, address):
     assert {url for url in asked if not url.startswith("data:")} == {address}
 
 
+def check_phone(browser):
+    """On a screen 390 pixels wide nothing stands out at the right."""
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    assert browser.execute_script("return window.innerWidth") == 390
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def hover(browser, number):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
 
-    letters = browser.find_elements(By.CSS_SELECTOR, "#text i")
+    letters = browser.find_elements(By.CSS_SELECTOR, "#text > *")
     center = "arguments[0].scrollIntoView({block: 'center'})"
     browser.execute_script(center, letters[number])
     ActionChains(browser).move_to_element(letters[number]).perform()
@@ -119,11 +158,18 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     assert said.startswith(f"3 of {len(HOSTILE)}: s")
     assert "0.5 bits" in said
     assert "expected: <b> 60%  a 40%" in said
-    assert letter.get_attribute("class") == "d4 at"
+    assert letter.get_attribute("class") == "d0 at"
 
     first = browser.find_element(By.CSS_SELECTOR, "#text i")
-    Select(browser.find_element(By.ID, "unit")).select_by_index(1)
+    choice = Select(browser.find_element(By.ID, "unit"))
+    choice.select_by_index(1)
     assert first.get_attribute("class") == "d8"  # unit 1 begins at 1, unit 0 at -1
+    assert [each.text for each in choice.options[2:]] == ["0:0", "0:1", "0:2"]
+    choice.select_by_index(2)  # by its levels: 0:0 once more
+    assert first.get_attribute("class") == "d0"
+    choice.select_by_index(4)
+    assert first.get_attribute("class") == "d6"
+    assert "activation about 0.5" in browser.find_element(By.ID, "now").text
 
     root = browser.find_element(By.TAG_NAME, "html")
     before = root.get_attribute("data-theme")
@@ -133,18 +179,18 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     body = browser.find_element(By.TAG_NAME, "body")
     assert body.value_of_css_property("background-color") != colour
 
-    browser.find_element(By.ID, "text").send_keys(Keys.END, Keys.ARROW_LEFT)
+    text = browser.find_element(By.ID, "text")
+    text.send_keys(Keys.END, Keys.ARROW_LEFT)
     said = browser.find_element(By.ID, "now").text
     assert said.startswith(f"{len(HOSTILE) - 1} of {len(HOSTILE)}")
+    text.send_keys(Keys.HOME, Keys.ARROW_DOWN, Keys.ARROW_UP)  # down a line, and back
+    assert browser.find_element(By.ID, "now").text.startswith("1 of ")
     check_silence(browser, address)
 
 
 def test_a_page_fits_a_phone(browser):
-    browser.set_window_size(500, 800)
     opened(browser, hostile_page())
-    width = browser.execute_script("return document.documentElement.scrollWidth")
-    assert width <= browser.execute_script("return window.innerWidth")
-    browser.set_window_size(1000, 800)
+    check_phone(browser)
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +226,8 @@ def test_every_kind_of_page_works_in_both_themes_and_on_a_phone(browser, pages, 
         assert "at" in letter.get_attribute("class").split()
         assert said.startswith("21 of ")
         assert "bits" in said
-        assert "expected: " in said
-    browser.set_window_size(500, 800)
-    width = browser.execute_script("return document.documentElement.scrollWidth")
-    assert width <= browser.execute_script("return window.innerWidth")
-    browser.set_window_size(1000, 800)
+        assert "expected next: " if name == "predictions" else "expected: " in said
+    check_phone(browser)
     check_silence(browser, address)
 
 

@@ -41,11 +41,21 @@ def marks(name, text):
         ("in a comment", "a # b\nc", "..# b.."),
         ("in a comment", "u = 'http://x' # b\n", "...............# b."),
         ("in a comment", "#include <a>\nb // c", "...............// c"),
+        ("in a comment", 'a "/* b" /* "c */ d', '........./* "c */..'),
+        ("in a comment", "u = '# a' # it's b", "..........# it's b"),
         ("in a speaker heading", "Second Murderer:\nGo. So: be", "Second Murderer:..........."),
         ("in a speaker heading", "FIRST LORD. Go.\nROMEO:\nI, go", "FIRST LORD......ROMEO:......"),
         ("in a number", "a 1,200.5. b7", "..1,200.5...7"),
         ("in a capitalised word", "Romeo and I", ".omeo......"),
         ("before a newline", "ab\n\nc", ".b|.."),
+        ("before a newline", "ab\r\n\r\nc", ".b.|..."),
+        ("early in a line", "abcdefgh\nabcdefg", "ab.......ab....."),
+        ("late in a line", "abcdefgh\nabcdefg", "......gh|......g"),
+        (
+            "early in a paragraph",
+            "abcdefgh\n\nabcd\nabcdef\n\nabcdefghijk",
+            "abc......|ab..........|ab.........",
+        ),
     ],
 )
 def test_a_property_is_where_one_sees_it(name, text, found):
@@ -57,6 +67,7 @@ def test_a_property_is_where_one_sees_it(name, text, found):
     [
         ("characters since a newline", "ab\nc\n\nd", [1, 2, 3, 1, 2, 1, 1]),
         ("place in the line", "ab\nc\n", [1 / 3, 2 / 3, 1, 1 / 2, 1]),
+        ("characters since an empty line", "a\n\nbc\r\n\r\nd", [0, 1, 0, 1, 2, 3, 4, 5, 0, 1]),
         ("indentation", "a\n  b\n\tc", [0, 0, 2, 2, 2, 2, 8, 8]),
     ],
 )
@@ -147,6 +158,8 @@ def test_a_search_finds_the_unit_that_knows():
     assert quotes.score == pytest.approx(13 / 15, abs=0.01)  # the halves are cut inside a line
     assert quotes.random < quotes.score
     assert "in a number" not in found  # the text has none
+    assert "characters since a newline" in found
+    assert "characters since an empty line" not in found  # only grows
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
