@@ -10,6 +10,9 @@ WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
 NUM_TICKS = 5
 
+SMALLEST = 1e-9
+"""A spread below this share of the values, or values below it, are rounding; an axis needs more."""
+
 MOST_PIECES = 240
 """Of a curve; of each only its ends, its lowest and its highest point are drawn."""
 
@@ -38,10 +41,20 @@ def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") 
         f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>'
     )
     svg = (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described(title, drawn))}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
     return f"<figure><figcaption>{escape(title)}</figcaption>{svg}{_legend(list(drawn))}</figure>"
+
+
+def described(title: str, drawn: Mapping[str, Points]) -> str:
+    """Return where each curve begins and ends, for those who do not see it."""
+    ends = (
+        f"{name}: {points[0][1]:.4g} at step {points[0][0]:,.0f}, "
+        f"{points[-1][1]:.4g} at step {points[-1][0]:,.0f}"
+        for name, points in drawn.items()
+    )
+    return f"{title}. {'; '.join(ends)}"
 
 
 def thinned(points: Points, most: int = MOST_PIECES) -> Iterator[tuple[float, float]]:
@@ -63,15 +76,21 @@ class _Axis:
     """From values to places on the page, with round numbers as ticks."""
 
     def __init__(self, low: float, high: float, begin: float, end: float) -> None:
-        spread = (high - low) or abs(high) or 1.0
-        step = 10 ** math.floor(math.log10(spread / NUM_TICKS))
+        widest = max(abs(low), abs(high), SMALLEST)
+        spread = high - low if high - low > widest * SMALLEST else widest
+        step = 10.0 ** math.floor(math.log10(spread / NUM_TICKS))
         step *= next(factor for factor in (1, 2, 5, 10) if spread / (step * factor) <= NUM_TICKS)
         self.low, self.high = math.floor(low / step) * step, math.ceil(high / step) * step
         if self.low == self.high:
             self.high += step
         count = round((self.high - self.low) / step)
         self.ticks = [self.low + i * step for i in range(count + 1)]
+        self._decimals = max(0, -math.floor(math.log10(step)))
         self._begin, self._end = begin, end
+
+    def text(self, value: float) -> str:
+        """Return a tick's value, with as many decimals as tell it from the next."""
+        return f"{value:,.{self._decimals}f}" if self._decimals < 6 else f"{value:.3g}"
 
     def place(self, value: float) -> float:
         """Return where a value lies."""
@@ -85,12 +104,12 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
         y = up.place(value)
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" '
-            f'stroke-opacity=".15"/><text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{value:g}</text>'
+            f'stroke-opacity=".15"/><text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{up.text(value)}</text>'
         )
     for value in across.ticks:
         x = across.place(value)
         parts.append(
-            f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>'
+            f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{across.text(value)}</text>'
         )
     return parts
 

@@ -1,6 +1,6 @@
 """`charrnn viz`: what a network sees, expects and remembers, as text or as a page."""
 
-import json
+import stat
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -155,16 +155,20 @@ def cells(
     """
     console = make_console(quiet, verbose)
     from charrnn.pictures import cells_picture, chosen_units, unit_numbers, units_of
-    from charrnn.searching import search
+    from charrnn.searching import search, untrained_activations
 
     with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
         chosen_units(units, [], view.model.config)  # before a search that takes its time
         kind, (text, widths) = kind_of(hidden, view), view.characters
-        found = search(view.model, text, view.ids.tolist(), kind, widths) if searches else []
+        ids = view.ids.tolist()
+        random = untrained_activations(view.model, ids, kind) if searches else ()
+        values = units_of(view, kind)
+        found = search(values, random, text, widths) if searches else []
         if searches and not found:
             console.note("the text has too little of every property; give a longer one")
-        chosen, values = chosen_units(units, found, view.model.config), units_of(view, kind)
-        numbers = (lambda: unit_numbers(view, values, chosen, found)) if as_json else None
+        chosen = chosen_units(units, found, view.model.config)
+        said = found if searches else None
+        numbers = (lambda: unit_numbers(view, values, chosen, said)) if as_json else None
         show(output, opens, lambda: cells_picture(view, values, chosen, found, kind), numbers)
 
 
@@ -182,10 +186,14 @@ def evolution(
     training loss, learning rate and gradient norm.
     """
     make_console(quiet, verbose)
+    from dataclasses import asdict
+
+    from charrnn.history import read_history
     from charrnn.report import evolution_picture
 
     folders = [folder_of(checkpoints, run) for run in runs]
-    show(output, opens, lambda: evolution_picture(folders), history_of(folders, as_json))
+    numbers = (lambda: (asdict(read_history(each)) for each in folders)) if as_json else None
+    show(output, opens, lambda: evolution_picture(folders), numbers)
 
 
 @viz.command(cls=GroupedCommand)
@@ -201,10 +209,11 @@ def report(
     With -o as a page; train --report makes one when a run ends.
     """
     make_console(quiet, verbose)
-    from charrnn.report import report_picture
+    from charrnn.report import report_numbers, report_picture
 
     folder = folder_of(checkpoints, run)
-    show(output, opens, lambda: report_picture(folder), history_of([folder], as_json))
+    numbers = (lambda: [report_numbers(folder)]) if as_json else None
+    show(output, opens, lambda: report_picture(folder), numbers)
 
 
 def folder_of(checkpoints: Path, run: str) -> Path:
@@ -213,16 +222,10 @@ def folder_of(checkpoints: Path, run: str) -> Path:
     from charrnn.runs import METRICS
 
     folder = find_folder(checkpoints, run, METRICS)  # a model may still be to come
-    return folder or find_model(checkpoints, run).parent
-
-
-def history_of(folders: list[Path], as_json: bool) -> Numbers:
-    """Return what --json prints of runs: what their logs say."""
-    from dataclasses import asdict
-
-    from charrnn.history import read_history
-
-    return (lambda: (asdict(read_history(each)) for each in folders)) if as_json else None
+    folder = folder or find_model(checkpoints, run).parent
+    if not (folder / METRICS).is_file():
+        raise InputError(f"{printable(run)}: no run: there is no {METRICS} beside it")
+    return folder
 
 
 def kind_of(is_hidden: bool, view: "View") -> str:
@@ -261,7 +264,7 @@ def show(
 ) -> None:
     """Write a picture as a page, or numbers as JSON lines, or plain text, as was asked for."""
     from charrnn.plain import plain_text
-    from charrnn.writing import print_result, stdout_has_colours
+    from charrnn.writing import json_line, print_result, stdout_has_colours
 
     if opens and output is None:
         raise InputError("--open: opens a page; name it: -o FILE.html")
@@ -274,7 +277,7 @@ def show(
             webbrowser.open(output.absolute().as_uri())
     elif numbers is not None:
         for line in numbers():
-            print_result(json.dumps(line, ensure_ascii=False))
+            print_result(json_line(line))
     else:  # a text's own controls are signs by now
         print_result(plain_text(picture(), colour=stdout_has_colours()), raw=True)
 
@@ -286,12 +289,12 @@ def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
         InputError: The file is something else, or cannot be written.
     """
     from charrnn.durable import write_durably
-    from charrnn.pages import page
+    from charrnn.pages import page_bytes
 
     check_page(path)
-    html = page(picture()).encode("utf-8")
+    html = page_bytes(picture())
     try:
-        write_durably(path, html)
+        write_durably(path.resolve(), html)  # of a link, what it leads to
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
 
@@ -303,9 +306,15 @@ def check_page(path: Path) -> None:
         InputError: There is a file that is no page.
     """
     try:
-        with path.open("rb") as file:
-            is_page = file.read(15).lower() in (b"<!doctype html>", b"")
-    except OSError:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+        is_page = is_file and first_bytes(path) in (b"<!doctype html>", b"")
+    except (OSError, ValueError):
         return  # there is none, or writing says what is wrong
     if not is_page:
         raise InputError(f"-o: {printable(path)}: is there, and is no page; name another file")
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return how a file begins, in small letters."""
+    with path.open("rb") as file:
+        return file.read(15).lower()

@@ -40,6 +40,8 @@ class History:
     previews: list[Preview] = field(default_factory=list)
     last: Mapping[str, Any] = field(default_factory=dict)
     """The `finished` of the log, empty where it has none."""
+    epoch: float | None = None
+    """Passes over the text at the newest step."""
 
 
 def read_history(folder: Path) -> History:
@@ -73,11 +75,13 @@ def _take(history: History, line: Mapping[str, Any]) -> None:
         return
     if event in ("started", "rolledback"):
         kept = as_count(line.get("good_step")) if event == "rolledback" else step
-        history.last = {}
+        history.last, history.epoch = {}, None
         for points in history.curves.values():
             points[:] = [point for point in points if point[0] <= (kept or 0)]
     if event == "finished":
         history.last = line
+    if event in ("step", "finished"):
+        history.epoch = as_number(line.get("epoch"))
     if line.get("is_final"):  # of the best model, by every protocol
         return
     for name, (kind, key) in CURVES.items():

@@ -13,7 +13,7 @@ def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
     """Yield the lines that are JSON objects with something in them; others are passed over."""
     for line in lines:
         with suppress(ValueError, RecursionError):
-            if found := as_mapping(json.loads(line)):
+            if found := as_mapping(json.loads(line, parse_constant=lambda _: None)):
                 yield found
 
 
@@ -33,6 +33,12 @@ def as_count(value: object) -> int | None:
 def as_text(value: object) -> str | None:
     """Return a text."""
     return value if isinstance(value, str) else None
+
+
+def as_texts(value: object) -> tuple[str, ...]:
+    """Return a list of texts; an empty one instead of anything else."""
+    are_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return tuple(value) if isinstance(value, list) and are_texts else ()
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:

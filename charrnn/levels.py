@@ -19,6 +19,8 @@ SURPRISES = (0.25, 0.5, 1, 2, 3, 4.5, 6, 8)
 class Scale:
     """How levels are shown."""
 
+    name: str
+    """What is shown, and by which colours, for those who do not see them."""
     letter: str
     """Of the classes of a page's style: s0 to s8, or d0 to d8."""
     labels: Sequence[str]
@@ -41,21 +43,30 @@ DARK = {"25", "68", "166", "130", "88", "172"}
 STRENGTHS = " .:-=+*#@"
 
 SURPRISE = Scale(
+    "bits of surprise: the more, the darker brown; in a dark theme the lighter",
     "s",
     (f"under {SURPRISES[0]:g}", *(f"{edge:g}+" for edge in SURPRISES)),
     SEQUENTIAL,
     STRENGTHS,
-    "bits of surprise: "
-    + " ".join(f"{sign}{edge:g}" for sign, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
+    "bits of surprise beneath each line:  "
+    + "  ".join(f"{sign} {edge:g}" for sign, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
 )
 ACTIVATION = Scale(
+    "activation: blue below zero, orange above",
     "d",
     ("-1", "", "-½", "", "0", "", "½", "", "1"),
     DIVERGING,
     "#=-. .:+@",
-    "activation: # = - . from -1 to 0, . : + @ from 0 to 1",
+    "activation beneath each line:  # = - .  from -1 to 0,  . : + @  from 0 to 1",
 )
-PROBABILITY = Scale("s", ("0%", "", "25%", "", "50%", "", "75%", "", "100%"), SEQUENTIAL, "", "")
+PROBABILITY = Scale(
+    "probability: the likelier, the darker brown; in a dark theme the lighter",
+    "s",
+    ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
+    SEQUENTIAL,
+    "",
+    "guesses below that, the best first:  · under 5%",
+)
 
 
 def surprise_levels(bits: NDArray[np.float64]) -> Levels:

@@ -5,7 +5,7 @@
   const isDark = window.matchMedia("(prefers-color-scheme: dark)");
   const paint = (theme) => {
     root.dataset.theme = theme;
-    button.textContent = theme === "dark" ? "light" : "dark";
+    button.textContent = theme === "dark" ? "light theme" : "dark theme";
   };
   const follow = () => paint(isDark.matches ? "dark" : "light");
   follow();
@@ -19,6 +19,8 @@
   const letters = Array.from(box.children);
   const places = new Map(letters.map((letter, place) => [letter, place]));
   const now = document.getElementById("now");
+  now.textContent = "Point at a character, or move with the arrow keys.";
+  const names = { " ": "␣ space", "␣": "␣ space", "↵": "↵ newline", "→": "→ tab" };
   let at = -1;
 
   // Units: those that are shown first to a hundredth, all others by their level, half a byte each.
@@ -37,7 +39,8 @@
   };
 
   const said = (place) => {
-    const parts = [`${place + 1} of ${letters.length}: ${letters[place].firstChild.textContent}`];
+    const sign = letters[place].firstChild.textContent;
+    const parts = [`${place + 1} of ${letters.length}: ${names[sign] || sign}`];
     if (data.bits) parts.push(`${data.bits[place]} bits`);
     if (exact.length) {
       parts.push(chosen < exact.length ? `activation ${activation(place).toFixed(2)}`
@@ -83,6 +86,7 @@
   box.addEventListener("mouseover", (event) => show(under(event)));
   box.addEventListener("click", (event) => show(under(event)));
   box.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     if (!(event.key in moves) || !letters.length) return;
     event.preventDefault();
     show(moves[event.key]());

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from charrnn.charts import line_chart
 from charrnn.console import escape_text
+from charrnn.errors import printable
 from charrnn.levels import ACTIVATION, PROBABILITY, Levels, Scale, probability_levels
 from charrnn.parts import (
     Chart,
@@ -20,19 +21,23 @@ from charrnn.parts import (
     Rows,
     Stages,
     Units,
+    bare,
 )
 
 Html = str
 """Markup; whatever comes from a text or a file went through `escape`."""
 
-POINT = "Point at a character, or move with the arrow keys."
+
+def page_bytes(picture: Picture) -> bytes:
+    """Return a picture as the content of a file."""
+    return page(picture).encode("utf-8", "backslashreplace")
 
 
 def page(picture: Picture) -> Html:
     """Return a picture as a whole page."""
     package = files("charrnn")
     style, script = (package.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js"))
-    title, sections = escape(picture.title), "\n".join(map(section, picture.parts))
+    title, sections = escape(printable(picture.title)), "\n".join(map(section, picture.parts))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -40,7 +45,7 @@ def page(picture: Picture) -> Html:
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         f'<link rel="icon" href="data:,">\n<title>{title}</title>\n'
         f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
-        '<div class="bar"><button type="button" id="theme" hidden>light or dark</button></div>\n'
+        '<div class="bar"><button type="button" id="theme" hidden>theme</button></div>\n'
         f'{sections}\n</main>\n<script type="application/json" id="data">{as_data(picture.data())}'
         f"</script>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
@@ -64,8 +69,10 @@ def section(part: Part) -> Html:
             return f'<p class="{kind}">{escape(text)}</p>'
         case Listing(text):
             return f"<pre>{escape(escape_text(text))}</pre>"
-        case Rows(names, rows, numeric):
-            return table(names, rows, numeric)
+        case Rows(names, rows, numeric, summary):
+            shown = table(names, rows, numeric)
+            fold = f"<details><summary>{escape(summary)}</summary>{shown}</details>"
+            return fold if summary else shown
         case Chart(title, series):
             return line_chart(title, series)
         case Stages(texts):
@@ -73,7 +80,11 @@ def section(part: Part) -> Html:
         case Coloured(signs, levels, scale, label):
             return legend(scale) + text_box(signs, levels, scale, label)
         case Guesses():
-            return legend(PROBABILITY) + reader(grid(part), "grid", "Text and guesses for the next")
+            return (
+                legend(ACTIVATION)
+                + legend(PROBABILITY)
+                + reader(grid(part), "grid", "Text and guesses for the next")
+            )
         case Units(signs, units):
             first = next(iter(units.values()))
             box = text_box(signs, first, ACTIVATION, "Text coloured by a unit")
@@ -109,20 +120,20 @@ def legend(scale: Scale) -> Html:
         f'<span class="{scale.letter}{level}">{escape(label)}</span>'
         for level, label in enumerate(scale.labels)
     )
-    return f'<div class="legend" aria-hidden="true">{boxes}</div>'
+    return f'<div class="legend" role="img" aria-label="{escape(scale.name)}">{boxes}</div>'
 
 
 def text_box(signs: Sequence[str], levels: Levels, scale: Scale, label: str) -> Html:
     """Return a text whose characters are coloured by levels.
 
     Args:
-        signs: What each symbol looks like, (T,); ↵ ends a line.
+        signs: What each symbol looks like, (T,); with a newline behind it where a line ends.
         levels: Of each symbol, (T,).
         scale: How levels are shown.
         label: What it is, for those who do not see it.
     """
     letters = (
-        f'<i class="{scale.letter}{level}">{escape(sign)}</i>' + ("\n" if sign == "↵" else "")
+        f'<i class="{scale.letter}{level}">{escape(bare(sign))}</i>' + "\n" * sign.endswith("\n")
         for sign, level in zip(signs, levels.tolist(), strict=True)
     )
     return reader(letters, "text", label)
@@ -139,8 +150,7 @@ def reader(symbols: Iterable[Html], kind: str, label: str) -> Html:
     return (
         f'<div class="reader"><div class="{kind}" id="text" tabindex="0" role="application" '
         f'aria-label="{escape(label)}; arrow keys move from character to character" '
-        f'aria-describedby="now">{"".join(symbols)}</div>\n'
-        f'<div class="now" id="now" aria-live="polite">{POINT}</div></div>'
+        f'>{"".join(symbols)}</div>\n<div class="now" id="now" aria-live="polite"></div></div>'
     )
 
 
@@ -150,7 +160,7 @@ def grid(part: Guesses) -> Iterator[Html]:
     for t, (sign, level) in enumerate(zip(part.signs, part.levels.tolist(), strict=True)):
         pairs = zip(part.guesses[t], steps[t], strict=True) if t < len(steps) else ()
         cells = "".join(f'<i class="s{step}">{escape(guess)}</i>' for guess, step in pairs)
-        yield f'<div><b class="d{level}">{escape(sign)}</b>{cells}</div>'
+        yield f'<div><b class="d{level}">{escape(bare(sign))}</b>{cells}</div>'
 
 
 def unit_choice(labels: Sequence[str]) -> Html:

@@ -41,6 +41,8 @@ class Rows:
     rows: Sequence[Sequence[str]]
     numeric: Sequence[int] = ()
     """Columns of numbers."""
+    summary: str = ""
+    """What stands on a page in its place until somebody opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Coloured:
     """A text whose symbols are coloured by levels."""
 
     signs: Sequence[str]
-    """What each symbol looks like, (T,); ↵ ends a line."""
+    """What each symbol looks like, (T,); with a newline behind it where a line ends."""
     levels: Levels
     """Of each symbol, (T,)."""
     scale: Scale
@@ -91,9 +93,14 @@ class Units:
     """A text coloured by one unit: plain text shows each, on a page one chooses."""
 
     signs: Sequence[str]
-    """What each symbol looks like, (T,)."""
+    """As of a coloured text."""
     levels: Mapping[str, Levels]
     """Of each symbol, by the unit's name, (T,)."""
+
+
+def bare(sign: str) -> str:
+    """Return a sign without the newline behind it."""
+    return sign.removesuffix("\n")
 
 
 Part = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | Units

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.activations import activations
+from charrnn.activations import activations_of
 from charrnn.config import ModelConfig
 from charrnn.engine import Floats
 from charrnn.errors import InputError, printable
@@ -32,9 +32,9 @@ Numbers = Iterator[dict[str, Any]]
 def surprise_picture(view: View) -> Picture:
     """Return the text coloured by the surprise at each symbol."""
     bits = view.expected.bits
-    mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each."
+    mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each"
     parts: list[Part] = [
-        Remark(f"{mean} The stronger its colour, the less a {view.unit} was expected."),
+        Remark(f"{mean}: as if one of {2 ** bits.mean():.1f} were drawn each time."),
         Coloured(view.signs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
     ]
     return Picture(f"Surprise: {view.title}", parts, lambda: page_data(view))
@@ -86,9 +86,9 @@ def predictions_picture(view: View, unit: Unit, values: Floats, kind: str) -> Pi
     """
     expected = view.expected
     remark = (
-        f"First line: the text, coloured by {KIND_WORDS[kind]}, of unit {unit_name(unit)} (orange "
-        f"on, blue off). Under each {view.unit} are the best guesses for the next one, the likelier "
-        "the stronger; a right guess stands one column left of what it predicts."
+        f"The text, with what unit {unit_name(unit)} is after each {view.unit}: {KIND_WORDS[kind]}. "
+        "Under it are the best guesses for the next one; a right guess stands one column left of "
+        "what it predicts."
     )
     names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
     guesses = Guesses(view.signs, activation_levels(values), names, expected.probabilities[1:])
@@ -172,10 +172,10 @@ def unit_name(unit: Unit) -> str:
 
 
 def unit_numbers(
-    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found]
+    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found] | None
 ) -> Numbers:
-    """Yield what was found; without a search the activations at each symbol."""
-    if found:
+    """Yield what was found; without a search, None, the activations at each symbol."""
+    if found is not None:
         yield from (asdict(each) for each in found)
         return
     for t, symbol in enumerate(view.text):
@@ -218,4 +218,4 @@ def unit_text(found: Found) -> str:
 
 def units_of(view: View, kind: str) -> Floats:
     """Return the activation of every unit at each symbol, (T, L, H)."""
-    return activations(view.model, view.ids.tolist(), kind)
+    return activations_of(view.states, kind)

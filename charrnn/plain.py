@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from charrnn.console import escape_text
 from charrnn.errors import printable
-from charrnn.levels import ACTIVATION, DARK, PROBABILITY, Levels, Scale, probability_levels
+from charrnn.levels import ACTIVATION, COUNT, DARK, PROBABILITY, Levels, Scale, probability_levels
 from charrnn.parts import (
     Chart,
     Coloured,
@@ -21,6 +21,7 @@ from charrnn.parts import (
     Rows,
     Stages,
     Units,
+    bare,
 )
 
 WIDTH = 72
@@ -49,7 +50,7 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
     """Yield the lines of one part."""
     match part:
         case Heading(text):
-            yield from ("", printable(text), "─" * len(text))
+            yield from ("", printable(text), "─" * cell_width(printable(text)))
         case Remark(text):
             yield printable(text)
         case Listing(text):
@@ -62,11 +63,17 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
             for title, text in stages:
                 yield from (f"--- {printable(title)}", escape_text(text))
         case Coloured(signs, levels, scale):
-            yield from (scale.legend, "", *text_lines(signs, levels, scale, colour=colour))
+            yield from (
+                legend(scale, colour=colour),
+                "",
+                *text_lines(signs, levels, scale, colour=colour),
+            )
         case Guesses():
+            yield legend(ACTIVATION, colour=colour)
+            yield from (legend(PROBABILITY, colour=colour), "")
             yield from guess_lines(part, colour=colour)
         case Units(signs, units):
-            yield ACTIVATION.legend
+            yield legend(ACTIVATION, colour=colour)
             for name, levels in units.items():
                 yield from ("", f"unit {printable(name)}")
                 yield from text_lines(signs, levels, ACTIVATION, colour=colour)
@@ -111,15 +118,22 @@ def bars(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
 # Texts
 
 
+def legend(scale: Scale, *, colour: bool) -> str:
+    """Return what the levels of a scale mean."""
+    if not colour:
+        return scale.legend
+    return coloured([f" {label} " for label in scale.labels], np.arange(COUNT), scale)
+
+
 def text_lines(
     signs: Sequence[str], levels: Levels, scale: Scale, *, colour: bool
 ) -> Iterator[str]:
     """Yield a text coloured by levels; without colour each line has signs of them beneath it."""
     for begin, end in line_bounds(signs):
         if colour:
-            yield coloured(signs[begin:end], levels[begin:end], scale)
+            yield coloured(list(map(bare, signs[begin:end])), levels[begin:end], scale)
             continue
-        yield "".join(signs[begin:end])
+        yield "".join(signs[begin:end]).rstrip("\n")
         pairs = zip(signs[begin:end], levels[begin:end], strict=True)
         yield "".join(scale.signs[level] * cell_width(sign) for sign, level in pairs).rstrip()
 
@@ -130,7 +144,7 @@ def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
     A column is as wide as its widest sign. Without colour unlikely guesses are dots.
     """
     shares = part.shares
-    columns = [[sign] for sign in part.signs]
+    columns = [[bare(sign)] for sign in part.signs]
     for column, guesses, row in zip(columns, part.guesses, shares, strict=False):
         shown = colour | (row >= UNLIKELY)
         column += [g if is_shown else "·" for g, is_shown in zip(guesses, shown, strict=True)]
@@ -146,6 +160,8 @@ def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
             for k, line in enumerate(lines[1:]):
                 yield coloured(line, steps[begin:last, k], PROBABILITY)
         else:
+            marks = zip(part.levels[begin:end].tolist(), widths[begin:end], strict=True)
+            lines.insert(1, [ACTIVATION.signs[level] * width for level, width in marks])
             yield from ("".join(line).rstrip() for line in lines)
         if end < len(columns):
             yield ""
@@ -158,11 +174,12 @@ def padded(sign: str, width: int) -> str:
 
 def cell_width(sign: str) -> int:
     """Return how many columns of a terminal a sign takes: 中 takes two."""
-    if sign.isascii():
-        return len(sign)
+    shown = bare(sign)
+    if shown.isascii():
+        return len(shown)
     from rich.cells import cell_len
 
-    return cell_len(sign)
+    return max(1, cell_len(shown))
 
 
 def blocks(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -180,7 +197,7 @@ def blocks(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
 def line_bounds(signs: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield where the lines of a text begin and end: at newlines, and at WIDTH."""
     begin = 0
-    ends = [place for place, sign in enumerate(signs, start=1) if sign == "↵"]
+    ends = [place for place, sign in enumerate(signs, start=1) if sign.endswith("\n")]
     for end in dict.fromkeys([*ends, len(signs)]):
         widths = [cell_width(sign) for sign in signs[begin:end]]
         yield from ((begin + first, begin + last) for first, last in blocks(widths))

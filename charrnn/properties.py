@@ -19,7 +19,7 @@ LONGEST_QUOTE = 2000
 
 CAPITAL = "A-ZÀ-ÖØ-Þ"
 HEADING = re.compile(
-    rf"^[^\S\n]*(?:[{CAPITAL}][{CAPITAL} .'’&-]+[:.]|[{CAPITAL}][\w'’-]*(?: [\w'’-]+){{0,3}}:$)",
+    rf"^[^\S\n]*(?:[{CAPITAL}][{CAPITAL} .'’&-]+[:.]|[{CAPITAL}][\w'’-]*(?: [\w'’-]+){{0,3}}:\r?$)",
     re.MULTILINE,
 )
 """ROMEO: and FIRST LORD. at the beginning of a line; Second Murderer: on a line of its own."""
@@ -27,7 +27,7 @@ HEADING = re.compile(
 LIKE_C = re.compile(
     r"/\*|^[^\S\n]*#[^\S\n]*(?:include|define|if|ifdef|ifndef|endif)\b", re.MULTILINE
 )
-STRING = r"""\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"""
+STRING = r"""\"(?:\\.|[^\"\\\n])*\"|(?<!\w)'(?:\\.|[^'\\\n])*'"""
 COMMENT = re.compile(STRING + r"|(?P<comment>/\*.*?\*/|(?<!:)//[^\n]*)", re.DOTALL)
 HASH_COMMENT = re.compile(STRING + r"|(?P<comment>#[^\n]*)")
 """What stands in a string is no comment, and a quotation mark in a comment begins no string."""

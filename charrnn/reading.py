@@ -50,7 +50,12 @@ def reading_of(model: Model, encoding: str | None = None) -> Reading:
 
 
 def read_ids(
-    model: Model, path: Path, encoding: str | None = None, *, skips: bool = False
+    model: Model,
+    path: Path,
+    encoding: str | None = None,
+    *,
+    skips: bool = False,
+    most: int | None = None,
 ) -> tuple[Ids, int]:
     """Return a file as a model's ids, and how many characters were left out of it.
 
@@ -59,21 +64,33 @@ def read_ids(
         path: The file.
         encoding: Instead of that of the text it learned.
         skips: Leave out characters that the model never saw.
+        most: Ids after which no more is read.
 
     Raises:
         InputError: The file cannot be read, or has such characters.
     """
-    vocab, pieces, unknown = model.vocab, [], []
+    vocab, pieces, unknown, left = model.vocab, [], [], most
     for codes in read_codes(path, reading_of(model, encoding), Survey()):
         if isinstance(vocab, CharVocabulary):
-            codes, missing = known_ids(vocab, codes)
+            codes, missing = known_ids(vocab, first_known(vocab, codes, left))
             unknown.append(missing)
-        pieces.append(codes.astype(id_dtype(vocab.size)))
+        pieces.append(codes[:left].astype(id_dtype(vocab.size)))
+        left = left if left is None else left - len(pieces[-1])
+        if left == 0:
+            break
     num_unknown = sum(map(len, unknown))
     if num_unknown and not skips:
         assert isinstance(vocab, CharVocabulary)  # no byte is unknown
         raise unknown_characters(path, vocab, np.concatenate(unknown))
     return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
+
+
+def first_known(vocab: CharVocabulary, codes: Codes, most: int | None) -> Codes:
+    """Return code points up to the one that is the last of so many which a model knows."""
+    if most is None:
+        return codes
+    counts = np.cumsum(np.isin(codes, vocab.code_points))
+    return codes[: int(np.searchsorted(counts, most)) + 1]
 
 
 def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:

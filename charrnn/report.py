@@ -2,32 +2,38 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from charrnn.checkpoint import Model, load_model
 from charrnn.config import SampleConfig
 from charrnn.console import loss_text
 from charrnn.container import read_facts
-from charrnn.corpus import load_corpus
+from charrnn.corpus import Corpus, load_corpus
 from charrnn.durable import write_durably
 from charrnn.errors import CharRNNError, InputError, printable
+from charrnn.expectations import BITS
 from charrnn.heldout import held_out_ids
-from charrnn.history import History, Preview, read_history
-from charrnn.lenient import as_mapping
+from charrnn.history import ALONE_CURVE, History, Preview, read_history
+from charrnn.lenient import as_mapping, as_text, as_texts
 from charrnn.overview import look_at
-from charrnn.pages import page
+from charrnn.pages import page_bytes
 from charrnn.parts import Chart, Heading, Listing, Part, Picture, Remark, Rows, Stages
 from charrnn.pictures import surprise_picture
 from charrnn.reading import has_learned, train_config
+from charrnn.runfacts import RunFacts
 from charrnn.runs import BEST, CONFIG, step_files
 from charrnn.sampling import Sampler
-from charrnn.verdict import Facts, verdict
+from charrnn.verdict import headline, kind_of, next_steps, verdict
 from charrnn.viewing import View
+from charrnn.vocab import Ids
 
 REPORT = "report.html"
 
-SHOWN_SURPRISE = 2000
+SHOWN_SURPRISE = 1000
 """Symbols of held-out text in a report."""
 
 SEED, LENGTH, NUM_RECORDS = 1, 600, 20
@@ -35,6 +41,18 @@ SEED, LENGTH, NUM_RECORDS = 1, 600, 20
 
 MOST_PREVIEWS = 12
 
+COUNTED = 1_000_000
+"""Symbols of training text whose frequencies are counted."""
+
+
+ABOUT_CURVES = (
+    "The first chart says how good it is. While it trains it is tested on a part of the held-out "
+    "text only, so these losses are not quite the one on all of it."
+)
+
+ABOUT_PREVIEWS = (
+    "Each begins as a line does and takes the same random numbers: only the network has changed."
+)
 
 # Evolution
 
@@ -63,18 +81,18 @@ def curves(histories: Sequence[History]) -> list[Part]:
         found = histories[0].curves
         losses = {name: found[name] for name in found if "loss" in name}
         charts = [Chart("Loss, nats (lower is better)", losses)]
+        if losses.get(ALONE_CURVE) == losses.get("validation loss"):
+            losses.pop(ALONE_CURVE)  # there is no memory
         charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
     has_any = any(points for chart in charts for points in chart.series.values())
-    remark = "Validations in a run read a part of the held-out text, the last one all of it."
-    return [Heading("Curves"), Remark(remark if has_any else "No curve yet."), *charts]
+    return [Heading("Curves"), Remark(ABOUT_CURVES if has_any else "No curve yet."), *charts]
 
 
 def evolution(history: History, of_which: str = "") -> list[Part]:
     """Return what a run wrote at some of its steps, side by side."""
     texts = [(preview_title(each), each.text) for each in spread(history.previews)]
-    remark = "The same prompt and the same random numbers each time: only the network has changed."
-    shown = Stages(texts) if texts else Remark("It has no previews.")
-    return [Heading(f"How the text{of_which} improved"), Remark(remark), shown]
+    shown = [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("It has no previews.")]
+    return [Heading(f"How the text{of_which} changed"), *shown]
 
 
 def spread(previews: Sequence[Preview]) -> list[Preview]:
@@ -88,7 +106,8 @@ def spread(previews: Sequence[Preview]) -> list[Preview]:
 
 def preview_title(preview: Preview) -> str:
     """Return the step of a preview and how good the model was."""
-    return f"step {preview.step:,}, validation loss {loss_text(preview.val_loss)}"
+    loss = "" if preview.val_loss is None else f", validation loss {loss_text(preview.val_loss)}"
+    return f"step {preview.step:,}{loss}"
 
 
 # Report
@@ -101,83 +120,130 @@ def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
         InputError: It has no log, or no model yet.
         CheckpointError: Its model is damaged.
     """
-    history, model = read_history(folder), load_model(folder / BEST)
-    facts = Facts(look_at(folder, is_over=is_over), history, model)
-    surprise = surprise_of_held_out(folder, model)
+    facts, surprise = read_run(folder, is_over=is_over)
     parts = [
         *verdict(facts),
-        *sample_of(model),
-        *evolution(history),
-        *curves([history]),
+        *sample_of(facts.model),
+        *evolution(facts.history),
+        *curves([facts.history]),
         Heading("Surprise on text it never learned"),
         *surprise.parts,
-        *how_to_make_it(folder, facts),
+        *how_to_make_it(facts),
     ]
     return Picture(f"Report: {folder.name}", parts, surprise.data)
+
+
+def report_numbers(folder: Path) -> dict[str, Any]:
+    """Return the same as an object of JSON; raises as `report_picture` does."""
+    facts, _ = read_run(folder)
+    kind = kind_of(facts)
+    return {
+        "run": folder.name,
+        "state": facts.info.state,
+        "verdict": kind,
+        "text": headline(facts, kind),
+        "next": [{"why": why, "command": c} for why, c in next_steps(facts, kind)],
+        "val_loss": facts.loss,
+        "network_loss": facts.network_loss,
+        "train_loss": facts.train_loss,
+        "epochs": facts.epochs,
+        "sample": sample_text(facts.model),
+        "history": asdict(facts.history),
+    }
+
+
+def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunFacts, Picture]:
+    """Return what is known of a run, and the surprise at its held-out text or why there is none."""
+    history, model = read_history(folder), load_model(folder / BEST)
+    steps = step_files(folder)
+    said = read_facts(steps[-1]) if steps else {}
+    facts = RunFacts(
+        info=look_at(folder, is_over=is_over),
+        history=history,
+        model=model,
+        sources=as_texts(said.get("sources")),
+        val_source=as_text(said.get("val_source")),
+    )
+    try:
+        corpus = corpus_again(facts)
+        facts = replace(facts, frequencies=entropy(corpus.train[:COUNTED]))
+        view = held_out_view(model, corpus)
+    except CharRNNError as error:
+        return facts, Picture("", [Remark(f"Not shown: {printable(error)}")])
+    shown = float(view.expected.bits.mean()) / BITS
+    return replace(facts, shown=shown), surprise_picture(view)
+
+
+def corpus_again(facts: RunFacts) -> Corpus:
+    """Read the texts of a run again.
+
+    Raises:
+        InputError: They are gone, or have changed.
+    """
+    if not facts.sources:
+        raise InputError("the run does not say where its text is")
+    config = train_config(facts.model)
+    if facts.val_source:
+        config = replace(config, val_file=Path(facts.val_source))
+    corpus = load_corpus([Path(name) for name in facts.sources], config)
+    if not has_learned(facts.model, corpus):
+        raise InputError("the text has changed since it was learned")
+    return corpus
+
+
+def held_out_view(model: Model, corpus: Corpus) -> View:
+    """Return the held-out text of a run, as far as a report shows it.
+
+    Raises:
+        InputError: Nothing was held out.
+    """
+    if not len(corpus.val):
+        raise InputError("nothing was held out")
+    return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
+
+
+def entropy(ids: Ids) -> float:
+    """Return the entropy of symbols by their frequencies, nats each."""
+    counts = np.bincount(ids)
+    shares = counts[counts > 0] / len(ids)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def write_report(folder: Path) -> None:
     """Write the page about a run into its folder.
 
     Raises:
-        InputError: As of `report_picture`.
+        InputError, CheckpointError: As of `report_picture`.
         OSError: The disk is full, among others.
     """
-    write_durably(folder / REPORT, page(report_picture(folder, is_over=True)).encode("utf-8"))
+    write_durably(folder / REPORT, page_bytes(report_picture(folder, is_over=True)))
 
 
 def sample_of(model: Model) -> list[Part]:
     """Return what the model writes, the same each time."""
-    sampler, config = Sampler(model), SampleConfig(length=LENGTH)
+    remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
+    return [Heading("What it writes"), Remark(remark), Listing(sample_text(model))]
+
+
+def sample_text(model: Model) -> str:
+    """Return a text by the model, or some of its lines."""
     count = NUM_RECORDS if model.records else 1
-    texts = [sample.text for sample in sampler.many("", config, SEED, count, 2)]
-    remark = f"Temperature {config.temperature:g}, seed {SEED}."
-    return [Heading("What it writes"), Remark(remark), Listing("\n".join(texts))]
+    samples = Sampler(model).many("", SampleConfig(length=LENGTH), SEED, count, 2)
+    return "\n".join(sample.text for sample in samples)
 
 
-def surprise_of_held_out(folder: Path, model: Model) -> Picture:
-    """Return the surprise at held-out text, or why it is not shown."""
-    try:
-        view = held_out_view(folder, model)
-    except CharRNNError as error:
-        return Picture("", [Remark(f"Not shown: {printable(error)}")])
-    return surprise_picture(view)
-
-
-def held_out_view(folder: Path, model: Model) -> View:
-    """Read the texts of a run again.
-
-    Raises:
-        InputError: They are gone, have changed, or nothing was held out.
-    """
-    steps = step_files(folder)
-    facts = read_facts(steps[-1]) if steps else {}
-    names = facts.get("sources")
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise InputError("the run does not say where its text is")
-    config = train_config(model)
-    if isinstance(facts.get("val_source"), str):
-        config = replace(config, val_file=Path(facts["val_source"]))
-    corpus = load_corpus([Path(name) for name in names], config)
-    if not has_learned(model, corpus):
-        raise InputError("the text has changed since it was learned")
-    if not len(corpus.val):
-        raise InputError("nothing was held out")
-    return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
-
-
-def how_to_make_it(folder: Path, facts: Facts) -> list[Part]:
+def how_to_make_it(facts: RunFacts) -> list[Part]:
     """Return the settings of a run, and the command that makes it again."""
     corpus = as_mapping(facts.model.facts.get("corpus"))
-    again = [*facts.text, "--config", str(folder / CONFIG), "--run", "again"]
+    again = ["--config", str(facts.info.folder / CONFIG), "--run", "again", *facts.place]
     rows = [
         ("text", ", ".join(facts.text[:5])),
-        ("its digest", str(corpus.get("digest"))),
+        ("digest of text, split and reading", str(corpus.get("digest"))),
         *((name, str(v)) for name, v in sorted(facts.settings.items()) if v is not None),
         ("made with", f"charrnn {facts.model.facts.get('version')}"),
     ]
     return [
         Heading("How to make it again"),
-        Listing(shlex.join(["charrnn", "train", *again])),
-        Rows(("setting", "value"), rows),
+        Listing(shlex.join(["charrnn", "train", *facts.text, *again])),
+        Rows(("setting", "value"), rows, summary="all settings"),
     ]

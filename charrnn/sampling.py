@@ -157,10 +157,6 @@ class Sampler:
         """Return logits of a text's first symbol, (V,), and the state before it."""
         return self._prime("")
 
-    def step(self, symbol: int, state: State) -> tuple[Floats, State]:
-        """Read a symbol of one text; return logits of the next, (V,), and the new state."""
-        return self._engine.step(symbol, state)
-
     def _primed(self, prompts: Sequence[str]) -> tuple[Floats, State]:
         """Return logits, (B, V), and states behind the prompts of texts; the last ones are kept.
 

@@ -5,15 +5,17 @@ unit, found in the same way, of some networks of the same shape with random weig
 some of the text along, and among a thousand units one is always lucky.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.activations import activations
+from charrnn.activations import activations_of, states_in_pieces
 from charrnn.checkpoint import Model
 from charrnn.config import shapes
+from charrnn.device import cores_at_hand
 from charrnn.engine import Floats
 from charrnn.properties import PROPERTIES, Property, Values
 from charrnn.seeds import derive_seed
@@ -50,27 +52,28 @@ class Found:
 
 
 def search(
-    model: Model,
+    ours: Floats,
+    random: Iterable[Floats],
     text: str,
-    ids: Sequence[int],
-    kind: str = "cell",
     widths: NDArray[np.int64] | None = None,
 ) -> list[Found]:
     """Return the best unit for each property that the text has, the clearest first.
 
     Args:
-        model: Whose units.
+        ours: Activations of a network at each symbol of a text, (T, L, H).
+        random: Those of untrained networks of the same shape.
         text: Held-out text.
-        ids: The same as symbols, (T,).
-        kind: As of `activations`.
         widths: How many symbols each character of the text is; all are one unless given.
     """
     repeats = 1 if widths is None else widths
     there = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
     there = {each: values for each, values in there.items() if is_there(values, each)}
-    ours = Units.of(activations(model, ids, kind))
-    random = [Units.of(activations(untrained(model, n), ids, kind)) for n in range(NUM_RANDOM)]
-    found = [best_unit(each, values, ours, random) for each, values in there.items()]
+    width, best = ours.shape[2], best_units(there, ours)
+    lucky = [best_units(there, each) for each in random]
+    found = [
+        as_found(each, values, best[n], [others[n] for others in lucky], width)
+        for n, (each, values) in enumerate(there.items())
+    ]
     return sorted(found, key=lambda f: f.score - f.random, reverse=True)
 
 
@@ -84,15 +87,13 @@ class Units:
     """Those of the second, (T - T // 2, N)."""
     ranks: Scores
     """Ranks of the first half, (T // 2, N)."""
-    width: int
-    """Units of a layer (H)."""
 
     @classmethod
     def of(cls, values: Floats) -> "Units":
         """Return the units of activations, (T, L, H)."""
         flat = values.reshape(len(values), -1)
         half = len(flat) // 2
-        return cls(flat[:half], flat[half:], ranks(flat[:half]), values.shape[2])
+        return cls(flat[:half], flat[half:], ranks(flat[:half]))
 
 
 def is_there(values: Values, each: Property) -> bool:
@@ -106,36 +107,31 @@ def is_there(values: Values, each: Property) -> bool:
     return are_many and min(times) >= FEWEST_TIMES
 
 
-def best_unit(each: Property, values: Values, ours: Units, random: Sequence[Units]) -> Found:
-    """Return the unit that goes best with one property.
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best of some units for a property; scores are in [-1, 1], 0 being chance."""
+
+    place: int
+    """Which unit, of all layers."""
+    chosen: float
+    """Its score where it was chosen."""
+    score: float
+    """That on the other half, positive where it keeps its sign."""
+
+
+def best_units(there: Mapping[Property, Values], values: Floats) -> list[Best]:
+    """Return the best unit of a network for each property.
 
     Args:
-        each: The property.
-        values: What it is at each character, (T,).
-        ours: The network's units.
-        random: Those of random networks of the same shape.
+        there: What each property is at each symbol, (T,).
+        values: The network's activations, (T, L, H).
     """
-    place, chosen, score = chosen_and_scored(each, values, ours)
-    lucky = max(chosen_and_scored(each, values, units)[2] for units in random)
-    layer, unit = divmod(place, ours.width)
-    return Found(
-        name=each.name,
-        measure="|r|" if each.is_count else "AUC",
-        layer=layer,
-        unit=unit,
-        sign=1 if chosen > 0 else -1,
-        chosen=shown(each, abs(chosen)),
-        score=shown(each, score),
-        random=shown(each, lucky),
-        share=float(values.mean()),
-    )
+    units = Units.of(values)
+    return [best_unit(each, wanted, units) for each, wanted in there.items()]
 
 
-def chosen_and_scored(each: Property, values: Values, units: Units) -> tuple[int, float, float]:
-    """Return the best of some units: which, its score there, and on the other half.
-
-    A score is in [-1, 1], 0 being chance; the second is positive where the unit keeps its sign.
-    """
+def best_unit(each: Property, values: Values, units: Units) -> Best:
+    """Return the best of some units for a property, which is `values` at each symbol, (T,)."""
     half = len(units.first)
     if each.is_count:
         first = correlations(values[:half], units.first)
@@ -147,7 +143,33 @@ def chosen_and_scored(each: Property, values: Values, units: Units) -> tuple[int
         second = correlations(values[half:], column)[0]
     else:
         second = separations(values[half:], ranks(column))[0]
-    return place, float(first[place]), float(second * np.sign(first[place]))
+    return Best(place, float(first[place]), float(second * np.sign(first[place])))
+
+
+def as_found(
+    each: Property, values: Values, best: Best, random: Sequence[Best], width: int
+) -> Found:
+    """Return what was found for a property.
+
+    Args:
+        each: The property.
+        values: What it is at each symbol, (T,).
+        best: The network's best unit.
+        random: Those of untrained networks.
+        width: Units of a layer.
+    """
+    layer, unit = divmod(best.place, width)
+    return Found(
+        name=each.name,
+        measure="|r|" if each.is_count else "AUC",
+        layer=layer,
+        unit=unit,
+        sign=1 if best.chosen > 0 else -1,
+        chosen=shown(each, abs(best.chosen)),
+        score=shown(each, best.score),
+        random=shown(each, max(other.score for other in random)),
+        share=float(values.mean()),
+    )
 
 
 def shown(each: Property, score: float) -> float:
@@ -174,12 +196,19 @@ def separations(values: Values, ranked: Scores) -> Scores:
 
 def ranks(units: Floats) -> Scores:
     """Return the rank of each activation among those of its unit, from 1; equals share theirs."""
-    result = np.empty(units.shape)
-    for n, column in enumerate(units.T):
-        ordered = np.sort(column)
-        left = np.searchsorted(ordered, column, side="left")
-        result[:, n] = (left + np.searchsorted(ordered, column, side="right") + 1) / 2
-    return result
+    columns = np.ascontiguousarray(units.T)
+    order = np.argsort(columns, axis=1)
+    ordered = np.take_along_axis(columns, order, axis=1)
+    places = np.arange(len(units))
+    is_new = ordered[:, 1:] != ordered[:, :-1]
+    edge = np.ones((len(columns), 1), dtype=bool)
+    first = np.where(np.hstack([edge, is_new]), places, 0)
+    last = np.where(np.hstack([is_new, edge]), places, len(units) - 1)
+    first = np.maximum.accumulate(first, axis=1)
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    result = np.empty(columns.shape)
+    np.put_along_axis(result, order, (first + last) / 2 + 1, axis=1)
+    return result.T
 
 
 def correlations(values: Values, units: Floats) -> Scores:
@@ -191,6 +220,21 @@ def correlations(values: Values, units: Floats) -> Scores:
     return result
 
 
+def untrained_activations(model: Model, ids: Sequence[int], kind: str) -> Iterator[Floats]:
+    """Return the activations of NUM_RANDOM untrained networks, read from now on beside the caller.
+
+    Arguments as of `activations`.
+    """
+
+    def one(number: int) -> Floats:
+        return activations_of(states_in_pieces(untrained(model, number), ids), kind)
+
+    with_threads = ThreadPoolExecutor(min(NUM_RANDOM, cores_at_hand()))
+    found = with_threads.map(one, range(NUM_RANDOM))
+    with_threads.shutdown(wait=False)
+    return found
+
+
 def untrained(model: Model, number: int = 0) -> Model:
     """Return a network of the same shape as it is before training, with other random numbers."""
     rng = np.random.default_rng(derive_seed(0, "untrained", number))
@@ -200,7 +244,8 @@ def untrained(model: Model, number: int = 0) -> Model:
         if name == "embedding.weight":
             weight = rng.normal(0, 1, shape)
         elif "weight_hh" in name:
-            gates = [np.linalg.qr(rng.normal(0, 1, (H, H)))[0] for _ in range(shape[0] // H)]
+            squares = rng.standard_normal((shape[0] // H, H, H), dtype=np.float32)
+            gates = np.linalg.qr(squares)[0]
             weight = np.concatenate(gates)
         elif len(shape) == 2:
             bound = (6 / sum(shape)) ** 0.5

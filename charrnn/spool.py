@@ -31,6 +31,8 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
         with held(spool):
             copy_stdin(spool)
             yield [spool if str(path) == "-" else path for path in paths]
+    except InputError as error:
+        raise InputError(str(error).replace(printable(spool), "stdin")) from error
     finally:
         spool.unlink(missing_ok=True)
         with suppress(OSError):  # made for the spool, and still empty

@@ -190,7 +190,7 @@ class Standing:
         """Return the run in a few numbers."""
         scores, val_loss = self.validator.figures, self.validator.loss
         return Finished(
-            unit="byte" if self.config.bytes else "character",
+            unit=self.corpus.vocab.unit,
             step=self.step,
             epoch=self.epoch,
             stop_reason=self.stop_reason,

@@ -157,7 +157,7 @@ def memory_of(corpus: Corpus) -> Finding:
     made = f"{memory.num_entries:,} entries, made in {seconds:.1f} s"
     if loss is None:
         return Finding("memory alone", f"nothing is held out; {made}", facts)
-    unit = "character" if isinstance(corpus.vocab, CharVocabulary) else "byte"
+    unit = corpus.vocab.unit
     bits = f"{loss / math.log(2):.3f} bits per {unit} ({loss:.4f} nats)"
     return Finding(
         "memory alone",

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.activations import states
 from charrnn.checkpoint import Model, load_model
+from charrnn.engine import State
 from charrnn.errors import InputError, printable
 from charrnn.expectations import Expectations, expectations
-from charrnn.glyphs import glyphs
+from charrnn.glyphs import SIGNS, glyphs
 from charrnn.heldout import held_out_ids
 from charrnn.reading import held_out_corpus, read_ids
 from charrnn.sampling import Sampler
@@ -34,7 +36,7 @@ class View:
     @property
     def unit(self) -> str:
         """What a symbol is called."""
-        return "byte" if isinstance(self.model.vocab, ByteVocabulary) else "character"
+        return self.model.vocab.unit
 
     @cached_property
     def text(self) -> str:
@@ -64,14 +66,21 @@ class View:
 
     @cached_property
     def signs(self) -> list[str]:
-        """A sign for each symbol of the text; blanks stay blank."""
+        """A sign for each symbol of the text; blanks stay blank, and a newline ends the line."""
+        shown = {" ": " ", "\n": SIGNS["\n"] + "\n"}
         symbols = zip(self.text, self.ids.tolist(), strict=True)
-        return [" " if character == " " else self.alphabet[i] for character, i in symbols]
+        return [shown.get(character, self.alphabet[i]) for character, i in symbols]
 
     @cached_property
     def expected(self) -> Expectations:
         """What the model expects at each symbol."""
-        return expectations(Sampler(self.model), self.ids.tolist(), self.memory_weight)
+        hidden = self.states[0][:, -1]
+        return expectations(Sampler(self.model), self.ids, hidden, self.memory_weight)
+
+    @cached_property
+    def states(self) -> State:
+        """What every unit is after each symbol: h, and c of an LSTM, (T, L, H) each."""
+        return states(self.model, self.ids.tolist())
 
 
 def read_view(
@@ -98,14 +107,19 @@ def read_view(
         CheckpointError: The model is damaged.
     """
     loaded, paths, num_unknown = load_model(model), list(files), 0
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    title = names.get(paths[0], paths[0].name) + more
     if is_held_out:
-        ids = held_out_ids(held_out_corpus(loaded, paths))
-    else:
-        parts = [read_ids(loaded, path, skips=True) for path in paths]
-        ids, num_unknown = np.concatenate([part for part, _ in parts]), sum(n for _, n in parts)
-    called = names.get(paths[0], paths[0].name)
+        ids = held_out_ids(held_out_corpus(loaded, paths))[:length]
+        return View(loaded, ids, f"held out of {title}, read by {model.parent.name}", memory_weight)
+    pieces: list[Ids] = []
+    for path in paths:
+        left = length - sum(map(len, pieces))
+        piece, num_missing = read_ids(loaded, path, skips=True, most=left) if left else ([], 0)
+        pieces.append(np.asarray(piece, dtype=np.int64))
+        num_unknown += num_missing
+    ids = np.concatenate(pieces)
     if not len(ids):
-        raise InputError(f"{printable(called)}: is empty; name a text to look at")
-    what = "held out of " if is_held_out else ""
-    title = f"{what}{called}, read by {model.parent.name}"
-    return View(loaded, ids[:length], title, memory_weight, num_unknown)
+        what = "holds nothing that the model has ever seen" if num_unknown else "is empty"
+        raise InputError(f"{printable(title)}: {what}; name a text to look at")
+    return View(loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown)

@@ -16,6 +16,9 @@ Ids = NDArray[np.unsignedinteger]
 class Vocabulary(Protocol):
     """What a network can read and write."""
 
+    unit: str
+    """What a symbol is called."""
+
     @property
     def size(self) -> int:
         """Number of symbols (V)."""
@@ -39,6 +42,8 @@ class Vocabulary(Protocol):
 
 class CharVocabulary:
     """Unicode code points."""
+
+    unit = "character"
 
     def __init__(self, code_points: Iterable[int]) -> None:
         self.code_points = np.array(sorted(set(code_points)), dtype=np.uint32)
@@ -86,6 +91,7 @@ class CharVocabulary:
 class ByteVocabulary:
     """The 256 bytes: any file is text."""
 
+    unit = "byte"
     size = 256
     newline: int | None = 10
 

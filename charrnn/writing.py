@@ -5,7 +5,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -246,12 +246,17 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def write_json(page: Page, samples: Iterable[Checked]) -> None:
-    """Write one object a line; what a terminal could obey stands as JSON's own escape."""
+    """Write one object a line."""
     for sample, copies in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}
-        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-        safe = "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
-        page.put(safe.encode("utf-8") + b"\n")
+        page.put(json_line(fields).encode("utf-8") + b"\n")
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return an object as a line of JSON; what a terminal could obey stands as JSON's own escape."""
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    line = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)

@@ -10,7 +10,7 @@ import charrnn
 PACKAGE = Path(charrnn.__file__).parent
 
 LAYERS = [
-    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "cli_viz", "completing", "comparing", "report", "verdict", "overview", "history", "pictures", "packing", "plain", "pages", "charts", "parts", "levels", "searching", "properties", "viewing", "expectations", "activations", "glyphs", "composing", "columns", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming",
+    "__main__", "cli", "cli_sample", "cli_score", "cli_runs", "cli_viz", "completing", "comparing", "report", "verdict", "runfacts", "overview", "history", "pictures", "packing", "plain", "pages", "charts", "parts", "levels", "searching", "properties", "viewing", "expectations", "activations", "glyphs", "composing", "columns", "tables", "scoring", "adaptation", "inspection", "starting", "launching", "crew", "spool", "surveying", "preparing", "resuming",
     "options", "prompts", "continuing", "novelty", "writing", "device_sampling", "copies", "reading", "console", "training", "counting", "standing", "validation", "saving", "budget", "resident", "learner",
     "evaluation", "heldout", "distributed", "protocols", "advice", "sampling", "engine_cuda", "following", "jobs", "kernel", "engine", "device", "transfer", "snapshots", "schedule",
     "finding", "logtail", "runs", "checkpoint", "mixing", "memory", "orders", "filters", "progress", "container", "model", "batches", "corpus", "records",

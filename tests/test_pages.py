@@ -180,7 +180,10 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     assert body.value_of_css_property("background-color") != colour
 
     text = browser.find_element(By.ID, "text")
-    text.send_keys(Keys.END, Keys.ARROW_LEFT)
+    now = browser.find_element(By.ID, "now").text
+    text.send_keys(Keys.CONTROL, Keys.END)  # the browser's own
+    assert browser.find_element(By.ID, "now").text == now
+    text.send_keys(Keys.NULL, Keys.END, Keys.ARROW_LEFT)
     said = browser.find_element(By.ID, "now").text
     assert said.startswith(f"{len(HOSTILE) - 1} of {len(HOSTILE)}")
     text.send_keys(Keys.HOME, Keys.ARROW_DOWN, Keys.ARROW_UP)  # down a line, and back
@@ -222,6 +225,7 @@ def test_every_kind_of_page_works_in_both_themes_and_on_a_phone(browser, pages, 
     address = opened(browser, (pages / f"{name}.html").read_text("utf-8"))
     browser.find_element(By.ID, "theme").click()
     if browser.find_elements(By.ID, "text"):
+        assert "␣ space" in hover(browser, 3)[1]
         letter, said = hover(browser, 20)
         assert "at" in letter.get_attribute("class").split()
         assert said.startswith("21 of ")

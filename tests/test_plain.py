@@ -18,13 +18,18 @@ def test_levels_begin_where_they_say():
 
 
 def test_without_colours_each_line_has_its_levels_beneath_it():
-    signs, levels = ["a", "b", "↵", "c"], np.array([0, 8, 1, 2])
+    signs, levels = ["a", "b", "↵\n", "c"], np.array([0, 8, 1, 2])
     assert shown(Coloured(signs, levels, SURPRISE, ""))[2:] == ["ab↵", " @.", "c", ":"]
 
 
 def test_a_sign_below_a_wide_character_is_as_wide():
     signs, levels = ["中", "\\x1b", "c"], np.array([8, 1, 2])
     assert shown(Coloured(signs, levels, SURPRISE, ""))[2:] == ["中\\x1bc", "@@....:"]
+
+
+def test_an_arrow_in_a_text_ends_no_line():
+    lines = shown(Coloured(["a", "↵", "b"], np.array([0, 8, 8]), SURPRISE, ""))
+    assert lines[2:] == ["a↵b", " @@"]
 
 
 def test_a_line_of_wide_characters_ends_at_72_columns():
@@ -43,14 +48,22 @@ def test_a_column_of_guesses_is_as_wide_as_its_widest():
         ["A", "b", "c"], np.array([4, 4, 4]), [["E4", "中"], ["a", "z"]],
         np.array([[0.6, 0.4], [0.96, 0.04]]),
     )  # fmt: skip
-    assert shown(part) == ["A bc", "E4a", "中·"]
-    assert shown(part, colour=True)[2].startswith("\x1b")
+    assert shown(part)[3:] == ["A bc", "", "E4a", "中·"]
+    assert shown(part, colour=True)[4].startswith("\x1b")
     assert "z" in "".join(shown(part, colour=True))
 
 
 def test_a_grid_breaks_its_blocks_at_72_columns():
-    part = Guesses(["FF"] * 40, np.full(40, 4), [["a"]] * 39, np.ones((39, 1)))
-    assert shown(part) == ["FF" * 36, "a " * 35 + "a", "", "FF" * 4, "a a a"]
+    part = Guesses(["FF"] * 40, np.full(40, 8), [["a"]] * 39, np.ones((39, 1)))
+    assert shown(part)[3:] == [
+        "FF" * 36,
+        "@@" * 36,
+        "a " * 35 + "a",
+        "",
+        "FF" * 4,
+        "@@" * 4,
+        "a a a",
+    ]
 
 
 def test_a_curve_is_bars_between_its_first_value_and_its_last():

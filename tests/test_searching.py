@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from charrnn import properties
-from charrnn.activations import activations
+from charrnn.activations import activations, activations_of, states_in_pieces
 from charrnn.checkpoint import Model
 from charrnn.config import ModelConfig, shapes
 from charrnn.model import CharRNN, initialise
 from charrnn.searching import (
+    Best,
     Units,
+    as_found,
     best_unit,
-    chosen_and_scored,
     correlations,
     ranks,
     search,
     separations,
     untrained,
+    untrained_activations,
 )
 from charrnn.vocab import CharVocabulary
 
@@ -103,15 +105,16 @@ def test_a_unit_is_scored_where_it_was_not_chosen():
     steady = np.array([2, 1, 1, 0] * 2)
     units = np.stack([lucky, steady], axis=1).astype(np.float32)
     each = PROPERTIES["in quotes"]
-    assert chosen_and_scored(each, values, Units.of(units[:, None])) == (0, 1.0, -1.0)
+    assert best_unit(each, values, Units.of(units[:, None])) == Best(0, 1.0, -1.0)
 
 
 def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
     values = np.array([1.0, 1, 0, 0] * 2)
     ours = np.zeros((8, 2, 3), dtype=np.float32)
     ours[:, 1, 2] = 1 - values
-    random = [Units.of(np.zeros_like(ours))]
-    found = best_unit(PROPERTIES["in quotes"], values, Units.of(ours), random)
+    each = PROPERTIES["in quotes"]
+    best, lucky = (best_unit(each, values, Units.of(units)) for units in (ours, 0 * ours))
+    found = as_found(each, values, best, [lucky], width=3)
     assert (found.layer, found.unit, found.sign) == (1, 2, -1)
     assert (found.score, found.random, found.share) == (1.0, 0.5, 0.5)
 
@@ -148,11 +151,32 @@ def test_an_activation_is_that_of_a_unit_set_by_hand():
     )  # its output gate is half open
 
 
+@pytest.mark.parametrize("records", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_an_untrained_network_reads_pieces_as_it_reads_the_whole(cell, records):
+    """1,003 characters are pieces of 63, the last of 58; lines of about ten, then of 600."""
+    config = ModelConfig(cell=cell, vocab_size=6, embedding_size=5, hidden_size=24, num_layers=2)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+    model = untrained(
+        Model(
+            config=config, weights=weights, vocab=CharVocabulary(map(ord, "\nabcde")),
+            records=records, starts={}, facts={},
+        )
+    )  # fmt: skip
+    ids = np.random.default_rng(0).choice(6, 1003, p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
+    ids[400:] = np.maximum(ids[400:], 1)
+    whole, pieces = activations(model, ids), activations_of(states_in_pieces(model, ids), "cell")
+    assert np.abs(whole - pieces).max() < 0.01  # a plain RNN forgets most slowly
+    assert np.abs(whole[0] - pieces[0]).max() < 1e-6  # nothing before the text is read
+
+
 def test_a_search_finds_the_unit_that_knows():
     """Of 29 characters 14 are in quotes; both closing marks, among the 15 others, are higher."""
     model = newline_counter()
     text = 'a b "ab ba"\nb a\nab "b a a b"\n' * 30
-    found = {each.name: each for each in search(model, text, model.vocab.encode(text).tolist())}
+    ids = model.vocab.encode(text).tolist()
+    random = untrained_activations(model, ids, "cell")
+    found = {each.name: each for each in search(activations(model, ids), random, text)}
     quotes = found["in quotes"]
     assert (quotes.layer, quotes.unit, quotes.sign) == (0, 1, 1)
     assert quotes.score == pytest.approx(13 / 15, abs=0.01)  # the halves are cut inside a line
