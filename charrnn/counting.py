@@ -92,7 +92,7 @@ def count(texts: Texts, vocab_size: int, highest: int) -> Memory:
     orders = [Order.of(keys, counts, discounts_of(highest))]
     for k in range(highest - 1, -1, -1):
         suffixes, counts = np.unique(keys & mask(bits * (k + 1)), return_counts=True)
-        keys, counts = with_starts(suffixes, counts, starts[k])
+        keys, counts = with_starts(suffixes, counts, *starts[k])
         orders.append(Order.of(keys, counts, discounts_of(k)))
     return Memory(orders[::-1], vocab_size)
 
@@ -109,23 +109,28 @@ def packed(texts: Texts, highest: int, bits: int) -> Iterator[Keys]:
         yield keys
 
 
-def collect(texts: Texts, highest: int, bits: int) -> tuple[Keys, list[Keys]]:
-    """Return all keys of the highest order, and by order those that begin a text.
+def collect(
+    texts: Texts, highest: int, bits: int
+) -> tuple[Keys, list[tuple[Keys, NDArray[np.intp]]]]:
+    """Return all keys of the highest order, and by order those that begin a text, with counts.
 
     What begins a text has nothing before it, so that no key of the next order ends in it.
     """
-    starts: list[Keys] = []
+    starts = []
     for k, keys in enumerate(packed(texts, highest, bits)):
-        starts.append(np.unique(keys[texts.places == k]))
+        starts.append(np.unique(keys[texts.places == k], return_counts=True))
     return keys[texts.places >= highest], starts
 
 
 def with_starts(
-    keys: Keys, counts: NDArray[np.intp], starts: Keys
+    keys: Keys, counts: NDArray[np.intp], starts: Keys, start_counts: NDArray[np.intp]
 ) -> tuple[Keys, NDArray[np.intp]]:
-    """Return keys with those that only begin a text, each of which counts once."""
-    missing = np.setdiff1d(starts, keys, assume_unique=True)
-    joined = np.concatenate([keys, missing])
+    """Return keys with those that only begin a text.
+
+    Nothing can stand before them, so they count as often as they occur, not once for each symbol
+    before them (Heafield et al., 2013, section 3: n-grams that begin a sentence).
+    """
+    is_missing = ~np.isin(starts, keys, assume_unique=True)
+    joined = np.concatenate([keys, starts[is_missing]])
     order = np.argsort(joined, kind="stable")
-    counts = np.concatenate([counts, np.ones(len(missing), dtype=counts.dtype)])
-    return joined[order], counts[order]
+    return joined[order], np.concatenate([counts, start_counts[is_missing]])[order]

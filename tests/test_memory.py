@@ -36,7 +36,7 @@ class Plain:
             for gram, occurrences in grams[k].items():
                 if k < order:
                     longer = {g for g in grams[k + 1] if g[1:] == gram}
-                    count = max(1, len(longer))
+                    count = len(longer) or occurrences  # nothing stands before what begins a text
                 else:
                     count = occurrences
                 self.counts[k][gram[:-1]][gram[-1]] = count
@@ -227,3 +227,16 @@ def test_one_context_is_told_what_many_are(texts, context, room):
     one = memory.recall_one(int(reader.contexts[0]), int(reader.lengths[0]))
     assert one.p == pytest.approx(many.p, rel=1e-12)
     assert (one.order, one.total, one.followers) == (many.order, many.total, many.followers)
+
+
+def test_what_begins_a_record_counts_as_often_as_it_does():
+    """Of four lines three begin with a, one with b: after a newline (3 - 1.2 + 2 * P0(a)) / 4.
+
+    The spare mass of a line's beginning is 1.2 of a and 0.8 of b.
+    """
+    ids = np.array([0, 1, 3, 0, 1, 3, 0, 1, 3, 0, 2], dtype=np.uint8)  # \nac\nac\nac\nb
+    records, _ = find_records(ids, 0)
+    memory = build_texts(records_of(ids, records, 0), 4, 7)
+    p_a, p_b = memory.distribution([])[1:3]
+    assert memory.distribution([0])[1] == pytest.approx((3 - 1.2 + 2 * p_a) / 4)
+    assert memory.distribution([0])[2] == pytest.approx((1 - 0.8 + 2 * p_b) / 4)

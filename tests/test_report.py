@@ -3,16 +3,21 @@
 import json
 import os
 import re
+import shlex
+import webbrowser
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from charrnn.charts import line_chart, thinned
 from charrnn.errors import InputError
 from charrnn.history import Preview, read_history
-from charrnn.report import spread
+from charrnn.report import entropy, spread
 from charrnn.verdict import HEADLINES
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures.md"
 
 QUICK = [
     "--steps", "30", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "--eval-every",
@@ -339,6 +344,9 @@ def test_a_name_that_is_no_utf_8_can_be_shown(call, trained):
     Path(name).write_text(TEXT, encoding="utf-8")
     assert call("viz", "surprise", "hostile", name, "-l", 9, "-o", "b.html")[0] == 0
     assert "bad\\udcff.txt" in Path("b.html").read_text("utf-8")
+    assert call("train", name, "--run", "odd", *QUICK)[0] == 0
+    assert call("viz", "report", "odd", "-o", "r.html")[0] == 0
+    assert "<td>bad\\udcff.txt</td>" in Path("r.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -414,3 +422,29 @@ def test_a_run_elsewhere_is_made_again_there(call, text_file):
     again = next(line for line in out.splitlines() if "--run again" in line)
     assert again.endswith("--checkpoints elsewhere")
     assert "--val-file val.txt" in out
+
+
+def test_every_command_of_the_manual_works(charrnn, monkeypatch):
+    """As they stand in docs/pictures.md, with a small model; a pipe's left side is its stdin."""
+    monkeypatch.setattr(webbrowser, "open", lambda address: True)
+    lines = PICTURES.read_text("utf-8").splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    for name in ("shakespeare.txt", "letter.txt", "my.txt"):
+        Path(name).write_text(TEXT, encoding="utf-8")
+    for run in ("shakespeare", "first", "second", "third"):
+        wide = ["--hidden-size", 480, "--steps", 10, "-q"]
+        charrnn(
+            "train", "shakespeare.txt", "--run", run, *(wide if run == "shakespeare" else QUICK)
+        )
+    monkeypatch.setenv("CHARRNN_TRAIN_STEPS", "10")
+    assert len(commands) > 12
+    for command in commands:
+        before, _, after = command.rpartition("charrnn ")
+        words = shlex.split(after.split(" | ")[0])
+        stdin = before.removeprefix("echo ").removesuffix(" | ") if before else None
+        assert charrnn(*words, stdin=stdin).stdout, command
+
+
+def test_an_entropy_is_that_of_the_frequencies():
+    """Half, a quarter and a quarter: 1.5 bits."""
+    assert entropy(np.array([0, 0, 3, 7], np.uint8)) == pytest.approx(1.5 * np.log(2))
