@@ -108,8 +108,9 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
         )
     for value in across.ticks:
         x = across.place(value)
+        anchor = "end" if value == across.ticks[-1] else "middle"
         parts.append(
-            f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{across.text(value)}</text>'
+            f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{across.text(value)}</text>'
         )
     return parts
 

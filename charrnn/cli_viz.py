@@ -109,26 +109,31 @@ def surprise(
 @viz.command(cls=GroupedCommand)
 @of_text
 @memory_weight
-@option("--unit", default="0:0", metavar="L:I", group="Picture", help=UNIT_HELP)
+@option(
+    "--unit", metavar="L:I", group="Picture",
+    help="Colour the text by a unit instead, by layer and number, both from 0.",
+)  # fmt: skip
 @option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
 @common
 def predictions(
     model: str, files: tuple[str, ...], length: int, held_out: bool, memory_weight: float | None,
-    unit: str, hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool,
+    unit: str | None, hidden: bool, output: Path | None, opens: bool, checkpoints: Path, as_json: bool,
     quiet: bool, verbose: bool, debug: bool,
 ) -> None:  # fmt: skip
     """Show under each character the five best guesses for the next one.
 
-    The text itself is coloured by one unit; viz cells --search finds units worth looking at.
+    The text itself is coloured by how little each was expected, or by a unit; viz cells --search
+    finds units worth looking at.
     """
     console = make_console(quiet, verbose)
     from charrnn.pictures import parse_unit, prediction_numbers, predictions_picture, units_of
 
     with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
-        place, kind = parse_unit(unit, view.model.config), kind_of(hidden, view)
-        values = units_of(view, kind)[:, place[0], place[1]]
+        kind = kind_of(hidden, view)
+        place = parse_unit(unit, view.model.config) if unit is not None else None
+        values = units_of(view, kind)[:, *place] if place else None
         numbers = (lambda: prediction_numbers(view, values)) if as_json else None
-        show(output, opens, lambda: predictions_picture(view, place, values, kind), numbers)
+        show(output, opens, lambda: predictions_picture(view, unit or "", values, kind), numbers)
 
 
 @viz.command(cls=GroupedCommand)
@@ -254,9 +259,19 @@ def viewed(
         view = read_view(
             path, paths, names, length=length, is_held_out=held_out, memory_weight=weight
         )
+    if not held_out and has_read(view, paths):
+        console.note("the model learned from this text; --held-out shows what it did not learn")
     if view.num_unknown:
         console.note(f"{view.num_unknown:,} characters that the model never saw are left out")
     yield view
+
+
+def has_read(view: "View", paths: list[Path]) -> bool:
+    """Say whether a text, by its name, is among those that the model learned."""
+    from charrnn.lenient import as_mapping, as_texts
+
+    learned = as_texts(as_mapping(view.model.facts.get("corpus")).get("files"))
+    return bool({Path(name).absolute() for name in learned} & {p.absolute() for p in paths})
 
 
 def show(

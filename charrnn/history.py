@@ -7,6 +7,7 @@ from typing import Any
 
 from charrnn.errors import InputError, printable
 from charrnn.lenient import as_count, as_number, as_text, objects
+from charrnn.protocols import COLD
 from charrnn.runs import METRICS, SAMPLES
 
 ALONE_CURVE = "validation loss, network alone"
@@ -40,6 +41,8 @@ class History:
     previews: list[Preview] = field(default_factory=list)
     last: Mapping[str, Any] = field(default_factory=dict)
     """The `finished` of the log, empty where it has none."""
+    chars: list[int] = field(default_factory=list)
+    """Held-out symbols that each validation of the log has read."""
     epoch: float | None = None
     """Passes over the text at the newest step."""
 
@@ -82,6 +85,8 @@ def _take(history: History, line: Mapping[str, Any]) -> None:
         history.last = line
     if event in ("step", "finished"):
         history.epoch = as_number(line.get("epoch"))
+    if event == "evaluated" and line.get("protocol") != COLD.name:
+        history.chars.append(as_count(line.get("chars")) or 0)
     if line.get("is_final"):  # of the best model, by every protocol
         return
     for name, (kind, key) in CURVES.items():

@@ -20,7 +20,9 @@ class Scale:
     """How levels are shown."""
 
     name: str
-    """What is shown, and by which colours, for those who do not see them."""
+    """What is shown."""
+    order: str
+    """By which colours, for those who do not see them."""
     letter: str
     """Of the classes of a page's style: s0 to s8, or d0 to d8."""
     labels: Sequence[str]
@@ -43,7 +45,8 @@ DARK = {"25", "68", "166", "130", "88", "172"}
 STRENGTHS = " .:-=+*#@"
 
 SURPRISE = Scale(
-    "bits of surprise: the more, the darker brown; in a dark theme the lighter",
+    "bits of surprise",
+    "the more, the darker brown; in a dark theme the lighter",
     "s",
     (f"under {SURPRISES[0]:g}", *(f"{edge:g}+" for edge in SURPRISES)),
     SEQUENTIAL,
@@ -52,7 +55,8 @@ SURPRISE = Scale(
     + "  ".join(f"{sign} {edge:g}" for sign, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
 )
 ACTIVATION = Scale(
-    "activation: blue below zero, orange above",
+    "activation",
+    "blue below zero, orange above",
     "d",
     ("-1", "", "-½", "", "0", "", "½", "", "1"),
     DIVERGING,
@@ -60,7 +64,8 @@ ACTIVATION = Scale(
     "activation beneath each line:  # = - .  from -1 to 0,  . : + @  from 0 to 1",
 )
 PROBABILITY = Scale(
-    "probability: the likelier, the darker brown; in a dark theme the lighter",
+    "probability of a guess",
+    "the likelier, the darker brown; in a dark theme the lighter",
     "s",
     ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
     SEQUENTIAL,

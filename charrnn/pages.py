@@ -81,7 +81,7 @@ def section(part: Part) -> Html:
             return legend(scale) + text_box(signs, levels, scale, label)
         case Guesses():
             return (
-                legend(ACTIVATION)
+                legend(part.scale)
                 + legend(PROBABILITY)
                 + reader(grid(part), "grid", "Text and guesses for the next")
             )
@@ -120,7 +120,8 @@ def legend(scale: Scale) -> Html:
         f'<span class="{scale.letter}{level}">{escape(label)}</span>'
         for level, label in enumerate(scale.labels)
     )
-    return f'<div class="legend" role="img" aria-label="{escape(scale.name)}">{boxes}</div>'
+    label = escape(f"{scale.name}: {scale.order}")
+    return f'<div class="legend" role="img" aria-label="{label}">{escape(scale.name)} {boxes}</div>'
 
 
 def text_box(signs: Sequence[str], levels: Levels, scale: Scale, label: str) -> Html:
@@ -160,7 +161,7 @@ def grid(part: Guesses) -> Iterator[Html]:
     for t, (sign, level) in enumerate(zip(part.signs, part.levels.tolist(), strict=True)):
         pairs = zip(part.guesses[t], steps[t], strict=True) if t < len(steps) else ()
         cells = "".join(f'<i class="s{step}">{escape(guess)}</i>' for guess, step in pairs)
-        yield f'<div><b class="d{level}">{escape(bare(sign))}</b>{cells}</div>'
+        yield f'<div><b class="{part.scale.letter}{level}">{escape(bare(sign))}</b>{cells}</div>'
 
 
 def unit_choice(labels: Sequence[str]) -> Html:

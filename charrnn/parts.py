@@ -81,7 +81,9 @@ class Guesses:
     signs: Sequence[str]
     """What each symbol looks like, (T,)."""
     levels: Levels
-    """Of an activation at each symbol, (T,)."""
+    """Of each symbol, (T,)."""
+    scale: Scale
+    """How these are shown."""
     guesses: Sequence[Sequence[str]]
     """Signs of the likeliest next symbols, the best first, (T - 1, K)."""
     shares: NDArray[np.float64]

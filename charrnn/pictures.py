@@ -11,7 +11,7 @@ from charrnn.activations import activations_of
 from charrnn.config import ModelConfig
 from charrnn.engine import Floats
 from charrnn.errors import InputError, printable
-from charrnn.levels import SURPRISE, activation_levels, surprise_levels
+from charrnn.levels import ACTIVATION, SURPRISE, activation_levels, surprise_levels
 from charrnn.packing import unit_data
 from charrnn.parts import Coloured, Guesses, Heading, Part, Picture, Remark, Rows, Units
 from charrnn.searching import Found
@@ -75,32 +75,35 @@ def page_data(view: View, *, ahead: int = 0) -> Mapping[str, object]:
 # Predictions
 
 
-def predictions_picture(view: View, unit: Unit, values: Floats, kind: str) -> Picture:
+def predictions_picture(view: View, unit: str, values: Floats | None, kind: str) -> Picture:
     """Return the text, and under each symbol the five best guesses for the next.
 
     Args:
         view: The text.
-        unit: What the text is coloured by.
-        values: Its activation at each symbol, (T,).
+        unit: What the text is coloured by; empty for the surprise at each symbol.
+        values: The unit's activation at each symbol, (T,).
         kind: Which activation.
     """
     expected = view.expected
+    levels, scale = surprise_levels(expected.bits), SURPRISE
+    by = f"how little each {view.unit} was expected"
+    if values is not None:
+        levels, scale = activation_levels(values), ACTIVATION
+        by = f"what unit {unit} is after each {view.unit}: {KIND_WORDS[kind]}"
     remark = (
-        f"The text, with what unit {unit_name(unit)} is after each {view.unit}: {KIND_WORDS[kind]}. "
-        "Under it are the best guesses for the next one; a right guess stands one column left of "
-        "what it predicts."
+        f"The text, with {by}. Under it are the best guesses for the next one; a right guess stands "
+        "one column left of what it predicts."
     )
     names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
-    guesses = Guesses(view.signs, activation_levels(values), names, expected.probabilities[1:])
-    return Picture(
-        f"Predictions: {view.title}", [Remark(remark), guesses], lambda: page_data(view, ahead=1)
-    )
+    guesses = Guesses(view.signs, levels, scale, names, expected.probabilities[1:])
+    parts: list[Part] = [Remark(remark), guesses]
+    return Picture(f"Predictions: {view.title}", parts, lambda: page_data(view, ahead=1))
 
 
-def prediction_numbers(view: View, values: Floats) -> Numbers:
-    """Yield what is said of each symbol, and the activation of a unit there, (T,)."""
-    for line, value in zip(surprise_numbers(view), values.tolist(), strict=True):
-        yield line | {"activation": value}
+def prediction_numbers(view: View, values: Floats | None) -> Numbers:
+    """Yield what is said of each symbol, and the activation there, (T,), of a unit if one is asked."""
+    for t, line in enumerate(surprise_numbers(view)):
+        yield line if values is None else line | {"activation": float(values[t])}
 
 
 # Cells
@@ -119,7 +122,7 @@ def cells_picture(
         kind: Which activation.
     """
     columns = {label: values[:, layer, unit] for label, (layer, unit) in chosen.items()}
-    levels = {label: activation_levels(each) for label, each in columns.items()}
+    levels = {f"{n}, {span(each)}": activation_levels(each) for n, each in columns.items()}
     remark = f"What a unit is after each {view.unit}: {KIND_WORDS[kind]}, orange on, blue off."
     parts = [*(search_parts(found) if found else []), Remark(remark), Units(view.signs, levels)]
     return Picture(
@@ -127,6 +130,11 @@ def cells_picture(
         parts,
         lambda: {**page_data(view), **unit_data(values, columns.values())},
     )
+
+
+def span(values: Floats) -> str:
+    """Return between what a unit moves."""
+    return f"{values.min():.2f} to {values.max():.2f}"
 
 
 def chosen_units(
@@ -183,12 +191,20 @@ def unit_numbers(
         yield {"index": t, "symbol": symbol, "units": units}
 
 
-SEARCH_COLUMNS = ("property", "unit", "score", "random network's best", "measure", "share or mean")
+SEARCH_COLUMNS = (
+    "property",
+    "unit",
+    "score",
+    "untrained networks' best",
+    "measure",
+    "share or mean",
+)
 
 SEARCH_REMARK = (
     "The unit that alone says most about each property of the text: chosen on its first half, "
-    "scored on the second. AUC: 0.5 is chance, 1 perfect. Beside it the best unit of a network "
-    "of the same shape that has learned nothing: only what is well above that is a discovery."
+    "scored on the second; (off) where it is low. AUC: 0.5 is chance, 1 perfect. Beside it the "
+    "best unit of three networks of the same shape that have learned nothing: only what is well "
+    "above that, by 0.1 say, is a discovery."
 )
 
 

@@ -69,7 +69,7 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
                 *text_lines(signs, levels, scale, colour=colour),
             )
         case Guesses():
-            yield legend(ACTIVATION, colour=colour)
+            yield legend(part.scale, colour=colour)
             yield from (legend(PROBABILITY, colour=colour), "")
             yield from guess_lines(part, colour=colour)
         case Units(signs, units):
@@ -122,7 +122,8 @@ def legend(scale: Scale, *, colour: bool) -> str:
     """Return what the levels of a scale mean."""
     if not colour:
         return scale.legend
-    return coloured([f" {label} " for label in scale.labels], np.arange(COUNT), scale)
+    boxes = coloured([f" {label} " for label in scale.labels], np.arange(COUNT), scale)
+    return f"{scale.name} {boxes}"
 
 
 def text_lines(
@@ -156,12 +157,12 @@ def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
         for k in range(shares.shape[1]):
             lines.append([padded(columns[t][k + 1], widths[t]) for t in range(begin, last)])
         if colour:
-            yield coloured(lines[0], part.levels[begin:end], ACTIVATION)
+            yield coloured(lines[0], part.levels[begin:end], part.scale)
             for k, line in enumerate(lines[1:]):
                 yield coloured(line, steps[begin:last, k], PROBABILITY)
         else:
             marks = zip(part.levels[begin:end].tolist(), widths[begin:end], strict=True)
-            lines.insert(1, [ACTIVATION.signs[level] * width for level, width in marks])
+            lines.insert(1, [part.scale.signs[level] * width for level, width in marks])
             yield from ("".join(line).rstrip() for line in lines)
         if end < len(columns):
             yield ""

@@ -19,7 +19,7 @@ LONGEST_QUOTE = 2000
 
 CAPITAL = "A-ZÀ-ÖØ-Þ"
 HEADING = re.compile(
-    rf"^[^\S\n]*(?:[{CAPITAL}][{CAPITAL} .'’&-]+[:.]|[{CAPITAL}][\w'’-]*(?: [\w'’-]+){{0,3}}:\r?$)",
+    rf"^[^\S\n]*(?:[{CAPITAL}][{CAPITAL} .'’&-]+[:.]|[{CAPITAL}][\w'’-]*(?: [\w'’-]+){{0,3}}:(?=\r?$))",
     re.MULTILINE,
 )
 """ROMEO: and FIRST LORD. at the beginning of a line; Second Murderer: on a line of its own."""

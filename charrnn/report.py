@@ -45,9 +45,11 @@ COUNTED = 1_000_000
 """Symbols of training text whose frequencies are counted."""
 
 
-ABOUT_CURVES = (
-    "The first chart says how good it is. While it trains it is tested on a part of the held-out "
-    "text only, so these losses are not quite the one on all of it."
+ABOUT_CURVES = "The first chart says how good it is."
+
+IN_PART = (
+    " While it trains it is tested on a part of the held-out text only, so these losses are not "
+    "quite the one on all of it."
 )
 
 ABOUT_PREVIEWS = (
@@ -85,7 +87,9 @@ def curves(histories: Sequence[History]) -> list[Part]:
             losses.pop(ALONE_CURVE)  # there is no memory
         charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
     has_any = any(points for chart in charts for points in chart.series.values())
-    return [Heading("Curves"), Remark(ABOUT_CURVES if has_any else "No curve yet."), *charts]
+    is_part = any(min(each.chars, default=0) < max(each.chars, default=0) for each in histories)
+    remark = ABOUT_CURVES + IN_PART * is_part if has_any else "No curve yet."
+    return [Heading("Curves"), Remark(remark), *charts]
 
 
 def evolution(history: History, of_which: str = "") -> list[Part]:
@@ -209,14 +213,16 @@ def entropy(ids: Ids) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def write_report(folder: Path) -> None:
-    """Write the page about a run into its folder.
+def write_report(folder: Path) -> Path:
+    """Write the page about a run into its folder; return where it is.
 
     Raises:
         InputError, CheckpointError: As of `report_picture`.
         OSError: The disk is full, among others.
     """
-    write_durably(folder / REPORT, page_bytes(report_picture(folder, is_over=True)))
+    path = folder / REPORT
+    write_durably(path, page_bytes(report_picture(folder, is_over=True)))
+    return path
 
 
 def sample_of(model: Model) -> list[Part]:

@@ -39,9 +39,14 @@ class RunFacts:
         return self.info.val_loss
 
     @property
+    def has_memory(self) -> bool:
+        """Whether what it writes is mixed with a memory."""
+        return self.model.memory is not None and self.model.memory.weight != 0
+
+    @property
     def network_loss(self) -> float | None:
         """The same without the memory: of all held-out text, or as the run had it at that step."""
-        if self.model.memory is None:
+        if not self.has_memory:
             return self.loss
         scores = self.history.last.get("scores")
         first = as_mapping(scores[0]) if isinstance(scores, list) and scores else {}

@@ -1,6 +1,7 @@
 """Where a run stands: what learns, what it learns from, what time there is, what was good."""
 
 import platform
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,9 @@ from charrnn.schedule import learning_rate
 from charrnn.snapshots import Snapshot, State, describe, describe_sources
 from charrnn.transfer import Initial
 from charrnn.validation import Validator
+
+RECENT = 50
+"""Reports, five a second, that the training loss at the end is a mean of."""
 
 CUT = ("signal", "requeue")
 """Stop reasons of a run that somebody wants to go on with."""
@@ -70,7 +74,7 @@ class Standing:
         self.step = self.halvings = 0
         self.last_saved = self.resumed_at = 0
         self.is_replanned = False
-        self.train_loss: float | None = None
+        self.recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self.stop_reason = "finished"
         self.good = self.state()
 
@@ -177,6 +181,12 @@ class Standing:
         """Return the rate of a step under the plan as it stands."""
         peak = self.config.lr / 2**self.halvings
         return learning_rate(step, self.budget.plan, peak, self.config.warmup_steps)
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean over the steps of the last reports: one alone may be of a single step."""
+        steps = sum(count for count, _ in self.recent)
+        return sum(count * loss for count, loss in self.recent) / steps if steps else None
 
     def metrics(self, val_loss: float | None) -> dict[str, Any]:
         """Return how good and how fast it is, for a checkpoint."""

@@ -183,7 +183,7 @@ def make_report(request: Request, run: Run, code: int, console: Console) -> None
     if request.report is None or code != 0 or not run.best.exists():
         return
     try:
-        request.report(run.folder)
+        console.line(f"report: {printable(request.report(run.folder))}")
     except (CharRNNError, OSError) as error:
         console.warn(f"no report: {error}")
 

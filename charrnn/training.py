@@ -133,7 +133,8 @@ class Trainer(Standing):
             self.step += 1
         report = self.learner.report()
         self.budget.trained(self.step, self.step - first, num_chars, self.clock() - begin)
-        self.train_loss = report.loss if report.loss is not None else self.train_loss
+        if report.loss is not None:
+            self.recent.append((self.step - first, report.loss))
         return report
 
     def roll_back(self) -> Iterator[Event]:

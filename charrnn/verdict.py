@@ -114,7 +114,7 @@ def meaning(facts: RunFacts) -> Iterator[str]:
         f"{size}. Lower is better; no text can be foreseen altogether."
     )
     curve, alone = facts.history.curves[ALONE_CURVE], facts.network_loss
-    if facts.model.memory is not None and alone is not None:
+    if facts.has_memory and alone is not None:
         first = (
             f"; at its first test, at step {curve[0][0]:,.0f}, between {math.exp(curve[0][1]):.1f}"
         )
@@ -188,7 +188,7 @@ def duration(seconds: float) -> str:
 
 def figures(facts: RunFacts) -> list[tuple[str, str]]:
     """Return what a run has ended with, by name."""
-    info, alone = facts.info, facts.network_loss if facts.model.memory else None
+    info, alone = facts.info, facts.network_loss if facts.has_memory else None
     layers = f"{info.num_layers} layer{'s' * (info.num_layers != 1)}"
     without = "" if alone is None else ", network alone"
     rows = [

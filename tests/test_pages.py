@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.levels import activation_levels
+from charrnn.levels import ACTIVATION, activation_levels
 from charrnn.packing import coded_unit, packed_levels, packed_units, unit_data
 from charrnn.pages import as_data, page
 from charrnn.parts import Chart, Guesses, Heading, Listing, Picture, Remark, Rows, Stages, Units
@@ -19,10 +19,10 @@ HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=al
 
 
 def hostile_page():
-    """Two units are shown first: one rises from -1 to 1, one falls; of three the last is 0.5."""
+    """Two units are shown first: one rises from -1 to 1, one falls; the third jumps."""
     signs = list(HOSTILE.replace("\u2028", " "))
     rising = np.linspace(-1, 1, len(signs), dtype=np.float32)
-    values = np.stack([rising, -rising, np.full_like(rising, 0.5)], axis=1)[:, None]
+    values = np.stack([rising, -rising, np.resize([-1, 1], len(signs))], axis=1)[:, None]
     data = {
         "signs": ["a", "<b>", "␣"],
         "bits": [0.5] * len(signs),
@@ -79,7 +79,9 @@ def test_of_too_many_units_those_that_move_most_are_kept():
 
 def test_a_grid_has_a_column_for_each_symbol_and_guesses_for_all_but_the_last():
     shares = np.array([[0.5, 0.25]])
-    html = page(Picture("", [Guesses(["<", "b"], np.array([0, 8]), [["&", "中"]], shares)]))
+    html = page(
+        Picture("", [Guesses(["<", "b"], np.array([0, 8]), ACTIVATION, [["&", "中"]], shares)])
+    )
     assert '<div><b class="d0">&lt;</b><i class="s4">&amp;</i><i class="s2">中</i></div>' in html
     assert '<div><b class="d8">b</b></div>' in html
 
@@ -165,11 +167,12 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     choice.select_by_index(1)
     assert first.get_attribute("class") == "d8"  # unit 1 begins at 1, unit 0 at -1
     assert [each.text for each in choice.options[2:]] == ["0:0", "0:1", "0:2"]
+    classes = "return [...document.querySelectorAll('#text i')].map((i) => i.classList[0])"
     choice.select_by_index(2)  # by its levels: 0:0 once more
     assert first.get_attribute("class") == "d0"
     choice.select_by_index(4)
-    assert first.get_attribute("class") == "d6"
-    assert "activation about 0.5" in browser.find_element(By.ID, "now").text
+    assert browser.execute_script(classes)[:4] == ["d0", "d8", "d0", "d8"]
+    assert "activation about -1" in browser.find_element(By.ID, "now").text
 
     root = browser.find_element(By.TAG_NAME, "html")
     before = root.get_attribute("data-theme")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from charrnn.levels import SURPRISE, activation_levels, surprise_levels
+from charrnn.levels import ACTIVATION, SURPRISE, activation_levels, surprise_levels
 from charrnn.parts import Chart, Coloured, Guesses, Heading, Listing, Picture, Rows, Stages
 from charrnn.plain import bars, plain_text
 
@@ -45,7 +45,7 @@ def test_colours_begin_where_the_level_changes_and_end_with_the_line():
 def test_a_column_of_guesses_is_as_wide_as_its_widest():
     """Under 0x41 the guesses E4 (60%) and 中 (40%), under b the guess a, and a dot for 4%."""
     part = Guesses(
-        ["A", "b", "c"], np.array([4, 4, 4]), [["E4", "中"], ["a", "z"]],
+        ["A", "b", "c"], np.array([4, 4, 4]), ACTIVATION, [["E4", "中"], ["a", "z"]],
         np.array([[0.6, 0.4], [0.96, 0.04]]),
     )  # fmt: skip
     assert shown(part)[3:] == ["A bc", "", "E4a", "中·"]
@@ -54,7 +54,7 @@ def test_a_column_of_guesses_is_as_wide_as_its_widest():
 
 
 def test_a_grid_breaks_its_blocks_at_72_columns():
-    part = Guesses(["FF"] * 40, np.full(40, 8), [["a"]] * 39, np.ones((39, 1)))
+    part = Guesses(["FF"] * 40, np.full(40, 8), ACTIVATION, [["a"]] * 39, np.ones((39, 1)))
     assert shown(part)[3:] == [
         "FF" * 36,
         "@@" * 36,

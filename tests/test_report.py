@@ -174,7 +174,9 @@ def test_under_each_character_stand_the_guesses_for_the_next(call, trained):
     assert all(len(line) <= 30 for line in lines[1:7])
     _, numbers, _ = call("viz", "surprise", "hostile", "hostile.txt", "-l", 30, "--json")
     best = [json.loads(line)["guesses"][0][0] for line in numbers.splitlines()]
-    _, numbers, _ = call("viz", "predictions", "hostile", "hostile.txt", "-l", 30, "--json")
+    _, numbers, _ = call(
+        "viz", "predictions", "hostile", "hostile.txt", "-l", 30, "--unit", "0:1", "--json"
+    )
     assert all(abs(json.loads(line)["activation"]) <= 1 for line in numbers.splitlines())
     shown = [g if p != "·" else p for g, p in zip(best[1:], lines[2], strict=True)]
     assert "".join(shown).replace(" ", "␣").replace("\n", "↵") == lines[2]
@@ -336,7 +338,7 @@ def test_a_page_goes_where_a_link_leads_and_over_no_device(call, trained):
     assert "Surprise" in Path("own.html").read_text("utf-8")
     for path in ("pipe", ".", "", "/dev/null/x.html"):
         code, _, err = call(*begin, path)
-        assert (code, err.count("\n")) == (2, 1)
+        assert (code, err.count("charrnn: error: -o: ")) == (2, 1)
 
 
 def test_a_name_that_is_no_utf_8_can_be_shown(call, trained):
@@ -406,6 +408,35 @@ def test_an_error_about_stdin_calls_it_so(charrnn, trained):
     assert (found.exit_code, "stdin: holds nothing" in found.stderr) == (2, True)
     found = charrnn("score", "-", "-m", "hostile", check=False, stdin="a€b")
     assert "stdin: 1 characters are not among" in found.stderr
+
+
+def test_a_text_that_was_learned_is_said_to_be(call, trained):
+    assert "the model learned from this text" in call("viz", "cells", "hostile", "hostile.txt")[2]
+    Path("other.txt").write_text(TEXT, encoding="utf-8")
+    for more in (("other.txt",), ("hostile.txt", "--held-out")):
+        assert call("viz", "cells", "hostile", *more)[2] == ""
+
+
+def test_guesses_are_coloured_by_surprise_unless_a_unit_is_asked_for(call, trained):
+    arguments = ("viz", "predictions", "hostile", "hostile.txt", "-l", 30)
+    assert call(*arguments)[1].splitlines()[1].startswith("bits of surprise")
+    assert call(*arguments, "--unit", "0:3")[1].splitlines()[1].startswith("activation")
+    assert "activation" not in call(*arguments, "--json")[1]
+
+
+def test_a_run_tested_on_all_of_its_held_out_text_says_nothing_of_a_part(call, trained):
+    assert "a part of the held-out text" not in call("viz", "evolution", "hostile")[1]
+    with Path("checkpoints/hostile/metrics.jsonl").open("a") as log:
+        line = {"event": "evaluated", "step": 30, "loss": 1, "chars": 9, "protocol": "streamed"}
+        log.write(json.dumps(line) + "\n")
+    assert "a part of the held-out text" in call("viz", "evolution", "hostile")[1]
+
+
+def test_training_says_where_its_report_is(call):
+    Path("a.txt").write_text(TEXT, encoding="utf-8")
+    _, out, err = call("train", "a.txt", *QUICK[:-1], "--report")
+    assert out == "checkpoints/a/best.safetensors\n"
+    assert "report: checkpoints/a/report.html\n" in err
 
 
 def test_a_text_beside_no_log_is_no_run(call, trained):

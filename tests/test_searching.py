@@ -45,6 +45,8 @@ def marks(name, text):
         ("in a comment", "#include <a>\nb // c", "...............// c"),
         ("in a comment", 'a "/* b" /* "c */ d', '........./* "c */..'),
         ("in a comment", "u = '# a' # it's b", "..........# it's b"),
+        ("in a comment", "don't # third it's", "......# third it's"),
+        ("in a speaker heading", "Second Lord:\r\nGo", "Second Lord:...."),
         ("in a speaker heading", "Second Murderer:\nGo. So: be", "Second Murderer:..........."),
         ("in a speaker heading", "FIRST LORD. Go.\nROMEO:\nI, go", "FIRST LORD......ROMEO:......"),
         ("in a number", "a 1,200.5. b7", "..1,200.5...7"),

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +37,7 @@ def facts(state="finished", *, loss=None, says="", vocab=None, folder="checkpoin
         "corpus": {"files": ["my plays.txt"], "num_files": 1},
     }
     model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, facts=said,
-        memory=memory or None)  # fmt: skip
+        memory=SimpleNamespace(weight=None) if memory else None)  # fmt: skip
     info = RunInfo(
         **NOTHING | more | {"val_loss": loss},
         run="king", state=state, is_alive=state == "running", folder=Path(folder),
@@ -97,7 +98,10 @@ def test_a_loss_is_told_as_characters_that_it_hesitates_between():
 
 
 def test_a_memory_that_does_harm_is_named():
-    assert "would do harm" in remarks(facts(loss=1.0, says=f"a good fit: x; {ALONE}"))[3]
+    found = facts(loss=1.0, says=f"a good fit: x; {ALONE}")
+    found.model.memory.weight = 0
+    assert "would do harm" in remarks(found)[2]
+    assert "network alone" not in " ".join(remarks(found))
 
 
 def test_runs_elsewhere_are_named_so():
