@@ -15,7 +15,13 @@ from charrnn.corpus import load_corpus
 from charrnn.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.progress import End, Progress
-from charrnn.resuming import check_corpus, check_settings, newest_snapshot, resumed_config
+from charrnn.resuming import (
+    check_corpus,
+    check_settings,
+    is_over,
+    newest_snapshot,
+    resumed_config,
+)
 from charrnn.runs import step_files
 from charrnn.snapshots import load_snapshot
 from charrnn.training import Trainer
@@ -152,6 +158,17 @@ def test_patience_goes_on_counting(text_file):
     assert session.train(run)[-1].step == end.step
 
 
+def test_only_more_patience_trains_on_after_an_early_stop(text_file):
+    session = Session(text_file, lr=1e-12, eval_every=2, patience=3, steps=200)
+    run = session.new_run()
+    assert session.train(run)[-1].stop_reason == "early_stop"
+    snapshot = newest_snapshot(run)[0]
+    assert snapshot.state.best.num_worse == 3
+    for patience, over in ((2, True), (3, True), (4, False), (None, False)):
+        config = dataclasses.replace(session.config, patience=patience)
+        assert is_over(snapshot, config, 10) == over
+
+
 def test_the_best_of_before_is_still_the_best(text_file):
     session = Session(text_file, eval_every=5)
     whole, run = session.new_run(), session.new_run()
@@ -262,6 +279,14 @@ def test_a_larger_budget_after_the_end_is_a_second_cycle(text_file):
     assert rates[-1] < 0.0001
     assert events[-1].step == 50
     assert unpack(step_files(run.folder)[-1].read_bytes())[1]["plan"] == [[0, 30], [30, 50]]
+
+
+@pytest.mark.parametrize(("stop_at", "over"), [(29, False), (30, True)])
+def test_a_plan_is_over_at_its_last_step_though_the_end_was_not_written(text_file, stop_at, over):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=stop_at)
+    assert dataclasses.replace(newest_snapshot(run)[0], end=None).is_over == over
 
 
 def test_a_second_cycle_can_be_interrupted_too(text_file):

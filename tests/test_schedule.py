@@ -5,7 +5,14 @@ from itertools import pairwise
 
 import pytest
 
-from charrnn.schedule import UNKNOWN, BestSoFar, learning_rate, phase, steps_for_budget
+from charrnn.schedule import (
+    UNKNOWN,
+    BestSoFar,
+    learning_rate,
+    phase,
+    position,
+    steps_for_budget,
+)
 
 
 def test_phase_runs_from_zero_to_one():
@@ -25,6 +32,14 @@ def test_a_later_end_slows_down_but_never_goes_back():
     assert phase(300, plan) == 0.75
     rates = [learning_rate(step, plan, 1.0, 0) for step in range(500)]
     assert all(later <= earlier for earlier, later in pairwise(rates))
+
+
+def test_a_plan_that_begins_at_the_end_of_another_is_a_new_cycle():
+    plan = [(0, 30), (30, 50)]
+    assert position(29, plan) == (0, pytest.approx(29 / 30))
+    assert position(30, plan) == (1, 0)
+    assert position(40, plan) == (1, 0.5)
+    assert position(40, [(0, 31), (30, 50)]) == (0, pytest.approx(30 / 31 + 1 / 31 / 2))
 
 
 def test_before_a_time_budget_is_planned_nothing_has_decayed():
