@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn import __version__
+from charrnn import __version__, protocols
 from charrnn.batches import IGNORED
 from charrnn.config import ModelConfig
 from charrnn.counting import build, runs_of
@@ -176,6 +176,19 @@ def test_each_cold_window_begins_with_an_empty_state_and_no_context(model):
     assert found.network == pytest.approx(network / 48, abs=1e-5)
     assert found.loss == pytest.approx(mixed / 48, abs=1e-5)
     assert found.weight == pytest.approx(0.4)
+
+
+def test_windows_of_a_second_batch_begin_with_an_empty_state_too(model, monkeypatch):
+    ids = text(6 * 8 + 1)
+    together = score(model, cold(ids, 8))
+    monkeypatch.setattr(protocols, "TOGETHER", 2 * 8)  # three batches of two windows
+    assert len(list(cold(ids, 8))) == 3
+    found = score(model, cold(ids, 8))
+    assert (found.loss, found.chars) == (pytest.approx(together.loss, abs=1e-6), 48)
+    with torch.no_grad():  # a model that keeps its state would say something else
+        carried, _ = model(torch.from_numpy(ids[None, :-1].astype(np.int64)), model.empty_state(1))
+    kept = torch.nn.functional.cross_entropy(carried[0], torch.from_numpy(ids[1:].astype(np.int64)))
+    assert abs(kept.item() - found.loss) > 1e-4
 
 
 def test_a_part_of_the_cold_windows_is_spread_over_the_text():

@@ -15,7 +15,7 @@ from charrnn.config import SampleConfig, TrainConfig
 from charrnn.corpus import load_corpus
 from charrnn.counting import of_corpus
 from charrnn.errors import DivergedError
-from charrnn.evaluation import bits_per_char, score
+from charrnn.evaluation import bits_per_char, score, score_held_out
 from charrnn.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
 from charrnn.finding import create_run
 from charrnn.model import CharRNN, load_weights
@@ -303,3 +303,20 @@ def test_a_memory_that_helps_keeps_its_say(text_file):
     assert last.loss < last.network_loss
     assert events[-1].val_loss == last.loss
     assert load_model(run.best).memory.weight is None
+
+
+def test_a_validation_scores_the_averaged_weights(text_file):
+    config = dataclasses.replace(CONFIG, lr=0.05)
+    corpus = load_corpus([text_file], config)
+    trainer = Trainer(config, corpus, None, lambda: False, lambda: 0.0)
+    while trainer.step < 9:
+        trainer.train_until_report()
+    learner, protocol = trainer.learner, trainer.validator.protocols[0]
+    averaged, raw = (
+        score_held_out(m, corpus, protocol).loss for m in (learner.averaged, learner.model)
+    )
+    assert abs(averaged - raw) > 1e-3
+    event = trainer.validator.validate(trainer.step, 10**6)
+    assert event.loss == pytest.approx(averaged, abs=1e-9)
+    kept = trainer.validator.shipped.weights["decoder.bias"]
+    assert np.array_equal(kept, learner.averaged.decoder.bias.numpy())
