@@ -125,3 +125,17 @@ def test_reports_are_some_tenths_of_a_second_apart():
     assert budget.window() == 1
     budget.trained(4, 1, 100, 0.002)
     assert budget.window() == 100
+
+
+@pytest.mark.parametrize(("most_seconds", "slack"), [(20, 2.5), (100, 2.5), (400, 10.0)])
+def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_seconds, slack):
+    clock = Clock()
+    budget = Budget(TrainConfig(max_time=most_seconds, steps=1000), 100, 0, clock)
+    budget.start()
+    last = 1000.0 + most_seconds + slack - budget.seconds_to_end()
+    clock.now = last - 0.01
+    assert not budget.is_spent(1)
+    clock.now = last + 0.01
+    assert budget.is_spent(1)
+    assert not budget.is_spent(0)  # one step at least
+    assert not budget.is_spent(1000)  # the plan has had its end

@@ -643,6 +643,15 @@ def test_a_memory_that_holds_no_counts_is_refused(tmp_path, name, array):
         load_model(packed(tmp_path, tensors | {name: array}, **facts))
 
 
+@pytest.mark.parametrize("keys", [(0, 3, 1, 2, 4), (0, 1, 2, 4, 3), (0, 2, 2, 3, 4)])
+def test_keys_ascend_across_the_pieces_they_are_read_in(tmp_path, monkeypatch, keys):
+    tensors, facts = memory_parts()
+    monkeypatch.setattr("charrnn.checkpoint.FINITE_CHUNK", 2)
+    load_model(packed(tmp_path, tensors, **facts))
+    with pytest.raises(CheckpointError, match="its memory of order 0"):
+        load_model(packed(tmp_path, tensors | {"memory/0/keys": u64(*keys)}, **facts))
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -49,7 +49,21 @@ def show(events, stream, verbosity=0):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0s"), (59, "59s"), (250, "4m10s"), (7_500, "2h05m"), (None, "?")],
+    [
+        (0.4, "0s"),
+        (59, "59s"),
+        (59.4, "59s"),
+        (59.6, "1m00s"),
+        (60, "1m00s"),
+        (250, "4m10s"),
+        (3599.4, "59m59s"),
+        (3599.7, "1h00m"),
+        (3600, "1h00m"),
+        (3659, "1h00m"),
+        (3660, "1h01m"),
+        (7_500, "2h05m"),
+        (None, "?"),
+    ],  # fmt: skip
 )
 def test_times_are_for_people(seconds, text):
     assert time_text(seconds) == text

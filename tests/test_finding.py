@@ -186,3 +186,16 @@ def test_a_strange_name_is_an_input_error_that_can_be_printed(checkpoints, name)
     with pytest.raises(InputError) as caught:
         find_model(checkpoints, name)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no fsync of folders")
+def test_a_new_run_is_on_disk_in_every_folder_above_it(checkpoints, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def record(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    create_run(checkpoints, "king", []).close()
+    assert synced[-2:] == [checkpoints.stat().st_ino, checkpoints.parent.stat().st_ino]

@@ -14,6 +14,7 @@ from charrnn.vocab import (
     describe,
     from_json,
     id_dtype,
+    num_bytes,
 )
 
 MIXED = "aé€🙂"
@@ -174,3 +175,13 @@ def test_a_slice_of_utf8_counts_the_characters_that_lie_in_it_whole():
 def test_characters_are_counted_across_large_blocks():
     count = (4 << 20) // 3 + 5  # three bytes each: a character lies across 4 MiB
     assert decoded_length(as_bytes("€".encode() * count)) == count
+
+
+@pytest.mark.parametrize(
+    ("code", "size"),
+    [(0x7F, 1), (0x80, 2), (0x7FF, 2), (0x800, 3), (0xFFFF, 3), (0x10000, 4), (0x10FFFF, 4)],
+)
+def test_a_character_at_a_boundary_of_utf8_costs_its_bytes(code, size):
+    vocab = CharVocabulary([code])
+    ids = np.zeros(3, dtype=np.uint8)
+    assert num_bytes(vocab, ids) == len(vocab.raw(ids)) == 3 * size
