@@ -63,7 +63,7 @@ def show(events, stream, verbosity=0):
         (3660, "1h01m"),
         (7_500, "2h05m"),
         (None, "?"),
-    ],  # fmt: skip
+    ],
 )
 def test_times_are_for_people(seconds, text):
     assert time_text(seconds) == text
