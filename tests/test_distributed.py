@@ -1,29 +1,37 @@
 """Several processes train as one: shares of a batch, and whole jobs under torchrun on the CPU."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sessions import Session
 
 from charrnn.batches import IGNORED, Batch
 from charrnn.checkpoint import state_digest
 from charrnn.config import ModelConfig, TrainConfig
 from charrnn.container import unpack
+from charrnn.counting import of_corpus
 from charrnn.device import default_threads
-from charrnn.distributed import ALONE, World, is_lost
+from charrnn.distributed import ALONE, World, _meet, is_lost
 from charrnn.errors import CharRNNError, InputError
+from charrnn.events import Evaluated
 from charrnn.learner import Learner
+from charrnn.resuming import newest_snapshot
 from charrnn.runs import step_files
 from charrnn.signals import Interrupts
 from charrnn.torchrun import Place, place
+from charrnn.training import Trainer
 
 TEXT = "Who's there?\nNay, answer me: stand, and unfold yourself.\nLong live the king!\n" * 40
 SETTINGS = [
@@ -59,6 +67,11 @@ def losses(name):
 
 def digest(name):
     return state_digest(*unpack(step_files(Path("checkpoints", name))[-1].read_bytes()))
+
+
+@pytest.fixture
+def text():
+    Path("text.txt").write_text(TEXT, encoding="utf-8")
 
 
 # --- shares
@@ -137,6 +150,138 @@ def test_errors_that_speak_of_others_are_told_from_bugs():
         raise RuntimeError("Connection closed by peer")
 
 
+# --- ranks as threads of this process
+
+
+class Ranks:
+    """Calls a function once for each rank, in threads; their collectives meet in this object."""
+
+    def __init__(self, size, monkeypatch):
+        self.size, self._found = size, [None] * size
+        self._barrier, self._local = threading.Barrier(size, timeout=30), threading.local()
+        for name in ("all_reduce", "all_gather", "broadcast_object_list"):
+            monkeypatch.setattr(torch.distributed, name, getattr(self, name))
+
+    def __call__(self, function):
+        """Return what the function returns for each rank; it is given its world."""
+        with ThreadPoolExecutor(self.size) as pool:
+            return list(pool.map(lambda rank: self._one(rank, function), range(self.size)))
+
+    def _one(self, rank, function):
+        self._local.rank = rank
+        try:
+            return function(Joined(rank, self.size))
+        except BaseException:
+            self._barrier.abort()
+            raise
+
+    def exchange(self, value):
+        self._found[self._local.rank] = value
+        self._barrier.wait()
+        found = list(self._found)
+        self._barrier.wait()
+        return found
+
+    def all_reduce(self, tensor, op=torch.distributed.ReduceOp.SUM):
+        found = torch.stack(self.exchange(tensor.clone()))
+        is_max = op == torch.distributed.ReduceOp.MAX
+        tensor.copy_(found.amax(0) if is_max else found.sum(0))
+
+    def all_gather(self, parts, mine):
+        for part, found in zip(parts, self.exchange(mine), strict=True):
+            part.copy_(found)
+
+    def broadcast_object_list(self, box, src, device):
+        box[:] = self.exchange(list(box))[src]
+
+
+class Joined(World):
+    """A rank whose gradients become the mean over all ranks, as DistributedDataParallel does."""
+
+    def shared(self, model):
+        def mean(parameter):
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= self.size
+
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(mean)
+        return model
+
+
+def test_a_collective_call_combines_what_all_ranks_have(monkeypatch):
+    ranks = Ranks(3, monkeypatch)
+    assert ranks(lambda world: world.largest(5 - world.rank)) == [5, 5, 5]
+    assert ranks(lambda world: world.largest(world.rank)) == [2, 2, 2]
+    assert ranks(lambda world: world.agree(f"of {world.rank}")) == ["of 0"] * 3
+    assert ranks(lambda world: world.clock(lambda: 10.0 + world.rank)()) == [10.0] * 3
+    sums = ranks(lambda world: world.total(torch.tensor([1.0, world.rank])).tolist())
+    assert sums == [[3.0, 3.0]] * 3
+    whole = torch.arange(2 * 6 * 5).reshape(2, 6, 5)  # layers, streams, units
+    for found in ranks(lambda world: world.gathered(whole[:, world.rows(6)])):
+        assert torch.equal(found, whole)
+
+
+def train_along(world, corpus, config, run, resume=None, stop_at=None):
+    """Train as one rank, and return all events and the last state."""
+    trainer = Trainer(
+        config, corpus, run if world.is_first else None,
+        lambda: stop_at is not None and trainer.step >= stop_at,
+        itertools.count().__next__, memory=of_corpus(corpus, config.memory), world=world,
+    )  # fmt: skip
+    if resume:
+        trainer.resume(resume)
+    return list(trainer.events()), trainer.state()
+
+
+def evaluated(events):
+    return [event.loss for event in events if isinstance(event, Evaluated)]
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines):
+    """Dropout, restarts, a memory; 19 lines in batches of 4, so that a last one has only 3."""
+    Path("text.txt").write_text("".join(f"name {i * i} x\n" for i in range(21)), "utf-8")
+    session = Session(Path("text.txt"), batch_size=4, steps=9, eval_every=4, memory=2, lines=lines)
+    corpus, config = session.corpus, session.config
+    (alone, state) = train_along(ALONE, corpus, config, session.new_run())
+    ranks, run = Ranks(2, monkeypatch), session.new_run()
+    both = ranks(lambda world: train_along(world, corpus, config, run))
+    assert [evaluated(events) for events, _ in both] == [evaluated(both[0][0])] * 2
+    assert evaluated(both[0][0]) == pytest.approx(evaluated(alone), abs=1e-5)
+    for name, array in state.tensors.items():
+        for _, other in both:
+            np.testing.assert_allclose(other.tensors[name], array, rtol=0.02, atol=2e-4)
+    cut = session.new_run()
+    ranks(lambda world: train_along(world, corpus, config, cut, stop_at=6))
+    snapshot = newest_snapshot(cut)[0]
+    assert snapshot.processes == 2
+    ended = ranks(lambda world: train_along(world, corpus, config, cut, snapshot))
+    assert all(
+        np.array_equal(ended[rank][1].tensors[name], both[rank][1].tensors[name])
+        for rank in range(2)
+        for name in state.tensors
+    )
+    (by_one, _) = train_along(ALONE, corpus, config, None, snapshot)
+    assert evaluated(by_one)[-1] == pytest.approx(evaluated(alone)[-1], abs=1e-5)
+
+
+def test_each_attempt_of_torchrun_meets_by_itself(monkeypatch):
+    met = []
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "3")
+    monkeypatch.setattr(
+        "charrnn.distributed.rendezvous", lambda url, timeout: iter([("store", 1, 2)])
+    )
+    monkeypatch.setattr("charrnn.distributed.PrefixStore", lambda prefix, store: (prefix, store))
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda backend, **said: met.append(said)
+    )
+    _meet()
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT")
+    _meet()
+    assert [said["store"] for said in met] == [("attempt 3", "store"), ("attempt 0", "store")]
+    assert (met[0]["rank"], met[0]["world_size"]) == (1, 2)
+
+
 # --- what torchrun says
 
 
@@ -155,7 +300,7 @@ def test_a_place_is_read_from_torchruns_variables(monkeypatch):
     assert place() == Place(rank=5, size=8, local_rank=1, local_size=4)
 
 
-@pytest.mark.parametrize("size", ["1", "many", "", "-2"])
+@pytest.mark.parametrize("size", ["1", "many", "", "-2", "٢"])
 def test_anything_else_is_one_process_by_itself(monkeypatch, size):
     told(
         monkeypatch,
@@ -194,11 +339,6 @@ def test_several_processes_stop_for_a_signal_that_only_one_has_had():
 
 
 # --- jobs
-
-
-@pytest.fixture
-def text():
-    Path("text.txt").write_text(TEXT, encoding="utf-8")
 
 
 def test_two_processes_learn_what_one_does(text):
