@@ -94,6 +94,8 @@ def test_each_step_draws_its_own_restarts():
     text = streams(restart_prob=0.5)
     drawn = {tuple(text.batch(step).is_fresh) for step in range(40) if step % 3}
     assert len(drawn) > 10
+    pairs = [(text.batch(3 * e + 1), text.batch(3 * e + 2)) for e in range(9)]  # of one epoch each
+    assert sum(not np.array_equal(a.is_fresh, b.is_fresh) for a, b in pairs) > 4
 
 
 def test_a_batch_of_streams_is_b_times_t_and_counts_them_all():

@@ -70,8 +70,8 @@ def test_times_are_for_people(seconds, text):
 
 
 def test_speeds_are_for_people():
-    assert [speed_text(v) for v in (950, 31_240, 1_800_000, None)] == [
-        "950 char/s", "31.2k char/s", "1.8M char/s", "? char/s",
+    assert [speed_text(v) for v in (950, 1000, 31_240, 1_000_000, 1_800_000, None)] == [
+        "950 char/s", "1.0k char/s", "31.2k char/s", "1.0M char/s", "1.8M char/s", "? char/s",
     ]  # fmt: skip
 
 

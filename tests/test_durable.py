@@ -106,6 +106,30 @@ def test_a_system_that_takes_only_a_part_is_given_the_rest(tmp_path, monkeypatch
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
 
+def test_a_disk_that_fails_under_a_folder_fails_the_save(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def fail_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_folders)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_durably(tmp_path / "a", b"new")
+
+
+@pytest.mark.parametrize("found", [b"0123456789", b"0123456780", b"012345678", b"0123012389"])
+def test_a_file_of_several_pieces_is_compared_to_its_end(tmp_path, monkeypatch, found):
+    monkeypatch.setattr("charrnn.durable.READ_SIZE", 4)
+    (tmp_path / "a").write_bytes(found)
+    if found == b"0123456789":
+        verify(tmp_path / "a", found)
+        return
+    with pytest.raises(OSError, match="Input/output error"):
+        verify(tmp_path / "a", b"0123456789")
+
+
 @pytest.mark.parametrize("found", [b"012345678", b"01234567890", b"0123x56789", b""])
 def test_what_is_read_back_otherwise_is_an_error(tmp_path, found):
     (tmp_path / "a").write_bytes(found)

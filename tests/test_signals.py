@@ -49,6 +49,20 @@ def test_the_first_signal_only_sets_the_flag(name):
         assert interrupts.received == number
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("SIGHUP", 129, "signal"), ("SIGINT", 130, "signal"), ("SIGTERM", 143, "signal"),
+        ("SIGUSR1", 75, "requeue"),
+    ],
+)  # fmt: skip
+def test_the_exit_code_says_which_signal_it_was(name, code, reason):
+    with Interrupts() as interrupts:
+        assert interrupts.exit_code == 0
+        signal.raise_signal(getattr(signal, name))
+        assert (interrupts(), interrupts.exit_code) == (reason, code)
+
+
 def test_the_handlers_from_before_are_put_back():
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     before = handlers()
