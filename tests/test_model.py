@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from charrnn.config import ModelConfig, shapes
-from charrnn.model import CharRNN, clear_rows, draw_masks, initialise, load_weights, weight_arrays
+from charrnn.model import (
+    CharRNN,
+    clear_rows,
+    detach,
+    draw_masks,
+    initialise,
+    load_weights,
+    weight_arrays,
+)
 
 B, T = 3, 6
 
@@ -140,11 +148,22 @@ def test_weights_survive_the_way_through_arrays(model, tiny_config):
         assert torch.equal(tensor, other.state_dict()[name])
 
 
-def test_only_fresh_streams_lose_their_state():
-    state = (torch.ones(2, 3, 7),)
-    (cleared,) = clear_rows(state, torch.tensor([False, True, False]))
-    assert cleared.sum() == 2 * 2 * 7
-    assert cleared[:, 1].abs().sum() == 0
+@pytest.mark.parametrize("parts", [1, 2])
+def test_only_fresh_streams_lose_their_state(parts):
+    state = (torch.ones(2, 3, 7),) * parts
+    found = clear_rows(state, torch.tensor([False, True, False]))
+    assert len(found) == parts
+    for cleared in found:
+        assert cleared.sum() == 2 * 2 * 7
+        assert cleared[:, 1].abs().sum() == 0
+
+
+def test_a_value_that_is_not_finite_is_not_carried_on():
+    h = torch.tensor([[[1.5, math.nan], [math.inf, -math.inf]]], requires_grad=True)
+    (found, c) = detach((h, torch.full((1, 2, 2), -2.0)))
+    assert found.tolist() == [[[1.5, 0.0], [0.0, 0.0]]]
+    assert c.tolist() == [[[-2.0, -2.0], [-2.0, -2.0]]]
+    assert not found.requires_grad
 
 
 def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
@@ -158,6 +177,26 @@ def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
     assert masks.recurrent[0].shape == (gates * 7, 7)
     # 6,979 draws of 0 or 2: the mean is 1 within 5 standard errors.
     assert abs(masks.layers[0].mean() - 1) < 5 / math.sqrt(997 * 7)
+
+
+def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config):
+    def drawn(seed):
+        return draw_masks(tiny_config, (0.2, 0.5, 0.25), 4, torch.Generator().manual_seed(seed))
+
+    masks, again, others = drawn(7), drawn(7), drawn(8)
+    for each in (masks.layers, masks.recurrent):
+        assert not torch.equal(each[0], each[1])
+    for one, same, other in zip(masks.recurrent, again.recurrent, others.recurrent, strict=True):
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+
+
+def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
+    masks = draw_masks(tiny_config, (0.2, 0.5, 0.25), 8, torch.Generator().manual_seed(7))
+    part = masks.part(slice(3, 6))
+    assert torch.equal(part.embedding, masks.embedding[3:6])
+    assert all(map(torch.equal, part.layers, (each[3:6] for each in masks.layers)))
+    assert all(map(torch.equal, part.recurrent, masks.recurrent))
 
 
 def test_no_rate_means_no_masks(tiny_config):

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.checkpoint import load_model
-from charrnn.config import ScoreConfig
+from charrnn.checkpoint import Model, load_model
+from charrnn.config import ModelConfig, ScoreConfig
 from charrnn.errors import InputError
 from charrnn.protocols import parse_protocol
+from charrnn.reading import read_ids
 from charrnn.scoring import Scorer
+from charrnn.vocab import CharVocabulary
 
 WORDS = "the quick brown fox jumps over the lazy dog\n"
 
@@ -193,3 +195,18 @@ def test_the_signature_of_an_adapted_score_says_so(trained):
 def test_held_out_keeps_the_encoding_of_training(trained):
     result = trained("score", "fox.txt", "--held-out", "--encoding", "latin-1", check=False)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 1 << 18])
+@pytest.mark.parametrize("most", [1, 3, 4, 5, None])
+def test_a_text_is_read_up_to_so_many_characters_that_the_model_knows(
+    tmp_path, monkeypatch, chunk, most
+):
+    monkeypatch.setattr("charrnn.textfiles.CHUNK", chunk)
+    config = ModelConfig(cell="rnn", vocab_size=3, embedding_size=2, hidden_size=2, num_layers=1)
+    vocab = CharVocabulary(map(ord, "abc"))
+    model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, facts={})
+    (tmp_path / "text").write_text("XaYbcZaX", encoding="utf-8")
+    ids, num_unknown = read_ids(model, tmp_path / "text", skips=True, most=most)
+    assert vocab.decode(ids) == "abca"[:most]
+    assert num_unknown == {1: 1, 3: 2, 4: 3}.get(most, 4)
