@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup data demo test lint check format docs faults faults-full dist bench clean
+.PHONY: help setup data demo test test-slow lint check format docs faults faults-full dist bench clean
 
 help: ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 13
@@ -23,16 +23,18 @@ demo: data ## Train on Shakespeare for three minutes, then write a page of verse
 	$(BIN)/charrnn train data/shakespeare.txt --max-time 3m
 	$(BIN)/charrnn sample --length 1500 --temperature 0.7
 
-test: $(READY) ## Run all tests
-	$(BIN)/python -m pytest -m "not gpu" -n auto --dist loadfile -q
+test: $(READY) ## Run the tests, at most three minutes on two cores
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+test-slow: $(READY) ## Run the tests that are marked slow
+	$(BIN)/python -m pytest -m "slow and not gpu" -n auto --dist loadfile -q
 
 lint: $(READY) ## Lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint ## Lint, types and the quick tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -q
+check: lint test ## Lint, types and the tests of `make test`
 
 format: $(READY) ## Lay out the code
 	$(BIN)/ruff check --fix .

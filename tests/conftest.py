@@ -1,6 +1,8 @@
 """Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
 
 import io
+import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# A process has one core: pytest-xdist starts as many as there are cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from charrnn.__main__ import run_cli
 from charrnn.config import ModelConfig
@@ -55,6 +60,45 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test's cache and checkpoints in its own folder."""
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that runs command lines on texts in a new folder, once a session.
+
+    It returns the folder, which tests only read.
+    """
+    folders: dict[str, Path] = {}
+
+    def make(texts: dict[str, str], *commands: list[str]) -> Path:
+        key = repr((texts, commands))
+        if key not in folders:
+            folder = tmp_path_factory.mktemp("made")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                patch.setenv("CHARRNN_CACHE", str(folder / "cache"))
+                for name, text in texts.items():
+                    Path(name).write_text(text, encoding="utf-8")
+                for command in commands:
+                    assert run_cli(command) == 0, command
+            folders[key] = folder
+        return folders[key]
+
+    return make
+
+
+@pytest.fixture
+def made(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Return a function like made_once whose folder is copied into the test's own.
+
+    The runs still know their texts by the paths at which they were made.
+    """
+
+    def make(texts: dict[str, str], *commands: list[str]) -> Path:
+        shutil.copytree(made_once(texts, *commands), tmp_path, dirs_exist_ok=True)
+        return tmp_path
+
+    return make
 
 
 @pytest.fixture

@@ -21,17 +21,15 @@ QUICK = ["--steps", "20", "--hidden-size", "16", "--num-layers", "1", "--device"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(made_once):
     """A checkpoints folder with a run of verse, and one of names."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "verse.txt").write_text(
-        "The quick brown fox jumps over the lazy dog.\n" * 60, "utf-8"
+    verse = "The quick brown fox jumps over the lazy dog.\n" * 60
+    names = "".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou")
+    folder = made_once(
+        {"verse.txt": verse, "names.txt": names},
+        ["train", "verse.txt", *QUICK],
+        ["train", "names.txt", "--lines", *QUICK],
     )
-    names = [f"{a}n{b}" for a in "ABCDEFG" for b in "aeiou"]
-    (folder / "names.txt").write_text("\n".join(names) + "\n", "utf-8")
-    for arguments in (["verse.txt"], ["names.txt", "--lines"]):
-        command = [sys.executable, "-m", "charrnn", "train", *arguments, *QUICK]
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return folder / "checkpoints"
 
 

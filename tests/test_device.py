@@ -55,6 +55,5 @@ def test_threads_are_at_least_one_and_at_most_eight():
     assert 1 <= default_threads() <= 8
 
 
-@pytest.mark.slow
 def test_the_speed_class_is_a_power_of_two():
     assert math.log2(speed_class(CPU, "fp32")).is_integer()

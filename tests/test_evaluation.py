@@ -106,8 +106,9 @@ def test_a_mix_costs_what_both_probabilities_say(model, length):
     memory.weight = 0.4
     ids = text(length + 7)[7:]
     found = score(uniform(model), streamed(ids), memory)
-    # The network says 1/V of everything; the memory is asked symbol by symbol.
-    remembered = [memory.distribution(ids[:i])[ids[i]] for i in range(1, len(ids))]
+    # The network says 1/V of everything; the memory is asked symbol by symbol, with more of what
+    # was before than it knows.
+    remembered = [memory.distribution(ids[max(0, i - 9) : i])[ids[i]] for i in range(1, len(ids))]
     expected = -np.log(0.6 / V + 0.4 * np.array(remembered)).mean()
     assert found.loss == pytest.approx(expected, abs=1e-6)
     assert found.network == pytest.approx(math.log(V), abs=1e-6)

@@ -152,7 +152,6 @@ def test_tensors_name_everything_that_training_goes_on_from(batches):
     assert len(names) == 4 * num_weights + 2
 
 
-@pytest.mark.slow
 def test_a_short_text_is_learned_by_heart():
     text = b"the quick brown fox jumps over the lazy dog. "
     ids = np.frombuffer(text * 20, dtype=np.uint8) % 31

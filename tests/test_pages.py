@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -200,25 +198,22 @@ def test_a_page_fits_a_phone(browser):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(made_once):
     """Every kind of page, of a run on a text that is full of markup."""
-    folder = tmp_path_factory.mktemp("pages")
     text = 'The quick <b>"brown" fox</b> & the dog.\n</script><script>alert(1)</script>\n' * 40
-    (folder / "hostile.txt").write_text(text, encoding="utf-8")
     quick = ["--steps", "30", "--hidden-size", "16", "--device", "cpu", "--eval-every", "10", "-q"]
-    commands = {
-        "train": ["train", "hostile.txt", *quick],
-        "surprise": ["viz", "surprise", "hostile", "hostile.txt", "-l", "300"],
-        "predictions": ["viz", "predictions", "hostile", "hostile.txt", "-l", "300"],
-        "cells": ["viz", "cells", "hostile", "hostile.txt", "-l", "2000", "--search"],
-        "evolution": ["viz", "evolution", "hostile"],
-        "report": ["viz", "report", "hostile"],
+    kinds = {
+        "surprise": ["hostile.txt", "-l", "300"],
+        "predictions": ["hostile.txt", "-l", "300"],
+        "cells": ["hostile.txt", "-l", "2000", "--search"],
+        "evolution": [],
+        "report": [],
     }
-    for name, command in commands.items():
-        output = [] if name == "train" else ["-o", f"{name}.html"]
-        done = [sys.executable, "-m", "charrnn", *command, *output]
-        subprocess.run(done, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    return made_once(
+        {"hostile.txt": text},
+        ["train", "hostile.txt", *quick],
+        *(["viz", kind, "hostile", *rest, "-o", f"{kind}.html"] for kind, rest in kinds.items()),
+    )
 
 
 @pytest.mark.parametrize("name", ["surprise", "predictions", "cells", "evolution", "report"])

@@ -120,9 +120,8 @@ def test_a_long_curve_keeps_its_ends_and_extremes():
 
 
 @pytest.fixture
-def trained(call):
-    Path("hostile.txt").write_text(TEXT, encoding="utf-8")
-    assert call("train", "hostile.txt", *QUICK, "--report")[0] == 0
+def trained(made):
+    made({"hostile.txt": TEXT}, ["train", "hostile.txt", *QUICK, "--report"])
 
 
 def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
@@ -136,7 +135,9 @@ def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     assert "Not shown" not in html
 
 
-def test_a_report_says_that_the_text_is_gone_or_another_one(call, trained):
+def test_a_report_says_that_the_text_is_gone_or_another_one(call):
+    Path("hostile.txt").write_text(TEXT, encoding="utf-8")
+    call("train", "hostile.txt", *QUICK)
     Path("hostile.txt").write_text(TEXT + "more", encoding="utf-8")
     assert "Not shown: the text has changed since it" in call("viz", "report", "hostile")[1]
     Path("hostile.txt").unlink()

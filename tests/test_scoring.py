@@ -19,10 +19,11 @@ WORDS = "the quick brown fox jumps over the lazy dog\n"
 
 
 @pytest.fixture
-def trained(charrnn):
-    """Train a little model of a text, and return the command and the text."""
-    Path("fox.txt").write_text(WORDS * 40)
-    charrnn("train", "fox.txt", "--steps", "20", "-q", "--hidden-size", "24")
+def trained(charrnn, made):
+    """Return the command, beside a little model of a text."""
+    made(
+        {"fox.txt": WORDS * 40}, ["train", "fox.txt", "--steps", "20", "-q", "--hidden-size", "24"]
+    )
     return charrnn
 
 
