@@ -17,6 +17,7 @@ import pytest
 import torch
 from sessions import Session
 
+from charrnn import crew
 from charrnn.batches import IGNORED, Batch
 from charrnn.checkpoint import state_digest
 from charrnn.config import ModelConfig, TrainConfig
@@ -27,11 +28,12 @@ from charrnn.distributed import ALONE, World, _meet, is_lost
 from charrnn.errors import CharRNNError, InputError
 from charrnn.events import Evaluated
 from charrnn.learner import Learner
+from charrnn.preparing import Prepared
 from charrnn.resuming import newest_snapshot
 from charrnn.runs import step_files
 from charrnn.signals import Interrupts
 from charrnn.torchrun import Place, place
-from charrnn.training import Trainer
+from charrnn.training import Trainer, train
 
 TEXT = "Who's there?\nNay, answer me: stand, and unfold yourself.\nLong live the king!\n" * 40
 SETTINGS = [
@@ -280,6 +282,72 @@ def test_each_attempt_of_torchrun_meets_by_itself(monkeypatch):
     _meet()
     assert [said["store"] for said in met] == [("attempt 3", "store"), ("attempt 0", "store")]
     assert (met[0]["rank"], met[0]["world_size"]) == (1, 2)
+
+
+class NoSignals:
+    """In the place of Interrupts, which only the main thread may set."""
+
+    def __init__(self, largest):
+        self.largest = largest
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def __call__(self):
+        return ""
+
+
+def prepared(**changes):
+    """A run of the text that is ready, for the ranks above 0."""
+    session = Session(Path("text.txt"), batch_size=4, steps=3)
+    corpus = dataclasses.replace(session.corpus, **changes)
+    return Prepared(session.config, {}, corpus, [])
+
+
+def test_ranks_above_0_leave_with_the_code_of_rank_0(monkeypatch):
+    def start(world):
+        if not world.is_first:
+            return crew.train_along(world)
+        first = crew.Crew(world)
+        first.dismiss(4)
+        first.dismiss(5)  # a second call would wait for ever
+        return 4
+
+    assert Ranks(3, monkeypatch)(start) == [4, 4, 4]
+
+
+def test_ranks_above_0_train_what_they_are_handed_and_leave_as_rank_0_does(text, monkeypatch):
+    monkeypatch.setattr(crew, "Interrupts", NoSignals)
+    ready = prepared()
+
+    def start(world):
+        if not world.is_first:
+            return crew.train_along(world)
+        first = crew.Crew(world)
+        first.hand(ready)
+        list(train(ready.config, ready.corpus, world=world))
+        code = world.agree(7)
+        first.dismiss(8)  # they have gone
+        return code
+
+    assert Ranks(2, monkeypatch)(start) == [7, 7]
+
+
+def test_a_rank_that_reads_another_text_says_so_and_trains_nothing(text, monkeypatch, capsys):
+    monkeypatch.setattr(crew, "Interrupts", NoSignals)
+    ready = prepared(digest="0" * 64)
+
+    def start(world):
+        if not world.is_first:
+            return crew.train_along(world)
+        crew.Crew(world).hand(ready)
+        return 0
+
+    assert Ranks(2, monkeypatch)(start) == [0, 2]
+    assert "process 1 of 2: the text is another one" in capsys.readouterr().err
 
 
 # --- what torchrun says
