@@ -6,15 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forks import python, script
 from sessions import Session
 
 from charrnn import crew
@@ -37,19 +38,34 @@ from charrnn.training import Trainer, train
 
 TEXT = "Who's there?\nNay, answer me: stand, and unfold yourself.\nLong live the king!\n" * 40
 SETTINGS = [
-    "--steps", "40", "--hidden-size", "16", "--num-layers", "2", "--batch-size", "4", "--seq-len",
+    "--steps", "20", "--hidden-size", "16", "--num-layers", "2", "--batch-size", "4", "--seq-len",
     "16", "--dropout", "0.2", "--embedding-dropout", "0.1", "--weight-drop", "0.2", "--eval-every",
-    "10", "--save-every", "10", "--threads", "1", "--device", "cpu", "-q",
+    "5", "--save-every", "5", "--sample-every", "0", "--threads", "1", "--device", "cpu",
+    "--precision", "fp32", "-q",
 ]  # fmt: skip
 
 
 def torchrun(num_ranks, *arguments, launcher=()):
     """Start a job in the current folder."""
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+        *python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
         str(num_ranks), *launcher, "-m", "--", "charrnn", *map(str, arguments),
     ]  # fmt: skip
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHON_EXEC": str(script(Path("python").absolute()))}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def kill_process(rank):
+    """Kill one of the processes that torchrun has started in the current folder."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # the process of another user, or one that has just ended
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            if b"RANK=%d" % rank in variables and (folder / "cwd").samefile("."):
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+    pytest.fail(f"no process has rank {rank}")
 
 
 def finish(job):
@@ -409,61 +425,54 @@ def test_several_processes_stop_for_a_signal_that_only_one_has_had():
 # --- jobs
 
 
-def test_two_processes_learn_what_one_does(text):
+def test_two_processes_learn_what_one_does(text, call):
     """The same losses, dropout and weight drop on, and nothing is said or written twice."""
-    alone = [sys.executable, "-m", "charrnn", "train", "text.txt", "--run", "one", *SETTINGS]
-    subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
+    call("train", "text.txt", "--run", "one", *SETTINGS)
     code, out, _ = finish(torchrun(2, "train", "text.txt", "--run", "two", *SETTINGS))
     assert (code, out) == (0, "checkpoints/two/best.safetensors\n")
     assert losses("two") == pytest.approx(losses("one"), abs=1e-5)
-    assert len(losses("two")) == 6  # after 10, 20, 30, 40 steps, and the end's two
+    assert len(losses("two")) == 6  # after 5, 10, 15, 20 steps, and the end's two
     assert lines_of("two")[0]["processes"] == 2
     assert [line["event"] for line in lines_of("two")].count("ended") == 1
 
 
-@pytest.mark.slow
-def test_four_processes_learn_what_one_does_of_lines_too(text):
+def test_four_processes_learn_what_one_does_of_lines_too(text, call):
     """77 lines in batches of 8: those of an epoch's last one cannot be shared out evenly."""
     Path("lines.txt").write_text("".join(f"name {i * i} x\n" for i in range(85)), "utf-8")
     for name, file, more in (("text", "text.txt", ()), ("lines", "lines.txt", ("--lines",))):
         arguments = ["train", file, *SETTINGS, "--batch-size", "8", *more, "--run"]
-        one = [sys.executable, "-m", "charrnn", *arguments, f"{name}1"]
-        subprocess.run(one, check=True, stdout=subprocess.DEVNULL)
+        call(*arguments, f"{name}1")
         assert finish(torchrun(4, *arguments, f"{name}4"))[0] == 0
         assert losses(f"{name}4") == pytest.approx(losses(f"{name}1"), abs=1e-5)
 
 
-@pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_processes(text):
+def test_a_run_goes_on_with_another_number_of_processes(text, call):
     """Stopped as a queue does; resumed by as many it is the same bit for bit, by one to rounding."""
-    endless = [*SETTINGS, "--sample-every", "0", "--steps", "400", "--run"]
+    endless = [*SETTINGS, "--steps", "100", "--eval-every", "50", "--run"]
     assert finish(torchrun(2, "train", "text.txt", *endless, "whole"))[0] == 0
     for name in ("two", "one"):
         launcher = ("--signals-to-handle", "SIGTERM,SIGUSR1")
         job = torchrun(2, "train", "text.txt", *endless, name, launcher=launcher)
         while not step_files(Path("checkpoints", name)):
-            time.sleep(0.05)
+            time.sleep(0.01)
             assert job.poll() is None
         job.send_signal(signal.SIGUSR1)
         assert finish(job)[0] == 1  # torchrun's own code says nothing
         assert (lines_of(name)[-1]["stop_reason"], lines_of(name)[-1]["code"]) == ("requeue", 75)
-        assert lines_of(name)[-1]["step"] < 400
+        assert lines_of(name)[-1]["step"] < 100
     assert finish(torchrun(2, "train", "--resume", "-q", "--run", "two"))[0] == 0
-    alone = [sys.executable, "-m", "charrnn", "train", "--resume", "-q", "--run", "one"]
-    subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
+    assert call("train", "--resume", "-q", "--run", "one")[0] == 0
     assert digest("two") == digest("whole")
     assert losses("one")[-2:] == pytest.approx(losses("whole")[-2:], abs=1e-4)
 
 
-@pytest.mark.slow
 def test_a_dead_process_ends_the_job_and_the_run_goes_on(text):
     arguments = ["train", "text.txt", *SETTINGS, "--steps", "100000", "--run", "text"]
     job = torchrun(2, *arguments)
     while not step_files(Path("checkpoints/text")):
-        time.sleep(0.05)
+        time.sleep(0.01)
         assert job.poll() is None
-    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
-    os.kill(int(children[1]), signal.SIGKILL)
+    kill_process(1)
     begin = time.monotonic()
     assert finish(job)[0] == 1
     assert time.monotonic() - begin < 60
@@ -477,18 +486,17 @@ def test_a_dead_process_ends_the_job_and_the_run_goes_on(text):
     assert lines_of("text")[-1]["step"] == step + 20
 
 
-@pytest.mark.slow
 def test_torchrun_may_start_all_again_after_a_death(text):
-    arguments = ["train", "text.txt", *SETTINGS, "--steps", "600", "--resume", "--run", "text"]
+    endless = [*SETTINGS, "--steps", "100", "--eval-every", "50"]
+    arguments = ["train", "text.txt", *endless, "--resume", "--run", "text"]
     job = torchrun(2, *arguments, launcher=("--max-restarts", "1"))
     while not step_files(Path("checkpoints/text")):
-        time.sleep(0.05)
+        time.sleep(0.01)
         assert job.poll() is None
-    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
-    os.kill(int(children[1]), signal.SIGKILL)
+    kill_process(1)
     assert finish(job)[0] == 0
     assert [line["code"] for line in lines_of("text") if line["event"] == "ended"] == [1, 0]
-    assert lines_of("text")[-1]["step"] == 600
+    assert lines_of("text")[-1]["step"] == 100
 
 
 def test_what_cannot_be_trained_is_said_once(text):

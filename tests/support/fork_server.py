@@ -1,0 +1,160 @@
+"""A server of Python processes that have torch and charrnn imported when they start.
+
+A process that imports torch takes three seconds before its first step; one that is forked from
+this server takes a twentieth of a second. `fork_client.py` stands for the interpreter: it hands
+over its arguments, folder, environment, streams, ignored signals and file size limit, passes
+signals on, and leaves as the forked process does.
+
+Start it with the path of its socket and the process that owns it; it ends after its owner.
+"""
+
+import atexit
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import pkgutil
+import resource
+import runpy
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+HEADER = 8
+"""Bytes of the length of a request, which come with the three streams."""
+
+EXTRA = ("torch._dynamo", "torch.distributed.run")
+"""What a training or its launcher imports late."""
+
+SERVER = os.getpid()
+"""The process that forks."""
+
+
+def preload() -> None:
+    """Import everything that a command may need; start no thread."""
+    import charrnn.__main__
+
+    for name in (*module_names(charrnn), *EXTRA):
+        importlib.import_module(name)
+    gc.freeze()  # a collection in a fork would copy all of it
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise RuntimeError("a thread was started: a fork would not have it")
+
+
+def module_names(package: ModuleType) -> list[str]:
+    """Return the names of all modules in a package."""
+    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    return [module.name for module in found if not module.name.endswith("__main__")]
+
+
+def serve(listener: socket.socket, owner: int) -> None:
+    """Fork a guardian for every request, as long as the owner lives."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the guardians
+    while True:
+        ready, _, _ = select.select([listener, owner], [], [])
+        if owner in ready:
+            return
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            guard(connection)
+        connection.close()
+
+
+def guard(connection: socket.socket) -> NoReturn:
+    """Fork the command, report its end; end it if its client is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the client, which passes it on
+    request, streams = receive(connection)
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        become(request, streams)
+    for stream in streams:
+        os.close(stream)
+    connection.sendall(f"{child}\n".encode())
+    ended = os.pidfd_open(child)
+    ready, _, _ = select.select([connection, ended], [], [])
+    if ended not in ready:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    try:
+        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    finally:
+        os._exit(0)
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Return what a client asks for, and its streams."""
+    header, streams, _, _ = socket.recv_fds(connection, HEADER, 3)
+    with connection.makefile("rb") as file:
+        return json.loads(file.read(int(header))), list(streams)
+
+
+def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Turn this process into the one that was asked for, run it, and leave."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    for number in request["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, request["file_size"])
+    try:
+        run(request["arguments"])
+    except SystemExit as error:
+        leave(error.code)
+    leave(0)
+
+
+def run(arguments: list[str]) -> None:
+    """Run `-m MODULE ...` as the interpreter does; -u changes nothing here."""
+    _, name, *rest = [word for word in arguments if word != "-u"]
+    sys.argv = [name, *rest]
+    sys.modules.pop(find_main(name), None)  # it runs anew, as `__main__`
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def find_main(name: str) -> str:
+    """Return the name of the module that `-m NAME` runs."""
+    spec = importlib.util.find_spec(name)
+    return f"{name}.__main__" if spec and spec.submodule_search_locations else name
+
+
+def leave(code: object) -> NoReturn:
+    """Do what the interpreter does at its end, but for freeing memory, which takes a second."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    is_number = code is None or isinstance(code, int)
+    if not is_number:
+        sys.stderr.write(f"{code}\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(code or 0) & 0xFF if is_number else 1)  # type: ignore[call-overload]
+
+
+def main() -> None:
+    """Serve."""
+    path, owner = Path(sys.argv[1]), os.pidfd_open(int(sys.argv[2]))
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            preload()
+            listener.bind(os.fspath(path))
+            listener.listen(64)
+            serve(listener, owner)
+        finally:
+            if os.getpid() == SERVER:
+                shutil.rmtree(path.parent, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
