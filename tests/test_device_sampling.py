@@ -115,6 +115,7 @@ def test_so_they_are_with_a_memory_of_orders_without_keys(device):
 def test_one_sampler_may_write_with_many_settings_and_prompts(device):
     model = with_memory(random_model("lstm"))
     sampler, numpy = DeviceSampler(model, (), device), Sampler(model)
+    sampler.batch_size = 4
     for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
         config = SampleConfig(length=40, temperature=temperature)
         found, expected = (texts(each.many(prompt, config, 1, 3)) for each in (sampler, numpy))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -38,6 +39,27 @@ def wait_for(folder, count=1):
     pytest.fail("nothing was saved")
 
 
+@pytest.fixture
+def call_until(call):
+    """Run a command line that saves into a folder; send a signal after so many saves."""
+
+    def run(number, folder, count, *arguments):
+        def send():
+            try:
+                wait_for(folder, count)
+            finally:
+                os.kill(os.getpid(), number)
+
+        sender = Thread(target=send)
+        sender.start()
+        try:
+            return call(*arguments)
+        finally:
+            sender.join()
+
+    return run
+
+
 # Resume.
 
 
@@ -55,8 +77,8 @@ def test_the_same_command_starts_a_run_and_says_when_it_has_ended(call, text_fil
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_end(call, text_file):
-    call("train", text_file, *QUICK, "--steps", 300, "-q", "--run", "whole")
-    command = ["train", text_file, *QUICK, "--steps", 300, "--save-every", 7, "--run", "killed"]
+    call("train", text_file, *QUICK, "--steps", 200, "-q", "--run", "whole")
+    command = ["train", text_file, *QUICK, "--steps", 200, "--save-every", 7, "--run", "killed"]
     child = process(*command, "--resume")
     wait_for("checkpoints/killed")
     child.kill()
@@ -94,11 +116,9 @@ def test_resume_from_another_folder_finds_the_text(call, text_file, tmp_path, mo
     assert load_model(Path(out.strip())).facts["corpus"]["files"] == ["text.txt"]
 
 
-def test_what_came_from_stdin_is_found_in_the_run(call, text_file):
-    child = process("train", "-", *QUICK, "-q", "--run", "piped", stdin=subprocess.PIPE)
-    child.communicate(text_file.read_bytes())
-    code, _, _ = call("train", "--run", "piped", "--resume", "--steps", 30, "-q")
-    assert code == 0
+def test_what_came_from_stdin_is_found_in_the_run(charrnn, text_file):
+    charrnn("train", "-", *QUICK, "-q", "--run", "piped", stdin=text_file.read_text("utf-8"))
+    charrnn("train", "--run", "piped", "--resume", "--steps", 30, "-q")
 
 
 @pytest.mark.parametrize(
@@ -167,14 +187,12 @@ def test_a_bad_text_leaves_no_folder_with_resume_either(call):
     assert not Path("checkpoints").exists()
 
 
-def test_damage_is_told_and_gone_round(call, text_file):
-    child = process("train", text_file, *ENDLESS)
-    wait_for("checkpoints/text", 3)
-    child.kill()
-    child.communicate()
+def test_damage_is_told_and_gone_round(call, call_until, text_file):
+    call_until(signal.SIGTERM, "checkpoints/text", 3, "train", text_file, *ENDLESS)
     newest = step_files(Path("checkpoints/text"))[-1]
     newest.write_bytes(newest.read_bytes()[:-5])
-    code, _, err = call("train", text_file, "--resume", "--steps", 2000, "-q")
+    steps = int(newest.stem.removeprefix("step-")) + 5
+    code, _, err = call("train", text_file, "--resume", "--steps", steps, "-q")
     assert code == 0
     assert err.startswith(f"warning: {newest}: ")
     assert "; going on from step-" in err
@@ -227,13 +245,11 @@ def test_held_out_text_in_a_file_is_found_from_another_folder(
     assert call("train", *options, "-q")[0] == 0
 
 
-def test_a_run_from_stdin_may_be_moved(call, text_file):
-    child = process("train", "-", *QUICK, "-q", "--run", "piped", stdin=subprocess.PIPE)
-    child.communicate(text_file.read_bytes())
+def test_a_run_from_stdin_may_be_moved(charrnn, text_file):
+    charrnn("train", "-", *QUICK, "-q", "--run", "piped", stdin=text_file.read_text("utf-8"))
     Path("moved").mkdir()
     Path("checkpoints/piped").rename("moved/piped")
-    options = ["--checkpoints", "moved", "--run", "piped", "--resume", "--steps", 30, "-q"]
-    assert call("train", *options)[0] == 0
+    charrnn("train", "--checkpoints", "moved", "--run", "piped", "--resume", "--steps", 30, "-q")
 
 
 def test_a_text_that_was_moved_is_told_with_the_way_on(call, text_file):
@@ -307,15 +323,13 @@ def test_more_texts_than_a_checkpoint_can_name_can_be_trained_and_resumed(call, 
     [("SIGINT", 130, "signal"), ("SIGTERM", 143, "signal"), ("SIGHUP", 129, "signal"),
      ("SIGUSR1", 75, "requeue")],
 )  # fmt: skip
-def test_a_signal_saves_and_says_why(call, text_file, name, code, reason):
-    child = process("train", text_file, *ENDLESS, "--json")
-    wait_for("checkpoints/text")
-    child.send_signal(getattr(signal, name))
-    out, err = child.communicate(timeout=60)
-    assert child.returncode == code
+def test_a_signal_saves_and_says_why(call, call_until, text_file, name, code, reason):
+    command = ["train", text_file, *ENDLESS, "--json"]
+    ended, out, err = call_until(getattr(signal, name), "checkpoints/text", 1, *command)
+    assert ended == code
     result = json.loads(out)
     assert result["stop_reason"] == reason
-    assert b"Traceback" not in err
+    assert "Traceback" not in err
     newest = step_files(Path("checkpoints/text"))[-1]
     assert newest.stem == f"step-{result['step']:08d}"
     last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
