@@ -656,7 +656,9 @@ def test_keys_ascend_across_the_pieces_they_are_read_in(tmp_path, monkeypatch, k
     "changes",
     [
         {"order": 1}, {"order": 3}, {"order": -1}, {"order": 2**40}, {"weight": 1.5},
-        {"weight": True}, {"weight": 1}, {"weight": "0.4"}, {"bits": 2}, {"discounts": [0.5]}, {"entries": []},
+        {"weight": True}, {"weight": 1}, {"weight": "0.4"}, {"bits": 2}, {"discounts": [0.5]},
+        {"discounts": [0.5, [0.8, 2.0, 1.2], 0.5]}, {"discounts": [0.5, [0.8, 1.1, 3.0], 0.5]},
+        {"discounts": [1.0, 0.5, 0.5]}, {"discounts": [0.0, 0.5, 0.5]}, {"entries": []},
     ],
 )  # fmt: skip
 def test_a_memory_that_is_described_otherwise_is_refused(tmp_path, changes):

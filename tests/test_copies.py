@@ -140,3 +140,11 @@ def test_many_short_texts_take_no_longer_than_one(tmp_path):
     assert all(
         copies.longest[1] < len(n) for copies, n in zip(found[200:], names[200:], strict=True)
     )
+
+
+@pytest.mark.parametrize(("length", "share"), [(29, 0.0), (30, 1.0), (31, 1.0)])
+def test_a_span_counts_as_copied_from_thirty_symbols_on(tmp_path, length, share):
+    corpus = "".join(map(chr, range(0x4E00, 0x4E00 + 60)))  # no character twice
+    (found,) = search(tmp_path, corpus, corpus[7 : 7 + length])
+    assert found.longest == (0, length)
+    assert found.share == share

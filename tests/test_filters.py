@@ -178,7 +178,9 @@ def test_draw_inverts_the_cumulative_sum(uniform, expected):
 
 
 def test_a_number_on_an_edge_belongs_to_the_next_character():
-    assert [int(draw(np.zeros(4, np.float32), u)) for u in (0.0, 0.25, 0.5, 0.75)] == [0, 1, 2, 3]
+    edges = (0.0, 0.25, 0.5, 0.75)
+    assert [int(draw(np.zeros(4, np.float32), u)) for u in edges] == [0, 1, 2, 3]
+    assert draw(np.zeros((4, 4), np.float32), np.array(edges)).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("uniform", "expected"), [(0.0, 1), (0.5, 3), (NEARLY_ONE, 3)])

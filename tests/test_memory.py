@@ -153,6 +153,16 @@ def test_each_record_is_a_text_between_newlines():
     assert texts.places.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("most", "text"),
+    [(9, b"\nab\n\ncde\n"), (8, b"\nab\n"), (4, b"\nab\n"), (3, b"\nab\n"), (0, b"\nab\n")],
+)
+def test_of_many_records_those_are_read_that_fit_with_their_ends(most, text):
+    ids = np.frombuffer(b"ab\n\ncde\n", dtype=np.uint8)
+    records, _ = find_records(ids, 10)
+    assert records_of(ids, records, 10, most).ids.tobytes() == text  # one at least
+
+
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40), st.integers(1, 7))
 @settings(max_examples=100, deadline=None)
 def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):

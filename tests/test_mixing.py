@@ -99,3 +99,10 @@ def test_a_mix_is_the_same_to_the_last_bit_however_many_stand_beside_it(rows):
         assert mix(scores[part], said).tobytes() == whole[part].tobytes()
         assert said.p.tobytes() == every.p[part].tobytes()
         assert share(log_probabilities(scores[part]), said).tobytes() == shares[part].tobytes()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_a_share_that_is_named_is_not_the_gates(weight):
+    logs, said = np.log([[0.5, 0.25, 0.25]] * 2), recalled([0.0, 1.0, 0.0])
+    assert share(logs, said, weight).tolist() == [weight] * 2
+    assert share(logs, said)[0] not in (0.0, 0.25, 1.0)

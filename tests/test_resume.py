@@ -253,6 +253,8 @@ def test_the_digest_changes_with_one_bit_of_any_tensor(text_file, name):
     changed = tensors[name].copy()
     changed.view(np.uint8).reshape(-1)[5] ^= 1
     assert state_digest(tensors | {name: changed}, facts) != state_digest(tensors, facts)
+    turned = tensors[name].reshape(1, *tensors[name].shape)  # the same bytes in another shape
+    assert state_digest(tensors | {name: turned}, facts) != state_digest(tensors, facts)
 
 
 # Budgets.
@@ -619,6 +621,19 @@ def test_a_lost_best_is_told(text_file):
     _, (problem,) = newest_snapshot(run)
     assert "best.safetensors: damaged" in problem
     assert "makes it anew" in problem
+
+
+@pytest.mark.parametrize(("skipped", "halvings"), [(3, 3), (0, 0)])
+def test_a_checkpoint_may_have_skipped_all_its_steps(text_file, tmp_path, skipped, halvings):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
+    facts["progress"] |= {"skipped": skipped, "halvings": halvings}
+    path = tmp_path / "sealed.safetensors"
+    path.write_bytes(pack(tensors, facts))
+    progress = load_snapshot(path).state.progress
+    assert (progress.step, progress.skipped, progress.halvings) == (3, skipped, halvings)
 
 
 @pytest.mark.parametrize(

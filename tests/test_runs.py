@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from charrnn.errors import BusyError
-from charrnn.events import Evaluated, Planned, Sampled, Saved, Step
+from charrnn.events import Evaluated, Planned, RolledBack, Sampled, Saved, Step
 from charrnn.finding import create_run, open_run, run_folder
 from charrnn.runs import Run, step_files
 
@@ -286,6 +286,32 @@ def test_of_a_long_run_about_a_thousand_steps_are_logged(run):
         run.record(make_step(step))
     logged = [line["step"] for line in lines_of(run.folder / "metrics.jsonl")[1:]]
     assert logged == list(range(20, 20_001, 20))
+
+
+def test_after_a_rollback_the_steps_that_are_repeated_are_logged(run):
+    run.record(
+        Planned(
+            step=0, total_steps=20_000, seconds=None, eval_every=1000, save_every=1000,
+            sample_every=1000,
+        )
+    )  # fmt: skip
+    for step in range(1, 101):
+        run.record(make_step(step))
+    run.record(RolledBack(step=100, good_step=40, lr=0.1))
+    for step in range(41, 101):
+        run.record(make_step(step))
+    logged = [line["step"] for line in lines_of(run.folder / "metrics.jsonl")[1:]]
+    assert logged == [20, 40, 60, 80, 100, 100, 60, 80, 100]
+
+
+@pytest.mark.parametrize("longest", [4, 9, 10, 1 << 20])
+def test_a_torn_line_is_taken_off_a_log_of_any_length(checkpoints, monkeypatch, longest):
+    create_run(checkpoints, "king", []).close()
+    log = checkpoints / "king" / "metrics.jsonl"
+    log.write_bytes(b'{"a": 1}\n' * 5 + b"{")
+    monkeypatch.setattr("charrnn.runs.LONGEST_LINE", longest)
+    open_run(checkpoints / "king").close()
+    assert log.read_bytes() == b'{"a": 1}\n' * 5
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(run):
