@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forks import python
 
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.configfile import to_toml
@@ -31,9 +32,9 @@ def sample(call, trained):
     return lambda *arguments: call("sample", "--checkpoints", trained, "-q", *arguments)
 
 
-def process(*arguments, **options):
+def process(*arguments, interpreter=(sys.executable,), **options):
     """Start a command line as a process of its own."""
-    command = [sys.executable, "-m", "charrnn", *map(str, arguments)]
+    command = [*interpreter, "-m", "charrnn", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
@@ -119,7 +120,8 @@ def test_a_run_can_be_repeated_from_its_config(call, text_file):
 
 
 def test_stdin_is_a_text_and_is_kept_in_the_run(text_file):
-    child = process("train", "-", *QUICK, "-q", "--run", "piped", stdin=subprocess.PIPE)
+    command = ["train", "-", *QUICK, "-q", "--run", "piped"]
+    child = process(*command, interpreter=python(), stdin=subprocess.PIPE)
     out, err = child.communicate(text_file.read_bytes())
     assert (child.returncode, err) == (0, b"")
     assert out == b"checkpoints/piped/best.safetensors\n"
@@ -138,7 +140,8 @@ def test_a_model_goes_straight_from_train_to_sample(text_file):
 
 
 def test_ctrl_c_saves_and_leaves_with_130(text_file):
-    child = process("train", text_file, "--steps", 100_000, *QUICK[2:], "--json")
+    command = ["train", text_file, "--steps", 100_000, *QUICK[2:], "--json"]
+    child = process(*command, interpreter=python())
     assert any(line.startswith(b"step ") for line in child.stderr)  # it is training
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=60)

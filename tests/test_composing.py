@@ -60,7 +60,7 @@ def test_an_interrupted_file_goes_on_wherever_it_was_cut(sample):
 
 
 def test_a_process_that_is_stopped_loses_and_repeats_nothing(sample, trained):
-    long = ("-n", "4000", "-l", "60", "--json", "-o", "out.jsonl", "--resume")
+    long = ("-n", "2500", "-l", "60", "--json", "-o", "out.jsonl", "--resume")
     command = [
         sys.executable, "-m", "charrnn", "sample", "verse", "--checkpoints", str(trained), *long,
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_process_that_is_stopped_loses_and_repeats_nothing(sample, trained):
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     found = Path("out.jsonl").read_text("utf-8")
     seed = json.loads(found.splitlines()[0])["seed"]
-    assert sample("-n", 4000, "-l", 60, "--json", "--seed", seed)[1] == found
+    assert sample("-n", 2500, "-l", 60, "--json", "--seed", seed)[1] == found
 
 
 def test_a_file_of_another_call_is_not_gone_on_with(sample):

@@ -12,6 +12,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from forks import python
 
 from charrnn.configfile import to_toml
 from charrnn.container import pack
@@ -411,7 +412,7 @@ def test_a_run_is_running_while_it_is_trained_then_stopped_then_finished(
     charrnn, checkpoints, text_file
 ):
     train = ["train", str(text_file), *QUICK, "-q", "--save-every", "5", "--eval-every", "5"]
-    command = [sys.executable, "-m", "charrnn", *train, "--steps", "100000"]
+    command = [*python(), "-m", "charrnn", *train, "--steps", "100000"]
     training = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while not with_loss(all_runs(checkpoints)) and training.poll() is None:

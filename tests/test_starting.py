@@ -11,6 +11,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from forks import python
 
 from charrnn.checkpoint import load_model, state_digest
 from charrnn.container import unpack
@@ -21,7 +22,7 @@ ENDLESS = ["--steps", "1000000", *QUICK[2:], "--save-every", "5", "--eval-every"
 
 
 def process(*arguments, **options):
-    command = [sys.executable, "-m", "charrnn", *map(str, arguments)]
+    command = [*python(), "-m", "charrnn", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
