@@ -44,13 +44,13 @@ docs: $(READY) ## Write docs/cli.md anew from --help
 	$(BIN)/python docs/cli_reference.py
 
 bench: $(READY) ## Print the table of speed: sampling, training, start, encoding
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/speed.py
 
 faults: $(READY) ## Break everything a little: kills, disks, files, signals
-	$(BIN)/python benchmarks/faults/run.py
+	$(BIN)/python tests/faults/run.py
 
 faults-full: $(READY) ## The same with full counts, about two hours on two cores
-	$(BIN)/python benchmarks/faults/run.py --full
+	$(BIN)/python tests/faults/run.py --full
 
 dist: $(READY) ## Build the wheel in dist/
 	$(BIN)/python -m build --wheel --outdir dist .

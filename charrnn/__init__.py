@@ -14,11 +14,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "TrainConfig": ("charrnn.config", "TrainConfig"),
-    "load": ("charrnn.checkpoint", "load_model"),
-    "load_corpus": ("charrnn.corpus", "load_corpus"),
-    "sample": ("charrnn.sampling", "stream"),
-    "train": ("charrnn.training", "train"),
+    "TrainConfig": ("charrnn.core.config", "TrainConfig"),
+    "load": ("charrnn.checkpoints.model", "load_model"),
+    "load_corpus": ("charrnn.data.corpus", "load_corpus"),
+    "sample": ("charrnn.sampling.sampler", "stream"),
+    "train": ("charrnn.training.trainer", "train"),
 }
 """Exported names, imported when first used: torch takes seconds, and `sample` never needs it."""
 

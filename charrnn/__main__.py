@@ -13,8 +13,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # neighbour who takes a core made an update 20 times slower, and alone nothing is gained.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from charrnn.errors import CharRNNError, ClosedPipeError
-from charrnn.torchrun import place
+from charrnn.core.errors import CharRNNError, ClosedPipeError
+from charrnn.core.rank import place
 
 HEAD_START = 1.0
 """Seconds that the first of several processes has to say why all of them end."""
@@ -22,7 +22,7 @@ HEAD_START = 1.0
 
 def main() -> None:
     """Run the command line; leave with the exit code that the help describes."""
-    from charrnn.signals import NAMES
+    from charrnn.core.signals import NAMES
 
     for name in NAMES:  # let what was begun be cleaned up
         number = getattr(signal, name, None)
@@ -36,7 +36,7 @@ def main() -> None:
 
 def leave(number: int, frame: FrameType | None) -> None:
     """End the process as a signal asks, by way of all `finally` blocks."""
-    from charrnn.signals import exit_code_of
+    from charrnn.core.signals import exit_code_of
 
     code = exit_code_of(number)
     text = f"charrnn: stopped by {signal.Signals(number).name} (exit code {code})\n"
@@ -49,7 +49,7 @@ def run_cli(arguments: list[str]) -> int:
     """Return the exit code of a command line; every error is one line on stderr."""
     import click
 
-    from charrnn.cli import cli
+    from charrnn.cli.app import cli
 
     try:
         result = cli.main(arguments, prog_name="charrnn", standalone_mode=False)
@@ -66,7 +66,7 @@ def report(error: Exception) -> int:
     """Print an error as one line and return its exit code."""
     import click
 
-    from charrnn.console import Console
+    from charrnn.core.console import Console
 
     if place().rank and isinstance(error, click.ClickException | CharRNNError):
         return error.exit_code  # the first process says the same

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from charrnn.cli import cli
+from charrnn.cli.app import cli
 
 WIDTH = 90
 

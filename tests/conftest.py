@@ -15,9 +15,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from charrnn.__main__ import run_cli
-from charrnn.config import ModelConfig
-from charrnn.finding import create_run
-from charrnn.runs import Run
+from charrnn.checkpoints.names import create_run
+from charrnn.checkpoints.run_folder import Run
+from charrnn.core.config import ModelConfig
 
 TEXT = (
     "Who's there?\nNay, answer me: stand, and unfold yourself.\n"

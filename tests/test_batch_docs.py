@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from forks import script
 
-from charrnn.events import (
+from charrnn.core.events import (
     Evaluated,
     Finished,
     Planned,

@@ -1,0 +1,168 @@
+"""The gate that mixes network and memory, fitted on the end of training texts.
+
+Each RUN was trained on the first 90% of a *training* split (or on a text of which nothing is ever
+reported), so that what it held out is training text too; each TEXT is the file it was trained on. A
+RUN that is named twice counts twice. Runs of one KIND are left out together in the last column.
+Networks weak and strong, and texts of many kinds, make a gate that serves all.
+`mixing.GATE_INPUT` and `GATE_OUTPUT` are what this prints.
+
+python benchmarks/fit_gate.py checkpoints/hamlet:plays.txt:plays checkpoints/c:headers.txt:code
+"""
+
+import argparse
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import begin
+
+from charrnn.checkpoints.model import load_model, train_config
+from charrnn.data.batches import IGNORED
+from charrnn.data.corpus import load_corpus
+from charrnn.evaluation.protocols import streamed
+from charrnn.launch.presets import MEMORY_ORDER
+from charrnn.ngram.context import Reader
+from charrnn.ngram.gate import features, log_probabilities, share
+from charrnn.ngram.model import of_corpus
+from charrnn.nn.model import CharRNN, load_weights
+
+ASKED = 60_000
+"""Characters that each run is asked about."""
+
+HIDDEN = 6
+"""Units of the gate."""
+
+WEIGHT_PENALTY = 1e-5
+ROUNDS = 250
+
+CONSTANTS = np.arange(0, 1, 0.05)
+
+
+@dataclass(eq=False)
+class Case:
+    """What network and memory say of the end of one training text."""
+
+    name: str
+    kind: str
+    """Texts of one kind are left out together."""
+    network: torch.Tensor
+    """Probability of each character, (n,)."""
+    memory: torch.Tensor
+    seen: torch.Tensor
+    """What the gate sees, (n, 10)."""
+    built_in: float
+    """Loss of the gate as it stands in the code."""
+
+    def loss(self, weight: torch.Tensor | float) -> torch.Tensor:
+        """Return nats per character at some share of the memory."""
+        return -torch.log((1 - weight) * self.network + weight * self.memory).mean()
+
+    def fitted(self, gate: torch.Tensor) -> torch.Tensor:
+        """Return nats per character with a gate, its weights in one row."""
+        into, out = unpack(gate)
+        return self.loss(torch.sigmoid(torch.tanh(self.seen @ into) @ out[:-1] + out[-1]))
+
+
+def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weights of the hidden units, and those of the output."""
+    return gate[: -HIDDEN - 1].view(-1, HIDDEN), gate[-HIDDEN - 1 :]
+
+
+@cache
+def make_case(run: Path, text: Path, kind: str) -> Case:
+    """Ask a run about what it held out."""
+    model = load_model(run / "best.safetensors")
+    corpus = load_corpus([text], train_config(model))
+    if corpus.digest != model.facts["corpus"]["digest"]:
+        raise SystemExit(f"{run} was trained on another text than {text}")
+    memory = of_corpus(corpus, MEMORY_ORDER)
+    assert memory is not None  # an order was named
+    network = CharRNN(model.config)
+    load_weights(network, model.weights)
+    rows, built_in, state, reader = [], [], None, None
+    for batch in streamed(corpus.val[:ASKED]):
+        state = state or network.empty_state(len(batch.inputs))
+        reader = reader or Reader(memory, len(batch.inputs))
+        keep = torch.from_numpy(~batch.is_fresh)[None, :, None]
+        with torch.no_grad():
+            scores, state = network(torch.from_numpy(batch.inputs), tuple(p * keep for p in state))
+        contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
+        asked = batch.targets != IGNORED
+        if not asked.any():
+            continue
+        logs = log_probabilities(scores.numpy()[asked])
+        recalled = memory.recall(contexts[asked], lengths[asked])
+        there = np.arange(len(logs)), batch.targets[asked]
+        p, q, w = np.exp(logs[there]), recalled.p[there], share(logs, recalled)
+        rows.append(np.column_stack([p, q, features(logs, recalled)]))
+        built_in.append(-np.log((1 - w) * p + w * q))
+    found = torch.from_numpy(np.concatenate(rows))
+    loss = float(np.concatenate(built_in).mean())
+    return Case(run.name, kind, found[:, 0], found[:, 1], found[:, 2:], loss)
+
+
+def fit(cases: list[Case]) -> torch.Tensor:
+    """Return the gate with the least mean loss over some cases."""
+    torch.manual_seed(0)
+    size = cases[0].seen.shape[1] * HIDDEN
+    start = torch.cat([0.15 * torch.randn(size), 0.3 * torch.randn(HIDDEN + 1)]).double()
+    gate = start.requires_grad_(True)
+    optimizer = torch.optim.LBFGS([gate], max_iter=ROUNDS, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.stack([case.fitted(gate) for case in cases]).mean()
+        loss = loss + WEIGHT_PENALTY * gate.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return gate.detach()
+
+
+def print_row(case: Case, gate: torch.Tensor, others: torch.Tensor) -> None:
+    """Print what a case costs in every way."""
+    losses = [float(case.loss(float(w))) for w in CONSTANTS]
+    best = int(np.argmin(losses))
+    print(
+        f"| {case.name} | {float(case.loss(0.0)):.4f} | {float(case.loss(1.0)):.4f} "
+        f"| {losses[best]:.4f} at {CONSTANTS[best]:.2f} | {case.built_in:.4f} "
+        f"| {float(case.fitted(gate)):.4f} | {float(case.fitted(others)):.4f} |",
+        flush=True,
+    )
+
+
+def print_gate(gate: torch.Tensor) -> None:
+    """Print the weights as they stand in mixing.py."""
+    into, out = unpack(gate)
+    print("\nGATE_INPUT = (")
+    for row in into.tolist():
+        print(f"    ({', '.join(f'{value:.4f}' for value in row)}),")
+    print(f")\nGATE_OUTPUT = ({', '.join(f'{value:.4f}' for value in out.tolist())})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="+", metavar="RUN:TEXT:KIND")
+    words = parser.parse_args().cases
+    begin("The gate of the memory")
+    cases = []
+    for word in words:
+        run, text, kind = word.rsplit(":", 2)
+        cases.append(make_case(Path(run), Path(text), kind))
+    gate = fit(cases)
+    without = {
+        kind: fit([case for case in cases if case.kind != kind] or cases)
+        for kind in {case.kind for case in cases}
+    }
+    print("| run | network | memory | best constant | built in | fitted | without its text |")
+    print("|---|---|---|---|---|---|---|")
+    for case in dict.fromkeys(cases):
+        print_row(case, gate, without[case.kind])
+    print_gate(gate)
+
+
+if __name__ == "__main__":
+    main()

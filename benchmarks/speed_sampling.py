@@ -1,0 +1,268 @@
+"""Sampling on the CPU, one thread on both sides, beside the plain PyTorch loop and the floor.
+
+One stream is written into a pipe with charrnn's defaults (temperature and min-p), memory off; the
+plain loop has the same weights, no filter, and writes each character as it comes. The floor of a
+step is one pass over the same matrices by NumPy: what the memory's bandwidth allows in float32.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # before NumPy reads it
+
+import numpy as np
+import torch
+from common import Row, in_turn, make_parser, per_second, ratios, show
+from plain import PlainNetwork, plain_sampling
+
+from charrnn.checkpoints.model import Model, load_model
+from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.errors import CharRNNError
+from charrnn.core.output import Page
+from charrnn.data.vocab import CharVocabulary
+from charrnn.native.build import build as build_kernel
+from charrnn.native.build import load
+from charrnn.ngram.counts import runs_of
+from charrnn.ngram.model import build
+from charrnn.nn.engine import Engine
+from charrnn.nn.native import KernelEngine
+from charrnn.sampling.sampler import Sampler
+from charrnn.sampling.writer import write_stream
+
+V, E = 65, 64
+SIZES = ((2, 128, "6", 8000), (2, 256, "7", 4000), (2, 512, "17", 1000))
+FLOORS = {128: "0.45", 256: "0.8", 512: "0.9"}
+DREAMS = {"6": "20", "7": "20", "17": "60", "0.45": "1", "0.8": "1", "0.9": "1", "1.3": "3"}
+"""What was dreamt of with a compiled kernel."""
+
+STREAMS, THOUSANDS = 64, 4096
+
+
+def make_model(layers, hidden, text=None):
+    """Return a model with random weights; with the memory of a text, if there is one."""
+    config = ModelConfig(
+        cell="lstm", vocab_size=V, embedding_size=E, hidden_size=hidden, num_layers=layers
+    )
+    rng = np.random.default_rng(layers * hidden)
+    weights = {n: rng.normal(0, 0.08, s).astype(np.float32) for n, s in shapes(config).items()}
+    vocab = CharVocabulary(range(32, 32 + V))
+    return Model(
+        config=config, weights=weights, vocab=vocab, records=False, starts={}, facts={},
+        memory=build(runs_of(text), V, 7) if text is not None else None,
+    )  # fmt: skip
+
+
+class Pipe:
+    """Another process that reads what is written, and throws it away."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        return self.process.stdin
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def samplers(model):
+    """Return charrnn's two, by engine; the compiled one where it can be built."""
+    found = {"NumPy": Sampler(model)}
+    found["NumPy"]._engine = Engine(model.config, model.weights)
+    if library := load():
+        found["compiled"] = Sampler(model)
+        found["compiled"]._engine = KernelEngine(library, model.config, model.weights)
+    return found
+
+
+def stream(sampler, length):
+    """Return charrnn's characters a second, written into a pipe."""
+    with Pipe() as pipe:
+        page = Page(pipe)
+        config = SampleConfig(length=length)
+        return per_second(length, lambda: write_stream(page, sampler, "A", config, 1, echo=False))
+
+
+def plain_stream(network, length):
+    """Return the plain loop's."""
+    with Pipe() as pipe:
+        return per_second(
+            length,
+            lambda: plain_sampling(network, length, 1, 0.9, lambda c: pipe.write(c.encode())),
+        )
+
+
+def against(rates, other, what, against, asked, shown):
+    """Yield the rows of charrnn's engines against another subject."""
+    for engine in rates:
+        if engine != other:
+            ours, rival = (statistics.median(rates[name]) for name in (engine, other))
+            yield Row(
+                f"{what}, {engine}", against, asked if engine == "NumPy" else DREAMS[asked],
+                ratios(rates, engine, other), shown(ours, rival),
+            )  # fmt: skip
+
+
+def characters(ours, rival):
+    """Say how many characters a second two subjects make."""
+    return f"{ours:,.0f} and {rival:,.0f} characters/s"
+
+
+def stream_rows(model, asked, length, rounds):
+    """Yield the rows of one stream against the plain loop."""
+    layers, hidden = model.config.num_layers, model.config.hidden_size
+    network = PlainNetwork(V, E, hidden, layers).take(model.weights)
+    subjects = {n: partial(stream, sampler, length) for n, sampler in samplers(model).items()}
+    subjects["plain"] = partial(plain_stream, network, max(200, length // 16))
+    rates = in_turn(subjects, rounds)
+    yield from against(
+        rates, "plain", f"one stream, {layers}×{hidden}", "plain loop", asked, characters
+    )
+
+
+def step_rows(model, rounds, length):
+    """Yield the rows of the network's step against a pass over its matrices."""
+    engine = Engine(model.config, model.weights)
+    matrices = [layer.matrix.matrix for layer in engine._layers] + [engine._decoder.matrix]
+    inputs = [np.ones(len(matrix), dtype=np.float32) for matrix in matrices]
+
+    def steps(engine):
+        state = engine.empty_state()
+        for _ in range(length):
+            _, state = engine.step(1, state)
+
+    def passes():
+        for _ in range(length):
+            for x, matrix in zip(inputs, matrices, strict=True):
+                x.dot(matrix)
+
+    subjects = {n: partial(steps, each._engine) for n, each in samplers(model).items()}
+    subjects["floor"] = passes
+    rates = in_turn({n: partial(per_second, length, w) for n, w in subjects.items()}, rounds)
+    layers, hidden = model.config.num_layers, model.config.hidden_size
+    yield from against(
+        rates, "floor", f"step alone, {layers}×{hidden}", "its matrices, passed over once",
+        FLOORS[hidden], lambda ours, floor: f"{1e6 / ours:.0f} and {1e6 / floor:.0f} µs",
+    )  # fmt: skip
+
+
+def streams_rows(model, count, rounds):
+    """Yield the rows of 64 streams against the plain loop with a batch of 64."""
+    layers, hidden = model.config.num_layers, model.config.hidden_size
+    network = PlainNetwork(V, E, hidden, layers).take(model.weights)
+    config = SampleConfig(length=count)
+
+    def many(sampler):
+        return list(sampler.many("A", config, 1, STREAMS, STREAMS))
+
+    subjects = {n: partial(many, sampler) for n, sampler in samplers(model).items()}
+    subjects["plain"] = lambda: plain_sampling(network, count, STREAMS, 0.9, lambda c: None)
+    rates = in_turn(
+        {n: partial(per_second, STREAMS * count, work) for n, work in subjects.items()}, rounds
+    )
+    yield from against(
+        rates, "plain", f"{STREAMS} streams, {layers}×{hidden}", "plain loop, batch 64", "1.3",
+        characters,
+    )  # fmt: skip
+
+
+def with_memory(rounds, text):
+    """Yield rows: a trained model of the default size with its memory, and without."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-m", "charrnn", "train", str(text.resolve()), "--hidden-size", "512",
+            "--steps", "150", "-q",
+        ]  # fmt: skip
+        environment = {n: v for n, v in os.environ.items() if not n.endswith("NUM_THREADS")}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=folder, env=environment
+        )
+        model = load_model(Path(folder) / done.stdout.strip())
+
+    def block(sampler, weight, num_samples):
+        length = 2000 if num_samples == 1 else 60
+        config = SampleConfig(length=length, memory_weight=weight)
+        if num_samples == 1:
+            return per_second(length, lambda: sampler.sample("A", config, 1))
+        return per_second(
+            length * num_samples, lambda: list(sampler.many("A", config, 1, num_samples))
+        )
+
+    for engine, sampler in samplers(model).items():
+        for num_samples, asked in ((1, "0.5"), (STREAMS, "")):
+            subjects = {
+                "on": partial(block, sampler, None, num_samples),
+                "off": partial(block, sampler, 0.0, num_samples),
+            }
+            in_turn(subjects, 1)  # frequent contexts are remembered from the first text on
+            rates = in_turn(subjects, rounds)
+            yield Row(
+                f"1×512 with its memory, {num_samples} stream{'s' * (num_samples > 1)}, {engine}",
+                "the same without", asked, ratios(rates, "on", "off"),
+                characters(*(statistics.median(each) for each in rates.values())),
+            )  # fmt: skip
+
+
+def device_rows(rounds):
+    """Yield the row of thousands of streams on a GPU against the plain loop there."""
+    what, asked = f"{THOUSANDS:,} streams, cuda, 2×512", "3"
+    if not torch.cuda.is_available():
+        yield Row(what, "plain loop, batched, there", asked, (), "no GPU")
+        return
+    from charrnn.sampling.cuda import DeviceSampler
+
+    device, model, count = torch.device("cuda"), make_model(2, 512), 256
+    network = PlainNetwork(V, E, 512, 2).take(model.weights).to(device)
+    sampler, config = DeviceSampler(model, (), device), SampleConfig(length=count)
+    subjects = {
+        "ours": lambda: list(sampler.many("A", config, 1, THOUSANDS, THOUSANDS)),
+        "plain": lambda: plain_sampling(network, count, THOUSANDS, 0.9, lambda c: None),
+    }
+    in_turn({n: partial(per_second, 1, work) for n, work in subjects.items()}, 1)  # capture
+    rates = in_turn(
+        {n: partial(per_second, THOUSANDS * count, work) for n, work in subjects.items()}, rounds
+    )
+    ours, plain = (statistics.median(each) for each in rates.values())
+    yield Row(what, "plain loop, batched, there", asked, ratios(rates, "ours", "plain"),
+              characters(ours, plain))  # fmt: skip
+
+
+def rows(rounds, text):
+    """Yield all rows."""
+    torch.set_num_threads(1)
+    os.environ["CHARRNN_CACHE"] = tempfile.mkdtemp()  # the user's own stays as it is
+    try:
+        build_kernel()
+    except CharRNNError as error:
+        yield Row("the compiled step", "", "", (), str(error))
+    models = [
+        (make_model(layers, hidden), asked, length) for layers, hidden, asked, length in SIZES
+    ]
+    for model, asked, length in models:
+        yield from stream_rows(model, asked, length, rounds)
+    for model, _, length in models:
+        yield from step_rows(model, rounds, length)
+    for model, _, length in models:
+        yield from streams_rows(model, max(20, length // 50), rounds)
+    yield from device_rows(rounds)
+    if text.exists():
+        yield from with_memory(rounds, text)
+    else:
+        yield Row("1×512 with its memory", "the same without", "0.5", (), f"no {text}: `make data`")
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--text", type=Path, default=Path("data/shakespeare.txt"))
+    arguments = parser.parse_args()
+    show("Sampling speed", rows(arguments.rounds, arguments.text), arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Runs and checkpoint files on disk: format, model, training state, folder, log, names."""

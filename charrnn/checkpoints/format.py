@@ -1,0 +1,233 @@
+"""One .safetensors file <-> named arrays and facts, sealed by a SHA-256 in its own description.
+
+One metadata key, "charrnn", holds canonical JSON, and in it the SHA-256 of the whole file, computed
+with 64 zeros in its own place. There is no pickle, and no code in a file can run. Nothing is
+allocated from sizes that a file declares: arrays are views into its bytes.
+"""
+
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
+
+FORMAT_VERSION = 1
+
+LARGEST_HEADER = 3 << 20
+"""Bytes; 65,535 characters, and as often the beginnings of lines, take about half of it."""
+
+MOST_MARKS = {b"{": 5_000, b"[": 80_000, b",": 250_000}
+"""Of each mark in a header: what it would become in memory is bounded before it is parsed."""
+
+LARGEST_FILE = 16 << 30
+MOST_TENSORS = 4096
+HIGHEST_RANK = 4
+
+DTYPES = {"F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "U64": np.uint64}
+
+HASH_KEY = b'\\"sha256\\":\\"'
+"""How the hash's key stands in the file: JSON inside a JSON string."""
+
+NO_HASH = "0" * 64
+
+Tensors = dict[str, NDArray[Any]]
+Facts = dict[str, Any]
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of what may be a checkpoint.
+
+    Raises:
+        CheckpointError: It is a pickle, empty, or too large.
+        InputError: It does not exist, is no regular file, or cannot be read.
+    """
+    return _read(path, is_whole=True)
+
+
+def read_facts(path: Path) -> Facts:
+    """Return what a checkpoint says of itself; its tensors are not read, nor its hash verified.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or its header is damaged.
+        InputError: It does not exist, is no regular file, or cannot be read.
+    """
+    data = _read(path, is_whole=False)
+    try:
+        header, _ = _parse_header(data)
+        return _parse_facts(header.get("__metadata__"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{printable(path)}: {error}") from None
+
+
+def _read(path: Path, *, is_whole: bool) -> bytes:
+    """Return the bytes of a file, or those of its header alone."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
+            raise InputError(f"{printable(path)}: not a file; name a run or a .safetensors file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            end = 8 + _check_beginning(file.read(9), size)
+            file.seek(0)
+            return file.read(size if is_whole else end)
+    except OSError as error:
+        reason = reason_of(error)
+        raise InputError(
+            f"{printable(path)}: {reason}; name a run or a .safetensors file"
+        ) from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{printable(path)}: {error}") from None
+
+
+def _check_beginning(start: bytes, size: int) -> int:
+    """Return the length of the header; refuse what cannot be a checkpoint before it is read."""
+    if not start:
+        raise CheckpointError("an empty file, no checkpoint")
+    # A safetensors header of 128 bytes more than a multiple of 256 begins like a pickle too.
+    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
+        raise CheckpointError(
+            "a PyTorch pickle, which can run code when it is opened; "
+            "charrnn reads only its own .safetensors files"
+        )
+    if size > LARGEST_FILE:
+        raise CheckpointError(f"{size:,} bytes are more than any checkpoint")
+    return _header_size(start, size)
+
+
+def _header_size(start: bytes, size: int) -> int:
+    """Return the length of the header of a file of `size` bytes."""
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(LARGEST_HEADER, size - 8):
+        raise CheckpointError(
+            "cut short, or no model: that is a run's name or folder, or a .safetensors file"
+        )
+    return length
+
+
+def pack(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> bytes:
+    """Return a checkpoint file's content, its hash filled in."""
+    from safetensors.numpy import save
+
+    sealed = facts | {"format_version": FORMAT_VERSION, "sha256": NO_HASH}
+    text = json.dumps(sealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    assert text.count('"sha256":"') == 1  # of two a reader could not tell which is the hash's
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    data = save(arrays, metadata={"charrnn": text})
+    _parse_header(data)  # what we write we can read
+    place = data.index(HASH_KEY) + len(HASH_KEY)
+    digest = _digest(data, place)
+    return b"".join([data[:place], digest.encode("ascii"), data[place + len(digest) :]])
+
+
+def unpack(data: bytes) -> tuple[Tensors, Facts]:
+    """Return the tensors of a checkpoint, as views into `data`, and its facts.
+
+    Raises:
+        CheckpointError: It is not a whole, unaltered checkpoint.
+    """
+    header, begin = _parse_header(data)
+    facts = _parse_facts(header.pop("__metadata__", None))
+    _check_hash(data[:begin], data, facts)
+    if len(header) > MOST_TENSORS:
+        raise CheckpointError(f"it declares {len(header)} tensors")
+    entries = sorted(header.items(), key=_offsets)
+    tensors, end = {}, 0
+    for entry in entries:
+        tensors[entry[0]], end = _view(data, begin, end, entry)
+    if begin + end != len(data):
+        raise CheckpointError("its tensors do not fill the file")
+    return tensors, facts
+
+
+def _parse_header(data: bytes) -> tuple[dict[str, Any], int]:
+    size = _header_size(data[:8], len(data))
+    content = data[8 : 8 + size]
+    if any(content.count(mark) > most for mark, most in MOST_MARKS.items()):
+        raise CheckpointError("its header holds more than any checkpoint's")
+    header = _parse_json(content)
+    if not isinstance(header, dict):
+        raise CheckpointError("its header is no JSON object")
+    return header, 8 + size
+
+
+def _parse_json(content: bytes | str) -> Any:
+    try:
+        return json.loads(content, parse_constant=_refuse, parse_float=_parse_float)
+    except (ValueError, RecursionError):
+        raise CheckpointError("its header is no JSON") from None
+
+
+def _parse_float(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _parse_facts(metadata: object) -> Facts:
+    text = metadata.get("charrnn") if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise CheckpointError("a safetensors file, but not one of charrnn's")
+    facts = _parse_json(text)
+    if not isinstance(facts, dict):
+        raise CheckpointError("its description is no JSON object")
+    return facts
+
+
+def _check_hash(header: bytes, data: bytes, facts: dict[str, Any]) -> None:
+    place = header.find(HASH_KEY) + len(HASH_KEY)
+    if header.count(HASH_KEY) != 1 or facts.get("sha256") != _digest(data, place):
+        raise CheckpointError("damaged: its content does not fit its SHA-256")
+
+
+def _digest(data: bytes, place: int) -> str:
+    """Return the SHA-256 of a file with 64 zeros at `place`."""
+    view, digest = memoryview(data), hashlib.sha256()
+    for piece in (view[:place], NO_HASH.encode("ascii"), view[place + len(NO_HASH) :]):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _offsets(entry: tuple[str, Any]) -> tuple[int, int]:
+    name, value = entry
+    offsets = value.get("data_offsets") if isinstance(value, dict) else None
+    if not are_counts(offsets) or len(offsets) != 2:
+        raise CheckpointError(f"tensor {shown(name)} has no place in the file")
+    return offsets[0], offsets[1]
+
+
+def are_counts(value: object) -> TypeGuard[list[int]]:
+    """Say whether a value from JSON is a list of whole numbers from 0 up."""
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+
+
+def shown(name: str) -> str:
+    """Return a tensor's name as a message has it."""
+    return repr(printable(name)[:80])
+
+
+def _view(
+    data: bytes, begin: int, previous: int, entry: tuple[str, Any]
+) -> tuple[NDArray[Any], int]:
+    """Return one tensor as an array over the file's bytes, and where it ends."""
+    name, value = entry
+    start, end = _offsets(entry)
+    shape, dtype = value.get("shape"), DTYPES.get(str(value.get("dtype")))
+    if dtype is None or not are_counts(shape) or len(shape) > HIGHEST_RANK:
+        raise CheckpointError(f"tensor {shown(name)} has a shape or type charrnn does not write")
+    count = math.prod(shape)
+    is_absurd = math.prod(size or 1 for size in shape) > LARGEST_FILE  # NumPy refuses [2**62, 0]
+    if is_absurd or start != previous or end - start != count * np.dtype(dtype).itemsize:
+        raise CheckpointError(f"tensor {shown(name)} does not fit its place in the file")
+    if begin + end > len(data):
+        raise CheckpointError(f"cut short inside tensor {shown(name)}")
+    return np.frombuffer(data, dtype, count, begin + start).reshape(shape), end

@@ -1,0 +1,105 @@
+"""Typed values from JSON: strict for checkpoints, lenient for logs."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
+
+LARGEST = 2**63
+
+T = TypeVar("T")
+
+SMALLEST = 1e-12
+"""No number that is kept lies between 0 and this."""
+
+
+def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines that are JSON objects with something in them; others are passed over."""
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            if found := as_mapping(json.loads(line, parse_constant=lambda _: None)):
+                yield found
+
+
+def as_number(value: object) -> float | None:
+    """Return a number of a sane size."""
+    if type(value) is int:
+        return as_count(value)
+    is_number = isinstance(value, float) and math.isfinite(value) and abs(value) < LARGEST
+    return value if is_number and isinstance(value, float) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return a whole number from 0 up."""
+    return value if isinstance(value, int) and type(value) is int and 0 <= value < LARGEST else None
+
+
+def as_text(value: object) -> str | None:
+    """Return a text."""
+    return value if isinstance(value, str) else None
+
+
+def as_texts(value: object) -> tuple[str, ...]:
+    """Return a list of texts; an empty one instead of anything else."""
+    are_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return tuple(value) if isinstance(value, list) and are_texts else ()
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return an object; an empty one instead of anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def parse_dataclass(kind: type[T], values: object, what: str) -> T:
+    """Rebuild a dataclass from what JSON gave back; what is missing has its default.
+
+    Raises:
+        CheckpointError: A value is of another kind, out of its range, or of no known name.
+    """
+    if not isinstance(values, Mapping):
+        raise CheckpointError(f"its {what} is no JSON object")
+    hints = get_type_hints(kind)
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise NewerFormatError(f"its {what} has {printable(name)[:40]!r}; update charrnn")
+        if not _fits(value, hints[name]):
+            raise CheckpointError(f"its {what} says {name} = {printable(value)[:40]}")
+    try:
+        return kind(**{name: _convert(value, hints[name]) for name, value in values.items()})
+    except InputError as error:
+        raise CheckpointError(f"its {what}: {error}") from None
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a hint allows; of a list only that it holds names."""
+    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    kinds = _kinds(hint)
+    if value is None:
+        return type(None) in kinds
+    if isinstance(value, str):
+        return "\0" not in value and bool({str, Path} & {*kinds})
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, list):
+        return list[str] in kinds and all(isinstance(each, str) for each in value)
+    is_number = (type(value) is int and {int, float} & {*kinds}) or (
+        type(value) is float and float in kinds
+    )
+    return bool(is_number) and (value == 0 or SMALLEST <= value < 2**63)  # type: ignore[operator]
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    kinds = _kinds(hint)
+    if Path in kinds and value is not None:
+        return Path(value)
+    return float(value) if float in kinds and type(value) is int else value

@@ -1,0 +1,311 @@
+"""Summaries of all runs, and the settings in which two runs differ."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.format import Facts, read_facts
+from charrnn.checkpoints.log import read_tail
+from charrnn.checkpoints.model import model_config
+from charrnn.checkpoints.names import find_folder, find_model
+from charrnn.checkpoints.parsing import as_count, as_mapping, as_number, as_text
+from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, METRICS
+from charrnn.core.console import speed_text, time_text
+from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
+from charrnn.core.files import is_locked
+from charrnn.core.settings import read_settings
+
+COLUMNS = ("run", "val loss", "state", "corpus", "size", "steps", "time", "char/s")
+NUMERIC = (1, 5, 6, 7)
+"""Columns of numbers."""
+
+STATES = {
+    "finished": "finished", "early_stop": "finished", "max_time": "finished",
+    "signal": "stopped", "requeue": "stopped",
+    "diverged": "diverged", "error": "failed",
+}  # fmt: skip
+"""By why a run ended."""
+
+GOES_ON = ("running", "stopped", "killed")
+"""States in which a run has steps before it."""
+
+SHORTEST_DIGEST = 6
+MOST_NAMED = 8
+"""Texts or runs that a message names."""
+
+SHOWN_OF_DIGEST = 12
+
+Differences = dict[str, tuple[Any, Any]]
+"""By name of a setting its two values; None is what is not set."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """One run; None is what its files do not say."""
+
+    run: str
+    state: str
+    is_alive: bool
+    """A process is training it."""
+    stop_reason: str | None
+    code: int | None
+    error: str | None
+    val_loss: float | None
+    """Nats per symbol, of its best."""
+    corpus: tuple[str, ...] | None
+    """Names of the first files of its text."""
+    num_files: int | None
+    corpus_digest: str | None
+    cell: str | None
+    num_layers: int | None
+    hidden_size: int | None
+    num_parameters: int | None
+    step: int | None
+    total_steps: int | None
+    seconds: float | None
+    chars_per_second: float | None
+    best: Path | None
+    folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what --json prints."""
+        paths = {"best": self.best and str(self.best), "folder": str(self.folder)}
+        return {name: v for name, v in (asdict(self) | paths).items() if name != "num_files"}
+
+    def row(self) -> list[str]:
+        """Return what a table shows, a text for each of COLUMNS."""
+        return [
+            self.run,
+            "?" if self.val_loss is None else f"{self.val_loss:.4f}",
+            self.state,
+            corpus_text(self.corpus, self.num_files),
+            "?" if self.cell is None else f"{self.cell} {self.num_layers}×{self.hidden_size}",
+            self._steps_text(),
+            time_text(self.seconds),
+            speed_text(self.chars_per_second).removesuffix(" char/s"),
+        ]
+
+    def _steps_text(self) -> str:
+        step = "?" if self.step is None else f"{self.step:,}"
+        has_total = self.state in GOES_ON and self.total_steps is not None
+        return f"{step}/{self.total_steps:,}" if has_total else step
+
+
+def all_runs(checkpoints: Path) -> list[RunInfo]:
+    """Return all runs, the lowest validation loss first; those without one last, by name.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    try:
+        folders = [path for path in checkpoints.iterdir() if is_run(path)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"--checkpoints: {printable(checkpoints)}: {reason_of(error)}") from None
+    return sorted(map(look_at, folders), key=_rank)
+
+
+def _rank(info: RunInfo) -> tuple[bool, float, str]:
+    return info.val_loss is None, info.val_loss or 0.0, info.run
+
+
+def is_run(folder: Path) -> bool:
+    """Say whether a folder has in it what only a run has."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return False
+    kept = (LOCK, BEST, METRICS)
+    return any(name in kept or fnmatch(name, "step-*.safetensors") for name in names)
+
+
+def look_at(folder: Path, *, is_over: bool = False) -> RunInfo:
+    """Return what the files of a run say; of one that is over, whoever still holds its lock."""
+    # Before its log: one that ends in between did run.
+    is_alive = not is_over and is_locked(folder / LOCK)
+    facts, log = _facts(folder / BEST), read_tail(folder / METRICS)
+    said = facts or {}
+    end, metrics = as_mapping(said.get("end")), as_mapping(said.get("metrics"))
+    progress = as_mapping(said.get("progress"))
+    reason = as_text(end.get("stop_reason")) if log.is_empty else log.stop_reason
+    speed = _first(log.chars_per_second, as_number(metrics.get("chars_per_second")))
+    return RunInfo(
+        run=folder.name,
+        state=_state(reason, is_alive=is_alive),
+        is_alive=is_alive,
+        stop_reason=None if is_alive else reason,
+        code=None if is_alive else log.code,
+        error=None if is_alive else log.error,
+        val_loss=as_number(metrics.get("val_loss")),
+        **_corpus(said),
+        **_sizes(said, folder),
+        step=_first(log.step, as_count(end.get("step")), as_count(progress.get("step"))),
+        total_steps=log.total_steps,
+        seconds=_first(log.seconds, as_number(end.get("seconds"))),
+        chars_per_second=speed,
+        best=None if facts is None else folder / BEST,
+        folder=folder,
+    )
+
+
+def _state(reason: str | None, *, is_alive: bool) -> str:
+    """Return the state of a run that ended for a reason, if it has said one."""
+    if is_alive:
+        return "running"
+    return "killed" if reason is None else STATES.get(reason, "failed")
+
+
+def _first(*values: Any) -> Any:
+    """Return the first value that there is."""
+    return next((value for value in values if value is not None), None)
+
+
+def _facts(path: Path) -> Facts | None:
+    """Return what a checkpoint says; None if there is none, or it cannot be read."""
+    try:
+        return read_facts(path)
+    except (CheckpointError, InputError):
+        return None
+
+
+def _corpus(facts: Facts) -> dict[str, Any]:
+    """Return what a checkpoint says of its text."""
+    corpus = as_mapping(facts.get("corpus"))
+    files = corpus.get("files")
+    are_names = isinstance(files, list) and all(isinstance(name, str) for name in files)
+    return {
+        "corpus": tuple(files) if are_names and files else None,
+        "num_files": as_count(corpus.get("num_files")),
+        "corpus_digest": as_text(corpus.get("digest")),
+    }
+
+
+def _sizes(facts: Facts, folder: Path) -> dict[str, Any]:
+    """Return the network of a checkpoint; without one that of the run's settings."""
+    values = as_mapping(as_mapping(facts.get("config")).get("model"))
+    try:
+        config = model_config(values)
+    except (CheckpointError, TypeError):
+        return _sizes_of_settings(folder / CONFIG) | {"num_parameters": None}
+    names = ("cell", "num_layers", "hidden_size")
+    return {name: getattr(config, name) for name in names} | {
+        "num_parameters": config.num_parameters()
+    }
+
+
+def _sizes_of_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = read_settings(path) if path.is_file() else {}
+    except (InputError, OSError):
+        settings = {}
+    sizes = {name: as_count(settings.get(name)) for name in ("num_layers", "hidden_size")}
+    return sizes | {"cell": None if None in sizes.values() else as_text(settings.get("cell"))}
+
+
+def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> str:
+    """Return the name of a text's first file, and how many more there are."""
+    if not names:
+        return "?"
+    num_more = max(num_files or 0, len(names)) - 1
+    return Path(names[0]).name + (f" and {num_more} more" if num_more else "")
+
+
+def of_corpus(infos: Sequence[RunInfo], corpus: str | None) -> list[RunInfo]:
+    """Return the runs that learned a text: all, if none is named.
+
+    Args:
+        infos: Runs.
+        corpus: One of its files, by path, name or stem; or how its digest begins.
+    """
+    return [info for info in infos if corpus is None or _learned(info, corpus)]
+
+
+def _learned(info: RunInfo, corpus: str) -> bool:
+    is_digest = re.fullmatch(f"[0-9a-f]{{{SHORTEST_DIGEST},64}}", corpus.lower()) is not None
+    if is_digest and (info.corpus_digest or "").startswith(corpus.lower()):
+        return True
+    paths = [Path(name) for name in info.corpus or ()]
+    return any(corpus in (str(p), p.name, p.stem) or Path(corpus) == p for p in paths)
+
+
+def with_loss(infos: Sequence[RunInfo]) -> list[RunInfo]:
+    """Return the runs whose best can be compared, in the same order."""
+    return [info for info in infos if info.best is not None and info.val_loss is not None]
+
+
+def num_texts(infos: Sequence[RunInfo]) -> int:
+    """Return how many different texts runs have learned."""
+    return len({info.corpus_digest for info in infos} - {None})
+
+
+def names_of(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
+    """Return the names of runs or of their texts, for a message."""
+    names = [corpus_text(i.corpus, i.num_files) if of_texts else i.run for i in infos]
+    distinct = [printable(name) for name in dict.fromkeys(names)]
+    more = f" and {len(distinct) - MOST_NAMED} more" if len(distinct) > MOST_NAMED else ""
+    return ", ".join(distinct[:MOST_NAMED]) + more
+
+
+def differences(checkpoints: Path, first: str, second: str) -> Differences:
+    """Return the settings that two runs, or checkpoint files, differ in, by name.
+
+    Raises:
+        CheckpointError: A file is damaged or foreign.
+        InputError: There is no such run or file.
+    """
+    ours, theirs = map(_read, _alike([_source(checkpoints, name) for name in (first, second)]))
+    names = sorted(ours.keys() | theirs.keys())
+    pairs = {name: (ours.get(name), theirs.get(name)) for name in names}
+    digests = pairs.pop("corpus_digest", (None, None))
+    found = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if digests[0] == digests[1] or None in digests:  # names alone say nothing: a file may be moved
+        return {name: pair for name, pair in found.items() if name != "corpus"}
+    return {"corpus": pairs["corpus"], "corpus_digest": digests} | found
+
+
+def value_text(name: str, value: Any) -> str:
+    """Return a value for people."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if name == "corpus" and isinstance(value, list):
+        return corpus_text([str(each) for each in value])
+    return str(value)[:SHOWN_OF_DIGEST] if name == "corpus_digest" else str(value)
+
+
+def _source(checkpoints: Path, name: str) -> Path:
+    """Return the checkpoint that holds a run's settings; its config.toml if there is none yet."""
+    try:
+        return find_model(checkpoints, name)
+    except InputError:
+        folder = find_folder(checkpoints, name, CONFIG)
+        if folder is None:
+            raise
+        return folder / CONFIG
+
+
+def _alike(paths: list[Path]) -> list[Path]:
+    """Return files of one kind if there are: a config.toml says more than was asked for."""
+    configs = [path.with_name(CONFIG) for path in paths]
+    has_config = any(path.name == CONFIG for path in paths)
+    return configs if has_config and all(path.is_file() for path in configs) else paths
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the settings in a file, by name."""
+    if path.name == CONFIG:
+        return read_settings(path)
+    facts = read_facts(path)
+    config = as_mapping(facts.get("config"))
+    return {**as_mapping(config.get("train")), **as_mapping(config.get("model")), **_text_of(facts)}
+
+
+def _text_of(facts: Facts) -> dict[str, Any]:
+    """Return which text a checkpoint has learned."""
+    corpus = as_mapping(facts.get("corpus"))
+    return {"corpus": corpus.get("files"), "corpus_digest": corpus.get("digest")}

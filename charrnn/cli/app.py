@@ -1,0 +1,42 @@
+"""Options -> configs -> library -> console and stdout. One short function a command."""
+
+import click
+
+from charrnn import __version__
+from charrnn.cli.completion import completion
+from charrnn.cli.info import info
+from charrnn.cli.runs import runs
+from charrnn.cli.sample import sample
+from charrnn.cli.score import score
+from charrnn.cli.train import train
+from charrnn.cli.viz import viz
+
+EXAMPLE = """Train a small recurrent network on any text, and write more like it.
+
+\b
+charrnn train shakespeare.txt
+charrnn sample --temperature 0.8
+"""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done (a time budget reached and a closed pipe too)
+  1    failure while running: disk, memory, a bug
+  2    usage, or input that cannot be used
+  3    training diverged
+  4    checkpoint damaged, foreign or newer
+  75   try again: another process trains the run, or it was saved on SIGUSR1
+  129, 130, 143   stopped by a signal; saved, if there was something to save
+"""
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}
+
+
+@click.group(context_settings=CONTEXT, help=EXAMPLE, epilog=EXIT_CODES)
+@click.version_option(__version__, message="charrnn %(version)s")
+def cli() -> None:
+    """Hold the commands."""
+
+
+for command in (train, sample, score, info, runs, viz, completion):
+    cli.add_command(command)

@@ -1,0 +1,65 @@
+"""`charrnn info`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from charrnn.cli.completion import complete_models
+from charrnn.cli.options import GroupedCommand, common, config_options, from_source, make_console
+from charrnn.core.config import TrainConfig
+
+READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
+"""Settings that say how a text is read and what time there is for it, for `info`."""
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("path", required=False, shell_complete=complete_models)
+@config_options(TrainConfig, group="Of a text", only=READING)
+@common
+@click.pass_context
+def info(
+    ctx: click.Context, /, path: str | None, checkpoints: Path, as_json: bool, quiet: bool,
+    verbose: bool, debug: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Say what a text or a checkpoint is, before an hour is spent on it.
+
+    PATH is a text or a folder of texts; or a checkpoint file, or a run's name or folder, which
+    means its best; without it the newest model of all runs is taken.
+
+    Of a text: encoding, characters, split, what the memory alone makes of it, which network would
+    be picked, and how fast it learns here. Of a checkpoint: network, characters, text, settings,
+    losses and digests; two full ones with the same state digest go on alike, bit for bit.
+    """
+    make_console(quiet, verbose)
+
+    from charrnn.checkpoints.checkpoint_info import inspect, lines_of
+    from charrnn.checkpoints.names import find_model, is_text
+    from charrnn.core.output import print_result
+
+    if path is not None and is_text(checkpoints, path, has_any_bytes=bool(settings["bytes"])):
+        flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
+        environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
+        survey_text(Path(path), flags, environment, as_json=as_json)
+        return
+    found = inspect(find_model(checkpoints, path))
+    print_result(json.dumps(found) if as_json else "\n".join(lines_of(found)))
+
+
+def survey_text(
+    path: Path, flags: dict[str, Any], environment: dict[str, Any], *, as_json: bool
+) -> None:
+    """Print what a text is, each line as it is found."""
+    from charrnn.core.output import print_result
+    from charrnn.launch.prepare import Given
+    from charrnn.launch.text_info import survey
+
+    facts: dict[str, Any] = {}
+    for finding in survey([path], Given(flags, environment, {})):
+        facts |= finding.facts
+        if not as_json:
+            print_result(f"{finding.name:<16} {finding.text}")
+    if as_json:
+        print_result(json.dumps(facts))

@@ -1,0 +1,234 @@
+"""Click options from config fields; option types; help in groups."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+from click.core import ParameterSource
+
+from charrnn.core.config import TrainConfig
+from charrnn.core.console import Console
+from charrnn.core.errors import InputError, printable
+from charrnn.launch.presets import PRESET_FIELDS
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Integer(click.ParamType[int]):
+    """A whole number in plain ASCII digits."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail."""
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}", str(value)):
+            self.fail(f"{printable(value)!r} is not a whole number", param, ctx)
+        return int(value)
+
+
+class Number(click.ParamType[float]):
+    """A finite number in plain ASCII digits."""
+
+    name = "F"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail."""
+        plain = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
+        if type(value) not in (int, float) and not re.fullmatch(plain, str(value)):
+            self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
+        number = float(str(value))  # a whole number too large becomes inf
+        if number - number != 0:  # inf and nan are not finite
+            self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
+        return number
+
+
+class MemoryOrder(Integer):
+    """The longest context of the memory; off is 0."""
+
+    name = "off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail."""
+        return 0 if value == "off" else super().convert(value, param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """A time: 90s, 5m, 1h30m."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds, or fail."""
+        if type(value) in (int, float):
+            return Number().convert(value, param, ctx)
+        match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", str(value), re.ASCII)
+        if not match or not value:
+            self.fail(f"{printable(value)!r} is not a time such as 90s, 5m or 1h30m", param, ctx)
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return float(hours * 3600 + minutes * 60 + seconds)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "F[,F]..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers, at least one, or fail."""
+        parts = str(value).split(",")
+        return tuple(Number().convert(part.strip(" "), param, ctx) for part in parts)
+
+
+KINDS: dict[str, click.ParamType[Any]] = {
+    "time": Duration(),
+    "order": MemoryOrder(),
+    "list": Numbers(),
+}
+
+
+class GroupedCommand(click.Command):
+    """A command whose --help shows its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record and isinstance(param, click.Option):
+                groups.setdefault(getattr(param, "group", "Output"), []).append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+class GroupedGroup(GroupedCommand, click.Group):
+    """A command with commands of its own, whose --help shows its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+class GroupedOption(click.Option):
+    """An option that knows its heading."""
+
+    def __init__(self, *args: Any, group: str = "Other", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+def option(*flags: str, group: str = "Other", **attributes: Any) -> Decorator:
+    """Return the decorator of an option under a heading."""
+    return click.option(*flags, cls=GroupedOption, group=group, **attributes)
+
+
+def config_options(config: type, group: str = "", only: Collection[str] | None = None) -> Decorator:
+    """Return a decorator that adds an option for every field of a config class, or for some."""
+    hints = get_type_hints(config)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for each in reversed(fields(config)):
+            if only is not None and each.name not in only:
+                continue
+            kind = type_of(each, hints[each.name])
+            flags = each.metadata["flags"] or (f"--{each.name.replace('_', '-')}",)
+            attributes: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}
+            if each.metadata["metavar"]:
+                attributes["metavar"] = each.metadata["metavar"]
+            function = option(
+                *flags,
+                each.name,
+                group=group or each.metadata["group"],
+                default=None,
+                help=help_of(each),
+                **attributes,
+            )(function)
+        return function
+
+    return decorate
+
+
+def type_of(each: Field[Any], hint: Any) -> Any:
+    """Return the click type of a field; bool means a flag."""
+    base = next((t for t in get_args(hint) if t is not type(None)), hint)
+    if each.metadata["choices"]:
+        return click.Choice(each.metadata["choices"])
+    if each.metadata["kind"] in KINDS:
+        return KINDS[each.metadata["kind"]]
+    return {int: Integer(), float: Number(), Path: click.Path(path_type=Path)}.get(base, base)
+
+
+def help_of(each: Field[Any]) -> str:
+    """Return a field's help with its default."""
+    text: str = each.metadata["help"]
+    if each.name in PRESET_FIELDS:
+        return f"{text} [default: from --size]"
+    if each.default is None or isinstance(each.default, bool) or "[default" in text:
+        return text
+    return f"{text} [default: {each.default}]"
+
+
+def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the values of a settings file as the command line would have them.
+
+    Raises:
+        InputError: A value is of the wrong kind.
+    """
+    hints, result = get_type_hints(TrainConfig), dict(settings)
+    for each in fields(TrainConfig):
+        if each.name not in settings:
+            continue
+        value, kind = settings[each.name], type_of(each, hints[each.name])
+        if kind is bool or kind is str:
+            if type(value) is not kind:
+                raise InputError(
+                    f"{where}: {each.name}: {printable(value)!r} is no {kind.__name__}"
+                )
+            continue
+        try:
+            result[each.name] = kind.convert(value, None, None)
+        except click.BadParameter as error:
+            raise InputError(f"{where}: {each.name}: {error.message}") from None
+        except (TypeError, ValueError) as error:  # no command line holds a list, or a NUL
+            raise InputError(f"{where}: {each.name}: {printable(value)!r}: {error}") from None
+    return result
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has."""
+    for decorate in (
+        option("--debug", is_flag=True, group="Output", help="Show tracebacks."),
+        option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
+        option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
+        option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
+        option(
+            "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
+            metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
+        ),
+    ):  # fmt: skip
+        function = decorate(function)
+    return function
+
+
+def make_console(quiet: bool, verbose: bool) -> Console:
+    """Return the console for -q and -v."""
+    if quiet and verbose:
+        raise InputError("-q and -v: they exclude each other; give one of them")
+    return Console(-1 if quiet else int(verbose))
+
+
+def from_source(
+    ctx: click.Context, settings: dict[str, Any], source: ParameterSource
+) -> dict[str, Any]:
+    """Return the settings that came from one source."""
+    return {n: v for n, v in settings.items() if ctx.get_parameter_source(n) is source}

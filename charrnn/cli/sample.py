@@ -1,0 +1,190 @@
+"""`charrnn sample`, and its prompts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charrnn.cli.completion import complete_models
+from charrnn.cli.options import (
+    GroupedCommand,
+    Integer,
+    common,
+    config_options,
+    make_console,
+    option,
+)
+from charrnn.core.config import SampleConfig
+from charrnn.core.errors import InputError, printable
+from charrnn.core.settings import read_small_file
+
+LONGEST = 64 << 20
+"""Bytes; a device may go on for ever."""
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("model", required=False, shell_complete=complete_models)
+@option("-p", "--prompt", group="Text", metavar="TEXT", help="Go on from this text.")
+@option(
+    "--prompt-file", type=click.Path(path_type=Path), metavar="FILE", group="Text",
+    help="Go on from the text of a file.",
+)  # fmt: skip
+@option(
+    "--prompts", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", group="Text",
+    help="Go on from each line of a file; - reads JSON lines from stdin, strings or objects with "
+    "a prompt, and so does a file named .jsonl.",
+)  # fmt: skip
+@config_options(SampleConfig, group="Text")
+@option(
+    "-n",
+    "num_samples",
+    type=Integer(),
+    default=1,
+    group="Text",
+    help="How many texts, of each prompt and temperature. [default: 1]",
+)
+@option(
+    "--stop", "stops", multiple=True, metavar="STR", group="Text", allow_from_autoenv=False,
+    help="End a text before this string; may be given several times.",
+)  # fmt: skip
+@option("--seed", type=Integer(), group="Text", help="Same seed, same text. [default: random]")
+@option(
+    "--batch-size", type=Integer(), group="Text",
+    help="Texts written side by side; a GPU takes as many as it likes. [default: 64, or 1 for a "
+    "single text]",
+)  # fmt: skip
+@option(
+    "--device", default="cpu", metavar="D", group="Text",
+    help="cpu, or cuda[:N] for very many texts; auto is cuda where there is one. [default: cpu]",
+)  # fmt: skip
+@option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
+    help="Write into a file instead of stdout.",
+)  # fmt: skip
+@option(
+    "--resume", is_flag=True, group="Output",
+    help="Go on with the output file of an interrupted call, or begin it: nothing twice, nothing "
+    "lost. Needs --json and -o.",
+)  # fmt: skip
+@option(
+    "--novel", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
+    help="Leave out texts that stand in a corpus: records that are a line of it, other texts that "
+    "are anywhere in it as a whole.",
+)  # fmt: skip
+@option(
+    "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
+    help="Say which spans stand verbatim in a text: the longest, and the share in spans of 30 "
+    "characters or more, which a terminal shows in reverse.",
+)  # fmt: skip
+@option("--no-echo-prompt", is_flag=True, group="Output", help="Leave the prompt out of the text.")
+@option(
+    "--raw", is_flag=True, group="Output", help="Send control characters to a terminal as they are."
+)
+@common
+def sample(
+    model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
+    num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
+    device: str, output: Path | None, resume: bool, novel: Path | None, check_copies: Path | None,
+    no_echo_prompt: bool, raw: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
+    debug: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Write text with a trained model.
+
+    MODEL is a run's name or folder, or a checkpoint file; without it the newest model of all
+    runs is taken. Without a prompt the text starts as a line does. With --json each text is an
+    object with its seed, which makes it again alone: -n 1 --batch-size 2 --seed THAT.
+    """
+    console = make_console(quiet, verbose)
+    given = {name: value for name, value in settings.items() if value is not None}
+    temperatures = given.pop("temperature", (SampleConfig().temperature,))
+    configs = [SampleConfig(**given, temperature=each) for each in temperatures]
+
+    from charrnn.checkpoints.names import find_model
+    from charrnn.sampling.generate import Request, compose
+
+    request = Request(
+        model=find_model(checkpoints, model),
+        prompts=read_prompts(prompt, prompt_file, prompts),
+        configs=configs,
+        num_samples=num_samples,
+        stops=stops,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        output=output,
+        resume=resume,
+        check_copies=check_copies,
+        novel=novel,
+        echo=not no_echo_prompt,
+        raw=raw,
+        as_json=as_json,
+    )
+    compose(request, console)
+
+
+def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> list[str]:
+    """Return the prompts of a call, an empty one without any.
+
+    Args:
+        prompt: As it is.
+        file: Its text is one prompt.
+        lines: Each line is a prompt; JSON lines on stdin (-) and in a file named .jsonl.
+
+    Raises:
+        InputError: More than one is given, or something cannot be read.
+    """
+    given = {"--prompt": prompt, "--prompt-file": file, "--prompts": lines}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise InputError(f"{' and '.join(names)}: they exclude each other; give one of them")
+    if file is not None:
+        return [read_text(file, "--prompt-file")]
+    if lines is None:
+        return [prompt or ""]
+    name = "stdin" if str(lines) == "-" else printable(lines)
+    text = read_stdin() if str(lines) == "-" else read_text(lines, "--prompts")
+    if str(lines) == "-" or lines.suffix == ".jsonl":
+        return parse_json_lines(text, name)
+    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
+
+
+def read_text(path: Path, option: str) -> str:
+    """Return the text of a file; bytes that are no UTF-8 stay what they are."""
+    return read_small_file(path, option, LONGEST).decode("utf-8-sig", "surrogateescape")
+
+
+def read_stdin() -> str:
+    """Return what comes through a pipe."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("--prompts: -: stdin is a terminal; pipe JSON lines into it")
+    data = sys.stdin.buffer.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise InputError(f"--prompts: -: more than {LONGEST:,} bytes")
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def parse_json_lines(text: str, name: str) -> list[str]:
+    """Return the prompts in JSON lines: strings, or objects with a `prompt`; empty lines are none.
+
+    Raises:
+        InputError: A line is something else.
+    """
+    lines = enumerate(text.split("\n"), start=1)
+    return [parse_json_line(line, number, name) for number, line in lines if line.strip()]
+
+
+def parse_json_line(line: str, number: int, name: str) -> str:
+    """Return the prompt in one JSON line."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    prompt = value.get("prompt") if isinstance(value, dict) else value
+    if not isinstance(prompt, str):
+        raise InputError(
+            f"--prompts: {name}: line {number} is no JSON string, and no object with a prompt: "
+            f"{printable(line[:60])}"
+        )
+    return prompt

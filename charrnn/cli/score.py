@@ -1,0 +1,70 @@
+"""`charrnn score`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charrnn.cli.completion import complete_files, complete_models
+from charrnn.cli.options import GroupedCommand, common, config_options, make_console, option
+from charrnn.core.config import ScoreConfig
+from charrnn.core.errors import printable
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_files)
+@option(
+    "-m", "--model", metavar="MODEL", group="Scoring", shell_complete=complete_models,
+    help="A run's name or folder, or a checkpoint file. [default: the newest]",
+)  # fmt: skip
+@option(
+    "--protocol", "protocols", multiple=True, metavar="NAME", group="Scoring",
+    allow_from_autoenv=False,
+    help="streamed carries the state through the text; cold-W begins anew every W characters. May "
+    "be given several times. [default: streamed and cold-256]",
+)  # fmt: skip
+@option(
+    "--adapt", is_flag=True, group="Scoring",
+    help="Network and memory go on learning from what they have scored: streamed-adapted.",
+)  # fmt: skip
+@option(
+    "--held-out", is_flag=True, group="Scoring",
+    help="Of the files that the model learned, score only the part that was held out.",
+)  # fmt: skip
+@config_options(ScoreConfig, group="Scoring")
+@common
+def score(
+    files: tuple[str, ...], model: str | None, protocols: tuple[str, ...], adapt: bool,
+    held_out: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Say what texts cost a model: how well it expects each next character.
+
+    FILE is a text, a folder, or - for stdin. A loss is in nats per character, a mean over the
+    text; beside it stand bits per character and per byte, and perplexity. A model of lines scores
+    line by line; --json prints each.
+    """
+    console = make_console(quiet, verbose)
+    config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
+
+    from charrnn.checkpoints.model import load_model
+    from charrnn.checkpoints.names import find_model
+    from charrnn.core.output import print_result
+    from charrnn.data.stdin import spooled
+    from charrnn.evaluation.protocols import ADAPTED, parse_protocol
+
+    wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())
+    path = find_model(checkpoints, model)
+    loaded = load_model(path)
+    with spooled(files, checkpoints) as paths:
+        from charrnn.evaluation.scorer import Scorer, lines_of
+
+        scorer = Scorer(loaded, config, wanted, console.counting)
+        names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
+        for text in scorer.texts(paths, names, is_held_out=held_out):
+            found = list(scorer.score(text, each=as_json))
+            lines = [json.dumps(each.as_json()) for each in found] if as_json else lines_of(found)
+            print_result("\n".join(lines))
+    if verbose:
+        console.line(f"model {printable(path)}")

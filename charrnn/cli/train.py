@@ -1,0 +1,98 @@
+"""`charrnn train`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from charrnn.cli.completion import complete_files, complete_models, complete_runs
+from charrnn.cli.options import (
+    GroupedCommand,
+    common,
+    config_options,
+    convert_settings,
+    from_source,
+    make_console,
+    option,
+)
+from charrnn.core.config import TrainConfig
+from charrnn.core.errors import printable
+from charrnn.core.settings import read_settings
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("files", nargs=-1, metavar="FILE...", shell_complete=complete_files)
+@config_options(TrainConfig)
+@option(
+    "--run", metavar="NAME", group="Output", shell_complete=complete_runs,
+    help="Name of the run. [default: the file's]",
+)  # fmt: skip
+@option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", group="Output",
+    help="TOML with settings; flags and environment beat it.",
+)  # fmt: skip
+@option(
+    "--resume", is_flag=True, group="Output",
+    help="Go on with the run exactly where it was saved, or start it if there is none; FILE may "
+    "be left out with --run. For a new run from trained weights see --init-from.",
+)  # fmt: skip
+@option(
+    "--init-from", metavar="MODEL", group="Size", shell_complete=complete_models,
+    help="Start a new run from the weights of a model, with its sizes. To go on with a run that "
+    "was stopped see --resume.",
+)  # fmt: skip
+@option(
+    "--report", is_flag=True, group="Output",
+    help="Make a page about the run when it ends: report.html in its folder.",
+)  # fmt: skip
+@option("--dry-run", is_flag=True, group="Output", help="Show all settings and stop.")
+@common
+@click.pass_context
+def train(
+    ctx: click.Context, /, files: tuple[str, ...], run: str | None, config_file: Path | None,
+    resume: bool, init_from: str | None, report: bool, dry_run: bool, checkpoints: Path, as_json: bool,
+    quiet: bool, verbose: bool, debug: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Learn a text: files, directories, or - for stdin.
+
+    Prints the path of the model on stdout. Without a budget it takes 40 epochs or 10 minutes,
+    whichever is shorter; --max-time 1h for more.
+
+    Every option can also be set by environment: CHARRNN_TRAIN_LR=0.002.
+    """
+    console = make_console(quiet, verbose)
+    flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
+    environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
+    file = read_config(config_file)
+
+    from charrnn.launch.prepare import Given
+    from charrnn.launch.start import Request, start
+
+    request = Request(
+        files=files,
+        given=Given(flags, environment, file),
+        run=run,
+        resume=resume,
+        init_from=init_from,
+        checkpoints=checkpoints,
+        dry_run=dry_run,
+        as_json=as_json,
+        report=page_writer() if report else None,
+    )
+    ctx.exit(start(request, console))
+
+
+def page_writer() -> Callable[[Path], object]:
+    """Return what makes the page about a run."""
+    from charrnn.viz.report import write_report
+
+    return write_report
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """Return the settings of a --config file, as the command line would have them."""
+    if path is None:
+        return {}
+    return convert_settings(read_settings(path), f"--config: {printable(path)}")

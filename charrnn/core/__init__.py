@@ -1,0 +1,1 @@
+"""What all other packages use: errors, settings, events, console, output, files, signals, seeds."""

@@ -1,0 +1,356 @@
+"""Config dataclasses: every setting with default, unit, range and help; weight shapes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from charrnn.core.errors import InputError, printable
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+"""Rows of a recurrent matrix, in units of the hidden size."""
+
+MAX_SYMBOLS = 65_535
+"""Largest vocabulary: ids are at most 16 bits wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition on one value, and the words that complete "must be ..."."""
+
+    test: Callable[[Any], bool]
+    wording: str
+
+
+def at_least(low: float) -> Check:
+    """Accept finite numbers from `low` up."""
+    return Check(lambda value: math.isfinite(value) and value >= low, f"at least {low:g}")
+
+
+def positive() -> Check:
+    """Accept finite numbers above 0."""
+    return Check(lambda value: math.isfinite(value) and value > 0, "greater than 0")
+
+
+def within(low: float, high: float, *, without: str = "") -> Check:
+    """Accept numbers of an interval; `without` names its open ends: "low", "high" or both."""
+
+    def test(value: float) -> bool:
+        return (low < value if "low" in without else low <= value) and (
+            value < high if "high" in without else value <= high
+        )
+
+    left, right = "(["["low" not in without], ")]"["high" not in without]
+    return Check(test, f"in {left}{low:g}, {high:g}{right}")
+
+
+def one_of(*choices: str) -> Check:
+    """Accept the strings given."""
+    return Check(lambda value: value in choices, "one of " + ", ".join(choices))
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    check: Check | None = None,
+    choices: tuple[str, ...] = (),
+    group: str = "",
+    flags: tuple[str, ...] = (),
+    kind: str = "",
+    metavar: str = "",
+) -> Any:
+    """Make a dataclass field that carries all that a command line needs to offer it."""
+    metadata = {
+        "help": help,
+        "check": one_of(*choices) if choices else check,
+        "choices": choices,
+        "group": group,
+        "flags": flags,
+        "kind": kind,
+        "metavar": metavar,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def check_fields(config: Any) -> None:
+    """Hold every value against its field's check.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+    for each in fields(config):
+        value, check = getattr(config, each.name), each.metadata.get("check")
+        if check is not None and value is not None and not check.test(value):
+            name = each.name.replace("_", "-")
+            raise InputError(f"--{name}: must be {check.wording}, got {printable(value)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Architecture: all that is needed to rebuild the network around its weights."""
+
+    cell: str
+    """lstm, gru or rnn."""
+    vocab_size: int
+    """Distinct characters (V)."""
+    embedding_size: int
+    """Width of a character's vector (E)."""
+    hidden_size: int
+    """Width of the recurrent state (H)."""
+    num_layers: int
+    """Recurrent layers (L)."""
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are trained."""
+        return sum(math.prod(shape) for shape in shapes(self).values())
+
+    def flops_per_char(self) -> float:
+        """Return floating-point operations to train on one character: 6 a weight of a product."""
+        products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
+        return 6.0 * sum(math.prod(shape) for shape in products)
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every weight, as in the torch model's `state_dict()`.
+
+    The gates lie one under the other in a matrix: i, f, g, o for LSTM; r, z, n for GRU.
+    """
+    V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
+    rows = GATES[config.cell] * H
+    result: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+    for layer in range(config.num_layers):
+        result[f"layers.{layer}.weight_ih_l0"] = (rows, E if layer == 0 else H)
+        result[f"layers.{layer}.weight_hh_l0"] = (rows, H)
+        result[f"layers.{layer}.bias_ih_l0"] = (rows,)
+        result[f"layers.{layer}.bias_hh_l0"] = (rows,)
+    result["decoder.weight"] = (V, H)
+    result["decoder.bias"] = (V,)
+    return result
+
+
+SIZES = ("auto", "tiny", "small", "medium", "large")
+TEXT, SIZE, BUDGET, TUNING, MACHINE = "Text", "Size", "Budget", "Fine tuning", "Machine"
+
+
+BUDGETS = ("epochs", "steps", "max_time")
+"""Settings that say how long to train."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """Settings of a training run. None means: let the plan, the text or the machine decide."""
+
+    bytes: bool = setting(False, "Learn bytes instead of characters: any file at all.", group=TEXT)
+    encoding: str = setting("utf-8", "Encoding of the text files.", group=TEXT, metavar="E")
+    newlines: str = setting(
+        "keep", "Line ends: keep as they are, or turn CRLF and CR into LF.",
+        choices=("keep", "lf"), group=TEXT,
+    )  # fmt: skip
+    lines: bool = setting(
+        False,
+        "Every line is a text of its own (names, titles, headlines); CRLF and CR become LF.",
+        group=TEXT,
+    )
+    val_frac: float = setting(
+        0.1, "Share of each file, at its end, held out for validation.",
+        check=within(0, 1, without="high"), group=TEXT,
+    )  # fmt: skip
+    val_file: Path | None = setting(
+        None, "Held-out text in a file of its own.", group=TEXT, metavar="FILE"
+    )
+
+    size: str = setting(
+        "auto", "Preset; auto fits text, budget and machine.", choices=SIZES, group=SIZE
+    )
+    cell: str = setting(
+        "lstm", "Recurrent cell; on CPUs only LSTM has the fast path.",
+        choices=tuple(GATES), group=SIZE,
+    )  # fmt: skip
+    hidden_size: int = setting(
+        512, "Width of the recurrent state.", check=within(1, 65_536), group=SIZE
+    )
+    num_layers: int = setting(1, "Recurrent layers.", check=within(1, 64), group=SIZE)
+    embedding_size: int = setting(
+        64, "Width of a character's vector.", check=within(1, 65_536), group=SIZE
+    )
+
+    epochs: float | None = setting(
+        None,
+        "Passes over the text, all sessions together. [default: 40, or 10 minutes]",
+        check=positive(),
+        group=BUDGET,
+    )
+    steps: int | None = setting(
+        None, "Optimiser updates, all sessions together.", check=at_least(1), group=BUDGET
+    )
+    max_time: float | None = setting(
+        None, "Time for training, validation and saves, all sessions together: 90s, 5m, 1h30m.",
+        check=positive(), group=BUDGET, kind="time",
+    )  # fmt: skip
+    patience: int | None = setting(
+        None, "Stop after N validations without a new best. [default: never]",
+        check=at_least(1), group=BUDGET,
+    )  # fmt: skip
+    eval_every: int | None = setting(
+        None, "Steps between validations. [default: about 20 a run]",
+        check=at_least(1), group=BUDGET,
+    )  # fmt: skip
+    save_every: int | None = setting(
+        None, "Steps between saves. [default: about one a minute]",
+        check=at_least(1), group=BUDGET,
+    )  # fmt: skip
+    sample_every: int | None = setting(
+        None, "Steps between previews of text, 0 for none. [default: with each validation]",
+        check=at_least(0), group=BUDGET,
+    )  # fmt: skip
+
+    memory: int = setting(
+        0, "Longest context of the memory, an n-gram model of the text that is mixed in; or off.",
+        check=within(0, 63), group=TUNING, kind="order",
+    )  # fmt: skip
+    lr: float = setting(4e-3, "Peak learning rate.", check=positive(), group=TUNING)
+    batch_size: int = setting(
+        32, "Streams of text read side by side.", check=within(1, 1 << 20), group=TUNING
+    )
+    seq_len: int = setting(
+        64, "Characters between updates (BPTT window).", check=within(1, 1 << 20), group=TUNING
+    )
+    dropout: float = setting(
+        0.0, "Share of each layer's outputs zeroed, the same ones over a window.",
+        check=within(0, 1, without="high"), group=TUNING,
+    )  # fmt: skip
+    embedding_dropout: float = setting(
+        0.0, "The same for the characters' vectors.",
+        check=within(0, 1, without="high"), group=TUNING,
+    )  # fmt: skip
+    weight_drop: float = setting(
+        0.0, "Share of the recurrent weights zeroed, drawn anew each step.",
+        check=within(0, 1, without="high"), group=TUNING,
+    )  # fmt: skip
+    weight_decay: float = setting(
+        0.01, "Decay of weight matrices (AdamW).", check=at_least(0), group=TUNING
+    )
+    warmup_steps: int = setting(
+        60, "Steps of linear warm-up; at most a tenth of the run.",
+        check=at_least(0), group=TUNING,
+    )  # fmt: skip
+    max_grad_norm: float = setting(
+        1.0, "Gradients longer than this (global norm) are shortened to it.",
+        check=positive(), group=TUNING,
+    )  # fmt: skip
+    ema_decay: float = setting(
+        0.995, "Averaging of weights; the average is what is evaluated and saved.",
+        check=within(0, 1, without="high"), group=TUNING,
+    )  # fmt: skip
+    restart_prob: float = setting(
+        0.01, "Chance that a stream starts a window with an empty state.",
+        check=within(0, 1), group=TUNING,
+    )  # fmt: skip
+
+    device: str = setting(
+        "auto", "auto, cpu, cuda, cuda:N or mps (untested).", group=MACHINE, metavar="D"
+    )
+    precision: str = setting(
+        "auto", "Number format of the matrix products.",
+        choices=("auto", "fp32", "bf16", "fp16"), group=MACHINE,
+    )  # fmt: skip
+    threads: int | None = setting(
+        None,
+        "CPU threads of each process. [default: OMP_NUM_THREADS, else the cores at hand, at most 8; "
+        "1 beside a GPU]",
+        check=within(1, 1024), group=MACHINE,
+    )  # fmt: skip
+    deterministic: bool = setting(
+        False, "On CUDA: only kernels that give the same bits each time; a CPU always does.",
+        group=MACHINE,
+    )  # fmt: skip
+    seed: int = setting(
+        0, "Same seed, same machine, same run.", check=within(0, 2**63 - 1), group=MACHINE
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.epochs is not None and self.steps is not None:
+            raise InputError("--epochs and --steps: both say how long to train; give one of them")
+        if self.bytes and (self.newlines != "keep" or self.encoding != "utf-8"):
+            raise InputError("--bytes: bytes stay as they are; leave out --encoding and --newlines")
+
+    def budget(self) -> tuple[float | None, ...]:
+        """Return what says how long to train."""
+        return tuple(getattr(self, name) for name in BUDGETS)
+
+    def model(self, vocab_size: int) -> ModelConfig:
+        """Return the architecture for a vocabulary."""
+        return ModelConfig(
+            cell=self.cell,
+            vocab_size=vocab_size,
+            embedding_size=self.embedding_size,
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+        )
+
+
+MAY_CHANGE = frozenset(
+    each.name for each in fields(TrainConfig) if each.metadata["group"] in (BUDGET, MACHINE)
+) - {"seed"} | {"val_file"}
+"""Settings that a resumed run may be given anew: budget, cadences, machine, the name of a file."""
+
+
+def as_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a run by name."""
+    return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleConfig:
+    """How characters are drawn, and how many."""
+
+    length: int = setting(
+        500, "Characters after the prompt.", check=at_least(0), flags=("-l", "--length")
+    )
+    temperature: float = setting(
+        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest character each time. Several, "
+        "as 0.5,0.8,1.0: texts of each, side by side on a terminal.",
+        check=at_least(0), flags=("-t", "--temperature"), kind="list", metavar="F[,F]...",
+    )  # fmt: skip
+    top_k: int = setting(0, "Draw from the K likeliest characters only; 0: all.", check=at_least(0))
+    top_p: float = setting(
+        1.0, "Draw from the likeliest characters that together reach this probability.",
+        check=within(0, 1, without="low"),
+    )  # fmt: skip
+    min_p: float = setting(
+        0.0, "Leave out what is less likely than this share of the likeliest; 0: nothing.",
+        check=within(0, 1),
+    )  # fmt: skip
+    memory_weight: float | None = setting(
+        None,
+        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
+        check=within(0, 1),
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreConfig:
+    """How a text is scored."""
+
+    memory_weight: float | None = setting(
+        None,
+        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
+        check=within(0, 1),
+    )
+    unknown: str = setting(
+        "error", "What to do about characters that the model never saw.",
+        choices=("error", "skip"),
+    )  # fmt: skip
+    encoding: str | None = setting(
+        None, "Encoding of the files. [default: that of the text it learned]"
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps (untested).", metavar="D")
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -1,0 +1,179 @@
+"""Results on stdout or in a file: text, JSON lines, tables; closed pipes."""
+
+import io
+import json
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from charrnn.core.console import escape_text, is_terminal
+from charrnn.core.errors import (
+    BusyError,
+    CharRNNError,
+    ClosedPipeError,
+    InputError,
+    is_control,
+    printable,
+    reason_of,
+)
+from charrnn.core.files import try_lock
+
+FLUSH_SECONDS = 0.1
+
+
+class Page:
+    """Where text goes.
+
+    Args:
+        stream: Takes bytes.
+        for_terminal: A person looks at it: every character at once, controls made visible.
+        raw: Send controls to a terminal as they are.
+    """
+
+    def __init__(self, stream: BinaryIO, *, for_terminal: bool = False, raw: bool = False) -> None:
+        self.for_terminal = for_terminal
+        self._stream, self._raw = stream, raw
+        self._flushed = time.monotonic()
+
+    def text(self, text: str, raw: bytes) -> None:
+        """Write a piece: the text to a terminal, its raw bytes elsewhere."""
+        if self.for_terminal:
+            shown = text if self._raw else escape_text(text)
+            self.put(shown.encode("utf-8", "backslashreplace"))
+        else:
+            self.put(raw)
+
+    def put(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._stream.write(data)
+        now = time.monotonic()
+        if self.for_terminal or now - self._flushed > FLUSH_SECONDS:
+            self._stream.flush()
+            self._flushed = now
+
+
+@contextmanager
+def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -> Iterator[Page]:
+    """Yield the page of a file, or of stdout; what was written is flushed in the end.
+
+    Args:
+        path: Of a file that is written anew; None is stdout.
+        raw: Send controls to a terminal as they are.
+        stream: The file, where it is open already; its owner closes it.
+
+    Raises:
+        InputError: The file cannot be opened.
+        CharRNNError: stdout is closed, or the disk is full.
+    """
+    if path is None and sys.stdout is None:
+        raise CharRNNError("stdout is closed: nowhere to write; use -o FILE")
+    is_ours = path is not None and stream is None
+    try:
+        stream = stream or (sys.stdout.buffer if path is None else emptied(path))
+    except OSError as error:
+        raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
+    try:
+        yield Page(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
+        stream.flush()
+    except BrokenPipeError:
+        raise leave_pipe() from None
+    except OSError as error:
+        where = printable(path or "stdout")
+        if path is None:
+            drop_stdout()
+        raise CharRNNError(f"{where}: not written: {reason_of(error)}") from None
+    finally:
+        if is_ours:
+            with suppress(OSError):  # all is flushed, or the error is on its way already
+                stream.close()
+
+
+def emptied(path: Path) -> BinaryIO:
+    """Open a file to write it anew, or make it.
+
+    Raises:
+        BusyError: Another process goes on with it.
+    """
+    stream = path.open("ab")
+    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if not try_lock(stream.fileno()):
+            stream.close()
+            raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
+        stream.truncate(0)
+    return stream
+
+
+def leave_pipe() -> ClosedPipeError:
+    """Return the end of a command whose reader has gone."""
+    drop_stdout()
+    return ClosedPipeError("the reader of stdout has gone")
+
+
+def drop_stdout() -> None:
+    """Let what is still in the buffer go nowhere: the interpreter flushes it, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def stdout_has_colours() -> bool:
+    """Say whether stdout is a terminal that may be written on in colours."""
+    return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+
+
+def print_result(text: str, *, raw: bool = False) -> None:
+    """Print a line on stdout, whatever its encoding; raw for colours that are our own."""
+    with open_page(None, raw=raw) as page:
+        page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return an object as a line of JSON; what a terminal could obey stands as JSON's own escape."""
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    line = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
+
+
+def print_table(
+    names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()
+) -> None:
+    """Print a table under the names of its columns.
+
+    Args:
+        names: Of the columns.
+        rows: A text for each column.
+        numeric: Columns that are aligned at their right.
+    """
+    lines = [[printable(cell) for cell in row] for row in (names, *rows)]
+    if is_terminal(sys.stdout):
+        print_result(aligned(lines, numeric))
+    else:
+        print_result("\n".join("\t".join(line) for line in lines))
+
+
+def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
+    """Return a table as wide as the terminal, the first line its head."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, name in enumerate(lines[0]):
+        table.add_column(
+            Text(name), justify="right" if place in numeric else "left", overflow="fold"
+        )
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
+    return rendered(table).rstrip("\n")
+
+
+def rendered(table: object) -> str:
+    """Return what rich makes of a table, as wide as the terminal."""
+    from rich.console import Console
+
+    page = io.StringIO()
+    Console(file=page, color_system=None).print(table)
+    return page.getvalue()

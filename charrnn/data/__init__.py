@@ -1,0 +1,1 @@
+"""Text files -> ids -> training batches."""

@@ -1,0 +1,258 @@
+"""Code points -> ids: build the vocabulary, encode, read a text with a known vocabulary."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn.core.config import MAX_SYMBOLS, TrainConfig
+from charrnn.core.errors import InputError, printable
+from charrnn.data import cache
+from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Reading, Survey, read_codes
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
+
+CACHED_ABOVE = 64 << 20
+"""Texts of more bytes than this are encoded into the cache folder, smaller ones in memory."""
+
+MOST_SHOWN = 10
+"""Unknown characters that an error lists."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """All files as one array of ids, file after file: training parts first, then held-out."""
+
+    ids: Ids
+    vocab: Vocabulary
+    num_train: int
+    first_ids: list[int]
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file, and how much of it is trained on."""
+
+    path: Path
+    train_frac: float
+    adds_newline: bool
+    """Whether a newline is put after it, should it not end in one."""
+
+
+def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) -> Encoded:
+    if reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size:
+        return _map_bytes(parts[0])
+    is_large = sum(part.path.stat().st_size for part in parts) > CACHED_ABOVE
+    if is_large and (found := cache.load(key)):
+        return _from_facts(*found)
+    survey = Survey()
+    if config.lines:
+        survey.seen[NEWLINE] = True
+    counts = [_survey(part, reading, survey) for part in parts]
+    if not sum(counts):
+        raise InputError("the text is empty; name a file with at least a few hundred characters")
+    if np.count_nonzero(survey.seen) < 2:
+        raise _too_uniform()
+    vocab = ByteVocabulary() if reading.bytes else _vocabulary(survey)
+    facts: dict[str, Any] = {
+        "vocab": vocab.to_json(),
+        "dtype": np.dtype(id_dtype(vocab.size)).str,
+        "num_ids": sum(counts),
+        "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
+        "notes": _notes(survey),
+    }
+    if is_large:
+        with cache.filling(key, facts) as ids:
+            facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
+    else:
+        ids = np.empty(sum(counts), facts["dtype"])
+        facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
+    return _from_facts(facts, ids)
+
+
+def _map_bytes(part: Part) -> Encoded:
+    """With --bytes the file itself is the array."""
+    ids = np.memmap(part.path, dtype=np.uint8, mode="r")
+    if all((ids[i : i + CHUNK] == ids[0]).all() for i in range(0, len(ids), CHUNK)):
+        raise _too_uniform()
+    return Encoded(ids, ByteVocabulary(), _num_train(part, len(ids)), [int(ids[0])], [])
+
+
+def _from_facts(facts: dict[str, Any], ids: Ids) -> Encoded:
+    vocab: Vocabulary
+    vocab = ByteVocabulary() if facts["vocab"] == "bytes" else CharVocabulary(facts["vocab"])
+    return Encoded(ids, vocab, facts["num_train"], facts["first_ids"], facts["notes"])
+
+
+def _num_train(part: Part, count: int) -> int:
+    return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is a little less than 1
+
+
+def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
+    """Yield the chunks of a file, and the newline that it lacks before the next one begins."""
+    last = NEWLINE
+    for chunk in chunks:
+        last = int(chunk[-1])
+        yield chunk
+    if adds_newline and last != NEWLINE:
+        yield np.array([NEWLINE], dtype=np.uint8)
+
+
+def _survey(part: Part, reading: Reading, survey: Survey) -> int:
+    """Count the symbols of a file, and mark those that occur."""
+    count = 0
+    for codes in closed(read_codes(part.path, reading, survey), adds_newline=part.adds_newline):
+        count += len(codes)
+        if codes.dtype == np.uint8:  # what is left when all known bytes are deleted is new
+            known = np.flatnonzero(survey.seen[:256]).astype(np.uint8).tobytes()
+            new = codes.tobytes().translate(None, delete=known)
+            survey.seen[list(set(new))] = True
+        elif not survey.seen.take(codes, mode="clip").all():  # looking is faster than marking
+            survey.seen[codes] = True
+    return count
+
+
+def _vocabulary(survey: Survey) -> CharVocabulary:
+    code_points = np.flatnonzero(survey.seen)
+    if len(code_points) > MAX_SYMBOLS:
+        raise InputError(
+            f"the text has {len(code_points):,} distinct characters, the limit is {MAX_SYMBOLS:,}; "
+            "is this the right --encoding? --bytes takes any file"
+        )
+    if survey.seen[0xD800:0xE000].any():
+        raise InputError("the text holds lone surrogates, which no file can hold; use --bytes")
+    return CharVocabulary(code_points.tolist())
+
+
+def _too_uniform() -> InputError:
+    return InputError("the text has only one distinct character; there is nothing to learn")
+
+
+def _notes(survey: Survey) -> list[str]:
+    notes = []
+    if survey.num_boms:
+        notes.append(f"byte order mark dropped ({survey.num_boms})")
+    if survey.num_crlf:
+        notes.append(
+            f"{survey.num_crlf:,} lines end in CRLF and stay so; --newlines lf makes them LF"
+        )
+    return notes
+
+
+def _fill(
+    ids: Ids,
+    parts: list[Part],
+    counts: list[int],
+    reading: Reading,
+    vocab: Vocabulary,
+    num_train: int,
+) -> list[int]:
+    """Write all files as ids into an array, training parts first; return each file's first id."""
+    table = _table(vocab)
+    ends = {True: 0, False: num_train}  # next free place of training and held-out text
+    first_ids = []
+    for part, count in zip(parts, counts, strict=True):
+        left, done = _num_train(part, count), 0
+        for codes in closed(
+            read_codes(part.path, reading, Survey()), adds_newline=part.adds_newline
+        ):
+            block = _translate(codes, table)
+            if done == 0:
+                first_ids.append(int(block[0]))
+            for is_train, piece in ((True, block[:left]), (False, block[left:])):
+                _put(ids, ends[is_train], piece, part.path)
+                ends[is_train] += len(piece)
+            left, done = max(0, left - len(block)), done + len(block)
+        if done != count:
+            raise _changed(part.path)
+    return first_ids
+
+
+def _put(ids: Ids, start: int, piece: Ids, path: Path) -> None:
+    if start + len(piece) > len(ids):
+        raise _changed(path)
+    ids[start : start + len(piece)] = piece
+
+
+def _changed(path: Path) -> InputError:
+    return InputError(f"{printable(path)}: changed while it was read; try again when it is still")
+
+
+def _table(vocab: Vocabulary) -> Ids:
+    """Return the id of every code point, (0x110000,)."""
+    if not isinstance(vocab, CharVocabulary):
+        return np.arange(256, dtype=np.uint8)
+    table = np.zeros(0x110000, dtype=id_dtype(vocab.size))
+    table[vocab.code_points] = np.arange(vocab.size)
+    return table
+
+
+def _translate(codes: Codes, table: Ids) -> Ids:
+    if codes.dtype == np.uint8 and table.dtype == np.uint8:  # several times faster than indexing
+        return np.frombuffer(codes.tobytes().translate(table[:256].tobytes()), dtype=np.uint8)
+    return table.take(codes, mode="clip")
+
+
+def read_ids(
+    vocab: Vocabulary,
+    reading: Reading,
+    path: Path,
+    *,
+    skips: bool = False,
+    most: int | None = None,
+) -> tuple[Ids, int]:
+    """Return a file as ids of a known vocabulary, and how many characters were left out of it.
+
+    Args:
+        vocab: The symbols that have ids.
+        reading: How bytes become symbols.
+        path: The file.
+        skips: Leave out characters that the model never saw.
+        most: Ids after which no more is read.
+
+    Raises:
+        InputError: The file cannot be read, or has such characters.
+    """
+    pieces, unknown, left = [], [], most
+    for codes in read_codes(path, reading, Survey()):
+        if isinstance(vocab, CharVocabulary):
+            codes, missing = known_ids(vocab, first_known(vocab, codes, left))
+            unknown.append(missing)
+        pieces.append(codes[:left].astype(id_dtype(vocab.size)))
+        left = left if left is None else left - len(pieces[-1])
+        if left == 0:
+            break
+    num_unknown = sum(map(len, unknown))
+    if num_unknown and not skips:
+        assert isinstance(vocab, CharVocabulary)  # no byte is unknown
+        raise unknown_characters(path, vocab, np.concatenate(unknown))
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
+
+
+def first_known(vocab: CharVocabulary, codes: Codes, most: int | None) -> Codes:
+    """Return code points up to the one that is the last of so many which a model knows."""
+    if most is None:
+        return codes
+    counts = np.cumsum(np.isin(codes, vocab.code_points))
+    return codes[: int(np.searchsorted(counts, most)) + 1]
+
+
+def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:
+    """Return the ids of the code points that a model knows, and the code points it does not."""
+    places = np.minimum(np.searchsorted(vocab.code_points, codes), vocab.size - 1)
+    is_known = vocab.code_points[places] == codes
+    return places[is_known].astype(id_dtype(vocab.size)), codes[~is_known]
+
+
+def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputError:
+    """Return the error about characters that a model never saw."""
+    distinct, counts = np.unique(codes, return_counts=True)
+    common = distinct[np.argsort(-counts, kind="stable")][:MOST_SHOWN].tolist()
+    shown = ", ".join(describe(chr(code)) for code in common)
+    more = ", ..." if len(distinct) > MOST_SHOWN else ""
+    return InputError(
+        f"{printable(path)}: {int(counts.sum()):,} characters are not among the {vocab.size} that "
+        f"this model has seen: {shown}{more}; leave them out with --unknown skip"
+    )

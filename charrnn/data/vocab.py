@@ -1,0 +1,188 @@
+"""Map characters or bytes to ids. Sorted, so that the same text gives the same ids."""
+
+import codecs
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.core.errors import CheckpointError, InputError, escape, is_control
+
+Ids = NDArray[np.unsignedinteger]
+
+
+class Vocabulary(Protocol):
+    """What a network can read and write."""
+
+    unit: str
+    """What a symbol is called."""
+
+    @property
+    def size(self) -> int:
+        """Number of symbols (V)."""
+
+    @property
+    def newline(self) -> int | None:
+        """Id of the newline, None where the text has none."""
+
+    def encode(self, text: str, what: str = "prompt") -> Ids:
+        """Return the ids of a text, (N,); InputError names what the network never saw."""
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
+
+    def raw(self, ids: Sequence[int] | Ids) -> bytes:
+        """Return what goes into a file: UTF-8 of characters, or the bytes themselves."""
+
+    def to_json(self) -> list[int] | str:
+        """Return the form that a checkpoint keeps."""
+
+
+class CharVocabulary:
+    """Unicode code points."""
+
+    unit = "character"
+
+    def __init__(self, code_points: Iterable[int]) -> None:
+        self.code_points = np.array(sorted(set(code_points)), dtype=np.uint32)
+        self._characters = [chr(code) for code in self.code_points]
+        self._ids = {c: i for i, c in enumerate(self._characters)}
+
+    @property
+    def size(self) -> int:
+        """Number of symbols (V)."""
+        return len(self._characters)
+
+    @property
+    def newline(self) -> int | None:
+        """Id of the newline, None where the text has none."""
+        return self._ids.get("\n")
+
+    def knows(self, character: str) -> bool:
+        """Say whether the text had this character."""
+        return character in self._ids
+
+    def encode(self, text: str, what: str = "prompt") -> Ids:
+        """Return the ids of a text, (N,); InputError names what the network never saw."""
+        unknown = [c for c in dict.fromkeys(text) if c not in self._ids]
+        if unknown:
+            shown = ", ".join(map(describe, unknown[:10])) + (", ..." if unknown[10:] else "")
+            raise InputError(
+                f"{what}: not among the {self.size} characters this model has seen: {shown}; "
+                "leave them out, or train on a text that has them"
+            )
+        return np.array([self._ids[c] for c in text], dtype=id_dtype(self.size))
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return the text of ids."""
+        return "".join([self._characters[i] for i in ids])
+
+    def raw(self, ids: Sequence[int] | Ids) -> bytes:
+        """Return the text of ids in UTF-8."""
+        return self.decode(ids).encode("utf-8")
+
+    def to_json(self) -> list[int] | str:
+        """Return the code points in order."""
+        return [int(code) for code in self.code_points]
+
+
+class ByteVocabulary:
+    """The 256 bytes: any file is text."""
+
+    unit = "byte"
+    size = 256
+    newline: int | None = 10
+
+    def encode(self, text: str, what: str = "prompt") -> Ids:
+        """Return the UTF-8 bytes of a text; bytes that came in as lone surrogates come back."""
+        return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
+        return self.raw(ids).decode("utf-8", "replace")
+
+    def raw(self, ids: Sequence[int] | Ids) -> bytes:
+        """Return the bytes themselves."""
+        return bytes(ids) if not isinstance(ids, np.ndarray) else ids.astype(np.uint8).tobytes()
+
+    def to_json(self) -> list[int] | str:
+        """Return the word that stands for all bytes."""
+        return "bytes"
+
+
+class Decoder:
+    """Ids in, text out, whole characters only: a byte model's character may span several ids."""
+
+    def __init__(self, vocab: Vocabulary) -> None:
+        self._vocab = vocab
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, ids: Sequence[int], *, final: bool = False) -> str:
+        """Return the characters that these ids complete."""
+        if isinstance(self._vocab, ByteVocabulary):
+            return self._utf8.decode(self._vocab.raw(ids), final)
+        return self._vocab.decode(ids)
+
+
+def id_dtype(size: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the narrowest type of ids for a vocabulary of `size` symbols."""
+    return np.uint8 if size <= 256 else np.uint16
+
+
+def decoded_length(ids: NDArray[np.uint8]) -> int | None:
+    """Return how many characters bytes decode to, None if they are not UTF-8.
+
+    A slice may begin or end inside a character; such halves at its ends are not held against it.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    is_continuation = (ids[:3] & 0xC0) == 0x80
+    start = int(np.argmin(np.append(is_continuation, False)))
+    count = 0
+    try:
+        for begin in range(start, len(ids), 1 << 22):
+            count += len(decoder.decode(ids[begin : begin + (1 << 22)].tobytes()))
+    except UnicodeDecodeError:
+        return None
+    return count
+
+
+def num_characters(vocab: Vocabulary, ids: Ids) -> int | None:
+    """Return how many characters ids are; of bytes None if they are no UTF-8."""
+    return decoded_length(ids) if isinstance(vocab, ByteVocabulary) else len(ids)
+
+
+def num_bytes(vocab: Vocabulary, ids: Ids) -> int:
+    """Return how many bytes ids are, in UTF-8."""
+    if not isinstance(vocab, CharVocabulary):
+        return len(ids)
+    sizes = np.searchsorted([0x80, 0x800, 0x10000], vocab.code_points, side="right") + 1
+    chunks = (ids[i : i + (1 << 22)] for i in range(0, len(ids), 1 << 22))
+    return sum(int(sizes[chunk].sum()) for chunk in chunks)
+
+
+def parse_vocabulary(value: object) -> Vocabulary:
+    """Rebuild a vocabulary from a checkpoint.
+
+    Raises:
+        CheckpointError: It is not a sorted list of code points, nor the word "bytes".
+    """
+    if value == "bytes":
+        return ByteVocabulary()
+    if not isinstance(value, list) or not all(type(code) is int for code in value):
+        raise CheckpointError("its vocabulary is no list of code points")
+    ordered = all(a < b for a, b in pairwise(value))
+    if not value or not ordered or not all(_is_character(code) for code in value):
+        raise CheckpointError("its vocabulary is not in order, or holds no characters")
+    return CharVocabulary(value)
+
+
+def describe(character: str) -> str:
+    """Name a character for people: U+00E9 'é'."""
+    shown = escape(character) if is_control(character) or character in "\n\t" else character
+    return f"U+{ord(character):04X} '{shown}'"
+
+
+def _is_character(code: int) -> bool:
+    return 0 <= code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF

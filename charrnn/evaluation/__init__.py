@@ -1,0 +1,1 @@
+"""Loss of a model on text: protocols, scores, dynamic evaluation, diagnosis."""

@@ -1,0 +1,226 @@
+"""Loss of a model on text it was not trained on, in nats per character."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charrnn import __version__
+from charrnn.core.events import Figures
+from charrnn.data.batches import IGNORED, Batch
+from charrnn.data.corpus import Corpus
+from charrnn.data.vocab import Ids, Vocabulary, num_bytes, num_characters
+from charrnn.evaluation.protocols import Protocol, held_out_batches
+from charrnn.ngram.context import Reader
+from charrnn.ngram.counts import Keys
+from charrnn.ngram.gate import log_probabilities, share
+from charrnn.ngram.model import Memory, chunks
+from charrnn.nn.device import autocast
+from charrnn.nn.distributed import ALONE, World
+from charrnn.nn.model import CharRNN, State, clear_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a text costs."""
+
+    loss: float
+    """Nats per symbol, with the memory if there is one."""
+    network: float
+    """Of the network alone."""
+    chars: int
+    """Symbols scored."""
+    weight: float
+    """The memory's share in the mix, its mean; 0 without."""
+
+    @property
+    def bits(self) -> float:
+        """Bits per symbol."""
+        return self.loss / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """Between how many equally likely symbols the choice was (e to the loss)."""
+        return math.exp(min(self.loss, 700.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What each symbol of a batch costs, in nats, (B, T); 0 where nothing was asked for."""
+
+    batch: Batch
+    mix: torch.Tensor
+    network: torch.Tensor
+    weight: torch.Tensor
+    """The memory's share."""
+
+
+def score(
+    model: CharRNN,
+    batches: Iterator[Batch],
+    memory: Memory | None = None,
+    *,
+    precision: str = "fp32",
+    world: World = ALONE,
+) -> Score:
+    """Score a text.
+
+    Args:
+        model: On the device to use.
+        batches: The text, as a protocol reads it.
+        memory: Mixed into the network's prediction.
+        precision: Number format of the products.
+        world: The processes that share the work, each with its rows of every batch.
+    """
+    totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
+    mine = batches if world.is_alone else (b.part(world.rows(len(b.inputs))) for b in batches)
+    for costs in costs_of(model, mine, memory, precision=precision):
+        parts = (costs.mix, costs.network, costs.weight)
+        totals[:3] += torch.stack([part.sum(dtype=torch.float64) for part in parts])
+        totals[3] += costs.batch.num_chars
+    *sums, chars = world.total(totals).tolist()
+    loss, network, weight = (total / max(1, chars) for total in sums)
+    return Score(loss, network, int(chars), weight)
+
+
+@torch.no_grad()
+def costs_of(
+    model: CharRNN,
+    batches: Iterator[Batch],
+    memory: Memory | None = None,
+    *,
+    precision: str = "fp32",
+) -> Iterator[Costs]:
+    """Yield what each symbol of a text costs, a batch at a time; arguments as of `score`."""
+    device = model.decoder.weight.device
+    state, reader = None, None
+    for batch in batches:
+        if memory and (reader is None or len(reader.lengths) != len(batch.inputs)):
+            reader = Reader(memory, len(batch.inputs))
+        state = _restart(model, state, batch)
+        with autocast(device, precision):
+            logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
+        targets = torch.from_numpy(batch.targets).to(device)
+        network = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view_as(targets)
+        mix, weight = network, torch.zeros_like(network)
+        if memory is not None and reader is not None:
+            read = reader.read(batch.inputs, batch.is_fresh)
+            mix, weight = _mixed(logits, batch.targets, memory, *read)
+        yield Costs(batch, mix, network, weight)
+
+
+def _mixed(
+    logits: torch.Tensor,
+    targets: NDArray[np.int64],
+    memory: Memory,
+    contexts: Keys,
+    lengths: NDArray[np.int64],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what each symbol costs network and memory together, and the memory's share, (B, T)."""
+    asked = np.flatnonzero(targets != IGNORED)
+    scores = logits.flatten(0, 1)
+    result = np.zeros((2, targets.size))
+    for part in chunks(len(asked), logits.shape[2]):
+        chosen = asked[part]
+        recalled = memory.recall(contexts.flat[chosen], lengths.flat[chosen])
+        logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
+        weight = share(logs, recalled, memory.weight)
+        there = np.arange(len(chosen)), targets.flat[chosen]
+        p = (1 - weight) * np.exp(logs[there]) + weight * recalled.p[there]
+        result[:, chosen] = -np.log(p), weight
+    mix, weights = torch.from_numpy(result.reshape(2, *targets.shape)).to(logits.device)
+    return mix, weights
+
+
+def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
+    if state is None or state[0].shape[1] != len(batch.inputs):
+        return model.empty_state(len(batch.inputs))
+    return clear_rows(state, torch.from_numpy(batch.is_fresh).to(state[0].device))
+
+
+def score_held_out(
+    model: CharRNN,
+    corpus: Corpus,
+    protocol: Protocol,
+    memory: Memory | None = None,
+    *,
+    precision: str = "fp32",
+    most_chars: int | None = None,
+    should_stop: Callable[[], object] = lambda: False,
+    world: World = ALONE,
+) -> Score | None:
+    """Score the held-out text of a corpus; about `most_chars` of it.
+
+    None if `should_stop`, asked before each batch, cut it short.
+    """
+    batches = held_out_batches(corpus, protocol, most_chars)
+    try:
+        return score(model, _until(should_stop, batches), memory, precision=precision, world=world)
+    except _Stopped:
+        return None
+
+
+def figures_of(
+    scored: Score, protocol: Protocol, vocab: Vocabulary, ids: Ids, signature: str
+) -> Figures:
+    """Return a score in every unit.
+
+    Args:
+        scored: What the text costs.
+        protocol: How it was read.
+        vocab: Of the model.
+        ids: The text, (N,); bits are spread over its characters and bytes.
+        signature: As from `signature`.
+    """
+    size = num_bytes(vocab, ids)
+    return Figures(
+        protocol=protocol.name,
+        chars=scored.chars,
+        loss=scored.loss,
+        network_loss=scored.network,
+        bits_per_char=bits_per_char(scored.loss, vocab, ids),
+        bits_per_byte=scored.bits * len(ids) / size if size else None,
+        perplexity=scored.perplexity,
+        memory=scored.weight,
+        signature=signature,
+    )
+
+
+def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | None:
+    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
+    chars = num_characters(vocab, ids) if loss is not None else None
+    return loss / math.log(2) * len(ids) / chars if loss is not None and chars else None
+
+
+def signature(
+    protocol: Protocol, memory: Memory | None, *, split: str, precision: str, seed: int
+) -> str:
+    """Return all that a figure depends on beside weights and text, for people and scripts."""
+    states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}
+    share = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
+    parts = {
+        "split": split,
+        "state": states.get(protocol.name, "empty"),
+        "W": protocol.window or "-",
+        "precision": precision,
+        "memory": f"{memory.order}{share}" if memory else "off",
+        "seed": seed,
+        "charrnn": __version__,
+    }
+    return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _until(should_stop: Callable[[], object], batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if should_stop():
+            raise _Stopped
+        yield batch

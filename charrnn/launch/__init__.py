@@ -1,0 +1,1 @@
+"""From a `train` command to a running session: presets, preparation, resume, ranks."""

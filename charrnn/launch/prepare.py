@@ -1,0 +1,163 @@
+"""Load the corpus and resolve every setting of a new run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.model import load_model
+from charrnn.checkpoints.state import Snapshot
+from charrnn.core.config import TrainConfig
+from charrnn.core.console import time_text
+from charrnn.core.errors import InputError, printable
+from charrnn.core.rank import check_shares
+from charrnn.core.settings import resolve
+from charrnn.data.batches import fit_batches
+from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.launch.presets import NOMINAL_SPEED, Task, preset
+from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
+from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
+from charrnn.training.transfer import Initial, architecture, transfer, transfer_notes
+
+SECOND_RATE = 0.5
+"""Learning rate of a run that begins with trained weights, as a share of the usual one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a run needs to begin."""
+
+    config: TrainConfig
+    origins: dict[str, str]
+    """Where each setting came from."""
+    corpus: Corpus
+    notes: list[str]
+    resume: Snapshot | None = None
+    """Where to go on from."""
+    init: Initial | None = None
+    """What to start from instead of random weights."""
+    is_over: bool = False
+    """The run has ended, and these settings leave nothing more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Settings by where they come from."""
+
+    flags: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    file: Mapping[str, Any]
+
+    @property
+    def all(self) -> dict[str, Any]:
+        """Settings that somebody has named, the stronger source winning."""
+        values, origins = resolve(self.flags, self.environment, self.file, {})
+        return {name: value for name, value in values.items() if origins[name] != "default"}
+
+
+def prepare(
+    paths: list[Path],
+    given: Given,
+    init_from: Path | None = None,
+    corpus: Corpus | None = None,
+    num_processes: int = 1,
+) -> Prepared:
+    """Read the text, pick a size for it, and decide every setting.
+
+    Args:
+        paths: Files and folders.
+        given: Settings as they were named.
+        init_from: A checkpoint whose weights the run starts from, and whose sizes it has.
+        corpus: The text, where it was read already.
+        num_processes: How many train together; a batch of our own choice is a multiple of it.
+
+    Raises:
+        InputError: A setting, a file or a device cannot be used.
+        CheckpointError: What to start from is damaged.
+    """
+    model = load_model(init_from) if init_from else None
+    fixed = architecture(model, given.all) if model else {}
+    flags = {**given.flags, **fixed}
+    values, origins = resolve(flags, given.environment, given.file, {})
+    draft = TrainConfig(**values)  # checks everything before a long text is read
+    corpus = corpus or load_corpus(paths, draft)
+    init = transfer(model, corpus.vocab) if model else None
+    named = {name: value for name, value in values.items() if origins[name] != "default"}
+    chosen = preset(draft.size, make_task(draft, corpus, named), named)
+    chosen["batch_size"] = -(-chosen["batch_size"] // num_processes) * num_processes
+    if init:
+        chosen["lr"] *= SECOND_RATE
+    values, origins = resolve(flags, given.environment, given.file, chosen)
+    origins |= {name: "model" for name in fixed}
+    config, notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
+    notes = [*corpus.notes, *notes, *(transfer_notes(init, corpus) if init else [])]
+    return Prepared(config, origins, corpus, notes, init=init)
+
+
+def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> Task:
+    """Return what a network is wanted for; the machine is only timed where it matters."""
+    device = pick_device(config.device)
+    precision = pick_precision(config.precision, device)
+    is_open = config.steps is None and config.epochs is None and config.max_time is None
+    has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
+    set_threads(config.threads, device)
+    is_timed = not has_size and (is_open or config.max_time is not None)
+    return Task(
+        num_chars=len(corpus.train),
+        vocab_size=corpus.vocab.size,
+        epochs=DEFAULT_EPOCHS if is_open else config.epochs,
+        steps=config.steps,
+        seconds=DEFAULT_SECONDS if is_open else config.max_time,
+        flops_per_second=speed_class(device, precision) if is_timed else NOMINAL_SPEED,
+        cell=config.cell,
+    )
+
+
+def fit_to_text(
+    config: TrainConfig, corpus: Corpus, num_processes: int = 1
+) -> tuple[TrainConfig, list[str]]:
+    """Return settings whose batch and window the text can fill, and a note if that took a change.
+
+    Raises:
+        InputError: The processes that train together could not share the batch out evenly.
+    """
+    check_shares(config.batch_size, num_processes)
+    size, window = fit_batches(corpus, config)
+    if size < num_processes:
+        raise InputError(
+            f"the text is too small for {num_processes} processes: it fills {size} streams; "
+            "use fewer processes"
+        )
+    size -= size % num_processes
+    if (size, window) == (config.batch_size, config.seq_len):
+        return config, []
+    note = (
+        f"a small text: {size} streams of {window} characters "
+        f"instead of {config.batch_size} of {config.seq_len}"
+    )
+    return replace(config, batch_size=size, seq_len=window), [note]
+
+
+def shown_name(name: str) -> str:
+    """Return a file's name for people; a text that came through a pipe has none."""
+    return "stdin" if Path(name).name.startswith(".stdin.") else Path(name).name
+
+
+def plan_text(config: TrainConfig, corpus: Corpus) -> str:
+    """Return the line about text, network and budget."""
+    names = ", ".join(printable(shown_name(name)) for name in corpus.files[:3])
+    more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
+    unit = "bytes" if config.bytes else "characters"
+    num_symbols = corpus.num_train + corpus.num_val
+    return (
+        f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
+        f"{config.cell} {config.num_layers}×{config.hidden_size}; {budget_text(config)}"
+    )
+
+
+def budget_text(config: TrainConfig) -> str:
+    """Return how long a run may take."""
+    limits = [f"{config.steps:,} steps"] if config.steps else []
+    limits += [f"{config.epochs:g} epochs"] if config.epochs else []
+    limits += [time_text(config.max_time)] if config.max_time else []
+    return " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"

@@ -1,0 +1,143 @@
+"""Which network, for how much text, how much time, and which machine: a fixed table."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from charrnn.core.config import ModelConfig
+
+NOMINAL_SPEED = float(1 << 36)
+"""FLOP/s that are assumed where no probe is made: two CPU cores, float32."""
+
+NAMED = {"tiny": 128, "small": 256, "medium": 512, "large": 1024}
+"""Hidden size of the presets; all have one layer: one wide layer beats two for the first hours."""
+
+AVERAGED_PARTS = 16
+"""The weights are averaged over about one part in so many of a run."""
+
+MEMORY_ORDER = 7
+"""Symbols of the memory's longest context; fewer for large vocabularies."""
+
+PRESET_FIELDS = (
+    "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
+    "dropout", "embedding_dropout", "weight_drop", "weight_decay", "ema_decay", "memory",
+)  # fmt: skip
+"""What a preset decides, where nobody else does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    hidden_size: int
+    least_flops: float
+    """Floating-point operations that a budget must allow, or a smaller network ends better."""
+    least_chars: int
+    """Characters of training text below which it would only learn them by heart."""
+    lr: float
+    batch_size: int
+    seq_len: int
+
+
+TABLE = (
+    Row(128, 0, 0, 1e-2, 16, 32),
+    Row(192, 3e11, 20_000, 9e-3, 16, 32),
+    Row(256, 1e12, 50_000, 8e-3, 16, 32),
+    Row(384, 1e13, 200_000, 5e-3, 16, 32),
+    Row(512, 1.6e13, 400_000, 4e-3, 16, 32),
+    Row(640, 1e14, 800_000, 3.5e-3, 16, 32),
+    Row(768, 5e14, 2_000_000, 3e-3, 32, 64),
+    Row(1024, 2e15, 4_000_000, 2.5e-3, 64, 64),
+    Row(1536, 1e16, 20_000_000, 1.5e-3, 128, 64),
+    Row(2048, 5e16, 100_000_000, 1e-3, 128, 64),
+)
+"""Short windows pay where updates are cheap: on a CPU 32 characters cost no more each than 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network is wanted for."""
+
+    num_chars: int
+    """Of training text."""
+    vocab_size: int
+    epochs: float | None
+    steps: int | None
+    seconds: float | None
+    flops_per_second: float = NOMINAL_SPEED
+    cell: str = "lstm"
+
+
+def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a size means for a task, for each of PRESET_FIELDS.
+
+    Args:
+        size: auto, or a name.
+        task: Text, budget and speed.
+        given: Settings that are fixed already; what is left open follows from them.
+    """
+    row = pick_row(size, task, given.get("hidden_size"))
+    chosen = {
+        "hidden_size": row.hidden_size,
+        "num_layers": 1,
+        "embedding_size": 64 if row.hidden_size <= 1024 else 128,
+        "batch_size": row.batch_size,
+        "seq_len": row.seq_len,
+        "lr": row.lr,
+        "memory": MEMORY_ORDER,
+    } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
+    return regularisation(chosen, task) | chosen
+
+
+def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:
+    """Return the table's row for a size; auto is the largest that text and budget allow."""
+    hidden_size = hidden_size or NAMED.get(size)
+    if hidden_size is not None:
+        wanted = hidden_size
+        nearest = min(TABLE, key=lambda row: abs(row.hidden_size - wanted))
+        return replace(nearest, hidden_size=hidden_size)
+    return [row for row in TABLE if row.least_chars <= task.num_chars and _affords(row, task)][-1]
+
+
+def _affords(row: Row, task: Task) -> bool:
+    if task.seconds is None:  # counted in steps or epochs: the text alone decides, within reason
+        return row.hidden_size <= NAMED["medium"]
+    return row.least_flops <= task.seconds * task.flops_per_second
+
+
+def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Return dropout, weight decay and averaging for how often the text will be passed over.
+
+    Up to two passes a text needs no dropout; each doubling from there wants 0.0625 more, and each
+    pass 0.01 of decay, up to 0.1. (Decay does more: after ten passes 0.1 with half the dropout is
+    0.042 nats better than 0.01, and 0.3 is worse again; after three it makes no difference.)
+    """
+    steps = expected_steps(chosen, task)
+    passes = steps * chosen["batch_size"] * chosen["seq_len"] / max(1, task.num_chars)
+    dropout = round(min(0.5, max(0.0, 0.0625 * math.log2(max(passes, 1e-9) / 2))), 2)
+    return {
+        "dropout": dropout,
+        "embedding_dropout": round(dropout / 5, 2),
+        "weight_drop": round(dropout / 2, 2),
+        "weight_decay": round(min(0.1, max(0.01, 0.01 * passes)), 2),
+        "ema_decay": round(min(0.999, max(0.9, 1 - AVERAGED_PARTS / max(1.0, steps))), 4),
+    }
+
+
+def expected_steps(chosen: dict[str, Any], task: Task) -> float:
+    """Return about how many updates the budget allows."""
+    model = ModelConfig(
+        cell=task.cell,
+        vocab_size=task.vocab_size,
+        embedding_size=chosen["embedding_size"],
+        hidden_size=chosen["hidden_size"],
+        num_layers=chosen["num_layers"],
+    )
+    chars_per_step = chosen["batch_size"] * chosen["seq_len"]
+    limits = [float(task.steps)] if task.steps is not None else []
+    if task.epochs is not None:
+        limits.append(task.epochs * task.num_chars / chars_per_step)
+    if task.seconds is not None:
+        flops = task.seconds * task.flops_per_second
+        limits.append(flops / (model.flops_per_char() * chars_per_step))
+    return min(limits)

@@ -1,0 +1,210 @@
+"""Load the newest intact checkpoint and check that text and settings match."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.format import are_counts
+from charrnn.checkpoints.model import Model, read_model
+from charrnn.checkpoints.parsing import parse_dataclass
+from charrnn.checkpoints.run_folder import SPOOLED, Run, step_files
+from charrnn.checkpoints.state import End, Shipped, Snapshot, load_snapshot
+from charrnn.core.config import BUDGETS, MAY_CHANGE, TrainConfig
+from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
+from charrnn.data.batches import make_batches
+from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.launch.prepare import Given, Prepared, fit_to_text
+from charrnn.training.schedule import steps_for_budget
+
+
+def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
+    """Return a run's newest full checkpoint that is whole, and a warning for each that is not.
+
+    Raises:
+        CheckpointError: None of them is, or one is of a later charrnn.
+        InputError: The run holds only a model.
+    """
+    problems: list[str] = []
+    for path in reversed(step_files(run.folder)):
+        try:
+            snapshot = load_snapshot(path)
+        except NewerFormatError:
+            raise
+        except (CheckpointError, InputError) as error:
+            problems.append(str(error))
+            run.damaged.add(path)
+            continue
+        warnings = [f"{problem}; going on from {snapshot.path.name}" for problem in problems]
+        snapshot, problem = with_shipped(snapshot, run)
+        return snapshot, warnings + ([problem] if problem else [])
+    name = run.folder.name
+    way_out = f"another run can start from its model, if that is whole: --init-from {name}"
+    if problems:
+        raise CheckpointError(f"{problems[0]}; no other full checkpoint can be read; {way_out}")
+    raise InputError(f"{printable(run.folder)}: no full checkpoint to go on from; {way_out}")
+
+
+def with_shipped(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
+    """Return a snapshot with what the run's best file holds, how it ended, and a warning if any.
+
+    Raises:
+        NewerFormatError: It is of a later charrnn, and must not be replaced.
+    """
+    try:
+        model, _ = read_model(run.best)
+    except NewerFormatError:
+        raise
+    except (CheckpointError, InputError) as error:
+        return snapshot, f"{error}; the next validation makes it anew"
+    if (model.config, model.vocab.to_json()) != (
+        snapshot.model.config, snapshot.model.vocab.to_json(),
+    ):  # fmt: skip
+        return snapshot, ""
+    end, state = parse_end(model.facts.get("end")), snapshot.state
+    is_of_this_plan = model.facts.get("plan") == [list(entry) for entry in state.plan]
+    if end is not None and not (is_of_this_plan and end.step == state.progress.step):
+        end = None  # the run was given a larger budget since
+    return replace(snapshot, shipped=parse_shipped(model), end=end), ""
+
+
+def parse_shipped(model: Model) -> Shipped | None:
+    """Return what a validation has chosen, None if a best file holds something else."""
+    chosen = model.facts.get("shipped")
+    if not isinstance(chosen, dict) or not are_counts([chosen.get("step")]):
+        return None
+    if not isinstance(chosen.get("loss"), float):
+        return None
+    return Shipped(weights=model.weights, loss=chosen["loss"], step=chosen["step"])
+
+
+def parse_end(values: Any) -> End | None:
+    """Return how a run has ended, None if its best file does not say."""
+    if not isinstance(values, dict):
+        return None
+    names = {each.name for each in fields(End)}
+    try:
+        return parse_dataclass(End, {n: v for n, v in values.items() if n in names}, "end")
+    except (CheckpointError, TypeError):
+        return None
+
+
+def resumed_config(
+    snapshot: Snapshot, given: Mapping[str, Any], num_processes: int = 1
+) -> TrainConfig:
+    """Return a run's settings with those that are given anew; precision and threads are kept.
+
+    The threads only for as many processes as before: they share the cores. A budget that is given
+    replaces the old one as a whole.
+    """
+    kept: dict[str, Any] = {}
+    if num_processes == snapshot.processes:
+        kept["threads"] = snapshot.threads
+    if snapshot.config.device == given.get("device", snapshot.config.device):
+        kept["precision"] = snapshot.precision
+    if any(name in given for name in BUDGETS):
+        kept |= dict.fromkeys(BUDGETS)
+    return replace(snapshot.config, **(kept | dict(given)))
+
+
+def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
+    """Refuse settings that would make it another run.
+
+    Raises:
+        InputError: Some differ; they are named with both values.
+    """
+    differing = [
+        f"--{name.replace('_', '-')} (was {printable(old)}, is {printable(new)})"
+        for name in (each.name for each in fields(TrainConfig))
+        if name not in MAY_CHANGE
+        and (old := getattr(snapshot.config, name)) != (new := getattr(config, name))
+    ]
+    if differing:
+        raise InputError(
+            f"--resume: {printable(snapshot.path.parent)}: was started otherwise: "
+            f"{', '.join(differing)}; leave them out, or start another run: --run OTHER"
+        )
+
+
+def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
+    """Refuse another text than the one that a run learns.
+
+    Raises:
+        InputError: It differs; the counts of both are given.
+    """
+    known, name = snapshot.corpus, printable(snapshot.path.parent.name)
+    if corpus.digest != known.digest:
+        raise InputError(
+            f"--resume: the corpus (text or --val-file) is not the one that {name} learns: "
+            f"{corpus.num_train:,} + {corpus.num_val:,} held-out characters of SHA-256 "
+            f"{corpus.digest[:12]}, it had {known.num_train:,} + {known.num_val:,} of "
+            f"{printable(known.digest)[:12]}; bring that back, or start another run from its "
+            f"weights: --run OTHER --init-from {name}"
+        )
+
+
+def is_over(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bool:
+    """Say whether a run has ended and its settings leave nothing more to do."""
+    if snapshot.end is None:
+        return False
+    if config.budget() != snapshot.config.budget():
+        steps, seconds = steps_for_budget(
+            config.epochs, config.steps, config.max_time, steps_per_epoch
+        )
+        state = snapshot.state
+        has_steps = steps is None or steps > state.progress.step
+        return not (has_steps and (seconds is None or seconds > state.timing.seconds))
+    is_patient = config.patience is None or config.patience > snapshot.state.best.num_worse
+    return not (snapshot.end.stop_reason == "early_stop" and is_patient)
+
+
+def prepare_resumed(
+    paths: list[Path], given: Given, snapshot: Snapshot, num_processes: int = 1
+) -> Prepared:
+    """Read a run's text again, and hold text and settings against its checkpoint.
+
+    Args:
+        paths: Files and folders; none means those from before.
+        given: Settings as they were named.
+        snapshot: Where the run stands.
+        num_processes: How many train together; it need not be the number of before.
+
+    Raises:
+        InputError: It would be another run, or a file is not there any more.
+    """
+    config, old = resumed_config(snapshot, given.all, num_processes), snapshot.config
+    unfitted = replace(config, batch_size=old.batch_size, seq_len=old.seq_len)
+    check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
+    corpus = load_corpus(paths or sources(snapshot), config)
+    check_corpus(snapshot, corpus)
+    config, _ = fit_to_text(config, corpus, num_processes)
+    check_settings(snapshot, config)
+    origins = dict.fromkeys(config.__slots__, "checkpoint")
+    for origin in ("file", "environment", "flags"):
+        origins |= dict.fromkeys(getattr(given, origin), origin.removesuffix("s"))
+    over = is_over(snapshot, config, make_batches(corpus, config).steps_per_epoch)
+    return Prepared(config, origins, corpus, [], resume=snapshot, is_over=over)
+
+
+def sources(snapshot: Snapshot) -> list[Path]:
+    """Return the files and folders that a run was started on.
+
+    Raises:
+        InputError: Its checkpoint does not say.
+    """
+    names, folder = snapshot.model.facts.get("sources"), snapshot.path.parent
+    run = printable(folder.name)
+    again = f"name it: charrnn train FILE --run {run} --resume"
+    if not isinstance(names, list) or not names:
+        raise InputError(f"{run}: its checkpoint does not say which text it learns; {again}")
+    paths = []
+    for name in names:
+        if not isinstance(name, str) or "\0" in name:
+            raise InputError(f"{run}: its checkpoint names a text in vain; {again}")
+        path = Path(name)
+        if path.name == SPOOLED and not path.exists():
+            path = folder / SPOOLED  # came from stdin, and the run was moved
+        if not path.exists():
+            raise InputError(f"{printable(name)}: the text of {run} is not there; {again}")
+        paths.append(path)
+    return paths

@@ -1,0 +1,124 @@
+"""Train with signals, logging and output."""
+
+import json
+import os
+import shlex
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.run_folder import CONFIG, METRICS, Run
+from charrnn.core.config import as_settings
+from charrnn.core.console import Console
+from charrnn.core.errors import ClosedPipeError, DivergedError
+from charrnn.core.events import Event, Finished, Planned, Started, Step
+from charrnn.core.files import write_durably
+from charrnn.core.output import print_result
+from charrnn.core.settings import to_toml
+from charrnn.core.signals import Interrupts
+from charrnn.launch.prepare import Prepared
+from charrnn.launch.workers import Crew
+from charrnn.nn.distributed import World
+from charrnn.training.trainer import CUT, train
+
+SCHEMA = 1
+"""Version of the JSON that commands print."""
+
+RESULT_KEYS = (
+    "step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds", "stop_reason",
+)  # fmt: skip
+
+
+def launch(run: Run, prepared: Prepared, console: Console, crew: Crew, *, as_json: bool) -> int:
+    """Train, show what happens, and print the result; return the exit code.
+
+    The result is printed whenever something was saved, also after an error. The log's last line
+    says how it ended, with the exit code: torchrun's own is 1 whatever happened.
+    """
+    world = crew.world
+    result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
+    code, reason = 1, None
+    with Interrupts(None if world.is_alone else world.largest) as interrupts:
+        try:
+            crew.hand(prepared)
+            with world.told():
+                train_and_show(run, prepared, console, interrupts, world, result)
+            code = interrupts.exit_code if result["stop_reason"] in CUT else 0
+        except Exception as error:
+            code, reason = getattr(error, "exit_code", 1), str(error)
+            result["stop_reason"] = "diverged" if isinstance(error, DivergedError) else "error"
+            raise
+        finally:
+            console.close()
+            run.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
+            print_end(run, result, as_json=as_json)
+        show_what_next(run, result, code, console)
+        return world.agree(code)
+
+
+def train_and_show(
+    run: Run,
+    prepared: Prepared,
+    console: Console,
+    interrupts: Interrupts,
+    world: World,
+    result: dict[str, Any],
+) -> None:
+    """Train, show what happens, and keep in `result` what it says of the run."""
+    settings = as_settings(prepared.config)
+    for event in train(
+        prepared.config,
+        prepared.corpus,
+        run,
+        resume=prepared.resume,
+        init=prepared.init,
+        should_stop=interrupts,
+        world=world,
+    ):
+        console.show(event)
+        result |= result_of(event)
+        if isinstance(event, Started | Planned):
+            settings |= {name: v for name, v in asdict(event).items() if name in settings}
+            write_config(run, settings)
+
+
+def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
+    """Say how to go on, and off a terminal how it has ended."""
+    if result["stop_reason"] in CUT and not run.is_empty:
+        console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
+    elif console.is_live and run.best.exists():
+        console.line(f"try: {command_of(run, 'sample', run.folder.name)}")
+    console.last(f"{run.folder.name}: {result['stop_reason']}", code)
+
+
+def result_of(event: Event) -> dict[str, Any]:
+    """Return what an event says about the run's result so far."""
+    if not isinstance(event, Step | Finished):
+        return {}
+    return {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
+
+
+def write_config(run: Run, settings: dict[str, Any]) -> None:
+    """Write the run's settings as resolved; without size, since the sizes stand there."""
+    text = to_toml({name: value for name, value in settings.items() if name != "size"})
+    with suppress(OSError):  # the checkpoints hold the settings too
+        write_durably(run.folder / CONFIG, text.encode("utf-8"))
+
+
+def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
+    """Print the path of the best model, or the run as JSON, if anything was saved."""
+    if not run.best.exists():
+        return
+    path = os.fspath(run.best)
+    line = {"schema": SCHEMA, "run": run.folder.name, "best": path}
+    line |= {key: result.get(key) for key in RESULT_KEYS}
+    with suppress(ClosedPipeError):
+        print_result(json.dumps(line, ensure_ascii=False) if as_json else path)
+
+
+def command_of(run: Run, *words: str) -> str:
+    """Return a command line about a run, as a shell takes it."""
+    folder = run.folder.parent
+    where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
+    return shlex.join(["charrnn", *words, *where])

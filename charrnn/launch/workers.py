@@ -1,0 +1,91 @@
+"""Ranks above 0: receive the prepared run from rank 0 and train without output."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from charrnn.checkpoints.state import Snapshot
+from charrnn.core.config import TrainConfig
+from charrnn.core.console import Console
+from charrnn.core.errors import CharRNNError, InputError
+from charrnn.core.signals import Interrupts
+from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.launch.prepare import Prepared
+from charrnn.nn.distributed import ALONE, World
+from charrnn.training.trainer import train
+from charrnn.training.transfer import Initial
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A run that is ready, as it goes to another process; the text is read there."""
+
+    config: TrainConfig
+    sources: tuple[str, ...]
+    """Absolute names of the texts."""
+    digest: str
+    resume: Snapshot | None
+    init: Initial | None
+
+
+Task = Handed | int
+"""What to train, or the exit code to leave with."""
+
+
+class Crew:
+    """What the first process knows of the others; they wait for exactly one of two calls."""
+
+    def __init__(self, world: World = ALONE) -> None:
+        self.world = world
+        self._is_waiting = True
+
+    def hand(self, prepared: Prepared) -> None:
+        """Let them train along."""
+        assert self._is_waiting  # they would take a second call for something else
+        self._is_waiting = False
+        corpus = prepared.corpus
+        task: Task = Handed(
+            prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
+        )
+        self.world.agree(task)
+
+    def dismiss(self, code: int) -> None:
+        """Let them leave with an exit code, if they still wait for something to do."""
+        if self._is_waiting:
+            self._is_waiting = False
+            task: Task = code
+            self.world.agree(task)
+
+
+def train_along(world: World) -> int:
+    """Train what the first process hands over; return its exit code."""
+    task: Task = 0
+    handed = world.agree(task)
+    if isinstance(handed, int):
+        return handed
+    with Interrupts(world.largest) as interrupts:
+        try:
+            corpus = load_corpus([Path(name) for name in handed.sources], handed.config)
+            if corpus.digest != handed.digest:
+                raise InputError("the text is another one than the first process has read")
+        except CharRNNError as error:
+            Console().error(f"process {world.rank} of {world.size}: {error}")
+            return error.exit_code
+        return train_in_silence(world, handed, corpus, interrupts)
+
+
+def train_in_silence(world: World, handed: Handed, corpus: Corpus, interrupts: Interrupts) -> int:
+    """Train what was handed over; return the first process's exit code."""
+    try:
+        with world.told():
+            for _ in train(
+                handed.config,
+                corpus,
+                resume=handed.resume,
+                init=handed.init,
+                should_stop=interrupts,
+                world=world,
+            ):
+                pass
+            return world.agree(0)
+    except CharRNNError as error:
+        return error.exit_code  # the first process says why

@@ -1,0 +1,1 @@
+"""The step of the network in C: source, build, binding. Optional."""

@@ -1,0 +1,1 @@
+"""The n-gram model of the training text, and the gate that mixes it with the network."""

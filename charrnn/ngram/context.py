@@ -1,0 +1,120 @@
+"""Track the n-gram context of running texts, and mix the prediction into logits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.ngram.counts import Keys, mask
+from charrnn.ngram.gate import mix
+from charrnn.ngram.model import Memory
+from charrnn.nn.engine import Floats
+
+
+class Reader:
+    """Follows texts side by side, and knows the contexts that they end in.
+
+    Args:
+        memory: Whose contexts.
+        num_rows: Texts (B).
+    """
+
+    def __init__(self, memory: Memory, num_rows: int) -> None:
+        self._shift = np.uint64(memory.bits)
+        self._mask, self._longest = mask(memory.bits * memory.order), memory.order
+        self.contexts = np.zeros(num_rows, dtype=np.uint64)
+        """The last K symbols of each text, packed, (B,)."""
+        self.lengths = np.zeros(num_rows, dtype=np.int64)
+        """How many of them there are, (B,)."""
+
+    def read(self, ids: NDArray[Any], is_fresh: Any = False) -> tuple[Keys, NDArray[np.int64]]:
+        """Return the contexts after each symbol, packed, and their lengths; both (B, T).
+
+        Args:
+            ids: What the texts go on with, (B, T).
+            is_fresh: Rows that begin with no context, (B,).
+        """
+        self.lengths = np.where(is_fresh, 0, self.lengths)
+        symbols = ids.astype(np.uint64)
+        contexts = np.empty(symbols.shape, dtype=np.uint64)
+        for t in range(symbols.shape[1]):
+            self.contexts = ((self.contexts << self._shift) | symbols[:, t]) & self._mask
+            contexts[:, t] = self.contexts
+        lengths = np.minimum(self._longest, self.lengths[:, None] + 1 + np.arange(ids.shape[1]))
+        if ids.shape[1]:
+            self.lengths = lengths[:, -1]
+        return contexts, lengths
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Go on with some of the texts only."""
+        self.contexts, self.lengths = self.contexts[rows], self.lengths[rows]
+
+
+class OneFollower:
+    """Reads one text along.
+
+    Args:
+        memory: What is asked.
+        fed: Symbols that were there before the first is written.
+    """
+
+    def __init__(self, memory: Memory, fed: Sequence[int]) -> None:
+        self._memory, self._mask = memory, int(mask(memory.bits * memory.order))
+        self._context, self._length = 0, 0
+        for symbol in fed:
+            self.read(symbol)
+
+    def read(self, symbol: int) -> None:
+        """Take in what the text goes on with."""
+        self._context = (self._context << self._memory.bits | symbol) & self._mask
+        self._length = min(self._length + 1, self._memory.order)
+
+    def mixed(self, logits: Floats) -> Floats:
+        """Return scores of the next symbol, (V,), with what the memory says mixed in."""
+        if not self._length:  # nothing was read that it could go by
+            return logits
+        said = self._memory.recall_one(self._context, self._length)
+        scores: Floats = mix(logits[None], said, self._memory.weight)[0]
+        return scores
+
+
+class ManyFollowers:
+    """Reads texts along, side by side.
+
+    Args:
+        memory: What is asked.
+        fed: Symbols that were there before the first is written, of each text (B).
+    """
+
+    def __init__(self, memory: Memory, fed: Sequence[Sequence[int]]) -> None:
+        self._memory, self._reader = memory, Reader(memory, len(fed))
+        ends = [list(symbols)[-memory.order :] for symbols in fed]
+        padded = [[0] * (memory.order - len(end)) + end for end in ends]  # 0 changes no context
+        self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), memory.order))
+        self._reader.lengths = np.array([len(end) for end in ends])
+
+    def read(self, symbols: NDArray[Any]) -> None:
+        """Take in what each text goes on with, (B,)."""
+        self._reader.read(symbols[:, None])
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Go on with some of the texts only."""
+        self._reader.keep(rows)
+
+    def mixed(self, logits: Floats) -> Floats:
+        """Return scores of the next symbols, (B, V), with what the memory says mixed in."""
+        has_read = self._reader.lengths > 0
+        if not has_read.any():  # there is nothing that it could go by
+            return logits
+        said = self._memory.recall(self._reader.contexts, self._reader.lengths)
+        scores: Floats = mix(logits, said, self._memory.weight)
+        return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
+
+
+def distribution(memory: Memory, context: Sequence[int]) -> NDArray[np.float64]:
+    """Return the probability of each symbol after a context, (V,), the newest id last."""
+    reader = Reader(memory, 1)
+    reader.read(np.array([context], dtype=np.int64).reshape(1, -1))
+    p: NDArray[np.float64] = memory.recall(reader.contexts, reader.lengths).p[0]
+    return p

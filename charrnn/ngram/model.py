@@ -1,0 +1,321 @@
+"""An n-gram memory of the training text: interpolated Kneser-Ney, exact, vectorised.
+
+The highest order counts occurrences; in a lower one the count of a key is the number
+of distinct keys of the next order that end in it, at least 1 (Kneser and Ney, 1995; Chen and
+Goodman, 1999, sections 3 and 4.1.6: discounts for counts of one, two, and three or more). Where a
+context's counts sum to S:
+
+    P_k(x) = (c_k(x) - D_k(c_k(x)) + sum_y D_k(c_k(y)) P_{k-1}(x)) / S,    P_{-1} = 1 / V
+
+with y running over all that followed; what did not follow has count and discount 0. The climb
+stops at the first context that was never seen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.data.corpus import Corpus
+from charrnn.ngram.counts import (
+    Floats,
+    Keys,
+    Order,
+    Texts,
+    bits_of,
+    count,
+    mask,
+    shortened,
+    texts_of,
+)
+
+SMALLEST_PROBABILITY = np.float32(1e-30)
+"""A probability below this adds nothing to an entropy."""
+
+ASKED_TOGETHER = 1 << 18
+"""Probabilities that are asked for at once."""
+
+TABLE_CELLS = 1 << 19
+"""Probabilities after all short contexts that are kept ready, of one length of context."""
+
+REMEMBERED_BYTES, LEAST_REMEMBERED, OVERHEAD = 1 << 26, 64, 1500
+"""Room for what single streams were told of contexts, how many of them fit at least, and bytes that
+each one takes besides."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What a memory says after some contexts, and how sure it can be."""
+
+    p: Floats
+    """How likely each symbol is, (n, V); each row sums to one."""
+    order: Floats
+    """Length of the longest context that was seen before, (n,)."""
+    total: Floats
+    """Sum of its counts, (n,)."""
+    followers: Floats
+    """Different symbols that followed it, (n,)."""
+
+    @cached_property
+    def q(self) -> NDArray[np.float32]:
+        """P in float32, (n, V)."""
+        return self.p.astype(np.float32)
+
+    @cached_property
+    def log_q(self) -> NDArray[np.float32]:
+        """Its logarithms, all finite, (n, V)."""
+        logs: NDArray[np.float32] = np.log(np.maximum(self.q, SMALLEST_PROBABILITY))
+        return logs
+
+    @cached_property
+    def seen(self) -> Floats:
+        """Order, logarithms of total and followers, entropy of p in nats, (n, 4)."""
+        entropy = -np.vecdot(self.q, self.log_q)
+        return np.stack([self.order, np.log(self.total), np.log(self.followers), entropy], axis=1)
+
+    @cached_property
+    def peak(self) -> NDArray[np.float32]:
+        """Logarithm of the likeliest symbol's probability, (n,)."""
+        peak: NDArray[np.float32] = self.log_q.max(axis=1)
+        return peak
+
+    @classmethod
+    def nothing(cls, vocab_size: int) -> "Recalled":
+        """Return what is known before any symbol was counted: all are as likely."""
+        one = np.ones(1)
+        return cls(np.full((1, vocab_size), 1.0 / vocab_size), 0 * one, one, one)
+
+
+class Memory:
+    """Counts of a text, and the probabilities that follow from them.
+
+    Args:
+        orders: Order 0 first.
+        vocab_size: V.
+        weight: Share in the mix with a network's prediction; None lets it follow from both.
+    """
+
+    def __init__(
+        self, orders: Sequence[Order], vocab_size: int, weight: float | None = None
+    ) -> None:
+        self.orders, self.vocab_size, self.weight = list(orders), vocab_size, weight
+        self.bits = bits_of(vocab_size)
+        self._ones = (1 << self.bits) - 1
+
+    @property
+    def order(self) -> int:
+        """Symbols of the longest context (K)."""
+        return len(self.orders) - 1
+
+    @property
+    def num_entries(self) -> int:
+        """Keys of all orders."""
+        return sum(len(order.keys) for order in self.orders)
+
+    def weighted(self, weight: float | None) -> "Memory | None":
+        """Return the same memory with another share in the mix, itself for None.
+
+        None where it has no say: for a weight of 0, given or its own.
+        """
+        if weight is None:
+            return None if self.weight == 0 else self
+        return Memory(self.orders, self.vocab_size, weight) if weight else None
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the counts by their names in a checkpoint."""
+        result: dict[str, NDArray[Any]] = {}
+        for k, order in enumerate(self.orders):
+            result |= {f"memory/{k}/keys": order.keys, f"memory/{k}/counts": order.counts}
+        return result
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint says of it."""
+        return {
+            "order": self.order,
+            "bits": self.bits,
+            "discounts": [shortened(order.discounts) for order in self.orders],
+            "weight": self.weight,
+            "entries": [len(order.keys) for order in self.orders],
+        }
+
+    def followers(self, order: int, contexts: Any) -> tuple[Any, Any]:
+        """Return where the keys of contexts begin and end among those of an order."""
+        keys, shift = self.orders[order].keys, np.uint64(self.bits)
+        low = np.asarray(contexts, dtype=np.uint64) << shift if order else np.uint64(0)
+        begin = np.searchsorted(keys, low)
+        end = np.searchsorted(keys, low | np.uint64((1 << self.bits) - 1), side="right")
+        return begin, end
+
+    def recall(self, contexts: Keys, lengths: NDArray[Any]) -> Recalled:
+        """Return how likely each symbol is after each context, and how sure that is.
+
+        Args:
+            contexts: The K symbols before, packed, oldest in the high bits; (n,).
+            lengths: How many of them there are really, 0 to K; (n,).
+        """
+        n, tables = len(contexts), self._tables
+        known = np.minimum(lengths, len(tables) - 1)
+        p, sure = np.empty((n, self.vocab_size)), np.empty((3, n))
+        for d, (table, facts) in enumerate(tables):
+            rows = np.flatnonzero(known == d)
+            if len(rows):
+                places = self._place(contexts[rows], d)
+                p[rows], sure[:, rows] = table[places], facts[:, places]
+        return self._climbed(p, sure, contexts, lengths, len(tables))
+
+    @cached_property
+    def _tables(self) -> list[tuple[Floats, Floats]]:
+        """What is said after all contexts of 0, 1, ... symbols, as long as that fits: (V^d, V)."""
+        tables: list[tuple[Floats, Floats]] = []
+        for d in range(self.order + 1):
+            n = self.vocab_size**d
+            if d and n * self.vocab_size > TABLE_CELLS:
+                break
+            each, contexts = np.arange(n), np.zeros(n, dtype=np.uint64)
+            for i in range(d):
+                symbol = each // self.vocab_size**i % self.vocab_size
+                contexts |= symbol.astype(np.uint64) << np.uint64(self.bits * i)
+            p, sure = np.full((n, self.vocab_size), 1.0 / self.vocab_size), np.ones((3, n))
+            said = self._climbed(p, sure, contexts, np.full(n, d), 0)
+            tables.append((said.p, np.stack([said.order, said.total, said.followers])))
+        return tables
+
+    def _place(self, contexts: Keys, d: int) -> Any:
+        """Return the row of the table of contexts of d symbols that each one ends in."""
+        place = np.zeros(len(contexts), dtype=np.int64)
+        for i in reversed(range(d)):
+            symbol = (contexts >> np.uint64(self.bits * i)) & mask(self.bits)
+            place = place * self.vocab_size + symbol.astype(np.int64)
+        return place
+
+    def _climbed(
+        self, p: Floats, sure: Floats, contexts: Keys, lengths: NDArray[Any], first: int
+    ) -> Recalled:
+        """Return what is said after contexts, when p and sure say it without orders from `first` on."""
+        n, V, orders = len(contexts), self.vocab_size, self.orders[first:]
+        if not orders:
+            return Recalled(p, *sure)
+        begin, size, total, spare = self._found(contexts, lengths, first)
+        is_seen = size > 0
+        # What the orders above leave to each one: the product of their ratios; at the end, to p.
+        left = np.cumprod(np.where(is_seen, spare / total, 1.0)[::-1], axis=0)[::-1]
+        factors = np.concatenate([left[1:], np.ones((1, n))]) / total
+        sizes = size.ravel()
+        which = np.repeat(np.arange(len(sizes)), sizes)
+        places = np.arange(len(which)) + (begin.ravel() - (np.cumsum(sizes) - sizes))[which]
+        counts, order = self._counts[places], which // n
+        kept = counts - self._taken_off[first:][order, np.minimum(counts, 3)]
+        cells = (which - order * n) * V + self._names[places]
+        added = np.bincount(cells, kept * factors.ravel()[which], minlength=n * V).reshape(n, V)
+        longest, rows = is_seen.sum(axis=0) - 1, np.arange(n)
+        found = np.stack([first + longest, total[longest, rows], size[longest, rows]])
+        return Recalled(added + p * left[0][:, None], *np.where(longest >= 0, found, sure))
+
+    def _found(
+        self, contexts: Keys, lengths: NDArray[Any], first: int
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return where orders from `first` on keep the keys of contexts, (K + 1 - first, n) each.
+
+        Args:
+            contexts: As for `recall`.
+            lengths: The same.
+            first: The lowest order; what a lower one never saw, it has not seen either.
+
+        Returns:
+            Where the keys begin among those of all orders, how many there are, the sum of their
+            counts (at least 1), and of their discounts.
+        """
+        orders = self.orders[first:]
+        shape = (len(orders), len(contexts))
+        begins, sizes = np.empty(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        totals, spares = np.ones(shape), np.zeros(shape)
+        is_seen = np.ones(len(contexts), dtype=np.bool_)
+        before = sum(len(order.keys) for order in self.orders[:first])
+        for i, order in enumerate(orders):
+            k = first + i
+            begin, end = self.followers(k, contexts & mask(self.bits * k))
+            is_seen = is_seen & (end > begin) & (lengths >= k)
+            begins[i] = before + begin
+            np.multiply(end - begin, is_seen, out=sizes[i])
+            np.maximum(order.sums[end] - order.sums[begin], 1, out=totals[i])
+            np.subtract(order.spares[end], order.spares[begin], out=spares[i])
+            before += len(order.keys)
+        return begins, sizes, totals, spares
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int32]:
+        """Counts of all orders, one after the other."""
+        return np.concatenate([order.counts for order in self.orders])
+
+    @cached_property
+    def _names(self) -> NDArray[np.uint16]:
+        """The symbols that all keys end in."""
+        ones = mask(self.bits)
+        return np.concatenate([(order.keys & ones).astype(np.uint16) for order in self.orders])
+
+    @cached_property
+    def _taken_off(self) -> Floats:
+        """What each order takes off counts of 0, 1, 2, and 3 or more, (K + 1, 4)."""
+        return np.array([[0.0, *order.discounts] for order in self.orders])
+
+    @cached_property
+    def recall_one(self) -> Callable[[int, int], Recalled]:
+        """What `recall` says of one context: (the symbols packed, how many) -> Recalled.
+
+        Contexts that come often, short ones above all, are remembered: a single stream needs it.
+        The last bits may differ from those of `recall`.
+        """
+        # p, q and log q of each, and what Python needs for them
+        most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (16 * self.vocab_size + OVERHEAD))
+
+        @lru_cache(maxsize=most)
+        def recall(context: int, length: int) -> Recalled:
+            if not length:
+                return self._refined(Recalled.nothing(self.vocab_size), 0, 0)
+            shorter = recall(context & ((1 << self.bits * (length - 1)) - 1), length - 1)
+            if shorter.order[0] < length - 1:  # not even that was ever seen
+                return shorter
+            return self._refined(shorter, context, length)
+
+        return recall
+
+    def _refined(self, shorter: Recalled, context: int, k: int) -> Recalled:
+        """Return what is known after one symbol more of context, itself an order's k symbols."""
+        order, low = self.orders[k], context << self.bits
+        begin = int(order.keys.searchsorted(np.uint64(low)))
+        end = int(order.keys.searchsorted(np.uint64(low | self._ones), side="right"))
+        if begin == end:
+            return shorter
+        total = int(order.sums[end] - order.sums[begin])
+        p = shorter.p[0] * (float(order.spares[end] - order.spares[begin]) / total)
+        if end - begin == 1:  # as it mostly is after long contexts
+            p[int(order.keys[begin]) & self._ones] += (
+                1 - float(order.discounts[min(total, 3) - 1]) / total
+            )
+        else:
+            counts = order.counts[begin:end]
+            names = (order.keys[begin:end] & np.uint64(self._ones)).astype(np.intp)
+            p[names] += (counts - order.discounted(counts)) / total
+        return Recalled(p[None], *np.array([[k], [total], [end - begin]], dtype=np.float64))
+
+
+def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
+    """Yield parts of so many contexts that what is recalled of each fits into little memory."""
+    size = max(1, ASKED_TOGETHER // vocab_size)
+    for begin in range(0, num_contexts, size):
+        yield slice(begin, begin + size)
+
+
+def of_corpus(corpus: Corpus, order: int) -> Memory | None:
+    """Return the memory of a corpus's training text; None for order 0."""
+    if not order:
+        return None
+    return build(texts_of(corpus), corpus.vocab.size, order)
+
+
+def build(texts: Texts, vocab_size: int, order: int) -> Memory:
+    """Return the memory of texts."""
+    return Memory(count(texts, vocab_size, order), vocab_size)

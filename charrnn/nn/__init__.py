@@ -1,0 +1,1 @@
+"""The recurrent network in PyTorch and NumPy; devices; data-parallel helpers."""

@@ -1,0 +1,224 @@
+"""One character at a time on the CPU: NumPy, float32; h and c can be read after every step.
+
+The same network as model.py, arranged for sampling: the embedding and the first layer's input
+matrix are folded into one table, other layers (but those of a GRU) have one matrix for what comes
+from below and from before, and one tanh serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves
+folded into the weights.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.core.config import ModelConfig
+
+Floats = NDArray[np.float32]
+State = tuple[Floats, ...]
+"""(h, c) or (h,): each (L, H) for one stream, (L, B, H) for many."""
+
+TILE = 16
+"""Streams that are multiplied together. BLAS rounds a product differently with the number of its
+columns and, beyond 16, with a column's place; in tiles a stream's text depends on nothing but its
+seed."""
+
+HALF, ONE = np.float32(0.5), np.float32(1)
+
+
+class Engine:
+    """Steps a network, one stream or many.
+
+    Args:
+        config: The architecture.
+        weights: Arrays named as in shapes(config).
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
+        self.config = config
+        cell = LAYERS[config.cell]
+        embedding = weights["embedding.weight"]
+        self._layers = [cell(weights, 0, config.hidden_size, embedding)]
+        self._layers += [cell(weights, i, config.hidden_size) for i in range(1, config.num_layers)]
+        self._decoder = Matrix(weights["decoder.weight"].T)
+        self._decoder_bias = weights["decoder.bias"]
+
+    def empty_state(self, *batch: int) -> State:
+        """Return the state before any text, of one stream, or of a batch of them."""
+        return empty_state(self.config, *batch)
+
+    def step(self, ids: Any, state: State) -> tuple[Floats, State]:
+        """Read one character of each stream.
+
+        Args:
+            ids: The character, an int; or one for each of B streams, (B,).
+            state: What the text before has left.
+
+        Returns:
+            Logits of the next character, (V,) or (B, V), and the new state.
+        """
+        new = tuple(np.empty_like(part) for part in state)
+        x: Any = ids
+        for i, layer in enumerate(self._layers):
+            layer.step(x, [part[i] for part in state], [part[i] for part in new])
+            x = new[0][i]
+        logits = self._decoder.times(x)
+        logits += self._decoder_bias
+        return logits, new
+
+
+def empty_state(config: ModelConfig, *batch: int) -> State:
+    """Return the state of a network before any text, of one stream, or of a batch of them."""
+    shape = (config.num_layers, *batch, config.hidden_size)
+    count = 2 if config.cell == "lstm" else 1
+    return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
+
+
+class Matrix:
+    """A matrix W, (K, N), to be multiplied from the left by one vector or by many."""
+
+    def __init__(self, matrix: Floats) -> None:
+        self.matrix = np.ascontiguousarray(matrix)
+
+    @cached_property
+    def _turned(self) -> Floats:
+        return np.ascontiguousarray(self.matrix.T)
+
+    def times(self, x: Floats) -> Floats:
+        """Return x @ W: (K,) -> (N,), or (B, K) -> (B, N) in tiles, the last one padded."""
+        if x.ndim == 1:
+            product: Floats = np.dot(x, self.matrix)
+            return product
+        B, K = x.shape
+        padded = np.zeros((B + -B % TILE, K), dtype=np.float32)
+        padded[:B] = x
+        tiles = np.ascontiguousarray(padded.reshape(-1, TILE, K).transpose(0, 2, 1))
+        products: Floats = (self._turned @ tiles).transpose(0, 2, 1)
+        return products.reshape(len(padded), -1)[:B]
+
+
+class _Layer:
+    """What all cells share: where the weights lie.
+
+    Args:
+        weights: Of the whole network.
+        layer: Counted from 0.
+        hidden_size: H.
+        embedding: Vectors of the characters, (V, E), in the first layer only; its input is ids.
+    """
+
+    num_halved = 0
+    """Gates, from the first, that are sigmoids."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, Floats],
+        layer: int,
+        hidden_size: int,
+        embedding: Floats | None = None,
+    ) -> None:
+        name = f"layers.{layer}."
+        self.hidden_size = hidden_size
+        self.from_input = self.arrange(weights[name + "weight_ih_l0"].T)
+        self.recurrent = self.arrange(weights[name + "weight_hh_l0"].T)
+        self.bias_input = self.arrange(weights[name + "bias_ih_l0"])
+        self.bias_recurrent = self.arrange(weights[name + "bias_hh_l0"])
+        self.is_first = embedding is not None
+        if embedding is not None:  # each character's share of the gates, (V, gates * H)
+            self.from_input = embedding @ self.from_input
+        self.combine()
+
+    def arrange(self, matrix: Floats) -> Floats:
+        """Return a copy with the columns of sigmoid gates halved."""
+        result = np.array(matrix, dtype=np.float32, order="C")
+        result[..., : self.num_halved * self.hidden_size] *= HALF
+        return result
+
+    def combine(self) -> None:
+        """Prepare what `gates` needs."""
+        bias = self.bias_input + self.bias_recurrent
+        if self.is_first:
+            self.table = self.from_input + bias
+            self.matrix = Matrix(self.recurrent)
+        else:
+            self.bias = bias
+            self.matrix = Matrix(np.concatenate([self.from_input, self.recurrent]))
+
+    def gates(self, x: Any, h: Floats) -> Floats:
+        """Return what all gates add up to, (gates * H,) or (B, gates * H)."""
+        if self.is_first:
+            gates = self.matrix.times(h)
+            gates += self.table[x]
+        else:
+            gates = self.matrix.times(np.concatenate((x, h), axis=-1))
+            gates += self.bias
+        return gates
+
+    def step(self, x: Any, state: list[Floats], new: list[Floats]) -> None:
+        """Read an input, and fill in the new state."""
+        raise NotImplementedError
+
+
+class _LSTM(_Layer):
+    """i, f, g, o; kept in the order i, f, o, g so that the sigmoids lie side by side."""
+
+    num_halved = 3
+
+    def arrange(self, matrix: Floats) -> Floats:
+        i, f, g, o = np.split(matrix, 4, axis=-1)
+        return super().arrange(np.concatenate([i, f, o, g], axis=-1))
+
+    def step(self, x: Any, state: list[Floats], new: list[Floats]) -> None:
+        H = self.hidden_size
+        gates = self.gates(x, state[0])
+        np.tanh(gates, out=gates)
+        sigmoids = gates[..., : 3 * H]
+        sigmoids += ONE
+        sigmoids *= HALF
+        h, c = new
+        np.multiply(gates[..., H : 2 * H], state[1], out=c)
+        written = gates[..., :H]
+        written *= gates[..., 3 * H :]
+        c += written
+        np.tanh(c, out=h)
+        h *= gates[..., 2 * H : 3 * H]
+
+
+class _GRU(_Layer):
+    """r, z, n; what n takes from before is inside the reset gate's reach, so it stays apart."""
+
+    num_halved = 2
+
+    def combine(self) -> None:
+        if self.is_first:
+            self.table = self.from_input + self.bias_input
+        else:
+            self.input = Matrix(self.from_input)
+        self.matrix = Matrix(self.recurrent)
+
+    def step(self, x: Any, state: list[Floats], new: list[Floats]) -> None:
+        H = self.hidden_size
+        old = state[0]
+        from_x = self.table[x] if self.is_first else self.input.times(x) + self.bias_input
+        from_h = self.matrix.times(old)
+        from_h += self.bias_recurrent
+        sigmoids = from_x[..., : 2 * H] + from_h[..., : 2 * H]
+        np.tanh(sigmoids, out=sigmoids)
+        sigmoids += ONE
+        sigmoids *= HALF
+        r, z = sigmoids[..., :H], sigmoids[..., H:]
+        n = np.tanh(from_x[..., 2 * H :] + r * from_h[..., 2 * H :])
+        np.subtract(old, n, out=new[0])
+        new[0] *= z
+        new[0] += n
+
+
+class _RNN(_Layer):
+    """h = tanh(W x + U h + b)."""
+
+    def step(self, x: Any, state: list[Floats], new: list[Floats]) -> None:
+        np.tanh(self.gates(x, state[0]), out=new[0])
+
+
+LAYERS: dict[str, type[_Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}

@@ -1,0 +1,1 @@
+"""Generate text: filters, sampler, copy checks, output."""

@@ -1,0 +1,91 @@
+"""Temperature, top-k, top-p, min-p: pure functions on logits."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.core.config import SampleConfig
+
+Logits = NDArray[np.float32]
+"""Unnormalised scores, (..., V); -inf is impossible."""
+
+IMPOSSIBLE = np.float32(-np.inf)
+
+COLDEST, HOTTEST = 1e-6, 1e30
+"""Temperatures beyond these change nothing; dividing by them would leave float32."""
+
+
+def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
+    """Apply temperature, top-k, top-p and min-p, each to what the one before has left.
+
+    The largest of the result is 0.
+    """
+    if config.temperature == 0:
+        return keep_argmax(logits)
+    logits = scale(logits, config.temperature)
+    if 0 < config.top_k < logits.shape[-1]:
+        logits = keep_top_k(logits, config.top_k)
+    if config.top_p < 1:
+        logits = keep_top_p(logits, config.top_p)
+    if config.min_p > 0:
+        logits = keep_min_p(logits, config.min_p)
+    return logits
+
+
+def scale(logits: Logits, temperature: float) -> Logits:
+    """Return logits divided by a temperature, the largest moved to 0."""
+    highest = np.maximum.reduce(logits, axis=-1, keepdims=True)
+    scaled: Logits = (logits - highest) / np.float32(min(max(temperature, COLDEST), HOTTEST))
+    return scaled
+
+
+def keep_argmax(logits: Logits) -> Logits:
+    """Leave the most likely character; of equals the first."""
+    first = logits.argmax(axis=-1)[..., None]
+    return np.where(np.arange(logits.shape[-1]) == first, np.float32(0), IMPOSSIBLE)
+
+
+def keep_top_k(logits: Logits, k: int) -> Logits:
+    """Leave the k most likely characters, 1 <= k <= V; ties with the k-th stay.
+
+    Raises:
+        ValueError: k is outside [1, V].
+    """
+    V = logits.shape[-1]
+    if not 1 <= k <= V:
+        raise ValueError(f"top_k must be in [1, {V}], got {k}")
+    threshold = np.partition(logits, V - k, axis=-1)[..., V - k, None]
+    return np.where(logits < threshold, IMPOSSIBLE, logits)
+
+
+def keep_top_p(logits: Logits, p: float) -> Logits:
+    """Leave the fewest likeliest characters whose probabilities add up to p, 0 < p <= 1.
+
+    The one that crosses p stays, so at least one always does (nucleus, arXiv:1904.09751).
+    """
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    sorted_probabilities = np.take_along_axis(probabilities(logits), order, axis=-1)
+    before = np.cumsum(sorted_probabilities, axis=-1) - sorted_probabilities
+    is_out = np.empty(logits.shape, dtype=np.bool_)
+    np.put_along_axis(is_out, order, before >= p, axis=-1)
+    return np.where(is_out, IMPOSSIBLE, logits)
+
+
+def keep_min_p(logits: Logits, p: float) -> Logits:
+    """Leave characters at least p times as likely as the likeliest (arXiv:2407.01082).
+
+    Args:
+        logits: The largest of each row is 0.
+        p: In (0, 1].
+    """
+    kept = logits.copy()
+    np.putmask(kept, logits < np.float32(math.log(p)), IMPOSSIBLE)
+    return kept
+
+
+def probabilities(logits: Logits) -> Logits:
+    """Return the softmax along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Logits = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result

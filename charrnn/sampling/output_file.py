@@ -1,0 +1,147 @@
+"""An output file of samples that goes on where an interrupted call has left it."""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from charrnn.checkpoints.parsing import as_count, as_text
+from charrnn.core.errors import BusyError, InputError, printable, reason_of
+from charrnn.core.files import try_lock
+from charrnn.sampling.jobs import Jobs
+
+BEGINNING = b'{"index": '
+"""How every line of a file of samples begins."""
+
+PIECE = 1 << 16
+"""Bytes that are read at a time, backwards from the end."""
+
+
+class Earlier:
+    """What an output file holds; what is torn at its end is no line.
+
+    Args:
+        path: As it was named, for messages.
+        file: Open for reading and writing, and locked.
+
+    Raises:
+        InputError: It holds something else than samples.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self._file = path, file
+        self._check_beginning()
+        self.size = self._end_of_last_line()
+        self.first, self.last = self._line(0), self._last_line()
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the call that began it, if its first line says it."""
+        return self.first["seed"] if self.first and self.first["index"] == 0 else None
+
+    @property
+    def next_index(self) -> int:
+        """Where to go on."""
+        return self.last["index"] + 1 if self.last else 0
+
+    def check(self, jobs: Jobs) -> None:
+        """Hold its last line against what a call would have written.
+
+        Raises:
+            InputError: It would have been another line.
+        """
+        if self.last is None:
+            return
+        index, what = self.last["index"], ""
+        if index >= len(jobs):
+            what = f"it has text {index}, of {len(jobs)} that are asked for"
+        else:
+            job = jobs[index]
+            expected = {"seed": job.seed, "prompt": job.prompt}
+            expected |= {"temperature": job.config.temperature}
+            what = ", ".join(
+                f"{name} of text {index} was {printable(repr(self.last.get(name)))}, is {value!r}"
+                for name, value in expected.items()
+                if self.last.get(name) != value
+            )
+        if what:
+            raise self.other(what)
+
+    def other(self, what: str) -> InputError:
+        """Return the error that this call would not have written what the file holds."""
+        return InputError(
+            f"--resume: {printable(self.path)}: this call does not go on with it: {what}; "
+            "name another file"
+        )
+
+    def cut(self) -> None:
+        """Take off what is torn at its end, and go there."""
+        self._file.truncate(self.size)
+        self._file.seek(self.size)
+
+    def _check_beginning(self) -> None:
+        """Refuse a file whose first bytes no sample begins with, however few there are."""
+        self._file.seek(0)
+        first = self._file.read(len(BEGINNING))
+        if not BEGINNING.startswith(first):
+            raise self._foreign()
+
+    def _foreign(self) -> InputError:
+        return InputError(
+            f"--resume: {printable(self.path)}: holds something else than samples of --json; "
+            "name another file"
+        )
+
+    def _end_of_last_line(self, before: int | None = None) -> int:
+        """Return where the last line ends that ends before a place, 0 if there is none."""
+        end = self._file.seek(0, os.SEEK_END) if before is None else before
+        while end > 0:
+            begin = max(0, end - PIECE)
+            self._file.seek(begin)
+            place = self._file.read(end - begin).rfind(b"\n")
+            if place >= 0:
+                return begin + place + 1
+            end = begin
+        return 0
+
+    def _last_line(self) -> dict[str, Any] | None:
+        return self._line(self._end_of_last_line(self.size - 1)) if self.size else None
+
+    def _line(self, begin: int) -> dict[str, Any] | None:
+        """Return the sample in the line that begins at a place; None where there is none."""
+        if begin >= self.size:
+            return None
+        self._file.seek(begin)
+        try:
+            found = json.loads(self._file.readline())
+        except (ValueError, RecursionError):
+            found = None
+        is_sample = isinstance(found, dict) and as_text(found.get("text")) is not None
+        if not is_sample or None in (as_count(found.get("index")), as_count(found.get("seed"))):
+            raise self._foreign()
+        sample: dict[str, Any] = found
+        return sample
+
+
+@contextmanager
+def continued(path: Path) -> Iterator[tuple[Earlier, BinaryIO]]:
+    """Open an output file to go on with it, or make it; hold its lock.
+
+    Raises:
+        BusyError: Another process writes it.
+        InputError: It cannot be opened, or holds something else.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        file = os.fdopen(descriptor, "r+b")
+    except OSError as error:
+        raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"--resume: {printable(path)}: not a file; leave out --resume")
+        if not try_lock(file.fileno()):
+            raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
+        yield Earlier(path, file), file

@@ -1,0 +1,275 @@
+"""Generate text, one stream or a batch, on the CPU."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import SampleConfig
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
+from charrnn.ngram.context import ManyFollowers, OneFollower
+from charrnn.ngram.model import Memory
+from charrnn.nn.engine import Engine, Floats, State
+from charrnn.nn.native import KernelEngine, fastest
+from charrnn.sampling.filters import Logits, apply_filters
+from charrnn.sampling.jobs import Job, Jobs, Sample, StopFinder, Written, batched, uniforms
+
+
+def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
+    """Return one character for each row of logits, by inverse cumulative sum: (...), or an int.
+
+    Args:
+        logits: (..., V), the largest of each row 0.
+        uniform: One number in [0, 1) a row, (...).
+    """
+    sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
+    # The first sum above the threshold: an impossible character adds nothing and is never it.
+    if logits.ndim == 1:
+        place = int(sums.searchsorted(uniform * sums[-1], side="right"))
+        return min(place, len(sums) - 1)  # one that exists, even of scores that are NaN
+    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
+    return (sums <= threshold).sum(axis=-1)
+
+
+class Sampler:
+    """Writes with one model."""
+
+    batch_size = 64
+    """Samples written side by side, unless told otherwise."""
+
+    is_streaming = True
+    """Whether a single text comes character by character."""
+
+    def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
+        self.model = model
+        self._memories: dict[float | None, Memory | None] = {}
+        self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
+        self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
+        if model.records and model.vocab.newline is not None:
+            self.stops.append([model.vocab.newline])
+
+    @cached_property
+    def _engine(self) -> Engine | KernelEngine:
+        return fastest(self.model.config, self.model.weights)
+
+    @property
+    def engine(self) -> str:
+        """What writes, in words."""
+        return "compiled step" if isinstance(self._engine, KernelEngine) else "step in NumPy"
+
+    def _stop_ids(self, stop: str) -> list[int] | None:
+        """Return a stop string as ids; None if it has characters that never come."""
+        vocab = self.model.vocab
+        if isinstance(vocab, CharVocabulary) and not all(map(vocab.knows, stop)):
+            return None
+        return [int(i) for i in vocab.encode(stop)]
+
+    def check_prompt(self, prompt: str) -> None:
+        """Refuse a prompt with characters that the model never saw, by an InputError."""
+        self.model.vocab.encode(prompt)
+
+    def fed(self, prompt: str) -> list[int]:
+        """Return the ids that the network reads before it writes."""
+        vocab = self.model.vocab
+        ids = [int(i) for i in vocab.encode(prompt)]
+        if vocab.newline is not None and (self.model.records or not ids):
+            ids = [vocab.newline, *ids]
+        return ids
+
+    def memory(self, config: SampleConfig) -> Memory | None:
+        """Return the memory with the weight that is asked for; None where it has no say."""
+        memory, weight = self.model.memory, config.memory_weight
+        if memory is not None and weight not in self._memories:
+            self._memories[weight] = memory.weighted(weight)  # it remembers frequent contexts
+        return self._memories.get(weight)
+
+    def first_scores(self) -> Floats:
+        """Return the scores of a first character, (V,), where nothing is read before it."""
+        counts = np.zeros(self.model.vocab.size, dtype=np.float32)
+        for symbol, count in self.model.starts.items():
+            counts[symbol] = count
+        with np.errstate(divide="ignore"):
+            logits: Floats = np.log(counts)
+        return logits
+
+    def _prime(self, prompt: str) -> tuple[Floats, State]:
+        """Return logits, (V,), and state behind a prompt, of one stream."""
+        engine, ids = self._engine, self.fed(prompt)
+        state = engine.empty_state()
+        if not ids:  # a text without newlines begins as its lines did
+            return self.first_scores(), state
+        for i in ids:
+            logits, state = engine.step(i, state)
+        return logits, state
+
+    def start(self) -> tuple[Floats, State]:
+        """Return logits of a text's first symbol, (V,), and the state before it."""
+        return self._prime("")
+
+    def _primed(self, prompts: Sequence[str]) -> tuple[Floats, State]:
+        """Return logits, (B, V), and states behind the prompts of texts; the last ones are kept.
+
+        Each different prompt is read once, all of them side by side, in two rows at least.
+        """
+        different = dict.fromkeys(prompts)
+        if self._last is None or self._last[0] != tuple(different):
+            self._last = tuple(different), self._read([self.fed(prompt) for prompt in different])
+        places = {prompt: place for place, prompt in enumerate(different)}
+        rows = np.array([places[prompt] for prompt in prompts])
+        logits, state = self._last[1]
+        return logits[rows], tuple(part[:, rows] for part in state)
+
+    def _read(self, fed: Sequence[list[int]]) -> tuple[Floats, State]:
+        """Return logits, (B, V), and states behind what is fed to some streams, two or more."""
+        fed = [*fed, *fed[:1]] if len(fed) == 1 else list(fed)
+        state = self._engine.empty_state(len(fed))
+        logits = np.tile(self.first_scores(), (len(fed), 1))  # of those that are fed nothing
+        for t in range(max(map(len, fed))):
+            rows = [row for row, ids in enumerate(fed) if len(ids) > t]
+            rows = rows * 2 if len(rows) == 1 else rows
+            part = tuple(each[:, rows] for each in state)
+            symbols = np.array([fed[row][t] for row in rows])
+            logits[rows], part = self._engine.step(symbols, part)
+            for each, new in zip(state, part, strict=True):
+                each[:, rows] = new
+        return logits, state
+
+    def stream(
+        self, prompt: str, config: SampleConfig, seed: int
+    ) -> Generator[list[int], None, str]:
+        """Yield the ids of one text as they become certain; return why it ended.
+
+        Raises:
+            InputError: The prompt has characters that the model never saw.
+        """
+        finder = StopFinder(self.stops)
+        if config.length == 0:
+            return "length"
+        logits, state = self._prime(prompt)
+        memory = self.memory(config)
+        follower = OneFollower(memory, self.fed(prompt)) if memory else None
+        for count, uniform in enumerate(uniforms(seed), start=1):
+            if follower is not None:
+                logits = follower.mixed(logits)
+            chosen = draw(apply_filters(logits, config), uniform)
+            if follower is not None:
+                follower.read(chosen)
+            if released := finder.feed(chosen):
+                yield released
+            if finder.is_found:
+                return "stop"
+            if count == config.length:
+                break
+            logits, state = self._engine.step(chosen, state)
+        yield finder.finish()
+        return "length"
+
+    def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
+        """Return one text, written as a single stream."""
+        ids: list[int] = []
+        stream = self.stream(prompt, config, seed)
+        while True:
+            try:
+                ids += next(stream)
+            except StopIteration as end:
+                return self.finished(ids, end.value, prompt, config, seed, index)
+
+    def write(self, jobs: Iterable[Job], batch_size: int | None = None) -> Iterator[Sample]:
+        """Yield samples in order, `batch_size` of them, at least two, written side by side.
+
+        A sample's text depends on its own job alone, not on which others are written.
+        """
+        for groups in batched(jobs, self.rows(batch_size)):
+            samples = [sample for group in groups for sample in self._together(group)]
+            yield from sorted(samples, key=lambda sample: sample.index)
+
+    def many(
+        self,
+        prompt: str,
+        config: SampleConfig,
+        seed: int,
+        num_samples: int,
+        batch_size: int | None = None,
+    ) -> Iterator[Sample]:
+        """Yield samples of one prompt and config, as `write` does."""
+        return self.write(Jobs([prompt], [config], num_samples, seed).since(0), batch_size)
+
+    def _together(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        """Yield the samples of jobs that have one config."""
+        config = jobs[0].config
+        nothing: list[Written] = [([], "length")] * len(jobs)
+        texts = self.batch(jobs, config) if config.length else nothing
+        for job, (ids, finish) in zip(jobs, texts, strict=True):
+            yield self.finished(ids, finish, job.prompt, config, job.seed, job.index)
+
+    def rows(self, asked: int | None) -> int:
+        """Return how many texts are written side by side when so many are asked for."""
+        return max(2, asked or self.batch_size)
+
+    def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
+        """Write the texts of some jobs, side by side; those that are done leave."""
+        B, prompts = len(jobs), [job.prompt for job in jobs]
+        logits, state = self._primed(prompts)
+        finders = [StopFinder(self.stops) for _ in jobs]
+        texts: list[list[int]] = [[] for _ in jobs]
+        memory = self.memory(config)
+        followers = ManyFollowers(memory, list(map(self.fed, prompts))) if memory else None
+        draws = [uniforms(job.seed) for job in jobs]
+        rows = np.arange(B)  # which text each row of the state belongs to
+        for count in range(1, config.length + 1):
+            uniform = np.array([next(draws[row]) for row in rows])
+            if followers is not None:
+                logits = followers.mixed(logits)
+            chosen = draw(apply_filters(logits, config), uniform)
+            for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
+                texts[row] += finders[row].feed(symbol)
+            if followers is not None:
+                followers.read(chosen)
+            going = np.array([not finders[row].is_found for row in rows])
+            if count == config.length or not going.any():
+                break
+            if not going.all():
+                rows, chosen = rows[going], chosen[going]
+                state = tuple(part[:, going] for part in state)
+                if followers is not None:
+                    followers.keep(going)
+            logits, state = self._engine.step(chosen, state)
+        return [
+            (text + finder.finish(), "stop" if finder.is_found else "length")
+            for text, finder in zip(texts, finders, strict=True)
+        ]
+
+    def finished(
+        self, ids: list[int], finish: str, prompt: str, config: SampleConfig, seed: int, index: int
+    ) -> Sample:
+        """Return a text with all that is said about it."""
+        return Sample(
+            index=index,
+            seed=seed,
+            prompt=prompt,
+            text=self.model.vocab.decode(ids),
+            raw=self.model.vocab.raw(ids),
+            finish=finish,
+            temperature=config.temperature,
+        )
+
+
+def stream(
+    model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: Any
+) -> Iterator[str]:
+    """Yield the characters of one text as they are made.
+
+    Args:
+        model: As from `charrnn.load`.
+        prompt: Text to go on from.
+        seed: Same seed, same text.
+        stops: Strings that end the text; they are not part of it.
+        **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
+    """
+    decoder = Decoder(model.vocab)
+    for ids in Sampler(model, stops).stream(prompt, SampleConfig(**settings), seed):
+        yield from decoder.feed(ids)
+    yield from decoder.feed([], final=isinstance(model.vocab, ByteVocabulary))

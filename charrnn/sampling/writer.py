@@ -1,0 +1,167 @@
+"""Write samples: stream, separated texts, columns, JSON lines."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice, zip_longest
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import SampleConfig
+from charrnn.core.console import Console, escape_text
+from charrnn.core.errors import InputError
+from charrnn.core.output import Page, json_line, rendered
+from charrnn.data.vocab import Decoder
+from charrnn.sampling.copies import LONG, Copies, Source
+from charrnn.sampling.jobs import Sample
+from charrnn.sampling.sampler import Sampler
+
+SEPARATOR = b"\n---\n"
+
+MARK, UNMARK = b"\x1b[7m", b"\x1b[27m"
+"""A terminal's reverse video, on and off."""
+
+CHECKED_TOGETHER = 64
+"""Samples that are compared with a corpus in one pass over it."""
+
+Checked = tuple[Sample, Copies | None]
+"""A sample, and what of it is copied, if that was asked for."""
+
+
+def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
+    """Return what writes on a device; torch is imported only if it may not be the CPU.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    if device != "cpu":
+        from charrnn.nn.device import pick_device
+
+        picked = pick_device(device)
+        if picked.type == "mps":
+            raise InputError("--device: mps: texts are written on cpu or cuda; use --device cpu")
+        if picked.type == "cuda":
+            from charrnn.sampling.cuda import DeviceSampler
+
+            return DeviceSampler(model, stops, picked)
+    return Sampler(model, stops)
+
+
+def write_stream(
+    page: Page, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
+) -> None:
+    """Write one text, each character as it is made."""
+    vocab = sampler.model.vocab
+    decoder = Decoder(vocab)
+    if echo:
+        page.text(prompt, vocab.raw(vocab.encode(prompt)))
+    for ids in sampler.stream(prompt, config, seed):
+        page.text(decoder.feed(ids), vocab.raw(ids))
+    page.text(decoder.feed([], final=True), b"")
+    if page.for_terminal or sampler.model.records:
+        page.put(b"\n")
+
+
+def write_samples(page: Page, samples: Iterable[Checked], sampler: Sampler, *, echo: bool) -> None:
+    """Write several texts: records a line each, others separated by a line ---."""
+    vocab, records = sampler.model.vocab, sampler.model.records
+    for place, (sample, copies) in enumerate(samples):
+        if place and not records:
+            page.put(SEPARATOR)
+        if echo:
+            page.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
+        write_marked(page, sample, copies)
+        if records:
+            page.put(b"\n")
+    if page.for_terminal and not records:
+        page.put(b"\n")
+
+
+def write_marked(page: Page, sample: Sample, copies: Copies | None) -> None:
+    """Write a text, on a terminal with what is copied in reverse."""
+    if not page.for_terminal or copies is None:
+        page.text(sample.text, sample.raw)
+        return
+    place = 0
+    for begin, end in [*copies.spans, (copies.num_symbols, copies.num_symbols)]:
+        page.text(piece_of(sample, copies, place, begin), b"")
+        if end > begin:
+            page.put(MARK)
+            page.text(piece_of(sample, copies, begin, end), b"")
+            page.put(UNMARK)
+        place = end
+
+
+def piece_of(sample: Sample, copies: Copies, begin: int, end: int) -> str:
+    """Return a part of a text, counted as its copies are: in characters, or in bytes."""
+    if copies.num_symbols == len(sample.text):
+        return sample.text[begin:end]
+    return sample.raw[begin:end].decode("utf-8", "replace")
+
+
+def checked(
+    samples: Iterable[Sample], source: Source | None, console: Console
+) -> Iterator[Checked]:
+    """Yield samples with what of them stands in a corpus, and say so; None without a corpus."""
+    if source is None:
+        yield from ((sample, None) for sample in samples)
+        return
+    longest, copied, total = "", 0.0, 0
+    for group in grouped(samples, CHECKED_TOGETHER):
+        found = source.search([source.codes(sample.text, sample.raw) for sample in group])
+        for sample, copies in zip(group, found, strict=True):
+            longest = max(longest, piece_of(sample, copies, *copies.longest), key=len)
+            copied += copies.share * copies.num_symbols
+            total += copies.num_symbols
+            yield sample, copies
+    console.line(
+        f"copies: the longest span is {len(longest)} characters, {longest!r}; "
+        f"{copied / max(1, total):.1%} lies in spans of {LONG} or more"
+    )
+
+
+def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield samples in lists of so many."""
+    iterator = iter(samples)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def write_json(page: Page, samples: Iterable[Checked]) -> None:
+    """Write one object a line."""
+    for sample, copies in samples:
+        fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
+        if copies is not None:
+            span = piece_of(sample, copies, *copies.longest)
+            fields |= {"copied": copies.share, "longest_copy": span}
+        page.put(json_line(fields).encode("utf-8") + b"\n")
+
+
+def write_columns(
+    page: Page, samples: Iterable[Checked], num_samples: int, num_columns: int, *, echo: bool
+) -> None:
+    """Write the texts of several temperatures side by side: a column each, prompt after prompt."""
+    groups: dict[int, list[Sample]] = {}
+    for sample, _ in samples:
+        prompt = sample.index // (num_samples * num_columns)
+        if groups and prompt not in groups:
+            page.put(as_columns(groups.popitem()[1], echo=echo).encode("utf-8"))
+        groups.setdefault(prompt, []).append(sample)
+    for group in groups.values():
+        page.put(as_columns(group, echo=echo).encode("utf-8"))
+
+
+def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:
+    """Return the texts of one prompt as a table as wide as the terminal, a column a temperature."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    columns: dict[float, list[Text]] = {}
+    for sample in samples:
+        text = (sample.prompt if echo else "") + sample.text
+        columns.setdefault(sample.temperature, []).append(Text(escape_text(text)))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, show_lines=True)
+    for temperature in columns:
+        table.add_column(f"{temperature:g}", ratio=1, overflow="fold")
+    for row in zip_longest(*columns.values(), fillvalue=Text()):
+        table.add_row(*row)
+    return rendered(table) + "\n"

@@ -1,0 +1,1 @@
+"""The training loop: one update, validation, budget, schedule, checkpointing."""

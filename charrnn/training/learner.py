@@ -1,0 +1,267 @@
+"""One optimiser update: a network, its average, its optimiser, and the state of all streams."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charrnn.checkpoints.state import MOMENTS, Progress
+from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.seeds import derive_seed
+from charrnn.data.batches import IGNORED, Batch
+from charrnn.nn.device import autocast, pick_device, pick_precision
+from charrnn.nn.distributed import ALONE, World
+from charrnn.nn.model import (
+    CharRNN,
+    Masks,
+    clear_rows,
+    detach,
+    draw_masks,
+    initialise,
+    load_weights,
+)
+from charrnn.training.transfer import PER_CHARACTER, Initial
+
+BETAS = (0.9, 0.99)
+"""AdamW's memory of gradients and of their squares; short, as small texts want."""
+
+MOST_COUNTED = 1 << 24
+"""AdamW counts its steps in float32, which ends here; its correction of the bias is 1 long before."""
+
+DIVERGED_WEIGHT = 1e4
+"""A network with a weight beyond this writes nothing any more: training has diverged."""
+
+SMALLEST_SCALE = 1.0
+"""An fp16 loss scale below this means that no scale helps: training has diverged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Means over the updates since the last report."""
+
+    loss: float | None
+    """None if no update was made."""
+    grad_norm: float | None
+    skipped: int
+    """Updates left out since the start, their gradients not being finite."""
+    longest_streak: int
+    """Of updates left out in a row, since the last report or going on from before it."""
+    is_sound: bool
+    """Whether the weights are finite and of a sane size, and so is the fp16 scale."""
+
+
+class Learner:
+    """What is trained. All sums stay on the device until they are asked for.
+
+    Args:
+        config: Settings; device and precision may be "auto".
+        model_config: The architecture.
+        batch_size: Streams (S).
+        init: Weights to start from instead of random ones.
+        world: The processes that train it together, each with its rows of every batch.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model_config: ModelConfig,
+        batch_size: int,
+        init: Initial | None = None,
+        world: World = ALONE,
+    ) -> None:
+        world.check(batch_size)
+        self.config, self.batch_size, self.world = config, batch_size, world
+        self.device = pick_device(config.device)
+        self.precision = pick_precision(config.precision, self.device)
+        self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
+        initialise(self.model, config.seed)
+        if init is not None:
+            take_over(self.model, init)
+        self.averaged.load_state_dict(self.model.state_dict())
+        self.model.to(self.device)
+        self.averaged.to(self.device).requires_grad_(False)
+        self.forward = world.shared(self.model)
+        self.optimizer = make_optimizer(self.model, config.weight_decay)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.state = self.model.empty_state(batch_size // world.size)
+        self.skipped = torch.zeros((), device=self.device)
+        self.skipped_in_a_row = torch.zeros((), device=self.device)
+        self.longest_streak = self.skipped_in_a_row.clone()
+        self.sums = torch.zeros(3, device=self.device)
+
+    def update(self, batch: Batch, step: int, lr: float) -> None:
+        """Learn from one batch, at one learning rate."""
+        loss = self.loss(batch, step)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self._apply(loss.detach(), norm, lr)
+        self._average(step)
+
+    def loss(self, batch: Batch, step: int) -> Tensor:
+        """Run the network over a window, carry its state on, and return the mean loss.
+
+        Of several processes each has a part of it, such that their mean is the batch's.
+        """
+        num_rows = len(batch.inputs)
+        rows = self.world.rows(num_rows)
+        part = batch if self.world.is_alone else batch.part(rows)
+        inputs, targets, is_fresh = (
+            torch.as_tensor(array).to(self.device, non_blocking=True)
+            for array in (part.inputs, part.targets, part.is_fresh)
+        )
+        state = self.state
+        if state[0].shape[1] != len(inputs):  # the last records of an epoch may be fewer
+            state = self.model.empty_state(len(inputs))
+        with autocast(self.device, self.precision):
+            masks = self._masks(num_rows, step, rows)
+            logits, state = self.forward(inputs, clear_rows(state, is_fresh), masks)
+        if num_rows == self.batch_size:
+            self.state = detach(state)
+        costs = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        return costs * (self.world.size / batch.num_chars)
+
+    def _masks(self, num_rows: int, step: int, rows: slice) -> Masks | None:
+        """Return the masks of some rows; they are drawn for all, whoever computes them."""
+        config = self.config
+        generator = torch.Generator(self.device)
+        generator.manual_seed(derive_seed(config.seed, "dropout", step))
+        rates = (config.embedding_dropout, config.dropout, config.weight_drop)
+        masks = draw_masks(self.model.config, rates, num_rows, generator)
+        return masks if masks is None or self.world.is_alone else masks.part(rows)
+
+    def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
+        """Change the weights, unless the gradient is not finite.
+
+        The check needs no answer from the device: the fused optimiser reads `found_inf` there.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+            # Beyond 1 / lr it would throw the weights past zero, ever further.
+            group["weight_decay"] = min(group["wanted_decay"], 1 / lr if lr else 1.0)
+        is_bad = (~torch.isfinite(norm)).float()
+        self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        seen = torch.stack([loss, norm, torch.ones_like(norm)])
+        self.sums += torch.where(is_bad > 0, torch.zeros_like(seen), seen)
+        self.skipped += is_bad
+        self.skipped_in_a_row = (self.skipped_in_a_row + 1) * is_bad
+        self.longest_streak = torch.maximum(self.longest_streak, self.skipped_in_a_row)
+
+    def _average(self, step: int) -> None:
+        """Move the averaged weights a little towards the new ones; fast at the beginning."""
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
+            )
+
+    def report(self) -> Report:
+        """Return the means since the last report, and wait for the device to have them."""
+        loss, norm, count = (self.world.total(self.sums) / self.world.size).tolist()
+        report = Report(
+            loss=loss / count if count else None,
+            grad_norm=norm / count if count else None,
+            skipped=int(self.skipped),
+            longest_streak=int(self.longest_streak),
+            is_sound=self._is_sound(),
+        )
+        self.sums.zero_()
+        self.longest_streak.copy_(self.skipped_in_a_row)
+        return report
+
+    def _is_sound(self) -> bool:
+        largest = torch.stack(torch._foreach_norm(list(self.model.parameters()), float("inf")))
+        is_lost = self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE
+        return bool((largest <= DIVERGED_WEIGHT).all()) and not is_lost  # a NaN fails it too
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that training goes on from, by its name in a checkpoint."""
+        result: dict[str, Tensor] = {
+            f"model/{name}": tensor for name, tensor in self.averaged.named_parameters()
+        }
+        for name, parameter in self.model.named_parameters():
+            result[f"raw/{name}"] = parameter
+            for key in MOMENTS:
+                moment = self.optimizer.state[parameter].get(key)
+                zeros = torch.zeros_like(parameter)  # before the first update
+                result[f"optim/{name}/{key}"] = zeros if moment is None else moment
+        return result | {
+            f"state/{name}": self.world.gathered(part)
+            for name, part in zip("hc", self.state, strict=False)
+        }
+
+    def progress(self, step: int, halvings: int) -> Progress:
+        """Return the counts that belong to the tensors."""
+        scale = self.scaler.state_dict() if self.scaler.is_enabled() else {}
+        return Progress(
+            step=step,
+            skipped=int(self.skipped),
+            skipped_in_a_row=int(self.skipped_in_a_row),
+            halvings=halvings,
+            loss_scale=scale.get("scale"),
+            scale_growth=scale.get("_growth_tracker"),
+        )
+
+    def restore(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Go back to what `tensors` and `progress` were.
+
+        Args:
+            tensors: Float32 arrays named as from `tensors()`, of this network's shapes.
+            progress: The counts that belong to them.
+        """
+        for prefix, model in (("model", self.averaged), ("raw", self.model)):
+            load_weights(model, {n: tensors[f"{prefix}/{n}"] for n, _ in model.named_parameters()})
+        applied = min(progress.step - progress.skipped, MOST_COUNTED)
+        for name, parameter in self.model.named_parameters():
+            device = parameter.device  # where the fused optimiser wants its count, too
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(applied), device=device)
+            } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
+        rows = self.world.rows(self.batch_size)
+        self.state = tuple(
+            copied(tensors[f"state/{name}"][:, rows], self.device)
+            for name, _ in zip("hc", self.state, strict=False)
+        )
+        self.skipped.fill_(progress.skipped)
+        self.skipped_in_a_row.fill_(progress.skipped_in_a_row)
+        self.longest_streak.fill_(progress.skipped_in_a_row)
+        self.sums.zero_()
+        if self.scaler.is_enabled() and progress.loss_scale is not None:
+            kept = {"scale": progress.loss_scale, "_growth_tracker": progress.scale_growth or 0}
+            self.scaler.load_state_dict(self.scaler.state_dict() | kept)
+
+
+def take_over(model: CharRNN, init: Initial) -> None:
+    """Copy trained weights into a fresh network; rows of new characters stay as they were drawn."""
+    old = torch.from_numpy(~init.is_new)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            weight = torch.from_numpy(init.weights[name].copy())
+            if name in PER_CHARACTER:
+                parameter[old] = weight[old]
+            else:
+                parameter.copy_(weight)
+
+
+def copied(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor of its own; those of a checkpoint are views into its bytes."""
+    return torch.from_numpy(array.copy()).to(device)
+
+
+def make_optimizer(model: CharRNN, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW that decays the matrices of products, not embedding and biases."""
+    decayed = [p for n, p in model.named_parameters() if p.ndim == 2 and n != "embedding.weight"]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or n == "embedding.weight"]
+    groups = [
+        {"params": decayed, "wanted_decay": weight_decay},
+        {"params": others, "wanted_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=BETAS, fused=True)

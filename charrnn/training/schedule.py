@@ -1,0 +1,62 @@
+"""Plan for a budget; (step, plan) -> learning rate; early stopping."""
+
+import math
+
+from charrnn.checkpoints.state import Plan
+
+DEFAULT_EPOCHS = 40.0
+DEFAULT_SECONDS = 600.0
+
+UNKNOWN = 1_000_000_000
+"""Total of a plan for a time budget before the first steps were timed."""
+
+LATER_PEAK = 0.5
+"""Peak of the second cycle and of all after it, as a share of the first one's."""
+
+
+def phase(step: int, plan: Plan) -> float:
+    """Return how far through its cycle a step is, from 0 to 1."""
+    return position(step, plan)[1]
+
+
+def position(step: int, plan: Plan) -> tuple[int, float]:
+    """Return a step's cycle, from 0, and how far through it the step is, from 0 to 1.
+
+    Each entry goes on from the phase that the one before had reached, and comes to 1 at its own
+    total; so a correction bends the line and never breaks it.
+    """
+    cycle, done = 0, 0.0
+    for i, (start, total) in enumerate(plan):
+        if i and start >= plan[i - 1][1]:
+            cycle, done = cycle + 1, 0.0
+        following = plan[i + 1][0] if i + 1 < len(plan) else None
+        end = step if following is None else min(step, following)
+        done += (1.0 - done) * min(1.0, max(0, end - start) / max(1, total - start))
+        if following is None or step < following:
+            break
+    return cycle, done
+
+
+def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int) -> float:
+    """Return the rate of a step: linear warm-up, then half a cosine to zero at the cycle's end.
+
+    The warm-up takes at most a tenth of the plan.
+    """
+    warmup = min(warmup_steps, plan[-1][1] // 10)
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    cycle, done = position(step, plan)
+    height = LATER_PEAK if cycle else 1.0
+    return peak * height * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def steps_for_budget(
+    epochs: float | None, steps: int | None, max_time: float | None, steps_per_epoch: int
+) -> tuple[int | None, float | None]:
+    """Return the most steps and the most seconds that a run may take; None is no limit."""
+    if steps is not None:
+        return steps, max_time
+    if epochs is None and max_time is None:
+        epochs, max_time = DEFAULT_EPOCHS, DEFAULT_SECONDS
+    if epochs is None:
+        return None, max_time
+    return max(1, round(epochs * steps_per_epoch)), max_time

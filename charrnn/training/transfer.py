@@ -1,0 +1,105 @@
+"""Initial weights from another model, mapped to a new vocabulary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.errors import InputError, printable
+from charrnn.data.corpus import Corpus
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary
+
+MOST_SHOWN = 40
+"""Characters that a note lists."""
+
+PER_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
+"""Weights with a row for each character."""
+
+
+def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a model's weights ask for.
+
+    Raises:
+        InputError: Others were named.
+    """
+    config = model.config
+    fixed: dict[str, Any] = {
+        "cell": config.cell,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "embedding_size": config.embedding_size,
+    }
+    for name, value in fixed.items():
+        if given.get(name, value) != value:
+            raise InputError(
+                f"--init-from: its {name} is {value}, not {printable(given[name])}; "
+                f"leave out --{name.replace('_', '-')}"
+            )
+    return fixed | ({"bytes": True} if isinstance(model.vocab, ByteVocabulary) else {})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Initial:
+    """Where a new run starts from instead of random weights."""
+
+    weights: dict[str, NDArray[np.float32]]
+    """As the model had them; those of PER_CHARACTER with a row for each character of the text."""
+    is_new: NDArray[np.bool_]
+    """Characters that the model did not know, (V,): their rows are still to be drawn."""
+    new: str
+    """Those characters."""
+    dropped: str
+    """Characters that the model knew and the text does not have."""
+    parent: str
+    """SHA-256 of the model's file, in hex."""
+
+
+def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
+    """Return what became of the characters."""
+    known = corpus.vocab.size - len(init.new)
+    notes = [f"starts from trained weights: {known} of {corpus.vocab.size} characters are known"]
+    for what, characters in (("new", init.new), ("dropped, not in this text", init.dropped)):
+        if characters:
+            more = f" and {len(characters) - MOST_SHOWN:,} more" * (len(characters) > MOST_SHOWN)
+            shown = " ".join(
+                repr(c) if c == " " else repr(c)[1:-1] for c in characters[:MOST_SHOWN]
+            )
+            notes.append(f"{len(characters):,} characters {what}: {shown}{more}")
+    return notes
+
+
+def transfer(model: Model, vocab: Vocabulary) -> Initial:
+    """Return a model's weights, mapped to the characters of a text.
+
+    Raises:
+        InputError: One has bytes for characters, the other has not.
+    """
+    if isinstance(vocab, ByteVocabulary) != isinstance(model.vocab, ByteVocabulary):
+        raise InputError(
+            "--init-from: one of text and model is read as bytes, the other as characters; "
+            "give or leave out --bytes"
+        )
+    ours, theirs = characters(vocab), characters(model.vocab)
+    place = {character: i for i, character in enumerate(theirs)}
+    is_new = np.array([character not in place for character in ours])
+    rows = np.array([place.get(character, 0) for character in ours])
+    weights = dict(model.weights)
+    for name in PER_CHARACTER:
+        weights[name] = weights[name][rows]
+    return Initial(
+        weights=weights,
+        is_new=is_new,
+        new="".join(c for c, is_first in zip(ours, is_new, strict=True) if is_first),
+        dropped="".join(c for c in theirs if c not in set(ours)),
+        parent=str(model.facts["sha256"]),
+    )
+
+
+def characters(vocab: Vocabulary) -> list[str]:
+    """Return the characters of a vocabulary in the order of their ids; of bytes, as Latin-1."""
+    if isinstance(vocab, CharVocabulary):
+        return [vocab.decode([i]) for i in range(vocab.size)]
+    return [chr(byte) for byte in range(256)]

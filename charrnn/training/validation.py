@@ -1,0 +1,180 @@
+"""What held-out text says of the averaged weights while they are trained; which ones are shipped."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from charrnn.checkpoints.model import Model
+from charrnn.checkpoints.state import BestSoFar, Shipped, Weights
+from charrnn.core.config import ModelConfig, SampleConfig, TrainConfig
+from charrnn.core.events import Evaluated, Figures
+from charrnn.core.seeds import derive_seed
+from charrnn.data.corpus import Corpus
+from charrnn.evaluation.loss import Score, figures_of, score_held_out, signature
+from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
+from charrnn.ngram.model import Memory
+from charrnn.nn.model import CharRNN, load_weights, weight_arrays
+from charrnn.sampling.sampler import Sampler
+from charrnn.training.learner import Learner
+
+PREVIEW_CHARS = 200
+PREVIEW_RECORDS = 8
+
+
+def as_model(
+    config: ModelConfig, corpus: Corpus, weights: Weights, memory: Memory | None = None
+) -> Model:
+    """Return weights as what a sampler opens."""
+    return Model(
+        config=config,
+        weights=weights,
+        vocab=corpus.vocab,
+        records=corpus.train_records is not None,
+        starts=corpus.starts,
+        memory=memory,
+        facts={},
+    )
+
+
+class Validator:
+    """Scores and shows the averaged weights of a learner, and remembers the best ones.
+
+    Args:
+        learner: Whose weights.
+        corpus: With the held-out text.
+        config: Settings of the run.
+        should_stop: Asked between windows; a score that is cut short does not count.
+        memory: Mixed into every prediction.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        corpus: Corpus,
+        config: TrainConfig,
+        should_stop: Callable[[], object],
+        memory: Memory | None = None,
+    ) -> None:
+        self.learner, self.corpus, self.config, self.memory = learner, corpus, config, memory
+        self.should_stop = should_stop
+        self.protocols = held_out_protocols(corpus)
+        self.best = BestSoFar()
+        self.shipped: Shipped | None = None
+        self.final: dict[str, Score] = {}
+
+    def resume(self, best: BestSoFar, shipped: Shipped | None) -> None:
+        """Go on with what was known; if the best weights are lost, the next ones are the best."""
+        self.best, self.shipped = replace(best), shipped
+        if shipped is None:
+            self.best.loss, self.best.evaluated = None, 0
+
+    def validate(self, step: int, most_chars: int) -> Evaluated | None:
+        """Score the weights as they are now; keep them if they are the best. None if cut short."""
+        learner = self.learner
+        score = score_held_out(
+            learner.averaged,
+            self.corpus,
+            self.protocols[0],
+            self.memory,
+            precision=learner.precision,
+            most_chars=most_chars,
+            should_stop=self.should_stop,
+            world=learner.world,
+        )
+        if score is None:
+            return None
+        is_best = self.best.update(score.loss, step)
+        # After a resume the file may hold better ones, from steps that are still to be repeated.
+        kept = self.shipped.loss if self.shipped else math.inf
+        if score.loss < kept or (is_best and score.loss == kept):
+            weights = weight_arrays(dict(learner.averaged.named_parameters()))
+            self.shipped = Shipped(weights=weights, loss=score.loss, step=step)
+        return self.evaluated(self.protocols[0], score, step, is_best=is_best, is_final=False)
+
+    def score_shipped(self, most_chars: int) -> Iterator[Evaluated]:
+        """Score the shipped weights in float32, as they are saved, by every protocol.
+
+        Nothing without them, and nothing more once it is cut short.
+        """
+        if self.shipped is None:
+            return
+        model = CharRNN(self.learner.model.config)
+        load_weights(model, self.shipped.weights)
+        model.to(self.learner.device)
+        for protocol in self.protocols:
+            score = score_held_out(
+                model,
+                self.corpus,
+                protocol,
+                self.memory,
+                most_chars=most_chars,
+                should_stop=self.should_stop,
+                world=self.learner.world,
+            )
+            if score is None:
+                return
+            self.final[protocol.name] = score
+            yield self.evaluated(protocol, score, self.shipped.step, is_best=True, is_final=True)
+
+    def evaluated(
+        self, protocol: Protocol, score: Score, step: int, *, is_best: bool, is_final: bool
+    ) -> Evaluated:
+        """Return a score as an event."""
+        return Evaluated(
+            step=step,
+            loss=score.loss,
+            network_loss=score.network,
+            chars=score.chars,
+            protocol=protocol.name,
+            is_best=is_best,
+            is_final=is_final,
+        )
+
+    @property
+    def is_better_alone(self) -> bool:
+        """Whether the memory costs the shipped network more on held-out text than it brings."""
+        score = self.final.get(self.protocols[0].name)
+        return self.memory is not None and score is not None and score.network < score.loss
+
+    @property
+    def figures(self) -> tuple[Figures, ...]:
+        """The shipped model's scores, as they are reported."""
+        config, corpus = self.config, self.corpus
+        split = split_name(config)
+        ids, result = held_out_ids(corpus), []
+        for protocol in self.protocols:
+            if (score := self.final.get(protocol.name)) is None:
+                continue
+            if self.is_better_alone:
+                score = replace(score, loss=score.network, weight=0.0)
+            whole = protocol.num_predictions(len(ids))
+            part = "" if score.chars >= whole else f"*{score.chars / whole:.2g}"
+            memory = None if self.is_better_alone else self.memory
+            mark = signature(
+                protocol, memory, split=split + part, precision="fp32", seed=config.seed
+            )
+            result.append(figures_of(score, protocol, corpus.vocab, ids, mark))
+        return tuple(result)
+
+    @property
+    def loss(self) -> float | None:
+        """The loss to report: over all held-out text, or of the validation that was the best."""
+        if self.final:
+            score = self.final[self.protocols[0].name]
+            return score.network if self.is_better_alone else score.loss
+        return self.shipped.loss if self.shipped else self.best.loss
+
+    def preview(self) -> str:
+        """Write a little with the averaged weights: the same prompt and seed each time.
+
+        Of several processes only the first does.
+        """
+        if not self.learner.world.is_first:
+            return ""
+        weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
+        sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights, self.memory))
+        config = SampleConfig(length=PREVIEW_CHARS)
+        seed = derive_seed(self.config.seed, "preview", 0) >> 10
+        if self.corpus.train_records is None:
+            return sampler.sample("", config, seed).text
+        return "\n".join(s.text for s in sampler.many("", config, seed, PREVIEW_RECORDS))

@@ -1,0 +1,104 @@
+"""What a run's logs say of its past: curves, and the previews of what it wrote."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.parsing import as_count, as_number, as_text, objects
+from charrnn.checkpoints.run_folder import METRICS, SAMPLES
+from charrnn.core.errors import InputError, printable
+from charrnn.evaluation.protocols import COLD
+
+ALONE_CURVE = "validation loss, network alone"
+
+CURVES = {
+    "training loss": ("step", "loss"),
+    "validation loss": ("evaluated", "loss"),
+    ALONE_CURVE: ("evaluated", "network_loss"),
+    "learning rate": ("step", "lr"),
+    "gradient norm": ("step", "grad_norm"),
+}
+"""By name the event and the field that a curve is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run wrote at a step: with the same prompt and seed each time."""
+
+    step: int
+    text: str
+    val_loss: float | None
+    """Of the newest validation before it."""
+
+
+@dataclass(slots=True)
+class History:
+    """The past of one run, without what was done again after a resume."""
+
+    name: str
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    previews: list[Preview] = field(default_factory=list)
+    last: Mapping[str, Any] = field(default_factory=dict)
+    """The `finished` of the log, empty where it has none."""
+    chars: list[int] = field(default_factory=list)
+    """Held-out symbols that each validation of the log has read."""
+    epoch: float | None = None
+    """Passes over the text at the newest step."""
+
+
+def read_history(folder: Path) -> History:
+    """Return what the logs of a run say.
+
+    Raises:
+        InputError: It has no log.
+    """
+    if not (folder / METRICS).is_file():
+        raise InputError(f"{printable(folder)}: no {METRICS} in it; name a run")
+    history = History(folder.name, {name: [] for name in CURVES})
+    for line in _lines(folder / METRICS):
+        _take(history, line)
+    validations = history.curves["validation loss"]
+    previews = {}
+    for line in _lines(folder / SAMPLES):
+        step, text = as_count(line.get("step")), as_text(line.get("text"))
+        if step is not None and text is not None:
+            before = [loss for at, loss in validations if at <= step]
+            previews[step] = Preview(step, text, before[-1] if before else None)
+    newest = max((points[-1][0] for points in history.curves.values() if points), default=0)
+    kept = [step for step in sorted(previews) if step <= newest]  # the others come again
+    history.previews = [previews[step] for step in kept]
+    return history
+
+
+def _take(history: History, line: Mapping[str, Any]) -> None:
+    """Take in one line of a log; a resumed run forgets what it will do again."""
+    event, step = line.get("event"), as_count(line.get("step"))
+    if step is None:
+        return
+    if event in ("started", "rolledback"):
+        kept = as_count(line.get("good_step")) if event == "rolledback" else step
+        history.last, history.epoch = {}, None
+        for points in history.curves.values():
+            points[:] = [point for point in points if point[0] <= (kept or 0)]
+    if event == "finished":
+        history.last = line
+    if event in ("step", "finished"):
+        history.epoch = as_number(line.get("epoch"))
+    if event == "evaluated" and line.get("protocol") != COLD.name:
+        history.chars.append(as_count(line.get("chars")) or 0)
+    if line.get("is_final"):  # of the best model, by every protocol
+        return
+    for name, (kind, key) in CURVES.items():
+        value = as_number(line.get(key))
+        if event == kind and value is not None:
+            history.curves[name].append((step, value))
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a log; what is torn or foreign is passed over."""
+    try:
+        with path.open("rb") as log:
+            yield from objects(log)
+    except OSError:
+        return

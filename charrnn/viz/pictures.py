@@ -1,0 +1,299 @@
+"""The surprise, predictions and cells pictures, and their JSON."""
+
+import base64
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from charrnn.core.config import ModelConfig
+from charrnn.core.errors import InputError, printable
+from charrnn.nn.engine import Floats
+from charrnn.viz.activations import activations_of
+from charrnn.viz.render.colours import (
+    ACTIVATION,
+    SURPRISE,
+    Levels,
+    activation_levels,
+    surprise_levels,
+)
+from charrnn.viz.render.elements import (
+    Coloured,
+    Guesses,
+    Heading,
+    Part,
+    Picture,
+    Remark,
+    Rows,
+    Units,
+)
+from charrnn.viz.unit_search import Found
+from charrnn.viz.view import View
+
+MOST_PACKED = 1_400_000
+"""Characters that all units may take of a page, which is to stay below 2 MB."""
+
+Unit = tuple[int, int]
+"""Layer and unit, both from 0."""
+
+KIND_WORDS = {"cell": "tanh(c), its memory cell", "hidden": "h, its output"}
+"""What an activation of a unit is, by kind."""
+
+Numbers = Iterator[dict[str, Any]]
+
+SEARCH_COLUMNS = (
+    "property",
+    "unit",
+    "score",
+    "untrained networks' best",
+    "measure",
+    "share or mean",
+)
+
+SEARCH_REMARK = (
+    "The unit that alone says most about each property of the text: chosen on its first half, "
+    "scored on the second; (off) where it is low. AUC: 0.5 is chance, 1 perfect. Beside it the "
+    "best unit of three networks of the same shape that have learned nothing: only what is well "
+    "above that, by 0.1 say, is a discovery."
+)
+
+
+def unit_data(values: Floats, chosen: Iterable[Floats]) -> Mapping[str, object]:
+    """Return what a page's script needs to colour a text by any unit.
+
+    Args:
+        values: All activations, (T, L, H).
+        chosen: Those of units that are shown first, (T,) each.
+    """
+    flat = values.reshape(len(values), -1)
+    numbers, packed = packed_units(flat)
+    names = ["{}:{}".format(*divmod(number, values.shape[2])) for number in numbers]
+    return {"units": [coded_unit(each) for each in chosen], "names": names, "packed": packed}
+
+
+def coded_unit(values: Floats) -> str:
+    """Return activations in [-1, 1] as a byte each, 0 to 254, in base64."""
+    numbers = np.rint((np.clip(values, -1, 1) + 1) * 127).astype(np.uint8)
+    return base64.b64encode(numbers.tobytes()).decode("ascii")
+
+
+def packed_units(values: Floats, most: int = MOST_PACKED) -> tuple[list[int], str]:
+    """Return which units there is room for, and their levels; those that move most come first.
+
+    Args:
+        values: Activations, (T, N).
+        most: Characters that the levels may take.
+    """
+    levels = activation_levels(values).T
+    by_movement = np.argsort(-values.std(axis=0), kind="stable")
+    count = len(levels)
+    while True:
+        numbers = np.sort(by_movement[:count])
+        packed = packed_levels(levels[numbers])
+        if len(packed) <= most or count <= 1:
+            return numbers.tolist(), packed
+        count = max(1, min(count - 1, int(count * most / len(packed))))
+
+
+def packed_levels(levels: Levels) -> str:
+    """Return levels as half a byte each, row by row, by zlib, in base64."""
+    flat = levels.astype(np.uint8).ravel()
+    flat = np.append(flat, np.zeros(len(flat) % 2, dtype=np.uint8))
+    return base64.b64encode(zlib.compress((flat[::2] << 4 | flat[1::2]).tobytes(), 6)).decode()
+
+
+# Surprise
+
+
+def surprise_picture(view: View) -> Picture:
+    """Return the text coloured by the surprise at each symbol."""
+    bits = view.expected.bits
+    mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each"
+    parts: list[Part] = [
+        Remark(f"{mean}: as if one of {2 ** bits.mean():.1f} were drawn each time."),
+        Coloured(view.signs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
+    ]
+    return Picture(f"Surprise: {view.title}", parts, lambda: page_data(view))
+
+
+def surprise_numbers(view: View) -> Numbers:
+    """Yield what is said of each symbol."""
+    expected = view.expected
+    for t, symbol in enumerate(view.text):
+        guesses = zip(expected.guesses[t].tolist(), expected.probabilities[t].tolist(), strict=True)
+        yield {
+            "index": t,
+            "symbol": symbol,
+            "bits": float(expected.bits[t]),
+            "guesses": [[view.character(guess), share] for guess, share in guesses],
+        }
+
+
+def page_data(view: View, *, ahead: int = 0) -> Mapping[str, object]:
+    """Return what the script of a page says of each symbol.
+
+    Args:
+        view: The text.
+        ahead: 1 for the guesses about the next symbol, 0 for those about the symbol itself.
+    """
+    expected = view.expected
+    shares = np.rint(expected.probabilities * 100).astype(int).tolist()
+    pairs = zip(expected.guesses.tolist(), shares, strict=True)
+    guesses = [list(zip(guesses, percent, strict=True)) for guesses, percent in pairs]
+    return {
+        "signs": view.alphabet,
+        "bits": [round(value, 2) for value in expected.bits.tolist()],
+        "what": "expected next" if ahead else "expected",
+        "guesses": guesses[ahead:],
+    }
+
+
+# Predictions
+
+
+def predictions_picture(view: View, unit: str, values: Floats | None, kind: str) -> Picture:
+    """Return the text, and under each symbol the five best guesses for the next.
+
+    Args:
+        view: The text.
+        unit: What the text is coloured by; empty for the surprise at each symbol.
+        values: The unit's activation at each symbol, (T,).
+        kind: Which activation.
+    """
+    expected = view.expected
+    levels, scale = surprise_levels(expected.bits), SURPRISE
+    by = f"how little each {view.unit} was expected"
+    if values is not None:
+        levels, scale = activation_levels(values), ACTIVATION
+        by = f"what unit {unit} is after each {view.unit}: {KIND_WORDS[kind]}"
+    remark = (
+        f"The text, with {by}. Under it are the best guesses for the next one; a right guess stands "
+        "one column left of what it predicts."
+    )
+    names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
+    guesses = Guesses(view.signs, levels, scale, names, expected.probabilities[1:])
+    parts: list[Part] = [Remark(remark), guesses]
+    return Picture(f"Predictions: {view.title}", parts, lambda: page_data(view, ahead=1))
+
+
+def prediction_numbers(view: View, values: Floats | None) -> Numbers:
+    """Yield what is said of each symbol, and the activation there, (T,), of a unit if one is asked."""
+    for t, line in enumerate(surprise_numbers(view)):
+        yield line if values is None else line | {"activation": float(values[t])}
+
+
+# Cells
+
+
+def cells_picture(
+    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found], kind: str
+) -> Picture:
+    """Return the text coloured by units: those chosen, on a page also any other.
+
+    Args:
+        view: The text.
+        values: All activations, (T, L, H).
+        chosen: Units by label, at least one.
+        found: What a search has found, if there was one.
+        kind: Which activation.
+    """
+    columns = {label: values[:, layer, unit] for label, (layer, unit) in chosen.items()}
+    levels = {f"{n}, {span(each)}": activation_levels(each) for n, each in columns.items()}
+    remark = f"What a unit is after each {view.unit}: {KIND_WORDS[kind]}, orange on, blue off."
+    parts = [*(search_parts(found) if found else []), Remark(remark), Units(view.signs, levels)]
+    return Picture(
+        f"Cells: {view.title}",
+        parts,
+        lambda: {**page_data(view), **unit_data(values, columns.values())},
+    )
+
+
+def span(values: Floats) -> str:
+    """Return between what a unit moves."""
+    return f"{values.min():.2f} to {values.max():.2f}"
+
+
+def chosen_units(
+    names: Sequence[str], found: Sequence[Found], config: ModelConfig
+) -> dict[str, Unit]:
+    """Return the units to show by label: those named, and those that were found.
+
+    Args:
+        names: As --unit takes them.
+        found: What a search has found.
+        config: Of the network.
+
+    Raises:
+        InputError: There is no such unit.
+    """
+    chosen = {f"{name} (asked for)": parse_unit(name, config) for name in names}
+    for each in found:
+        if each.score > each.random:
+            unit = (each.layer, each.unit)
+            chosen[f"{unit_name(unit)} {each.name}"] = unit
+    return chosen or {"0:0": (0, 0)}
+
+
+def parse_unit(name: str, config: ModelConfig) -> Unit:
+    """Return the unit that --unit names.
+
+    Raises:
+        InputError: It is none of the network's.
+    """
+    match = re.fullmatch(r"([0-9]{1,4}):([0-9]{1,6})", name, re.ASCII)
+    unit = (int(match[1]), int(match[2])) if match else (config.num_layers, 0)
+    if unit[0] >= config.num_layers or unit[1] >= config.hidden_size:
+        raise InputError(
+            f"--unit: {printable(name)}: layers are 0 to {config.num_layers - 1}, units 0 to "
+            f"{config.hidden_size - 1}; for example 0:{config.hidden_size - 1}"
+        )
+    return unit
+
+
+def unit_name(unit: Unit) -> str:
+    """Return a unit as --unit takes it."""
+    return f"{unit[0]}:{unit[1]}"
+
+
+def unit_numbers(
+    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found] | None
+) -> Numbers:
+    """Yield what was found; without a search, None, the activations at each symbol."""
+    if found is not None:
+        yield from (asdict(each) for each in found)
+        return
+    for t, symbol in enumerate(view.text):
+        units = {unit_name(unit): float(values[t, *unit]) for unit in chosen.values()}
+        yield {"index": t, "symbol": symbol, "units": units}
+
+
+def search_parts(found: Sequence[Found]) -> list[Part]:
+    """Return what a search has found."""
+    rows = [
+        [
+            each.name,
+            unit_text(each),
+            f"{each.score:.3f}",
+            f"{each.random:.3f}",
+            each.measure,
+            f"{each.share:.2f}",
+        ]
+        for each in found
+    ]
+    table = Rows(SEARCH_COLUMNS, rows, numeric=(2, 3, 5))
+    return [Heading("What units go with"), Remark(SEARCH_REMARK), table]
+
+
+def unit_text(found: Found) -> str:
+    """Return a unit that was found; none where a random network does as well."""
+    if found.score <= found.random:
+        return "none"
+    return unit_name((found.layer, found.unit)) + (" (off)" if found.sign < 0 else "")
+
+
+def units_of(view: View, kind: str) -> Floats:
+    """Return the activation of every unit at each symbol, (T, L, H)."""
+    return activations_of(view.states, kind)

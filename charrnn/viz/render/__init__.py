@@ -1,0 +1,1 @@
+"""Render elements of a page as HTML, SVG or terminal text."""

@@ -1,0 +1,139 @@
+"""Line charts as SVG."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+
+from charrnn.viz.render.elements import Points
+
+WIDTH, HEIGHT = 720, 280
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
+NUM_TICKS = 5
+
+SMALLEST = 1e-9
+"""A spread below this share of the values, or values below it, are rounding; an axis needs more."""
+
+MOST_PIECES = 240
+"""Of a curve; of each only its ends, its lowest and its highest point are drawn."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES = ("", "7 3", "2 3", "9 3 2 3", "", "7 3")
+"""Colours that are told apart by the colour-blind (Okabe and Ito, 2008), and dashes besides."""
+
+
+def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") -> str:
+    """Return curves over one axis, with a legend beneath.
+
+    Args:
+        title: What is drawn, any text.
+        series: Points by name, x rising; those without points are left out.
+        x_label: What x is.
+    """
+    drawn = {name: points for name, points in series.items() if points}
+    if not drawn:
+        return ""
+    xs = [x for points in drawn.values() for x, _ in points]
+    ys = [y for points in drawn.values() for _, y in points]
+    across = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    up = _Axis(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
+    parts = [*_grid(across, up), *_curves(drawn, across, up)]
+    parts.append(
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>'
+    )
+    svg = (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described(title, drawn))}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+    )
+    return f"<figure><figcaption>{escape(title)}</figcaption>{svg}{_legend(list(drawn))}</figure>"
+
+
+def described(title: str, drawn: Mapping[str, Points]) -> str:
+    """Return where each curve begins and ends, for those who do not see it."""
+    ends = (
+        f"{name}: {points[0][1]:.4g} at step {points[0][0]:,.0f}, "
+        f"{points[-1][1]:.4g} at step {points[-1][0]:,.0f}"
+        for name, points in drawn.items()
+    )
+    return f"{title}. {'; '.join(ends)}"
+
+
+def thinned(points: Points, most: int = MOST_PIECES) -> Iterator[tuple[float, float]]:
+    """Yield points that look like all of them: of each piece the first, extremes and the last.
+
+    Args:
+        points: Of a curve, x rising.
+        most: Pieces.
+    """
+    size = -(-len(points) // most)
+    for begin in range(0, len(points), size):
+        piece = range(begin, min(begin + size, len(points)))
+        lowest = min(piece, key=lambda i: points[i][1])
+        highest = max(piece, key=lambda i: points[i][1])
+        yield from (points[i] for i in sorted({piece[0], lowest, highest, piece[-1]}))
+
+
+class _Axis:
+    """From values to places on the page, with round numbers as ticks."""
+
+    def __init__(self, low: float, high: float, begin: float, end: float) -> None:
+        widest = max(abs(low), abs(high), SMALLEST)
+        spread = high - low if high - low > widest * SMALLEST else widest
+        step = 10.0 ** math.floor(math.log10(spread / NUM_TICKS))
+        step *= next(factor for factor in (1, 2, 5, 10) if spread / (step * factor) <= NUM_TICKS)
+        self.low, self.high = math.floor(low / step) * step, math.ceil(high / step) * step
+        if self.low == self.high:
+            self.high += step
+        count = round((self.high - self.low) / step)
+        self.ticks = [self.low + i * step for i in range(count + 1)]
+        self._decimals = max(0, -math.floor(math.log10(step)))
+        self._begin, self._end = begin, end
+
+    def text(self, value: float) -> str:
+        """Return a tick's value, with as many decimals as tell it from the next."""
+        return f"{value:,.{self._decimals}f}" if self._decimals < 6 else f"{value:.3g}"
+
+    def place(self, value: float) -> float:
+        """Return where a value lies."""
+        share = (value - self.low) / (self.high - self.low)
+        return float(round(self._begin + share * (self._end - self._begin), 1))
+
+
+def _grid(across: _Axis, up: _Axis) -> list[str]:
+    parts = []
+    for value in up.ticks:
+        y = up.place(value)
+        parts.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" '
+            f'stroke-opacity=".15"/><text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{up.text(value)}</text>'
+        )
+    for value in across.ticks:
+        x = across.place(value)
+        anchor = "end" if value == across.ticks[-1] else "middle"
+        parts.append(
+            f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{across.text(value)}</text>'
+        )
+    return parts
+
+
+def _curves(series: Mapping[str, Points], across: _Axis, up: _Axis) -> list[str]:
+    parts = []
+    for number, points in enumerate(series.values()):
+        path = " ".join(f"{across.place(x)},{up.place(y)}" for x, y in thinned(points))
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
+            f'stroke-dasharray="{dash}"/>'
+        )
+    return parts
+
+
+def _legend(names: Sequence[str]) -> str:
+    items = []
+    for number, name in enumerate(names):
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
+        items.append(
+            f'<span><svg viewBox="0 0 28 8" style="width:28px" aria-hidden="true"><line x1="0" '
+            f'x2="28" y1="4" y2="4" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
+            f"</svg> {escape(name)}</span>"
+        )
+    return f'<div class="names">{"".join(items)}</div>'

@@ -1,0 +1,253 @@
+"""The report and evolution pages of a run."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charrnn.checkpoints.format import read_facts
+from charrnn.checkpoints.model import Model, has_learned, load_model, train_config
+from charrnn.checkpoints.parsing import as_mapping, as_text, as_texts
+from charrnn.checkpoints.run_folder import BEST, CONFIG, step_files
+from charrnn.checkpoints.runs import look_at
+from charrnn.core.config import SampleConfig
+from charrnn.core.console import loss_text
+from charrnn.core.errors import CharRNNError, InputError, printable
+from charrnn.core.files import write_durably
+from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.vocab import Ids
+from charrnn.evaluation.protocols import held_out_ids
+from charrnn.sampling.sampler import Sampler
+from charrnn.viz.activations import BITS
+from charrnn.viz.history import ALONE_CURVE, History, Preview, read_history
+from charrnn.viz.pictures import surprise_picture
+from charrnn.viz.render.elements import Chart, Heading, Listing, Part, Picture, Remark, Rows, Stages
+from charrnn.viz.render.html import page_bytes
+from charrnn.viz.verdict import RunFacts, headline, kind_of, next_steps, verdict
+from charrnn.viz.view import View
+
+REPORT = "report.html"
+
+SHOWN_SURPRISE = 1000
+"""Symbols of held-out text in a report."""
+
+SEED, LENGTH, NUM_RECORDS = 1, 600, 20
+"""Of what a report lets the model write."""
+
+MOST_PREVIEWS = 12
+
+COUNTED = 1_000_000
+"""Symbols of training text whose frequencies are counted."""
+
+
+ABOUT_CURVES = "The first chart says how good it is."
+
+IN_PART = (
+    " While it trains it is tested on a part of the held-out text only, so these losses are not "
+    "quite the one on all of it."
+)
+
+ABOUT_PREVIEWS = (
+    "Each begins as a line does and takes the same random numbers: only the network has changed."
+)
+
+# Evolution
+
+
+def evolution_picture(folders: Sequence[Path]) -> Picture:
+    """Return the curves of some runs, and the previews of the first one.
+
+    Raises:
+        InputError: One of them has no log.
+    """
+    histories = [read_history(folder) for folder in folders]
+    if len({history.name for history in histories}) < len(histories):
+        for history, folder in zip(histories, folders, strict=True):
+            history.name = str(folder)
+    names = " and ".join(history.name for history in histories)
+    of_first = f" of {histories[0].name}" if len(histories) > 1 else ""
+    return Picture(f"Evolution: {names}", [*curves(histories), *evolution(histories[0], of_first)])
+
+
+def curves(histories: Sequence[History]) -> list[Part]:
+    """Return the losses of runs in one chart; of a single one also its rate and gradients."""
+    if len(histories) > 1:
+        title = "Validation loss, nats (lower is better)"
+        charts = [Chart(title, {each.name: each.curves["validation loss"] for each in histories})]
+    else:
+        found = histories[0].curves
+        losses = {name: found[name] for name in found if "loss" in name}
+        charts = [Chart("Loss, nats (lower is better)", losses)]
+        if losses.get(ALONE_CURVE) == losses.get("validation loss"):
+            losses.pop(ALONE_CURVE)  # there is no memory
+        charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
+    has_any = any(points for chart in charts for points in chart.series.values())
+    is_part = any(min(each.chars, default=0) < max(each.chars, default=0) for each in histories)
+    remark = ABOUT_CURVES + IN_PART * is_part if has_any else "No curve yet."
+    return [Heading("Curves"), Remark(remark), *charts]
+
+
+def evolution(history: History, of_which: str = "") -> list[Part]:
+    """Return what a run wrote at some of its steps, side by side."""
+    texts = [(preview_title(each), each.text) for each in spread(history.previews)]
+    shown = [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("It has no previews.")]
+    return [Heading(f"How the text{of_which} changed"), *shown]
+
+
+def spread(previews: Sequence[Preview]) -> list[Preview]:
+    """Return some of the previews, the first and the last among them, denser at the beginning."""
+    if len(previews) <= MOST_PREVIEWS:
+        return list(previews)
+    last = len(previews) - 1
+    places = {round(last * (i / (MOST_PREVIEWS - 1)) ** 2) for i in range(MOST_PREVIEWS)}
+    return [previews[place] for place in sorted(places)]
+
+
+def preview_title(preview: Preview) -> str:
+    """Return the step of a preview and how good the model was."""
+    loss = "" if preview.val_loss is None else f", validation loss {loss_text(preview.val_loss)}"
+    return f"step {preview.step:,}{loss}"
+
+
+# Report
+
+
+def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
+    """Return all that is to be said about a run, which may just be over and still locked.
+
+    Raises:
+        InputError: It has no log, or no model yet.
+        CheckpointError: Its model is damaged.
+    """
+    facts, surprise = read_run(folder, is_over=is_over)
+    parts = [
+        *verdict(facts),
+        *sample_of(facts.model),
+        *evolution(facts.history),
+        *curves([facts.history]),
+        Heading("Surprise on text it never learned"),
+        *surprise.parts,
+        *how_to_make_it(facts),
+    ]
+    return Picture(f"Report: {folder.name}", parts, surprise.data)
+
+
+def report_numbers(folder: Path) -> dict[str, Any]:
+    """Return the same as an object of JSON; raises as `report_picture` does."""
+    facts, _ = read_run(folder)
+    kind = kind_of(facts)
+    return {
+        "run": folder.name,
+        "state": facts.info.state,
+        "verdict": kind,
+        "text": headline(facts, kind),
+        "next": [{"why": why, "command": c} for why, c in next_steps(facts, kind)],
+        "val_loss": facts.loss,
+        "network_loss": facts.network_loss,
+        "train_loss": facts.train_loss,
+        "epochs": facts.epochs,
+        "sample": sample_text(facts.model),
+        "history": asdict(facts.history),
+    }
+
+
+def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunFacts, Picture]:
+    """Return what is known of a run, and the surprise at its held-out text or why there is none."""
+    history, model = read_history(folder), load_model(folder / BEST)
+    steps = step_files(folder)
+    said = read_facts(steps[-1]) if steps else {}
+    facts = RunFacts(
+        info=look_at(folder, is_over=is_over),
+        history=history,
+        model=model,
+        sources=as_texts(said.get("sources")),
+        val_source=as_text(said.get("val_source")),
+    )
+    try:
+        corpus = corpus_again(facts)
+        facts = replace(facts, frequencies=entropy(corpus.train[:COUNTED]))
+        view = held_out_view(model, corpus)
+    except CharRNNError as error:
+        return facts, Picture("", [Remark(f"Not shown: {printable(error)}")])
+    shown = float(view.expected.bits.mean()) / BITS
+    return replace(facts, shown=shown), surprise_picture(view)
+
+
+def corpus_again(facts: RunFacts) -> Corpus:
+    """Read the texts of a run again.
+
+    Raises:
+        InputError: They are gone, or have changed.
+    """
+    if not facts.sources:
+        raise InputError("the run does not say where its text is")
+    config = train_config(facts.model)
+    if facts.val_source:
+        config = replace(config, val_file=Path(facts.val_source))
+    corpus = load_corpus([Path(name) for name in facts.sources], config)
+    if not has_learned(facts.model, corpus):
+        raise InputError("the text has changed since it was learned")
+    return corpus
+
+
+def held_out_view(model: Model, corpus: Corpus) -> View:
+    """Return the held-out text of a run, as far as a report shows it.
+
+    Raises:
+        InputError: Nothing was held out.
+    """
+    if not len(corpus.val):
+        raise InputError("nothing was held out")
+    return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
+
+
+def entropy(ids: Ids) -> float:
+    """Return the entropy of symbols by their frequencies, nats each."""
+    counts = np.bincount(ids)
+    shares = counts[counts > 0] / len(ids)
+    return float(-(shares * np.log(shares)).sum())
+
+
+def write_report(folder: Path) -> Path:
+    """Write the page about a run into its folder; return where it is.
+
+    Raises:
+        InputError, CheckpointError: As of `report_picture`.
+        OSError: The disk is full, among others.
+    """
+    path = folder / REPORT
+    write_durably(path, page_bytes(report_picture(folder, is_over=True)))
+    return path
+
+
+def sample_of(model: Model) -> list[Part]:
+    """Return what the model writes, the same each time."""
+    remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
+    return [Heading("What it writes"), Remark(remark), Listing(sample_text(model))]
+
+
+def sample_text(model: Model) -> str:
+    """Return a text by the model, or some of its lines."""
+    count = NUM_RECORDS if model.records else 1
+    samples = Sampler(model).many("", SampleConfig(length=LENGTH), SEED, count, 2)
+    return "\n".join(sample.text for sample in samples)
+
+
+def how_to_make_it(facts: RunFacts) -> list[Part]:
+    """Return the settings of a run, and the command that makes it again."""
+    corpus = as_mapping(facts.model.facts.get("corpus"))
+    again = ["--config", str(facts.info.folder / CONFIG), "--run", "again", *facts.place]
+    rows = [
+        ("text", ", ".join(facts.text[:5])),
+        ("digest of text, split and reading", str(corpus.get("digest"))),
+        *((name, str(v)) for name, v in sorted(facts.settings.items()) if v is not None),
+        ("made with", f"charrnn {facts.model.facts.get('version')}"),
+    ]
+    return [
+        Heading("How to make it again"),
+        Listing(shlex.join(["charrnn", "train", *facts.text, *again])),
+        Rows(("setting", "value"), rows, summary="all settings"),
+    ]

@@ -1,0 +1,147 @@
+"""A model and a text to look at, with visible symbols."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.model import Model, load_model, reading_of
+from charrnn.core.errors import InputError, escape, printable
+from charrnn.data.encoding import read_ids
+from charrnn.data.vocab import ByteVocabulary, Ids, Vocabulary
+from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
+from charrnn.nn.engine import State
+from charrnn.sampling.sampler import Sampler
+from charrnn.viz.activations import Expectations, expectations, states
+
+SIGNS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
+UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
+"""Unicode's classes of what has no shape of its own."""
+
+
+def glyphs(vocab: Vocabulary) -> list[str]:
+    """Return a sign for each symbol of a vocabulary, (V,)."""
+    if isinstance(vocab, ByteVocabulary):
+        return [glyph(chr(i)) if i < 0x7F else f"{i:02X}" for i in range(256)]
+    return [glyph(vocab.decode([i])) for i in range(vocab.size)]
+
+
+def glyph(character: str) -> str:
+    """Return a sign for one character."""
+    import unicodedata
+
+    if character in SIGNS:
+        return SIGNS[character]
+    is_unseen = any(unicodedata.category(c) in UNSEEN for c in character)
+    return "".join(map(escape, character)) if is_unseen else character
+
+
+@dataclass(frozen=True)
+class View:
+    """A text that a model reads."""
+
+    model: Model
+    ids: Ids
+    """The text, (T,)."""
+    title: str
+    memory_weight: float | None = None
+    """The memory's share in what is expected; None is the model's own."""
+    num_unknown: int = 0
+    """Characters that the model never saw, left out."""
+
+    @property
+    def unit(self) -> str:
+        """What a symbol is called."""
+        return self.model.vocab.unit
+
+    @cached_property
+    def text(self) -> str:
+        """The text, a character for each symbol; a byte is the character of its number."""
+        if isinstance(self.model.vocab, ByteVocabulary):
+            return bytes(self.ids.tolist()).decode("latin-1")
+        return self.model.vocab.decode(self.ids.tolist())
+
+    @cached_property
+    def characters(self) -> tuple[str, NDArray[np.int64]]:
+        """The text as people read it, and how many symbols each character of it is."""
+        if not isinstance(self.model.vocab, ByteVocabulary):
+            return self.text, np.ones(len(self.text), dtype=np.int64)
+        text = bytes(self.ids.tolist()).decode("utf-8", "surrogateescape")
+        widths = [len(each.encode("utf-8", "surrogateescape")) for each in text]
+        return text, np.array(widths, dtype=np.int64)
+
+    def character(self, symbol: int) -> str:
+        """Return one symbol as `text` has it."""
+        vocab = self.model.vocab
+        return chr(symbol) if isinstance(vocab, ByteVocabulary) else vocab.decode([symbol])
+
+    @cached_property
+    def alphabet(self) -> list[str]:
+        """A sign for each symbol of the vocabulary."""
+        return glyphs(self.model.vocab)
+
+    @cached_property
+    def signs(self) -> list[str]:
+        """A sign for each symbol of the text; blanks stay blank, and a newline ends the line."""
+        shown = {" ": " ", "\n": SIGNS["\n"] + "\n"}
+        symbols = zip(self.text, self.ids.tolist(), strict=True)
+        return [shown.get(character, self.alphabet[i]) for character, i in symbols]
+
+    @cached_property
+    def expected(self) -> Expectations:
+        """What the model expects at each symbol."""
+        hidden = self.states[0][:, -1]
+        return expectations(Sampler(self.model), self.ids, hidden, self.memory_weight)
+
+    @cached_property
+    def states(self) -> State:
+        """What every unit is after each symbol: h, and c of an LSTM, (T, L, H) each."""
+        return states(self.model, self.ids.tolist())
+
+
+def read_view(
+    model: Path,
+    files: Iterable[Path],
+    names: Mapping[Path, str],
+    *,
+    length: int,
+    is_held_out: bool = False,
+    memory_weight: float | None = None,
+) -> View:
+    """Open a model and a text.
+
+    Args:
+        model: A checkpoint file.
+        files: The text; of several, one after the other.
+        names: Of files that are called otherwise than they are.
+        length: Symbols that are read, from the first.
+        is_held_out: Of the files that the model learned, only what was held out.
+        memory_weight: The memory's share in what is expected.
+
+    Raises:
+        InputError: A file cannot be read, or is empty.
+        CheckpointError: The model is damaged.
+    """
+    loaded, paths, num_unknown = load_model(model), list(files), 0
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    title = names.get(paths[0], paths[0].name) + more
+    if is_held_out:
+        ids = held_out_ids(held_out_corpus(loaded, paths))[:length]
+        return View(loaded, ids, f"held out of {title}, read by {model.parent.name}", memory_weight)
+    pieces: list[Ids] = []
+    reading = reading_of(loaded)
+    for path in paths:
+        left = length - sum(map(len, pieces))
+        piece, num_missing = (
+            read_ids(loaded.vocab, reading, path, skips=True, most=left) if left else ([], 0)
+        )
+        pieces.append(np.asarray(piece, dtype=np.int64))
+        num_unknown += num_missing
+    ids = np.concatenate(pieces)
+    if not len(ids):
+        what = "holds nothing that the model has ever seen" if num_unknown else "is empty"
+        raise InputError(f"{printable(title)}: {what}; name a text to look at")
+    return View(loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown)

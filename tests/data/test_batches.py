@@ -1,0 +1,221 @@
+"""Batches: the formula of streams against a plain loop, records against their lines."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charrnn.core.errors import InputError
+from charrnn.data.batches import IGNORED, RecordBatches, Streams, fit_streams, pad_records
+from charrnn.data.corpus import find_records
+from charrnn.data.cuda import on_device, resident
+
+N, S, T = 103, 5, 6
+"""Streams of 103 // 5 = 20 characters: 20 // 6 = 3 steps an epoch."""
+
+
+def streams(*, seed=0, restart_prob=0.0):
+    """Return streams over a text whose ids are their own positions."""
+    return Streams(np.arange(N, dtype=np.uint8), S, T, seed, restart_prob)
+
+
+def same(first, second):
+    """Say whether two batches are equal in everything."""
+    return all(
+        np.array_equal(getattr(first, name), getattr(second, name))
+        for name in ("inputs", "targets", "is_fresh")
+    )
+
+
+def record_batches(text, batch_size, seed=0):
+    """Return batches of a text's lines; ids are the bytes of the text."""
+    ids = np.frombuffer(text.encode("latin-1"), dtype=np.uint8)
+    return RecordBatches(ids, find_records(ids, 10)[0], 10, batch_size, seed)
+
+
+def lines_of(batch):
+    """Return the lines that a batch teaches, read from its targets."""
+    rows = [bytes(row[row != IGNORED].tolist()).decode("latin-1") for row in batch.targets]
+    assert all(row.endswith("\n") for row in rows)
+    return [row[:-1] for row in rows]
+
+
+def test_an_epoch_has_as_many_steps_as_whole_windows_in_a_stream():
+    assert (streams().stream_len, streams().steps_per_epoch) == (20, 3)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 7])
+def test_position_p_of_stream_s_is_character_o_plus_s_times_length_plus_p(epoch):
+    text, offset = streams(seed=4), None
+    for step in range(3):
+        batch = text.batch(3 * epoch + step)
+        offset = batch.inputs[0, 0] if offset is None else offset
+        for s in range(5):
+            for t in range(6):
+                position = step * 6 + t
+                assert batch.inputs[s, t] == (offset + s * 20 + position) % 103
+                assert batch.targets[s, t] == (offset + s * 20 + position + 1) % 103
+
+
+def test_each_epoch_and_seed_has_an_offset_of_its_own():
+    offsets = [streams(seed=seed).batch(3 * e).inputs[0, 0] for seed in (0, 1) for e in range(6)]
+    assert len(set(offsets)) > 9  # two in twelve may meet on a circle of 103
+
+
+def test_no_character_is_left_out_for_ever():
+    seen = np.concatenate([streams().batch(step).inputs.ravel() for step in range(3 * 15)])
+    assert set(seen.tolist()) == set(range(103))
+
+
+def test_all_streams_are_fresh_at_the_start_of_an_epoch_and_only_there():
+    fresh = [streams().batch(step).is_fresh.tolist() for step in range(6)]
+    assert fresh == [[True] * 5, [False] * 5, [False] * 5] * 2
+
+
+def test_a_stream_starts_afresh_about_as_often_as_asked():
+    text = streams(restart_prob=0.25)
+    inside = [text.batch(step).is_fresh for step in range(900) if step % 3]
+    assert np.sum(inside) == pytest.approx(0.25 * 600 * 5, abs=100)  # 4 standard deviations
+    assert np.all([streams(restart_prob=1.0).batch(step).is_fresh for step in range(6)])
+
+
+def test_a_batch_depends_on_its_step_alone():
+    text = streams(seed=2, restart_prob=0.5)
+    forwards = [text.batch(step) for step in range(7)]
+    for step in (6, 2, 0, 6, 3):
+        assert same(text.batch(step), forwards[step])
+        assert same(streams(seed=2, restart_prob=0.5).batch(step), forwards[step])
+
+
+def test_each_step_draws_its_own_restarts():
+    text = streams(restart_prob=0.5)
+    drawn = {tuple(text.batch(step).is_fresh) for step in range(40) if step % 3}
+    assert len(drawn) > 10
+    pairs = [(text.batch(3 * e + 1), text.batch(3 * e + 2)) for e in range(9)]  # of one epoch each
+    assert sum(not np.array_equal(a.is_fresh, b.is_fresh) for a, b in pairs) > 4
+
+
+def test_a_batch_of_streams_is_b_times_t_and_counts_them_all():
+    batch = streams().batch(4)
+    assert batch.inputs.shape == batch.targets.shape == (5, 6)
+    assert batch.inputs.dtype == batch.targets.dtype == np.int64
+    assert batch.is_fresh.shape == (5,)
+    assert batch.num_chars == 30
+
+
+def test_a_record_goes_in_behind_a_newline_and_comes_out_before_one():
+    ids = np.array([1, 2, 0, 3], dtype=np.uint8)  # "ab\nc", the newline being 0
+    batch = pad_records(ids, find_records(ids, 0)[0], 0)
+    assert batch.inputs[:, :3].tolist() == [[0, 1, 2], [0, 3, 0]]
+    assert batch.targets[:, :3].tolist() == [[1, 2, 0], [3, 0, IGNORED]]
+    assert (batch.targets[:, 3:] == IGNORED).all()
+    assert batch.is_fresh.tolist() == [True, True]
+    assert batch.num_chars == 3 + 2
+
+
+@pytest.mark.parametrize(("longest", "width"), [(1, 16), (15, 16), (16, 32), (31, 32), (100, 112)])
+def test_records_are_padded_to_a_multiple_of_16(longest, width):
+    text = record_batches("a" * longest + "\nb\nc", 3)
+    assert text.batch(0).inputs.shape == (3, width)
+
+
+def test_the_last_batch_of_records_may_be_smaller():
+    text = record_batches("a\nb\nc\nd\ne\nf\ng\n", 3)
+    assert text.steps_per_epoch == 3
+    assert sorted(len(text.batch(step).inputs) for step in range(3)) == [1, 3, 3]
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=20), min_size=1), st.integers(1, 7))
+@settings(deadline=None, database=None, derandomize=True)
+def test_every_record_is_trained_on_once_an_epoch(lines, batch_size):
+    text = record_batches("\n".join(lines), batch_size)
+    for epoch in range(2):
+        steps = range(epoch * text.steps_per_epoch, (epoch + 1) * text.steps_per_epoch)
+        assert Counter(line for s in steps for line in lines_of(text.batch(s))) == Counter(lines)
+
+
+def test_records_are_shuffled_anew_each_epoch():
+    text = record_batches("".join(f"{number}\n" for number in range(100, 200)), 10)
+    batches = [frozenset(lines_of(text.batch(step))) for step in range(20)]
+    assert not set(batches[:10]) & set(batches[10:])  # other records meet in a batch
+    assert [min(batch) for batch in batches[:10]] != sorted(min(batch) for batch in batches[:10])
+
+
+def test_records_of_similar_length_come_together():
+    text = record_batches("".join("a" * n + "\n" for n in range(1, 41)), 4)
+    batches = sorted(sorted(map(len, lines_of(text.batch(step)))) for step in range(10))
+    assert batches == [[4 * i + 1, 4 * i + 2, 4 * i + 3, 4 * i + 4] for i in range(10)]
+
+
+def test_short_records_do_not_always_come_first():
+    text = record_batches("".join("a" * n + "\n" for n in range(1, 41)), 4)
+    first = {min(map(len, lines_of(text.batch(10 * epoch)))) for epoch in range(8)}
+    assert len(first) > 1
+
+
+def test_a_batch_of_records_depends_on_its_step_alone():
+    lines = "".join(f"{number}\n" for number in range(23))
+    text = record_batches(lines, 4, seed=5)
+    forwards = [text.batch(step) for step in range(14)]
+    for step in (13, 2, 0, 13, 6):
+        assert same(text.batch(step), forwards[step])
+        assert same(record_batches(lines, 4, seed=5).batch(step), forwards[step])
+    assert not same(record_batches(lines, 4, seed=6).batch(0), forwards[0])
+
+
+@pytest.mark.parametrize(
+    ("num_chars", "asked", "given"),
+    [
+        (100_000, (32, 64), (32, 64)),  # 3,125 characters a stream
+        (8_192, (32, 64), (32, 64)),  # 256 = 4 windows
+        (8_191, (32, 64), (16, 64)),
+        (1_000, (32, 64), (2, 64)),  # 4 streams would have 250 each
+        (255, (32, 64), (1, 64)),
+        (63, (32, 64), (1, 32)),
+        (10, (4, 12), (1, 8)),
+        (8, (1, 64), (1, 8)),
+        (40, (1, 33), (1, 33)),
+        (8, (3, 4), (1, 4)),
+    ],
+)
+def test_a_small_text_gets_fewer_streams_then_a_shorter_window(num_chars, asked, given):
+    assert fit_streams(num_chars, *asked) == given
+
+
+@given(st.integers(8, 5000), st.integers(1, 300), st.integers(1, 300))
+@settings(deadline=None, database=None, derandomize=True)
+def test_what_was_fitted_has_at_least_one_step_and_is_never_larger(num_chars, batch_size, seq_len):
+    size, window = fit_streams(num_chars, batch_size, seq_len)
+    assert 1 <= size <= batch_size
+    assert min(8, seq_len) <= window <= seq_len
+    assert Streams(np.zeros(num_chars, np.uint8), size, window, 0, 0.0).steps_per_epoch >= 1
+
+
+def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_length():
+    with pytest.raises(InputError, match="has 7 characters, at least 8 are needed"):
+        fit_streams(7, 1, 64)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype):
+    ids = np.random.default_rng(2).integers(0, 200, 1003).astype(dtype)
+    streams = Streams(ids, 4, 16, 7, 0.2)
+    there = on_device(streams, torch.device(device))
+    assert (there.steps_per_epoch, there.batch_size) == (streams.steps_per_epoch, 4)
+    for step in range(2 * streams.steps_per_epoch + 1):
+        expected, found = streams.batch(step), there.batch(step)
+        for name in ("inputs", "targets"):
+            tensor = getattr(found, name)
+            assert (tensor.dtype, tensor.device.type) == (torch.int64, device)
+            np.testing.assert_array_equal(tensor.cpu(), getattr(expected, name))
+        np.testing.assert_array_equal(found.is_fresh, expected.is_fresh)
+        assert found.num_chars == expected.num_chars
+
+
+def test_on_a_cpu_a_text_stays_where_it_is():
+    streams = Streams(np.zeros(100, dtype=np.uint8), 4, 16, 7, 0.2)
+    assert resident(streams, torch.device("cpu")) is streams

@@ -1,0 +1,482 @@
+"""Corpora, against a plain way of reading, joining, splitting and numbering."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from charrnn.core.config import TrainConfig
+from charrnn.core.errors import InputError
+from charrnn.data import cache
+from charrnn.data import encoding as encoding_module
+from charrnn.data import text_files as textfiles
+from charrnn.data.corpus import load_corpus
+from charrnn.data.encoding import Part
+
+PROPERTY = settings(
+    deadline=None,
+    database=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+CHARACTERS = "ab\r\n\ufeffÿé€🙂"
+ENCODINGS = ["utf-8", "latin-1", "utf-16"]
+
+
+def write(folder, *contents):
+    """Write files of these contents, text in UTF-8; return their paths."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{number}.txt" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return paths
+
+
+def load(paths, **named):
+    """Load a corpus."""
+    return load_corpus(paths, TrainConfig(**named))
+
+
+def decoded(loaded):
+    """Return training and held-out text of a corpus as strings."""
+    return loaded.vocab.decode(loaded.train), loaded.vocab.decode(loaded.val)
+
+
+def facts(loaded):
+    """Return all that a corpus says, in a form that can be compared."""
+    records = [
+        None if records is None else (records.starts.tolist(), records.lengths.tolist())
+        for records in (loaded.train_records, loaded.val_records)
+    ]
+    parts = [(str(part.dtype), part.tolist()) for part in (loaded.train, loaded.val)]
+    others = (loaded.digest, loaded.files, loaded.starts, loaded.notes)
+    return (loaded.vocab.to_json(), parts, records, others)
+
+
+def outcome(paths, **named):
+    """Return the facts of a corpus, or the error's message up to the byte that is wrong.
+
+    UTF-16 without a mark is wrong at its start, or where its first chunk is wrong.
+    """
+    try:
+        return facts(load(paths, **named))
+    except InputError as error:
+        return str(error).split(" byte 0x")[0]
+
+
+def refused(paths, **named):
+    """Return the message of the error: one line without controls."""
+    with pytest.raises(InputError) as caught:
+        load(paths, **named)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def plainly(texts, newlines):
+    """Return training and held-out text as a reader of DESIGN would make them by hand."""
+    if newlines == "lf":
+        texts = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
+    closed = [text if not text or text[-1] == "\n" else text + "\n" for text in texts[:-1]]
+    closed.append(texts[-1])
+    train = "".join(text[: len(text) * 9 // 10] for text in closed)
+    return train, "".join(text[len(text) * 9 // 10 :] for text in closed)
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from(CHARACTERS)), min_size=1, max_size=3),
+    encoding=st.sampled_from(ENCODINGS),
+    newlines=st.sampled_from(["keep", "lf"]),
+    chunk=st.integers(1, 9),
+)
+@PROPERTY
+def test_a_corpus_is_what_a_plain_reading_gives(tmp_path, texts, encoding, newlines, chunk):
+    data = [text.encode(encoding, "ignore") for text in texts]
+    texts = [each.decode(encoding).removeprefix("\ufeff") for each in data]
+    train, val = plainly(texts, newlines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textfiles, "CHUNK", chunk)
+        paths = write(tmp_path / "texts", *data)
+        if len(symbols := sorted(set(train + val))) < 2:
+            refused(paths, encoding=encoding, newlines=newlines)
+            return
+        loaded = load(paths, encoding=encoding, newlines=newlines)
+    assert loaded.vocab.to_json() == [ord(symbol) for symbol in symbols]
+    assert loaded.train.tolist() == [symbols.index(symbol) for symbol in train]
+    assert loaded.val.tolist() == [symbols.index(symbol) for symbol in val]
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@given(
+    data=st.lists(
+        st.binary(max_size=9) | st.builds(str.encode, st.text(st.sampled_from(CHARACTERS))),
+        min_size=1,
+        max_size=3,
+    ),
+    encoding=st.sampled_from([*ENCODINGS, "bytes"]),
+    newlines=st.sampled_from(["keep", "lf"]),
+    has_val_file=st.booleans(),
+    chunk=st.integers(1, 9),
+)
+@PROPERTY
+def test_small_chunks_and_the_cache_cold_or_warm_change_nothing(
+    tmp_path, lines, data, encoding, newlines, has_val_file, chunk
+):
+    paths = write(tmp_path / "texts", *data)
+    how = {"bytes": True} if encoding == "bytes" else {"encoding": encoding, "newlines": newlines}
+    val_file = paths[-1] if has_val_file else None
+    results = [outcome(paths, lines=lines, val_file=val_file, **how)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textfiles, "CHUNK", chunk)
+        results.append(outcome(paths, lines=lines, val_file=val_file, **how))
+        patch.setattr(encoding_module, "CACHED_ABOVE", 0)
+        results += [outcome(paths, lines=lines, val_file=val_file, **how) for _ in range(2)]
+    assert results == results[:1] * 4
+
+
+def test_a_warm_cache_is_used_and_its_ids_are_mapped(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    paths = write(tmp_path / "texts", "hello world")
+    cold = facts(load(paths))
+    monkeypatch.delattr(encoding_module, "_survey")  # what is found needs no second survey
+    warm = load(paths)
+    assert facts(warm) == cold
+    assert isinstance(warm.train, np.memmap)
+
+
+def test_the_cache_tells_apart_how_files_are_split_and_joined(tmp_path, monkeypatch):
+    one, two = write(tmp_path / "texts", "one", "two")
+    ways = [
+        ([one, two], {}),
+        ([two, one], {}),
+        ([one, two], {"val_frac": 0.5}),
+        ([one, two], {"val_frac": 0.0}),
+        ([one], {"val_file": two}),
+        ([one], {"val_frac": 0.5}),
+        ([one, two], {"lines": True}),
+        ([one, two], {"lines": True, "val_frac": 0.5}),
+        ([one, two], {"bytes": True}),
+        ([one, two], {"encoding": "utf-16"}),
+    ]
+    in_memory = [outcome(paths, **named) for paths, named in ways]
+    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    for _ in ("cold", "warm"):
+        assert [outcome(paths, **named) for paths, named in ways] == in_memory
+
+
+def test_a_small_text_leaves_the_cache_folder_alone(tmp_path):
+    load(write(tmp_path / "texts", "hello world"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_published_split_of_tiny_shakespeare():
+    part = Part(Path("tinyshakespeare.txt"), 1.0 - 0.1, adds_newline=False)
+    num_train = encoding_module._num_train(part, 1_115_394)
+    assert (num_train, 1_115_394 - num_train) == (1_003_854, 111_540)
+
+
+def test_the_end_of_each_file_is_held_out(tmp_path):
+    paths = write(tmp_path / "texts", "abcdefghi\n", "0123456789abcdefghi\n", "x")
+    assert decoded(load(paths)) == ("abcdefghi0123456789abcdefgh", "\ni\nx")
+
+
+def test_the_share_held_out_can_be_chosen(tmp_path):
+    paths = write(tmp_path / "texts", "abcd")
+    assert decoded(load(paths, val_frac=0.5)) == ("ab", "cd")
+    assert decoded(load(paths, val_frac=0.0)) == ("abcd", "")
+
+
+def test_held_out_text_of_its_own_leaves_all_else_to_training(tmp_path):
+    paths = write(tmp_path / "texts", "abc", "def")
+    val_file = write(tmp_path / "val", "fed!")[0]
+    loaded = load(paths, val_file=val_file)
+    assert decoded(loaded) == ("abc\ndef", "fed!")
+    assert loaded.files == tuple(map(str, paths))
+    assert loaded.vocab.to_json() == [ord(c) for c in "\n!abcdef"]
+
+
+def test_held_out_folders_are_joined_like_all_others(tmp_path):
+    paths = write(tmp_path / "texts", "abc")
+    write(tmp_path / "val", "x", "y\n", "z")
+    assert decoded(load(paths, val_file=tmp_path / "val")) == ("abc", "x\ny\nz")
+
+
+def test_a_join_gets_a_newline_only_where_one_is_missing(tmp_path):
+    paths = write(tmp_path / "texts", "one", "", "two\n", "three\r\n", "four")
+    assert decoded(load(paths, val_frac=0.0))[0] == "one\ntwo\nthree\r\nfour"
+
+
+def test_a_file_given_twice_is_joined_to_itself_like_any_other(tmp_path):
+    path = write(tmp_path / "texts", "one")[0]
+    assert decoded(load([path, path], val_frac=0.0))[0] == "one\none"
+
+
+def test_a_byte_order_mark_is_dropped_and_noted(tmp_path):
+    loaded = load(write(tmp_path / "texts", "\ufeffone\n", "\ufefftwo"), val_frac=0.0)
+    assert decoded(loaded)[0] == "one\ntwo"
+    assert loaded.notes == ("byte order mark dropped (2)",)
+
+
+def test_crlf_is_kept_and_noted_or_turned_into_lf(tmp_path):
+    paths = write(tmp_path / "texts", "one\r\ntwo\r\nthree\rfour")
+    kept = load(paths, val_frac=0.0)
+    assert decoded(kept)[0] == "one\r\ntwo\r\nthree\rfour"
+    assert kept.notes == ("2 lines end in CRLF and stay so; --newlines lf makes them LF",)
+    turned = load(paths, val_frac=0.0, newlines="lf")
+    assert decoded(turned)[0] == "one\ntwo\nthree\nfour"
+    assert turned.notes == ()
+
+
+def test_files_that_are_no_text_are_passed_over_with_a_note(tmp_path):
+    write(tmp_path / "texts", "text", b"\0")
+    loaded = load([tmp_path / "texts"])
+    assert loaded.files == (f"{tmp_path}/texts/0.txt",)
+    assert loaded.notes == (f"{tmp_path}/texts: 1 files passed over, no text",)
+
+
+def test_all_that_was_noticed_is_noted(tmp_path):
+    write(tmp_path / "texts", "\ufeffone\r\n" + "a" * 600, b"\0")
+    assert load([tmp_path / "texts"], lines=True).notes == (
+        f"{tmp_path}/texts: 1 files passed over, no text",
+        "1 lines cut to 512 characters",
+        "byte order mark dropped (1)",
+    )
+    assert load([tmp_path / "texts"]).notes[-1] == (
+        "1 lines end in CRLF and stay so; --newlines lf makes them LF"
+    )
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(256, "u1"), (257, "u2"), (65_535, "u2")])
+def test_ids_are_as_narrow_as_the_vocabulary_allows(tmp_path, size, dtype):
+    text = "".join(map(chr, range(0x10000, 0x10000 + size)))
+    loaded = load(write(tmp_path / "texts", text), val_frac=0.0)
+    assert loaded.train.dtype == np.dtype(dtype)
+    assert np.array_equal(loaded.train, np.arange(size))
+
+
+def test_too_many_symbols_are_refused_with_their_number(tmp_path):
+    text = "".join(map(chr, range(0x10000, 0x10000 + 65_536)))
+    message = refused(write(tmp_path / "texts", text))
+    assert message.startswith("the text has 65,536 distinct characters, the limit is 65,535")
+
+
+@pytest.mark.parametrize("how", [{}, {"bytes": True}])
+def test_one_distinct_character_is_nothing_to_learn(tmp_path, how):
+    paths = write(tmp_path / "texts", "aaaa")
+    assert "only one distinct character" in refused(paths, **how)
+    assert "only one distinct character" in refused(paths, val_file=paths[0], **how)
+
+
+@pytest.mark.parametrize("how", [{}, {"bytes": True}, {"lines": True}, {"newlines": "lf"}])
+def test_an_empty_text_is_refused(tmp_path, how):
+    assert "the text is empty" in refused(write(tmp_path / "texts", ""), **how)
+
+
+@pytest.mark.parametrize("text", ["one line\n", "\n\na\n\n", "aaa"])
+def test_lines_need_two_that_are_not_empty(tmp_path, text):
+    assert "--lines needs at least 2" in refused(write(tmp_path / "texts", text), lines=True)
+
+
+def test_lone_surrogates_are_refused(tmp_path):
+    paths = write(tmp_path / "texts", b"a+2AA-b")  # U+D800 in UTF-7
+    assert "lone surrogates" in refused(paths, encoding="utf-7")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("gone", "No such file or directory"),
+        ("gone\x1b[31m", "No such file or directory"),
+        ("/dev/zero", "not a regular file"),
+        ("folder", "no text in this directory"),
+    ],
+)
+@pytest.mark.parametrize("is_val", [False, True])
+def test_what_cannot_be_read_is_named(tmp_path, name, why, is_val):
+    (tmp_path / "folder").mkdir()
+    good, bad = write(tmp_path / "texts", "hello")[0], tmp_path / name
+    message = refused([good], val_file=bad) if is_val else refused([good, bad])
+    assert message.startswith(f"{bad}: {why}".replace("\x1b", r"\x1b"))
+
+
+def test_a_bad_encoding_is_named(tmp_path):
+    message = refused(write(tmp_path / "texts", "hello"), encoding="kling\x1bon")
+    assert message.startswith(r"--encoding: kling\x1bon is no text encoding")
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    paths = write(tmp_path / "texts", "hello", "world")
+    usual = encoding_module._table
+
+    def append(vocab):
+        with paths[0].open("ab") as file:
+            file.write(b"o" * 20)
+        return usual(vocab)
+
+    monkeypatch.setattr(encoding_module, "_table", append)  # made after counting, before encoding
+    for limit in (encoding_module.CACHED_ABOVE, 0):
+        monkeypatch.setattr(encoding_module, "CACHED_ABOVE", limit)
+        assert refused(paths).startswith(f"{paths[0]}: changed while it was read")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    paths = write(tmp_path / "texts", "hello", "world")
+    usual = encoding_module._table
+    monkeypatch.setattr(
+        encoding_module, "_table", lambda v: (paths[0].write_bytes(b"he"), usual(v))[1]
+    )
+    assert refused(paths).startswith(f"{paths[0]}: changed while it was read")
+
+
+def test_a_single_file_of_bytes_is_not_copied(tmp_path):
+    data = bytes(range(256)) * 3
+    loaded = load(write(tmp_path / "texts", data), bytes=True)
+    assert isinstance(loaded.train, np.memmap)
+    assert loaded.train.tobytes() + loaded.val.tobytes() == data
+    assert len(loaded.train) == 768 * 9 // 10
+    assert loaded.vocab.size == 256
+
+
+def test_files_of_bytes_are_joined_and_split_like_texts(tmp_path):
+    loaded = load(write(tmp_path / "texts", b"\xff" * 9, b"\r\n" * 5), bytes=True)
+    assert loaded.train.tobytes() == b"\xff" * 9 + b"\r\n\r\n\r\n\r\n\r"
+    assert loaded.val.tobytes() == b"\n\n"
+
+
+def test_records_are_the_lines_of_all_files_and_held_out_ones_are_not_trained_on(tmp_path):
+    names = [f"name {number}" for number in range(20)]
+    paths = write(tmp_path / "texts", "\n".join(names[:9]), "\n\n".join(names[9:]))
+    loaded = load(paths, lines=True)
+    trained = [text.tobytes() for text in taken(loaded.train, loaded.train_records)]
+    held_out = [text.tobytes() for text in taken(loaded.val, loaded.val_records)]
+    assert (len(trained), len(held_out)) == (18, 2)
+    assert {loaded.vocab.decode(list(text)) for text in trained + held_out} == set(names)
+
+
+def taken(ids, records):
+    """Return the ids of each record."""
+    pairs = zip(records.starts, records.lengths, strict=True)
+    return [ids[start : start + length] for start, length in pairs]
+
+
+def test_a_held_out_file_of_records_is_held_out_whole(tmp_path):
+    paths = write(tmp_path / "texts", "one\ntwo")
+    loaded = load(paths, lines=True, val_file=write(tmp_path / "val", "two\nthree\n")[0])
+    lines = [loaded.vocab.decode(ids) for ids in taken(loaded.val, loaded.val_records)]
+    assert lines == ["two", "three"]
+    assert len(loaded.train_records) == 2
+
+
+def test_the_seed_decides_which_records_are_held_out(tmp_path):
+    paths = write(tmp_path / "texts", "".join(f"{number}\n" for number in range(100)))
+    drawn = {tuple(load(paths, lines=True, seed=s).val_records.starts.tolist()) for s in range(5)}
+    assert len(drawn) == 5
+
+
+def test_a_text_with_newlines_needs_no_counts_of_first_characters(tmp_path):
+    assert load(write(tmp_path / "texts", "a\nb")).starts == {}
+
+
+def test_without_newlines_the_first_characters_of_files_are_counted(tmp_path):
+    assert load(write(tmp_path / "texts", "banana")).starts == {1: 1}  # a b n: b is 1
+
+
+def test_old_line_ends_begin_lines_too(tmp_path):
+    loaded = load(write(tmp_path / "texts", "b\ra\rb\ra"), val_frac=0.0)
+    assert loaded.starts == {1: 2, 2: 2}  # \r a b
+
+
+def changed(tmp_path, **named):
+    """Return the digest of a small corpus with some things changed."""
+    contents = named.pop("contents", ("hello", "world"))
+    return load(write(tmp_path / "texts", *contents), **named).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"contents": ("hello", "worlds")},
+        {"contents": ("world", "hello")},
+        {"contents": ("hellow", "orld")},
+        {"contents": ("hello", "world", "")},
+        {"encoding": "latin-1"},
+        {"newlines": "lf"},
+        {"bytes": True},
+        {"lines": True},
+        {"val_frac": 0.2},
+        {"val_file": Path("texts/0.txt")},
+    ],
+)
+@pytest.mark.parametrize("limit", [encoding_module.CACHED_ABOVE, 0])
+def test_the_digest_changes_with_content_and_settings(tmp_path, monkeypatch, change, limit):
+    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", limit)
+    assert changed(tmp_path, **change) != changed(tmp_path)
+
+
+def test_the_digest_changes_with_the_held_out_file(tmp_path):
+    write(tmp_path / "val", "hollow", "howl")
+    first, second = (changed(tmp_path, val_file=tmp_path / f"val/{n}.txt") for n in (0, 1))
+    assert first != second
+
+
+def test_the_digest_changes_with_the_share_of_records_held_out(tmp_path):
+    assert changed(tmp_path, lines=True, val_frac=0.2) != changed(tmp_path, lines=True)
+
+
+@pytest.mark.parametrize("change", [{"seed": 5}, {"hidden_size": 7}, {"steps": 9}])
+def test_the_digest_does_not_change_with_what_is_no_text(tmp_path, change):
+    assert changed(tmp_path, **change) == changed(tmp_path)
+
+
+def test_the_digest_does_not_change_with_a_files_name(tmp_path):
+    paths = write(tmp_path / "texts", "hello")
+    before = load(paths).digest
+    assert load([paths[0].rename(tmp_path / "other")]).digest == before
+
+
+def test_a_large_text_that_changed_is_encoded_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
+    for text in ("hello", "world", "hello"):
+        assert decoded(load(write(tmp_path / "texts", text), val_frac=0.0))[0] == text
+
+
+def test_a_large_text_that_did_not_change_is_not_read_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
+    paths = write(tmp_path / "texts", "hello")
+    before = facts(load(paths))
+    monkeypatch.delattr(hashlib, "file_digest")
+    monkeypatch.delattr(encoding_module, "read_codes")
+    assert facts(load(paths)) == before
+
+
+def test_a_held_out_file_that_is_trained_on_too_is_noted(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("some text\n" * 9, "utf-8")
+    (folder / "b.txt").write_text("other text\n" * 9, "utf-8")
+    notes = load_corpus([folder], TrainConfig(val_file=folder / "b.txt")).notes
+    assert notes == ("--val-file is trained on too: its loss will look better than it is",)
+
+
+def test_records_have_no_carriage_returns(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes(b"anna\r\n\r\nbert\r\ncleo\rdora\n")
+    corpus = load_corpus([path], TrainConfig(lines=True, val_frac=0.0))
+    texts = [corpus.vocab.decode(list(text)) for text in corpus.train_records.texts(corpus.train)]
+    assert texts == ["anna", "bert", "cleo", "dora"]
+
+
+def test_a_share_of_nine_tenths_held_out_loses_no_character_to_rounding(tmp_path):
+    path = tmp_path / "ten.txt"
+    path.write_text("abcdefghij", "utf-8")
+    corpus = load_corpus([path], TrainConfig(val_frac=0.9))
+    assert (len(corpus.train), len(corpus.val)) == (1, 9)

@@ -1,0 +1,32 @@
+"""What the losses say in words."""
+
+import pytest
+
+from charrnn.evaluation.diagnosis import ALONE, advice
+
+
+@pytest.mark.parametrize(
+    ("val_loss", "train_loss", "best_at", "epochs", "word"),
+    [
+        (1.8, 1.8, 1.0, 0.45, "underfitting: it has seen 45% of the text"),
+        (1.6, 1.55, 1.0, 3.0, "underfitting: 3.0 passes"),
+        (1.5, 1.4, 1.0, 20.0, "a good fit"),
+        (1.9, 1.4, 1.0, 20.0, "overfitting (a gap of 0.50)"),
+        (1.55, 1.4, 0.5, 20.0, "overfitting (best after 50% of the run)"),
+        (1.45, 1.4, 0.5, 20.0, "a good fit"),  # a wiggle
+        (3.4, 3.0, 0.6, 0.5, "underfitting"),  # whatever the gap, it has hardly begun
+        (None, 1.4, 1.0, 20.0, ""),
+        (1.5, None, 1.0, 20.0, ""),
+    ],
+)
+def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
+    found = advice(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    assert found.startswith(word)
+    assert bool(found) == bool(word)
+
+
+def test_a_memory_that_is_left_out_is_said_besides():
+    found = advice(1.8, 1.8, best_at=1.0, epochs=0.45, is_better_alone=True)
+    assert found.startswith("underfitting: ")
+    assert found.endswith("; " + ALONE)
+    assert advice(None, None, best_at=1.0, epochs=1.0, is_better_alone=True) == ALONE

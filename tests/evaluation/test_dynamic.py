@@ -1,0 +1,111 @@
+"""Learning while scoring: counts against a memory built anew, and nothing learned too early."""
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.core.config import ModelConfig
+from charrnn.evaluation.dynamic import AdaptiveNetwork, OnlineMemory, adapted
+from charrnn.evaluation.loss import score
+from charrnn.evaluation.protocols import streamed
+from charrnn.ngram.context import Reader
+from charrnn.ngram.counts import Texts, runs_of
+from charrnn.ngram.model import build
+from charrnn.nn.model import CharRNN, initialise
+
+V, K = 5, 3
+
+
+def text(length, seed=1):
+    return np.random.default_rng(seed).integers(0, V, length).astype(np.uint8)
+
+
+@pytest.fixture
+def network():
+    model = CharRNN(
+        ModelConfig(cell="lstm", vocab_size=V, embedding_size=4, hidden_size=6, num_layers=1)
+    )
+    initialise(model, 0)
+    return model
+
+
+def follow(memory, ids):
+    contexts, lengths = Reader(memory, 1).read(ids[None, :-1])
+    return OnlineMemory(memory).follow(contexts[0], lengths[0], ids[1:])
+
+
+def test_each_symbol_is_judged_by_a_memory_of_the_training_text_and_all_scored_before():
+    first, second = text(400), text(60, seed=2)
+    found = follow(build(runs_of(first), V, K), second)
+    for i in range(1, len(second)):
+        # Built anew: the training text, and what was scored as a text of its own. Its first
+        # symbol is never scored, and so never counted.
+        joined = np.concatenate([first, second[:i]])
+        places = np.concatenate([np.arange(len(first)), np.arange(i)])
+        rebuilt = build(Texts(joined, places), V, K)
+        contexts, lengths = Reader(rebuilt, 1).read(second[None, :i])
+        expected = rebuilt.recall(contexts[:, -1], lengths[:, -1])
+        assert found.p[i - 1] == pytest.approx(expected.p[0], abs=2e-3), i
+        assert found.order[i - 1] == expected.order[0]
+
+
+def test_a_context_seen_for_the_second_time_is_known():
+    memory = build(runs_of(np.zeros(10, dtype=np.uint8)), V, K)
+    ids = np.array([1, 2, 3, 4, 1, 2, 3, 4], dtype=np.uint8)
+    found = follow(memory, ids)
+    # 1, 2, 3 -> 4 was counted once: (1 - 0.8 + 0.8 * lower) / 1
+    assert found.order[6] == 3
+    assert found.p[6, 4] > 0.1
+    assert found.p[6, 4] > found.p[2, 4]
+
+
+def test_the_training_counts_stay_as_they_were():
+    memory = build(runs_of(text(400)), V, K)
+    before = [order.counts.copy() for order in memory.orders]
+    follow(memory, text(60, seed=2))
+    for order, counts in zip(memory.orders, before, strict=True):
+        np.testing.assert_array_equal(order.counts, counts)
+
+
+def test_without_learning_it_is_one_single_pass(network):
+    ids = text(300)
+    found = adapted(network, ids, rate=0.0, decay=0.0)
+    assert found.chars == 299
+    assert found.loss == pytest.approx(score(network, streamed(ids[:300])).loss, abs=1e-5)
+
+
+def test_the_weights_learn_only_after_a_window_was_scored(network):
+    learner = AdaptiveNetwork(network, rate=1e-2)
+    ids = text(65)
+    first = learner.read(ids[:32], ids[1:33])
+    with torch.no_grad():
+        expected, state = network(
+            torch.from_numpy(ids[None, :32].astype(np.int64)), network.empty_state(1)
+        )
+        plain, _ = network(torch.from_numpy(ids[None, 32:64].astype(np.int64)), state)
+    torch.testing.assert_close(first, expected[0])
+    assert not torch.allclose(learner.read(ids[32:64], ids[33:65]), plain[0])
+
+
+def test_a_text_that_repeats_itself_gets_cheaper(network):
+    ids = np.tile(text(40), 20)
+    memory = build(runs_of(text(400)), V, K)
+    static = score(network, streamed(ids), memory)
+    found = adapted(network, ids, memory, rate=1e-2)
+    assert found.network < static.network - 0.05
+    assert found.loss < static.loss - 0.5
+    assert 0 < found.weight < 1
+
+
+def test_the_decay_leads_back_to_the_trained_weights(network):
+    learner = AdaptiveNetwork(network, rate=1e-2, decay=1.0)
+    learner.read(text(33)[:32], text(33)[1:])
+    for now, trained in zip(learner.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(now, trained)
+
+
+def test_the_model_itself_is_not_changed(network):
+    before = [parameter.clone() for parameter in network.parameters()]
+    adapted(network, text(100), rate=1e-2)
+    for now, old in zip(network.parameters(), before, strict=True):
+        assert torch.equal(now, old)

@@ -1,0 +1,213 @@
+"""`charrnn score`: known models, held-out parts, unknown characters, lines."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.checkpoints.model import Model, load_model
+from charrnn.core.config import ModelConfig, ScoreConfig
+from charrnn.core.errors import InputError
+from charrnn.data.encoding import read_ids
+from charrnn.data.vocab import CharVocabulary
+from charrnn.evaluation.protocols import parse_protocol
+from charrnn.evaluation.scorer import Scorer
+
+WORDS = "the quick brown fox jumps over the lazy dog\n"
+
+
+@pytest.fixture
+def trained(charrnn, made):
+    """Return the command, beside a little model of a text."""
+    made(
+        {"fox.txt": WORDS * 40}, ["train", "fox.txt", "--steps", "20", "-q", "--hidden-size", "24"]
+    )
+    return charrnn
+
+
+def uniform(path, **settings):
+    """Return a scorer whose network finds every character equally likely."""
+    model = load_model(path)
+    for name in ("decoder.weight", "decoder.bias"):
+        model.weights[name] = np.zeros_like(model.weights[name])
+    return Scorer(model, ScoreConfig(memory_weight=0.0, **settings))
+
+
+def test_a_uniform_network_costs_log2_v_bits_by_both_protocols(trained):
+    scorer = uniform(Path("checkpoints/fox/best.safetensors"))
+    (text,) = scorer.texts([Path("fox.txt")], {})
+    streamed, cold = scorer.score(text, each=False)
+    V = scorer.model.vocab.size
+    assert V == 28  # 26 letters, space and newline
+    for found, chars in ((streamed, 44 * 40 - 1), (cold, 1759 // 256 * 256)):
+        assert found.figures.bits_per_char == pytest.approx(math.log2(28), abs=1e-6)
+        assert found.figures.perplexity == pytest.approx(28, abs=1e-4)
+        assert found.figures.chars == chars
+        assert found.figures.memory == 0
+
+
+def test_json_has_one_object_a_file_and_protocol(trained):
+    Path("other.txt").write_text(WORDS * 10)
+    result = trained("score", "fox.txt", "other.txt", "--json", "--protocol", "cold-16")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["file"] for line in lines] == ["fox.txt", "other.txt"]
+    assert [line["protocol"] for line in lines] == ["cold-16", "cold-16"]
+    assert [line["chars"] for line in lines] == [109 * 16, 27 * 16]
+    for line in lines:
+        assert line["bits_per_char"] == pytest.approx(line["loss"] / math.log(2))
+        assert line["perplexity"] == pytest.approx(math.exp(line["loss"]))
+        assert 0 < line["memory"] < 1
+        assert line["signature"].startswith("split:all|state:empty|W:16|precision:fp32|memory:7|")
+
+
+def test_held_out_gives_what_training_reported(trained):
+    result = trained("score", "fox.txt", "--held-out", "--json", "--protocol", "streamed")
+    said = load_model(Path("checkpoints/fox/best.safetensors")).facts["metrics"]["val_loss"]
+    line = json.loads(result.stdout)
+    assert line["loss"] == pytest.approx(said, abs=1e-7)
+    assert line["chars"] == 176 - 1  # a tenth of 1760
+    assert "split:last-0.1|" in line["signature"]
+
+
+def test_held_out_of_another_text_is_refused(trained):
+    Path("other.txt").write_text(WORDS * 30)
+    result = trained("score", "other.txt", "--held-out", check=False)
+    assert result.exit_code == 2
+    assert "not the files that the model learned" in result.stderr
+
+
+def test_unknown_characters_are_named_or_left_out(trained):
+    Path("odd.txt").write_text(WORDS * 10 + "ÄÄ!", encoding="utf-8")
+    result = trained("score", "odd.txt", check=False)
+    assert result.exit_code == 2
+    assert "odd.txt: 3 characters are not among the 28" in result.stderr
+    assert "U+00C4 'Ä', U+0021 '!'" in result.stderr
+    line = json.loads(
+        trained("score", "odd.txt", "--unknown", "skip", "--json", "--protocol", "streamed").stdout
+    )
+    assert (line["chars"], line["skipped"]) == (439, 3)
+
+
+def test_the_memory_alone_and_the_network_alone(trained):
+    def loss(*options):
+        line = json.loads(
+            trained("score", "fox.txt", "--protocol", "streamed", "--json", *options).stdout
+        )
+        return line["loss"], line["network_loss"], line["memory"]
+
+    network = loss("--memory-weight", "0")
+    alone = loss("--memory-weight", "1")
+    assert network[0] == network[1] == pytest.approx(alone[1])
+    assert alone[0] < network[0]
+    assert (network[2], alone[2]) == (0, 1)
+
+
+def test_adapting_is_its_own_protocol(trained):
+    lines = trained("score", "fox.txt", "--adapt", "--json").stdout.splitlines()
+    (line,) = map(json.loads, lines)
+    assert line["protocol"] == "streamed-adapted"
+    assert line["chars"] == 1759
+
+
+def test_a_model_of_lines_scores_line_by_line(charrnn):
+    Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
+    charrnn("train", "names.txt", "--lines", "--steps", "20", "-q", "--hidden-size", "16")
+    Path("two.txt").write_text("ab\n\nfoo\n")
+    lines = [
+        json.loads(line)
+        for line in charrnn("score", "two.txt", "--json", "--unknown", "skip").stdout.splitlines()
+    ]
+    assert [(line["record"], line["chars"]) for line in lines] == [(1, 3), (2, 4)]
+    total = charrnn("score", "two.txt").stdout
+    mean = (lines[0]["loss"] * 3 + lines[1]["loss"] * 4) / 7
+    assert f"{mean:.4f} nats" in total
+    result = charrnn("score", "two.txt", "--adapt", check=False)
+    assert result.exit_code == 2
+
+
+def test_bytes_cost_as_much_a_byte_and_more_a_character(charrnn):
+    Path("e.txt").write_text("é è ê\n" * 200, encoding="utf-8")
+    charrnn("train", "e.txt", "--bytes", "--steps", "20", "-q", "--hidden-size", "16")
+    line = json.loads(charrnn("score", "e.txt", "--json", "--protocol", "streamed").stdout)
+    assert line["bits_per_byte"] == pytest.approx(line["loss"] / math.log(2))
+    assert line["bits_per_char"] == pytest.approx(line["bits_per_byte"] * 9 / 6)
+
+
+@pytest.mark.parametrize("name", ["cold", "cold-0", "cold-1x", "warm", "cold-99999", "cold-๓"])
+def test_protocols_that_do_not_exist(name):
+    with pytest.raises(InputError, match="there are streamed and cold-W"):
+        parse_protocol(name)
+
+
+def test_a_text_that_is_too_short_is_an_error_only_where_it_was_asked_for(trained):
+    Path("short.txt").write_text("the fox\n")
+    assert len(trained("score", "short.txt", "--json").stdout.splitlines()) == 1
+    result = trained("score", "short.txt", "--protocol", "cold-8", check=False)
+    assert result.exit_code == 2
+    assert "8 characters; cold-8 needs at least 9" in result.stderr
+    Path("one.txt").write_text("t")
+    assert trained("score", "one.txt", check=False).exit_code == 2
+
+
+def test_text_from_stdin(trained):
+    result = trained("score", "-", "--json", "--protocol", "streamed", stdin=WORDS)
+    assert json.loads(result.stdout)["file"] == "stdin"
+
+
+def test_a_long_line_is_cut_and_that_is_said(charrnn):
+    Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "8")
+    Path("long.txt").write_text("a" * 600 + "\nab\n")
+    assert "long.txt, 1 lines cut to 512 characters" in charrnn("score", "long.txt").stdout
+    lines = [json.loads(x) for x in charrnn("score", "long.txt", "--json").stdout.splitlines()]
+    assert [(line["chars"], line["cut"]) for line in lines] == [(513, 1), (3, 1)]
+
+
+def test_bits_per_byte_of_lines_are_those_of_what_was_held_out(charrnn):
+    names = [f"{a}{b}" for a in "abcdef" for b in "aeiou"] + [f"{a}é" for a in "abcdefghij"]
+    Path("names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "8")
+    metrics = Path("checkpoints/names/metrics.jsonl").read_text().splitlines()
+    (said,) = json.loads(metrics[-2])["scores"]
+    lines = charrnn("score", "names.txt", "--held-out", "--json").stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    assert len(found) == 4  # a tenth of 40
+    chars = sum(each["chars"] for each in found)
+    assert said["chars"] == chars
+    bits = sum(each["bits_per_char"] * each["chars"] for each in found)
+    sizes = sum(each["bits_per_char"] * each["chars"] / each["bits_per_byte"] for each in found)
+    assert said["bits_per_char"] == pytest.approx(bits / chars)
+    assert said["bits_per_byte"] == pytest.approx(bits / sizes)
+
+
+def test_held_out_from_stdin_has_a_name(trained):
+    text = Path("fox.txt").read_text()
+    result = trained("score", "-", "--held-out", "--json", "--protocol", "streamed", stdin=text)
+    assert json.loads(result.stdout)["file"] == "stdin"
+
+
+def test_the_signature_of_an_adapted_score_says_so(trained):
+    line = json.loads(trained("score", "fox.txt", "--adapt", "--json").stdout)
+    assert "|state:carried, adapted|" in line["signature"]
+
+
+def test_held_out_keeps_the_encoding_of_training(trained):
+    result = trained("score", "fox.txt", "--held-out", "--encoding", "latin-1", check=False)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 1 << 18])
+@pytest.mark.parametrize("most", [1, 3, 4, 5, None])
+def test_a_text_is_read_up_to_so_many_characters_that_the_model_knows(
+    tmp_path, monkeypatch, chunk, most
+):
+    monkeypatch.setattr("charrnn.data.text_files.CHUNK", chunk)
+    config = ModelConfig(cell="rnn", vocab_size=3, embedding_size=2, hidden_size=2, num_layers=1)
+    vocab = CharVocabulary(map(ord, "abc"))
+    model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, facts={})
+    (tmp_path / "text").write_text("XaYbcZaX", encoding="utf-8")
+    ids, num_unknown = read_ids(model, tmp_path / "text", skips=True, most=most)
+    assert vocab.decode(ids) == "abca"[:most]
+    assert num_unknown == {1: 1, 3: 2, 4: 3}.get(most, 4)

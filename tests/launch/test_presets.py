@@ -1,0 +1,101 @@
+"""Which network for which task."""
+
+import dataclasses
+
+import pytest
+
+from charrnn.core.config import TrainConfig
+from charrnn.launch.presets import (
+    NAMED,
+    PRESET_FIELDS,
+    TABLE,
+    Task,
+    expected_steps,
+    pick_row,
+    preset,
+)
+
+TINY_SHAKESPEARE = Task(
+    num_chars=1_003_854,
+    vocab_size=65,
+    epochs=None,
+    steps=None,
+    seconds=300,
+    flops_per_second=2.0**36,
+)
+
+
+def with_(**changes):
+    return dataclasses.replace(TINY_SHAKESPEARE, **changes)
+
+
+def test_more_time_never_means_a_smaller_network():
+    sizes = [pick_row("auto", with_(seconds=s)).hidden_size for s in (1, 5, 60, 300, 900, 86_400)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2] < sizes[-1]
+
+
+def test_a_faster_machine_never_means_a_smaller_network():
+    sizes = [pick_row("auto", with_(flops_per_second=2.0**n)).hidden_size for n in range(30, 50)]
+    assert sizes == sorted(sizes)
+
+
+def test_a_small_text_gets_a_small_network_whatever_the_time():
+    assert pick_row("auto", with_(num_chars=5_000, seconds=86_400)).hidden_size == 128
+
+
+def test_without_a_time_the_text_decides_up_to_medium():
+    assert pick_row("auto", with_(seconds=None, steps=10)).hidden_size == 512
+    assert pick_row("auto", with_(seconds=None, steps=10, num_chars=60_000)).hidden_size == 256
+
+
+def test_the_table_is_in_order():
+    for field in ("hidden_size", "least_flops", "least_chars", "batch_size"):
+        column = [getattr(row, field) for row in TABLE]
+        assert column == sorted(column)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_is_a_size(name):
+    assert preset(name, TINY_SHAKESPEARE, {})["hidden_size"] == NAMED[name]
+
+
+def test_what_is_given_stays_and_the_rest_follows_from_it():
+    chosen = preset("auto", TINY_SHAKESPEARE, {"hidden_size": 200, "lr": 0.1, "val_frac": 0.2})
+    assert (chosen["hidden_size"], chosen["lr"], chosen["batch_size"]) == (200, 0.1, 16)
+    assert set(chosen) == set(PRESET_FIELDS)
+
+
+def test_a_given_dropout_is_not_overruled():
+    assert preset("auto", TINY_SHAKESPEARE, {"dropout": 0.33})["dropout"] == 0.33
+
+
+@pytest.mark.parametrize(("epochs", "decay"), [(0.5, 0.01), (1, 0.01), (5, 0.05), (40, 0.1)])
+def test_weight_decay_grows_with_the_passes(epochs, decay):
+    task = with_(seconds=None, epochs=epochs)
+    assert preset("auto", task, {})["weight_decay"] == pytest.approx(decay)
+
+
+def test_steps_of_a_time_budget_by_hand():
+    chosen = {"hidden_size": 7, "num_layers": 1, "embedding_size": 5, "batch_size": 2, "seq_len": 3}
+    flops_per_char = 6 * (4 * 7 * (5 + 7) + 11 * 7)
+    task = with_(vocab_size=11, seconds=10, flops_per_second=flops_per_char * 60.0)
+    assert expected_steps(chosen, task) == pytest.approx(10 * 60 / 6)
+
+
+def test_steps_of_epochs_by_hand():
+    chosen = {"hidden_size": 7, "num_layers": 1, "embedding_size": 5, "batch_size": 2, "seq_len": 3}
+    task = with_(num_chars=600, seconds=None, epochs=4)
+    assert expected_steps(chosen, task) == 400
+
+
+def test_more_passes_mean_more_dropout_and_every_preset_is_valid():
+    rates = []
+    for epochs in (0.5, 2, 8, 40, 1000):
+        chosen = preset("auto", with_(seconds=None, epochs=epochs), {})
+        TrainConfig(**chosen)
+        rates.append(chosen["dropout"])
+    assert rates == sorted(rates)
+    assert rates[0] == 0
+    assert rates[-1] == 0.5
+    assert rates[2] == 0.12  # 8 passes: two doublings of 2, 0.0625 each

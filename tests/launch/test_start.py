@@ -1,0 +1,501 @@
+"""`train` as a command: runs that begin, go on, have ended, or cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from forks import python
+
+from charrnn.checkpoints.format import unpack
+from charrnn.checkpoints.model import load_model
+from charrnn.checkpoints.run_folder import Run, step_files
+from charrnn.checkpoints.state import state_digest
+
+QUICK = ["--steps", "20", "--hidden-size", "16", "--device", "cpu", "--threads", "1"]
+ENDLESS = ["--steps", "1000000", *QUICK[2:], "--save-every", "5", "--eval-every", "50"]
+
+
+def process(*arguments, **options):
+    command = [*python(), "-m", "charrnn", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def digest(folder):
+    return state_digest(*unpack(step_files(Path(folder))[-1].read_bytes()))
+
+
+def wait_for(folder, count=1):
+    """Wait until a run has saved so often."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if len(step_files(Path(folder))) >= count:
+            return
+        time.sleep(0.01)
+    pytest.fail("nothing was saved")
+
+
+@pytest.fixture
+def call_until(call):
+    """Run a command line that saves into a folder; send a signal after so many saves."""
+
+    def run(number, folder, count, *arguments):
+        def send():
+            try:
+                wait_for(folder, count)
+            finally:
+                os.kill(os.getpid(), number)
+
+        sender = Thread(target=send)
+        sender.start()
+        try:
+            return call(*arguments)
+        finally:
+            sender.join()
+
+    return run
+
+
+# Resume.
+
+
+def test_the_same_command_starts_a_run_and_says_when_it_has_ended(call, text_file):
+    command = ["train", text_file, *QUICK, "--resume", "--json"]
+    code, first, _ = call(*command)
+    assert code == 0
+    code, again, err = call(*command)
+    assert code == 0
+    ours, theirs = json.loads(again), json.loads(first)
+    assert ours == theirs
+    assert ours["stop_reason"] == "finished"
+    assert "has ended at step 20" in err
+    assert len(list(Path("checkpoints").iterdir())) == 1
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_end(call, text_file):
+    call("train", text_file, *QUICK, "--steps", 200, "-q", "--run", "whole")
+    command = ["train", text_file, *QUICK, "--steps", 200, "--save-every", 7, "--run", "killed"]
+    child = process(*command, "--resume")
+    wait_for("checkpoints/killed")
+    child.kill()
+    child.communicate()
+    code, _, err = call(*command, "--resume")
+    assert code == 0
+    assert "goes on from checkpoints/killed/step-0000" in err
+    assert digest("checkpoints/killed") == digest("checkpoints/whole")
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget_and_without_its_file(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    code, out, err = call("train", "--run", "text", "--resume", "--steps", 50)
+    assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
+    assert "step 20" in err
+    assert "begins again at half its peak" in err
+    assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000050"
+
+
+def test_a_smaller_budget_is_no_reason_to_train(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    code, _, err = call("train", text_file, "--resume", "--steps", 10)
+    assert code == 0
+    assert "has ended at step 20" in err
+
+
+def test_resume_from_another_folder_finds_the_text(call, text_file, tmp_path, monkeypatch):
+    call("train", text_file.name, *QUICK, "-q")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = call(
+        "train", "--checkpoints", "../checkpoints", "--run", "text", "--resume", "--steps", 30, "-q"
+    )
+    assert (code, out) == (0, "../checkpoints/text/best.safetensors\n")
+    assert load_model(Path(out.strip())).facts["corpus"]["files"] == ["text.txt"]
+
+
+def test_what_came_from_stdin_is_found_in_the_run(charrnn, text_file):
+    charrnn("train", "-", *QUICK, "-q", "--run", "piped", stdin=text_file.read_text("utf-8"))
+    charrnn("train", "--run", "piped", "--resume", "--steps", 30, "-q")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (["--hidden-size", "32"], "--hidden-size (was 16, is 32)"),
+        (["--cell", "gru", "--seed", "3"], "--cell (was lstm, is gru), --seed (was 0, is 3)"),
+        (["--val-frac", "0.2"], "--val-frac (was 0.1, is 0.2)"),
+        (["--lr", "0.5"], "--lr (was 0.01, is 0.5)"),
+    ],
+)
+def test_a_resume_with_other_settings_names_them_and_touches_nothing(
+    call, text_file, changed, words
+):
+    call("train", text_file, *QUICK, "-q")
+    before = {p: p.read_bytes() for p in Path("checkpoints/text").iterdir() if p.name != ".lock"}
+    code, out, err = call("train", text_file, "--resume", *changed, "--steps", 90)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    after = {p: p.read_bytes() for p in Path("checkpoints/text").iterdir() if p.name != ".lock"}
+    assert after == before
+
+
+def test_a_resume_with_another_text_is_refused(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    text_file.write_text(text_file.read_text("utf-8") + "More.\n", "utf-8")
+    code, _, err = call("train", text_file, "--resume", "--steps", 90)
+    assert code == 2
+    assert "the corpus (text or --val-file) is not the one that text learns" in err
+
+
+def test_budget_cadence_and_threads_may_change(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    changes = ["--steps", 40, "--eval-every", 3, "--save-every", 3, "--sample-every", 0]
+    code, _, _ = call(
+        "train", text_file, "--resume", "-q", *changes, "--threads", 2, "--patience", 90
+    )
+    assert code == 0
+
+
+def test_a_run_that_is_being_trained_is_left_alone(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    before = sorted(Path("checkpoints/text").iterdir())
+    holder = Run(Path("checkpoints/text"))
+    code, out, err = call("train", text_file, "--resume", "--steps", 90)
+    holder.close()
+    assert (code, out) == (75, "")
+    assert f"checkpoints/text: being trained by process {os.getpid()} on " in err
+    assert sorted(Path("checkpoints/text").iterdir()) == before
+
+
+def test_a_resume_without_file_and_run_says_what_is_missing(call):
+    code, _, err = call("train", "--resume")
+    assert code == 2
+    assert "no FILE" in err
+    code, _, err = call("train", "--resume", "--run", "nobody")
+    assert code == 2
+    assert "--run: nobody: no such run; name a text to start it; no run in checkpoints yet" in err
+    assert not Path("checkpoints").exists()
+
+
+def test_a_bad_text_leaves_no_folder_with_resume_either(call):
+    Path("short.txt").write_text("abc\n", "utf-8")
+    assert call("train", "short.txt", "--resume")[0] == 2
+    assert not Path("checkpoints").exists()
+
+
+def test_damage_is_told_and_gone_round(call, call_until, text_file):
+    call_until(signal.SIGTERM, "checkpoints/text", 3, "train", text_file, *ENDLESS)
+    newest = step_files(Path("checkpoints/text"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-5])
+    steps = int(newest.stem.removeprefix("step-")) + 5
+    code, _, err = call("train", text_file, "--resume", "--steps", steps, "-q")
+    assert code == 0
+    assert err.startswith(f"warning: {newest}: ")
+    assert "; going on from step-" in err
+
+
+def test_when_all_are_damaged_the_exit_code_is_4(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    for path in step_files(Path("checkpoints/text")):
+        path.write_bytes(b"x" * 100)
+    code, out, err = call("train", text_file, "--resume", "--steps", 90)
+    assert (code, out) == (4, "")
+    assert "no other full checkpoint can be read; another run can start from its model" in err
+
+
+def test_a_file_of_settings_and_flags_may_be_requeued(call, text_file):
+    Path("c.toml").write_text("epochs = 3\nhidden_size = 48\n", "utf-8")
+    command = ["train", text_file, "--config", "c.toml", "--steps", 20, "--size", "tiny", "-q"]
+    command += ["--threads", 1, "--resume"]
+    assert call(*command)[0] == 0
+    assert call(*command)[0] == 0
+
+
+def test_a_folder_that_is_no_run_is_left_alone(call, text_file):
+    Path("docs").mkdir()
+    Path("docs/input.txt").write_text(text_file.read_text("utf-8"), "utf-8")
+    Path("docs/notes.md").write_text("mine", "utf-8")
+    code, _, err = call("train", "docs/input.txt", "--checkpoints", ".", "--resume", *QUICK)
+    assert code == 2
+    assert "docs: a folder, but no run" in err
+    assert sorted(path.name for path in Path("docs").iterdir()) == ["input.txt", "notes.md"]
+
+
+def test_an_end_before_the_first_save_removes_only_what_it_made(call, text_file):
+    Path("checkpoints/text").mkdir(parents=True)
+    Path("checkpoints/text/.lock").touch()
+    Path("checkpoints/text/notes.md").write_text("mine", "utf-8")
+    code, _, _ = call("train", text_file, *QUICK, "--lr", "1e30", "--resume", "-q")
+    assert code == 3
+    assert [path.name for path in Path("checkpoints/text").iterdir()] == ["notes.md"]
+
+
+def test_held_out_text_in_a_file_is_found_from_another_folder(
+    call, text_file, tmp_path, monkeypatch
+):
+    Path("val.txt").write_text(text_file.read_text("utf-8")[:300], "utf-8")
+    call("train", text_file, "--val-file", "val.txt", *QUICK, "-q")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    options = ["--checkpoints", "../checkpoints", "--run", "text", "--resume", "--steps", 30]
+    assert call("train", *options, "-q")[0] == 0
+
+
+def test_a_run_from_stdin_may_be_moved(charrnn, text_file):
+    charrnn("train", "-", *QUICK, "-q", "--run", "piped", stdin=text_file.read_text("utf-8"))
+    Path("moved").mkdir()
+    Path("checkpoints/piped").rename("moved/piped")
+    charrnn("train", "--checkpoints", "moved", "--run", "piped", "--resume", "--steps", 30, "-q")
+
+
+def test_a_text_that_was_moved_is_told_with_the_way_on(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    text_file.rename("other.txt")
+    code, _, err = call("train", "--run", "text", "--resume", "--steps", 30)
+    assert code == 2
+    assert "text.txt: the text of text is not there; name it: charrnn train FILE --run text" in err
+    assert call("train", "other.txt", "--run", "text", "--resume", "--steps", 30, "-q")[0] == 0
+
+
+def test_a_run_in_the_place_of_a_text_is_told_as_one(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    for name in ("text", "checkpoints/text"):
+        code, _, err = call("train", name, "--resume")
+        assert code == 2
+        assert "a run, no text; to go on with it: charrnn train --run text --resume" in err
+
+
+def test_other_runs_of_the_same_text_are_named(call, text_file):
+    for _ in range(3):
+        call("train", text_file, *QUICK, "-q")
+    err = call("train", text_file, "--resume")[2]
+    assert "there are also text-2, text-3" in err
+
+
+def test_a_start_from_elsewhere_is_not_made_twice(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    command = ["train", text_file, "--run", "b", "--init-from", "text", "--resume", "--steps", 20]
+    assert call(*command, "-q")[0] == 0
+    assert "--init-from is only for the start" in call(*command)[2]
+
+
+def test_a_dry_resume_says_where_it_would_go_on(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    code, out, err = call("train", text_file, "--resume", "--steps", 50, "--dry-run")
+    assert code == 0
+    assert "goes on from" in err
+    assert "steps = 50  # flag" in out
+    assert "hidden_size = 16  # checkpoint" in out
+
+
+def test_lines_that_are_held_out_are_counted_once(call):
+    Path("names.txt").write_text("\n".join(f"name{i}" for i in range(100)), "utf-8")
+    call("train", "names.txt", "--lines", *QUICK, "-q")
+    found = json.loads(call("info", "names", "--json")[1])["corpus"]
+    # 10 names of 5 and 90 of 6 letters, each with its end, 10 of 100 held out.
+    assert found["num_train"] + found["num_val"] == 10 * 6 + 90 * 7
+    assert 60 <= found["num_val"] <= 70
+
+
+def test_more_texts_than_a_checkpoint_can_name_can_be_trained_and_resumed(call, tmp_path):
+    (tmp_path / "many").mkdir()
+    names = []
+    for i in range(700):
+        path = tmp_path / "many" / f"{'имя' * 15}{i}.txt"
+        path.write_text(f"The king number {i} is here.\n", "utf-8")
+        names.append(path)
+    assert call("train", *names, *QUICK, "-q", "--run", "many")[0] == 0
+    code, _, err = call("train", "--run", "many", "--resume", "--steps", 30)
+    assert code == 2
+    assert "name it: charrnn train FILE --run many --resume" in err
+    assert call("train", *names, "--run", "many", "--resume", "--steps", 30, "-q")[0] == 0
+
+
+# Signals.
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [("SIGINT", 130, "signal"), ("SIGTERM", 143, "signal"), ("SIGHUP", 129, "signal"),
+     ("SIGUSR1", 75, "requeue")],
+)  # fmt: skip
+def test_a_signal_saves_and_says_why(call, call_until, text_file, name, code, reason):
+    command = ["train", text_file, *ENDLESS, "--json"]
+    ended, out, err = call_until(getattr(signal, name), "checkpoints/text", 1, *command)
+    assert ended == code
+    result = json.loads(out)
+    assert result["stop_reason"] == reason
+    assert "Traceback" not in err
+    newest = step_files(Path("checkpoints/text"))[-1]
+    assert newest.stem == f"step-{result['step']:08d}"
+    last = json.loads(Path("checkpoints/text/metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["stop_reason"], last["code"]) == ("ended", reason, code)
+    resumed = call("train", "--run", "text", "--resume", "--steps", result["step"] + 5, "-q")
+    assert resumed[0] == 0
+
+
+def test_under_nohup_a_hangup_does_not_stop(text_file):
+    child = process("train", text_file, *ENDLESS, "-q", preexec_fn=ignore_hangups)
+    wait_for("checkpoints/text")
+    child.send_signal(signal.SIGHUP)
+    before = step_files(Path("checkpoints/text"))[-1]
+    end = time.monotonic() + 30
+    while step_files(Path("checkpoints/text"))[-1] == before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert step_files(Path("checkpoints/text"))[-1] != before
+    child.terminate()
+    child.communicate(timeout=60)
+    assert child.returncode == 143
+
+
+def ignore_hangups():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+# Disks.
+
+
+def limit_files(size):
+    def limit():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def test_a_disk_that_is_full_stops_only_what_must_be_saved(text_file):
+    # The model is 15 kB, a full checkpoint 44 kB.
+    child = process(
+        "train", text_file, *QUICK, "--steps", 60, "--save-every", 20, "--json",
+        "--embedding-size", 5, "--memory", "off", preexec_fn=limit_files(20_000),
+    )  # fmt: skip
+    out, err = child.communicate(timeout=60)
+    lines = err.decode().splitlines()
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert child.returncode == 1
+    assert all("checkpoints/text: not saved at step " in line for line in warnings)
+    assert "at step 20: File too large; training goes on and tries again" in err.decode()
+    assert lines[-1].startswith("charrnn: error: checkpoints/text: not saved at step 60: File too")
+    assert "the newest good checkpoint is none" in lines[-1]
+    assert json.loads(out)["stop_reason"] == "error"
+    names = sorted(path.name for path in Path("checkpoints/text").iterdir())
+    assert [n for n in names if "step" in n or "tmp" in n] == []
+    load_model(Path("checkpoints/text/best.safetensors"))
+
+
+def test_a_disk_that_was_full_for_a_while_costs_nothing(call, text_file, monkeypatch):
+    saved, write = [], os.write
+
+    def full_at_first(descriptor, data):
+        if len(data) > 20_000 and len(saved) < 2:
+            saved.append(len(data))
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("charrnn.core.files.os.write", full_at_first)
+    code, _, err = call("train", text_file, *QUICK, "--steps", 60, "--save-every", 20)
+    assert code == 0
+    assert err.count("warning: ") == 2
+    assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000060"
+
+
+def test_a_log_that_fails_is_no_reason_to_stop(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    Path("checkpoints/text/metrics.jsonl").unlink()
+    Path("checkpoints/text/metrics.jsonl").mkdir()
+    assert call("train", text_file, "--resume", "--steps", 40, "-q")[0] == 0
+
+
+# Trained weights for another text.
+
+
+def test_a_new_run_starts_from_trained_weights(call, text_file):
+    call("train", text_file, *QUICK, "--steps", 200, "-q", "--run", "old")
+    Path("new.txt").write_text("The king is here; Quebec zone.\n" * 60, "utf-8")
+    code, _, err = call("train", "new.txt", "--init-from", "old", "--steps", 1, "--lr", "1e-12")
+    assert code == 0
+    assert "lstm 1×16" in err
+    assert "characters are known" in err
+    new = sorted(set(Path("new.txt").read_text("utf-8")) - set(text_file.read_text("utf-8")))
+    assert "Q" in new
+    assert f"{len(new)} characters new: {' '.join(new)}" in err
+    assert "dropped, not in this text" in err
+    ours, theirs = (load_model(Path(f"checkpoints/{n}/best.safetensors")) for n in ("new", "old"))
+    assert ours.facts["parent"] == theirs.facts["sha256"]
+    for character in "king":
+        i, j = (m.vocab.encode(character)[0] for m in (ours, theirs))
+        for name in ("embedding.weight", "decoder.weight", "decoder.bias"):
+            np.testing.assert_allclose(ours.weights[name][i], theirs.weights[name][j], atol=1e-6)
+    np.testing.assert_allclose(
+        ours.weights["layers.0.weight_hh_l0"], theirs.weights["layers.0.weight_hh_l0"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hidden-size", "32"], "--init-from: its hidden_size is 16, not 32"),
+        (["--cell", "gru"], "--init-from: its cell is lstm, not gru"),
+        (["--bytes"], "one of text and model is read as bytes"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(call, text_file, options, words):
+    call("train", text_file, *QUICK, "-q", "--run", "old")
+    code, _, err = call("train", text_file, "--init-from", "old", *options)
+    assert code == 2
+    assert words in err
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["old"]
+
+
+def test_a_model_that_does_not_exist_is_told_with_those_that_do(call, text_file):
+    call("train", text_file, *QUICK, "-q", "--run", "old")
+    code, _, err = call("train", text_file, "--init-from", "odl")
+    assert code == 2
+    assert "odl: no such run or file; there are: old" in err
+
+
+def test_help_of_resume_and_init_from_name_each_other(call):
+    text = " ".join(call("train", "--help")[1].split())
+    resume, init = text.index("--resume Go on"), text.index("--init-from MODEL Start")
+    assert "--init-from" in text[resume : resume + 220]
+    assert "--resume" in text[init : init + 220]
+
+
+# Info.
+
+
+def test_info_prints_the_digest_of_the_state_and_what_it_knows(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    path = step_files(Path("checkpoints/text"))[-1]
+    code, out, _ = call("info", path)
+    assert code == 0
+    assert f"state digest     {digest('checkpoints/text')}\n" in out
+    assert "lstm 1×16" in out
+    found = json.loads(call("info", path, "--json")[1])
+    assert found["state_digest"] == digest("checkpoints/text")
+    assert found["config"]["train"]["steps"] == 20
+    assert found["vocabulary"] == sorted({ord(c) for c in text_file.read_text("utf-8")})
+    assert found["metrics"]["train_loss"] > 0
+
+
+def test_info_of_a_run_is_that_of_its_best(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    assert "best.safetensors" in call("info", "text")[1]
+    assert call("info")[1] == call("info", "text")[1]
+
+
+def test_info_never_imports_torch(call, text_file):
+    call("train", text_file, *QUICK, "-q")
+    code = (
+        "import sys; from charrnn.__main__ import run_cli; "
+        "run_cli(['info', 'text']); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0

@@ -1,0 +1,131 @@
+"""`charrnn info FILE`: what a text is, counted by hand."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.core.config import TrainConfig
+from charrnn.data.corpus import load_corpus
+from charrnn.evaluation.protocols import streamed
+from charrnn.launch.text_info import memory_loss
+from charrnn.ngram.context import distribution
+from charrnn.ngram.model import of_corpus
+
+TEXT = "The fox.\n" * 300 + "é\n"
+
+
+@pytest.fixture
+def info(charrnn):
+    """Return the facts and the lines about a text."""
+
+    def run(name, *options):
+        lines = charrnn("info", name, *options).stdout.splitlines()
+        return json.loads(charrnn("info", name, "--json", *options).stdout), lines
+
+    return run
+
+
+def test_facts_and_lines_about_a_text(info):
+    Path("fox.txt").write_text(TEXT, encoding="utf-8")
+    facts, lines = info("fox.txt", "--max-time", "60s")
+    assert facts["bytes"] == 9 * 300 + 3
+    assert (facts["encoding"], facts["lines"], facts["carriage_returns"]) == ("UTF-8", 301, 0)
+    assert facts["num_symbols"] == 10  # T h e f o x . é, space and newline
+    assert facts["num_rare"] == 1
+    assert (facts["num_train"], facts["num_val"]) == (2431, 271)
+    assert facts["memory_loss"] < 0.2
+    assert facts["chars_per_second"] > 0
+    assert facts["hidden_size"] == 128
+    text = "\n".join(lines)
+    assert "rare             1 occur fewer than 10 times: U+00E9 'é' 1" in text
+    assert "read as          UTF-8, 301 lines, line ends LF" in text
+    assert "for 1m00s" in text
+    assert [line.split("  ")[0] for line in lines] == [
+        "text", "read as", "characters", "rare", "split", "memory alone", "network", "here",
+    ]  # fmt: skip
+
+
+def test_crlf_and_ascii_are_named(info):
+    Path("dos.txt").write_bytes(b"one two\r\nthree\r\n" * 50 + b"end\n")
+    facts, lines = info("dos.txt")
+    assert (facts["encoding"], facts["lines"], facts["carriage_returns"]) == ("ASCII", 101, 100)
+    assert "ASCII, 101 lines, 101 LF and 100 CR" in lines[1]
+
+
+def test_bytes_and_lines(info):
+    Path("names.txt").write_text("".join(f"name{i}\n" for i in range(300)))
+    facts, lines = info("names.txt", "--lines")
+    assert "270 and 30 records" in "\n".join(lines)
+    assert facts["num_val"] + facts["num_train"] == sum(len(f"name{i}\n") for i in range(300))
+    facts, lines = info("names.txt", "--bytes")
+    assert facts["encoding"] == "bytes"
+    assert "bits per byte" in "\n".join(lines)
+
+
+def test_the_memory_alone_is_asked_symbol_by_symbol(tmp_path):
+    path = tmp_path / "text.txt"
+    rng = np.random.default_rng(0)
+    path.write_text("".join("abcde"[i] for i in rng.integers(0, 5, 400)))
+    corpus = load_corpus([path], TrainConfig(val_frac=0.2))
+    memory = of_corpus(corpus, 3)
+    expected = [
+        -math.log(distribution(memory, corpus.val[:i].tolist())[corpus.val[i]])
+        for i in range(1, 80)
+    ]
+    assert memory_loss(memory, streamed(corpus.val)) == pytest.approx(np.mean(expected))
+
+
+def test_a_run_comes_before_a_text_of_its_name(charrnn):
+    Path("fox").write_text(TEXT)
+    charrnn("train", "fox", "--steps", "5", "--hidden-size", "8", "-q")
+    assert "state digest" in charrnn("info", "fox").stdout
+    assert "memory alone" in charrnn("info", "./fox").stdout
+
+
+def test_what_cannot_be_read_is_one_line(charrnn):
+    Path("empty.txt").write_text("")
+    for name, what in (("empty.txt", "the text is empty"), ("none.txt", "no such run or file")):
+        result = charrnn("info", name, check=False)
+        assert result.exit_code == 2
+        assert what in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_text_is_described_before_torch_is_loaded(charrnn):
+    """All that needs no network comes at once: torch takes seconds to load."""
+    import subprocess
+    import sys
+
+    Path("fox.txt").write_text(TEXT)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom charrnn.launch.prepare import Given\n"
+        "from charrnn.launch.text_info import survey\n"
+        "for finding in survey([Path('fox.txt')], Given({}, {}, {})):\n"
+        "    if finding.name == 'memory alone': sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_checkpoint_is_one_whatever_its_name(charrnn):
+    Path("fox.txt").write_text(TEXT)
+    charrnn("train", "fox.txt", "--steps", "5", "--hidden-size", "8", "-q")
+    Path("checkpoints/fox/best.safetensors").rename("m.bin")
+    assert "state digest" in charrnn("info", "m.bin").stdout
+    result = charrnn("info", "checkpoints", check=False)
+    assert result.exit_code == 2
+
+
+def test_what_a_terminal_could_obey_is_shown(charrnn):
+    Path("odd.txt").write_text("The fox\x1b[31m jumps\x07.\n" * 100)
+    text = charrnn("info", "odd.txt").stdout
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+def test_a_text_that_is_too_short_to_learn_is_an_error_before_anything_is_said(charrnn):
+    Path("short.txt").write_text("The fox jumps.\n")
+    result = charrnn("info", "short.txt", "--val-frac", "0.9", check=False)
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -1,0 +1,59 @@
+"""What this machine has."""
+
+import math
+
+import pytest
+import torch
+
+from charrnn.core.errors import InputError
+from charrnn.nn.device import default_threads, has_bf16, pick_device, pick_precision, speed_class
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto"])
+def test_there_is_always_a_cpu(name):
+    if name == "cpu" or not torch.cuda.is_available():
+        assert pick_device(name) == CPU
+
+
+@pytest.mark.parametrize(
+    "name", ["cuda", "cuda:99", "warp", "meta", "mps", "cuda:x", "\x1b[2J", ""]
+)
+def test_a_device_that_is_not_here_is_one_clear_line(name):
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    if name == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InputError, match="--device: ") as caught:
+        pick_device(name)
+    assert "\x1b" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fp16_is_refused_on_a_cpu():
+    with pytest.raises(InputError, match="fp16"):
+        pick_precision("fp16", CPU)
+
+
+def test_auto_precision_follows_the_probe(monkeypatch):
+    monkeypatch.setattr("charrnn.nn.device.has_bf16", lambda device: True)
+    assert pick_precision("auto", CPU) == "bf16"
+    monkeypatch.setattr("charrnn.nn.device.has_bf16", lambda device: False)
+    assert pick_precision("auto", CPU) == "fp32"
+    with pytest.raises(InputError, match="bf16"):
+        pick_precision("bf16", CPU)
+
+
+def test_the_probe_for_bf16_says_yes_or_no_and_draws_nothing():
+    before = torch.get_rng_state()
+    assert has_bf16(CPU) in (True, False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_threads_are_at_least_one_and_at_most_eight():
+    assert 1 <= default_threads() <= 8
+
+
+def test_the_speed_class_is_a_power_of_two():
+    assert math.log2(speed_class(CPU, "fp32")).is_integer()

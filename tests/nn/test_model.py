@@ -1,0 +1,216 @@
+"""The network: shapes, state in and out, and the equations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.core.config import ModelConfig, shapes
+from charrnn.nn.model import (
+    CharRNN,
+    clear_rows,
+    detach,
+    draw_masks,
+    initialise,
+    load_weights,
+    weight_arrays,
+)
+
+B, T = 3, 6
+
+
+@pytest.fixture
+def model(tiny_config):
+    network = CharRNN(tiny_config)
+    initialise(network, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "bias" in name:  # zeros would hide a bias that is used in the wrong place
+                parameter.normal_(0, 0.3, generator=generator)
+    return network
+
+
+@pytest.fixture
+def inputs(tiny_config):
+    return torch.randint(
+        0, tiny_config.vocab_size, (B, T), generator=torch.Generator().manual_seed(3)
+    )
+
+
+def test_weights_have_exactly_the_names_and_shapes_of_the_config(model, tiny_config):
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert found == shapes(tiny_config)
+
+
+def test_logits_and_state_have_the_shapes_of_the_legend(model, inputs, tiny_config):
+    logits, state = model(inputs, model.empty_state(B))
+    assert logits.shape == (3, 6, 11)
+    assert len(state) == (2 if tiny_config.cell == "lstm" else 1)
+    assert all(part.shape == (2, 3, 7) and part.dtype == torch.float32 for part in state)
+
+
+def test_two_chunks_with_carried_state_equal_one_long_chunk(model, inputs):
+    whole, end = model(inputs, model.empty_state(B))
+    first, middle = model(inputs[:, :4], model.empty_state(B))
+    second, last = model(inputs[:, 4:], middle)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    torch.testing.assert_close(last, end)
+
+
+def test_stepping_one_character_at_a_time_equals_the_whole_sequence(model, inputs):
+    whole, end = model(inputs, model.empty_state(B))
+    state, steps = model.empty_state(B), []
+    for t in range(T):
+        logits, state = model(inputs[:, t : t + 1], state)
+        steps.append(logits)
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole)
+    torch.testing.assert_close(state, end)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def step_by_hand(cell, w, layer, x, h, c):
+    """One step of one layer, as the cells' papers and torch's documentation write it."""
+    name = f"layers.{layer}."
+    H = len(h)
+    from_x = w[name + "weight_ih_l0"] @ x + w[name + "bias_ih_l0"]
+    from_h = w[name + "weight_hh_l0"] @ h + w[name + "bias_hh_l0"]
+    if cell == "rnn":
+        return np.tanh(from_x + from_h), c
+    if cell == "gru":
+        r = sigmoid(from_x[:H] + from_h[:H])
+        z = sigmoid(from_x[H : 2 * H] + from_h[H : 2 * H])
+        n = np.tanh(from_x[2 * H :] + r * from_h[2 * H :])
+        return (1 - z) * n + z * h, c
+    i, f, g, o = np.split(from_x + from_h, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def test_one_step_equals_the_equations_written_out(model, tiny_config):
+    w = {
+        name: array.astype(np.float64) for name, array in weight_arrays(model.state_dict()).items()
+    }
+    rng = np.random.default_rng(4)
+    L, H = tiny_config.num_layers, tiny_config.hidden_size
+    h, c = rng.normal(size=(L, H)), rng.normal(size=(L, H))
+    parts = (h, c) if tiny_config.cell == "lstm" else (h,)
+    start = tuple(torch.tensor(part, dtype=torch.float32)[:, None] for part in parts)
+    logits, end = model(torch.tensor([[8]]), start)
+
+    x = w["embedding.weight"][8]
+    for layer in range(L):
+        x, new_c = step_by_hand(tiny_config.cell, w, layer, x, h[layer], c[layer])
+        np.testing.assert_allclose(end[0][layer, 0].detach(), x, atol=1e-6)
+        if tiny_config.cell == "lstm":
+            np.testing.assert_allclose(end[1][layer, 0].detach(), new_c, atol=1e-6)
+    expected = w["decoder.weight"] @ x + w["decoder.bias"]
+    np.testing.assert_allclose(logits[0, 0].detach(), expected, atol=1e-5)
+
+
+def test_parameters_are_counted_by_hand():
+    config = ModelConfig(cell="lstm", vocab_size=11, embedding_size=5, hidden_size=7, num_layers=2)
+    first, second = 4 * 7 * (5 + 7 + 2), 4 * 7 * (7 + 7 + 2)
+    assert config.num_parameters() == 11 * 5 + first + second + 11 * 7 + 11
+    # 6 operations a weight of a product: the embedding is looked up, biases are added.
+    assert config.flops_per_char() == 6 * (4 * 7 * (5 + 7) + 4 * 7 * (7 + 7) + 11 * 7)
+
+
+def test_initial_weights_depend_on_the_seed_alone(tiny_config):
+    before = torch.get_rng_state()
+    first, again, other = (CharRNN(tiny_config) for _ in range(3))
+    for network, seed in ((first, 5), (again, 5), (other, 6)):
+        initialise(network, seed)
+    assert torch.equal(first.embedding.weight, again.embedding.weight)
+    assert not torch.equal(first.embedding.weight, other.embedding.weight)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_forget_bias_is_one_and_recurrent_gates_are_orthogonal():
+    config = ModelConfig(cell="lstm", vocab_size=11, embedding_size=5, hidden_size=7, num_layers=1)
+    network = CharRNN(config)
+    initialise(network, 0)
+    layer = network.layers[0]
+    bias = layer.bias_ih_l0 + layer.bias_hh_l0
+    assert torch.equal(bias.detach(), torch.tensor([0.0] * 7 + [1.0] * 7 + [0.0] * 14))
+    for gate in layer.weight_hh_l0.detach().split(7):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
+
+
+def test_weights_survive_the_way_through_arrays(model, tiny_config):
+    other = CharRNN(tiny_config)
+    load_weights(other, weight_arrays(model.state_dict()))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_only_fresh_streams_lose_their_state(parts):
+    state = (torch.ones(2, 3, 7),) * parts
+    found = clear_rows(state, torch.tensor([False, True, False]))
+    assert len(found) == parts
+    for cleared in found:
+        assert cleared.sum() == 2 * 2 * 7
+        assert cleared[:, 1].abs().sum() == 0
+
+
+def test_a_value_that_is_not_finite_is_not_carried_on():
+    h = torch.tensor([[[1.5, math.nan], [math.inf, -math.inf]]], requires_grad=True)
+    (found, c) = detach((h, torch.full((1, 2, 2), -2.0)))
+    assert found.tolist() == [[[1.5, 0.0], [0.0, 0.0]]]
+    assert c.tolist() == [[[-2.0, -2.0], [-2.0, -2.0]]]
+    assert not found.requires_grad
+
+
+def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
+    generator = torch.Generator().manual_seed(7)
+    masks = draw_masks(tiny_config, (0.2, 0.5, 0.25), 997, generator)
+    assert masks.embedding.shape == (997, 1, 5)
+    assert [m.shape for m in masks.layers] == [(997, 1, 7)] * 2
+    assert set(masks.layers[0].unique().tolist()) == {0.0, 2.0}
+    assert set(masks.embedding.unique().tolist()) == {0.0, 1.25}
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[tiny_config.cell]
+    assert masks.recurrent[0].shape == (gates * 7, 7)
+    # 6,979 draws of 0 or 2: the mean is 1 within 5 standard errors.
+    assert abs(masks.layers[0].mean() - 1) < 5 / math.sqrt(997 * 7)
+
+
+def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config):
+    def drawn(seed):
+        return draw_masks(tiny_config, (0.2, 0.5, 0.25), 4, torch.Generator().manual_seed(seed))
+
+    masks, again, others = drawn(7), drawn(7), drawn(8)
+    for each in (masks.layers, masks.recurrent):
+        assert not torch.equal(each[0], each[1])
+    for one, same, other in zip(masks.recurrent, again.recurrent, others.recurrent, strict=True):
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+
+
+def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
+    masks = draw_masks(tiny_config, (0.2, 0.5, 0.25), 8, torch.Generator().manual_seed(7))
+    part = masks.part(slice(3, 6))
+    assert torch.equal(part.embedding, masks.embedding[3:6])
+    assert all(map(torch.equal, part.layers, (each[3:6] for each in masks.layers)))
+    assert all(map(torch.equal, part.recurrent, masks.recurrent))
+
+
+def test_no_rate_means_no_masks(tiny_config):
+    assert draw_masks(tiny_config, (0.0, 0.0, 0.0), 3, torch.Generator()) is None
+
+
+def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_config):
+    generator = torch.Generator().manual_seed(8)
+    masks = draw_masks(tiny_config, (0.0, 0.0, 0.5), B, generator)
+    dropped, _ = model(inputs, model.empty_state(B), masks)
+    by_hand = CharRNN(tiny_config)
+    load_weights(by_hand, weight_arrays(model.state_dict()))
+    with torch.no_grad():
+        for layer, mask in zip(by_hand.layers, masks.recurrent, strict=True):
+            layer.weight_hh_l0 *= mask
+    expected, _ = by_hand(inputs, by_hand.empty_state(B))
+    torch.testing.assert_close(dropped, expected)

@@ -1,0 +1,138 @@
+"""Building the compiled step: what is kept, what is refused. What it computes: test_engine.py."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from charrnn.core.config import ModelConfig, shapes
+from charrnn.core.errors import CharRNNError, InputError
+from charrnn.native import build as native_build
+from charrnn.native.build import build, load, path_of
+from charrnn.nn import native as kernel
+from charrnn.nn.engine import Engine
+from charrnn.nn.native import KernelEngine, fastest
+
+needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CC", raising=False)
+    return tmp_path / "cache"
+
+
+def network():
+    config = ModelConfig(cell="gru", vocab_size=5, embedding_size=3, hidden_size=4, num_layers=1)
+    return config, {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+
+
+def test_without_it_the_engine_is_numpys():
+    assert load() is None
+    assert isinstance(fastest(*network()), Engine)
+
+
+@needs_compiler
+def test_once_built_it_is_used(cache):
+    assert build() == path_of()
+    assert list(cache.iterdir()) == [path_of()]
+    assert isinstance(fastest(*network()), KernelEngine)
+
+
+@needs_compiler
+def test_a_library_that_others_could_have_written_is_not_loaded(cache):
+    path = build()
+    for mode in (0o722, 0o720, 0o702):
+        path.chmod(mode)
+        assert load() is None
+    path.chmod(0o700)
+    for mode in (0o777, 0o770, 0o707):
+        cache.chmod(mode)
+        assert load() is None
+    cache.chmod(0o700)
+    assert load() is not None
+
+
+@needs_compiler
+def test_a_link_to_a_library_is_not_loaded():
+    path = build()
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+    assert load() is None
+
+
+@needs_compiler
+def test_a_cache_beside_which_one_stands_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARRNN_CACHE", ".")
+    build()
+    assert load() is not None
+
+
+def test_a_cell_that_the_library_does_not_know_is_numpys(monkeypatch):
+    monkeypatch.setattr(kernel, "COMPILED", ())
+    monkeypatch.setattr(kernel, "load", lambda: object())
+    assert isinstance(fastest(*network()), Engine)
+
+
+def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
+    monkeypatch.setattr(native_build, "SOURCE", tmp_path / "kernel.c")
+    assert isinstance(fastest(*network()), Engine)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("+ i * g", "- i * g"),
+        ("n + z *", "n - z *"),
+        ("1.0f /", "2.0f /"),
+        ("{0} + 15.0f", "{0} + 5.0f"),
+        ("rows_of(B, net->symbols", "__builtin_trap(); rows_of(B, net->symbols"),
+        ("void step(", "void stop("),
+    ],
+)
+def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
+    text = native_build.SOURCE.read_text()
+    assert wrong[0] in text
+    source = tmp_path / "kernel.c"
+    source.write_text(text.replace(*wrong))
+    monkeypatch.setattr(native_build, "SOURCE", source)
+    with pytest.raises(CharRNNError, match="does not compute the network"):
+        build()
+    assert not list(cache.iterdir())
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="no C compiler"):
+        build()
+
+
+def test_a_compiler_that_fails_leaves_nothing(cache, monkeypatch):
+    monkeypatch.setenv("CC", "false -x")
+    with pytest.raises(CharRNNError, match="false -x: failed"):
+        build()
+    assert not list(cache.iterdir())
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("CC", "/no/such/cc")
+    with pytest.raises(CharRNNError, match="/no/such/cc: No such file"):
+        build()
+
+
+@pytest.mark.parametrize("named", ['gcc "', "no-such-compiler-here"])
+def test_nonsense_in_cc_is_one_line(named, monkeypatch, capsys):
+    monkeypatch.setenv("CC", named)
+    assert kernel.main([]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+
+
+@needs_compiler
+def test_a_cache_that_is_a_file_is_named(cache):
+    cache.write_text("")
+    with pytest.raises(CharRNNError, match="cache: File exists"):
+        build()

@@ -1,0 +1,183 @@
+"""What is written on a device is what NumPy writes; here the device is the CPU, or a GPU."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.ngram.context import Reader
+from charrnn.ngram.counts import runs_of
+from charrnn.ngram.cuda import DeviceMemory, Gate
+from charrnn.ngram.gate import mix
+from charrnn.ngram.model import build
+from charrnn.sampling.cuda import DeviceSampler, filtered, rows_for
+from charrnn.sampling.filters import apply_filters, probabilities
+from charrnn.sampling.jobs import Jobs
+from charrnn.sampling.sampler import Sampler
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+LETTERS = "\nabcdefghij"
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return torch.device(request.param)
+
+
+def random_model(cell, *, vocab=None, scale=0.15, **facts):
+    vocab = vocab or CharVocabulary(map(ord, LETTERS))
+    config = ModelConfig(
+        cell=cell, vocab_size=vocab.size, embedding_size=5, hidden_size=33, num_layers=2
+    )
+    rng = np.random.default_rng(41)
+    weights = {n: rng.normal(0, scale, s).astype(np.float32) for n, s in shapes(config).items()}
+    return Model(
+        config=config, weights=weights, vocab=vocab,
+        **{"records": False, "starts": {}, "facts": {}} | facts,
+    )  # fmt: skip
+
+
+def with_memory(model, order=3):
+    rng = np.random.default_rng(5)
+    ids = rng.integers(0, 4, 2000) * rng.integers(0, 2, 2000)
+    dtype = np.uint8
+    return replace(model, memory=build(runs_of(ids.astype(dtype)), model.vocab.size, order))
+
+
+def texts(samples):
+    return [(sample.text, sample.finish, sample.seed) for sample in samples]
+
+
+def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, **settings):
+    config = SampleConfig(**{"length": 70} | settings)
+    expected = texts(Sampler(model, stops).many(prompt, config, 3, num_samples))
+    sampler = DeviceSampler(model, stops, device)
+    sampler.batch_size = 4  # so that there are several batches
+    assert texts(sampler.many(prompt, config, 3, num_samples)) == expected
+
+
+def test_texts_are_those_of_numpy(cell, device):
+    assert_same_texts(random_model(cell), device)
+
+
+def test_so_they_are_with_a_memory(cell, device):
+    assert_same_texts(with_memory(random_model(cell)), device)
+    assert_same_texts(with_memory(random_model(cell)), device, memory_weight=0.3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": 1.7, "top_k": 3},
+        {"top_p": 0.6, "min_p": 0.0},
+        {"top_k": 5, "top_p": 0.9, "min_p": 0.1},
+        {"length": 1},
+        {"length": 0},
+        {"length": 32},
+        {"length": 33},
+    ],
+)
+def test_so_they_are_with_every_filter_and_length(device, settings):
+    assert_same_texts(with_memory(random_model("lstm")), device, **settings)
+
+
+def test_so_they_are_with_stop_strings_and_records(device):
+    assert_same_texts(random_model("gru"), device, stops=["ab", "c"])
+    assert_same_texts(random_model("lstm", records=True), device, prompt="")
+
+
+def test_so_they_are_where_the_first_character_is_drawn_from_the_starts(device):
+    vocab = CharVocabulary(map(ord, "abcdefg"))
+    model = random_model("lstm", vocab=vocab, starts={1: 3, 2: 1})
+    assert_same_texts(model, device, prompt="")
+    assert_same_texts(with_memory(model), device, prompt="")
+
+
+def test_so_they_are_for_bytes_whose_keys_fill_all_64_bits(device):
+    model = random_model("lstm", vocab=ByteVocabulary(), scale=0.1)
+    ids = np.random.default_rng(7).choice(np.array([1, 128, 254, 255], dtype=np.uint8), 3000)
+    model = replace(model, memory=build(runs_of(ids), 256, 7))
+    assert model.memory.order == 7
+    assert_same_texts(model, device, prompt="\udcff\udcfe\udc80", memory_weight=0.9)
+
+
+def test_so_they_are_with_a_memory_of_orders_without_keys(device):
+    model = random_model("gru")
+    model = replace(model, memory=build(runs_of(np.array([1, 2], dtype=np.uint8)), 11, 5))
+    assert not len(model.memory.orders[-1].keys)
+    assert_same_texts(model, device)
+
+
+def test_one_sampler_may_write_with_many_settings_and_prompts(device):
+    model = with_memory(random_model("lstm"))
+    sampler, numpy = DeviceSampler(model, (), device), Sampler(model)
+    sampler.batch_size = 4
+    for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
+        config = SampleConfig(length=40, temperature=temperature)
+        found, expected = (texts(each.many(prompt, config, 1, 3)) for each in (sampler, numpy))
+        assert found == expected
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_texts_of_many_prompts_are_those_of_numpy(device, memory):
+    """Prompts of 0 to 6 characters side by side, at two temperatures, in rows of 4."""
+    model = with_memory(random_model("lstm")) if memory else random_model("lstm")
+    configs = [SampleConfig(length=40, temperature=t) for t in (0.5, 1.0)]
+    jobs = Jobs(["ab", "", "abaabc", "b", "ab"], configs, 2, seed=5)
+    sampler = DeviceSampler(model, (), device)
+    sampler.batch_size = 4
+    found, expected = (texts(each.write(jobs.since(0))) for each in (sampler, Sampler(model)))
+    assert found == expected
+
+
+def test_rows_follow_from_the_vocabulary():
+    assert [rows_for(size) for size in (2, 65, 1024, 5000, 65535)] == [4096, 4096, 4096, 838, 64]
+
+
+def test_a_single_text_needs_no_batch(device):
+    model, config = random_model("lstm"), SampleConfig(length=50)
+    expected = Sampler(model).sample("ab", config, 11)
+    assert DeviceSampler(model, (), device).sample("ab", config, 11) == expected
+    nothing = SampleConfig(length=0)
+    assert DeviceSampler(model, (), device).sample("ab", nothing, 11).text == ""
+
+
+def test_a_memory_says_what_it_says_in_numpy(device):
+    memory = with_memory(random_model("rnn")).memory
+    reader = Reader(memory, 6)
+    reader.read(np.random.default_rng(3).integers(0, 4, (6, 9)))
+    reader.lengths[:3] = [0, 1, 2]
+    said = memory.recall(reader.contexts, reader.lengths)
+    p, sure = DeviceMemory(memory, device).recall(
+        torch.from_numpy(reader.contexts.astype(np.int64)).to(device),
+        torch.from_numpy(reader.lengths).to(device),
+    )
+    np.testing.assert_allclose(p.cpu(), said.p, rtol=1e-12)
+    np.testing.assert_array_equal(sure.cpu(), [said.order, said.total, said.followers])
+    logits = np.random.default_rng(1).normal(size=p.shape).astype(np.float32)
+    for weight in (None, 0.25):
+        mixed = Gate(weight, device).mixed(torch.from_numpy(logits).to(device), p, sure)
+        np.testing.assert_allclose(mixed.cpu(), mix(logits, said, weight), atol=2e-5)
+
+
+@pytest.mark.parametrize("top_k", [0, 3])
+@pytest.mark.parametrize("top_p", [1.0, 0.7])
+@pytest.mark.parametrize("min_p", [0.0, 0.1])
+@pytest.mark.parametrize("temperature", [0.0, 0.8, 1e-320, 1e300])
+def test_filters_leave_what_numpys_leave(device, temperature, top_k, top_p, min_p):
+    config = SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    logits = np.random.default_rng(9).normal(0, 3, (20, 12)).astype(np.float32)
+    weights = filtered(torch.from_numpy(logits).to(device), config).cpu().numpy()
+    expected = probabilities(apply_filters(logits, config))
+    np.testing.assert_allclose(weights / weights.sum(1, keepdims=True), expected, atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_a_graph_goes_on_where_the_texts_were():
+    """Capturing runs the steps several times; none of them may be seen in the texts."""
+    assert_same_texts(with_memory(random_model("lstm")), torch.device("cuda"), length=200)

@@ -1,0 +1,245 @@
+"""`sample` by the thousand: files that go on, prompts, temperatures, new records, columns."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from charrnn.core.console import Console
+from charrnn.sampling.jobs import Sample
+from charrnn.sampling.output_file import continued
+from charrnn.sampling.writer import as_columns
+
+QUICK = ["--steps", "20", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "-q"]
+
+
+@pytest.fixture(scope="module")
+def trained(made_once):
+    """A checkpoints folder with a run of verse, and one of names."""
+    verse = "The quick brown fox jumps over the lazy dog.\n" * 60
+    names = "".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou")
+    folder = made_once(
+        {"verse.txt": verse, "names.txt": names},
+        ["train", "verse.txt", *QUICK],
+        ["train", "names.txt", "--lines", *QUICK],
+    )
+    return folder / "checkpoints"
+
+
+@pytest.fixture
+def sample(call, trained):
+    def sample(*arguments, run="verse"):
+        return call("sample", run, "--checkpoints", trained, *arguments)
+
+    return sample
+
+
+def texts_of(lines):
+    return [json.loads(line)["text"] for line in lines.splitlines()]
+
+
+MANY = ("-n", 300, "-l", 30, "--seed", 7, "--json")
+
+
+def test_an_interrupted_file_goes_on_wherever_it_was_cut(sample):
+    """Cut at 0, inside the first line, at a line's end, inside the last, and whole."""
+    sample(*MANY, "-o", "whole.jsonl")
+    whole = Path("whole.jsonl").read_bytes()
+    end_of_first = whole.index(b"\n") + 1
+    for size in (0, 9, end_of_first, end_of_first + 1, len(whole) // 2, len(whole) - 1, len(whole)):
+        Path("cut.jsonl").write_bytes(whole[:size])
+        assert sample(*MANY, "-o", "cut.jsonl", "--resume")[0] == 0
+        assert Path("cut.jsonl").read_bytes() == whole
+
+
+def test_a_process_that_is_stopped_loses_and_repeats_nothing(sample, trained):
+    long = ("-n", "2500", "-l", "60", "--json", "-o", "out.jsonl", "--resume")
+    command = [
+        sys.executable, "-m", "charrnn", "sample", "verse", "--checkpoints", str(trained), *long,
+    ]  # fmt: skip
+    stopped = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}
+    for number, code in stopped.items():
+        size = Path("out.jsonl").stat().st_size if Path("out.jsonl").exists() else 0
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while not Path("out.jsonl").exists() or Path("out.jsonl").stat().st_size <= size:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(number)
+        assert child.wait() == code
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    found = Path("out.jsonl").read_text("utf-8")
+    seed = json.loads(found.splitlines()[0])["seed"]
+    assert sample("-n", 2500, "-l", 60, "--json", "--seed", seed)[1] == found
+
+
+def test_a_file_of_another_call_is_not_gone_on_with(sample):
+    sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
+    before = Path("out.jsonl").read_bytes()
+    for changed, said in (
+        (("-l", 31), "its text 4 is another one: other settings or model"),
+        (("--seed", 8), "seed of text 4"),
+        (("-t", 0.5), "temperature of text 4"),
+        (("-n", 4), "it has text 4, of 4"),
+    ):
+        arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume", *changed)
+        code, _, err = sample(*arguments)
+        assert code == 2
+        assert said in err
+    assert sample(*MANY, "-o", "out.jsonl", "--resume", run="names")[0] == 2
+    assert Path("out.jsonl").read_bytes() == before
+
+
+def test_a_file_with_other_columns_is_not_gone_on_with(sample, trained):
+    sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
+    corpus = trained.parent / "verse.txt"
+    arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume")
+    assert sample(*arguments, "--check-copies", corpus)[0] == 2
+    assert sample(*arguments)[0] == 0
+
+
+def test_a_file_that_somebody_goes_on_with_is_not_emptied(sample):
+    sample(*MANY, "-o", "out.jsonl")
+    before = Path("out.jsonl").read_bytes()
+    with continued(Path("out.jsonl")):
+        code, _, err = sample("-n", 2, "-o", "out.jsonl")
+    assert (code, "another process writes it" in err) == (75, True)
+    assert Path("out.jsonl").read_bytes() == before
+
+
+def test_a_file_that_is_written_anew_has_nothing_of_before(sample):
+    Path("out.txt").write_text("x" * 10_000)
+    sample("-l", 20, "--seed", 1, "-o", "out.txt")
+    assert len(Path("out.txt").read_text()) == 20
+
+
+def test_new_records_that_go_on_need_a_seed(sample, trained):
+    novel = ("--novel", trained.parent / "names.txt", "--json", "-o", "o.jsonl", "--resume")
+    code, _, err = sample("-n", 5, *novel, run="names")
+    assert (code, "add --seed N" in err) == (2, True)
+
+
+def test_a_temperature_that_stands_there_twice_is_refused(sample):
+    code, _, err = sample("-t", "0.5,1,0.50")
+    assert (code, "--temperature: one of them stands there twice" in err) == (2, True)
+
+
+def test_resume_without_json_lines_is_refused(sample):
+    code, _, err = sample("-n", 5, "-o", "out.txt", "--resume")
+    assert (code, "add --json -o FILE" in err) == (2, True)
+
+
+def test_each_sample_can_be_made_again_alone(sample):
+    Path("p.txt").write_text("The\nfox\n", "utf-8")
+    many = ("--prompts", "p.txt", "-t", "0.5,1.5", "-n", 3, "-l", 20, "--seed", 7, "--json")
+    lines = [json.loads(line) for line in sample(*many)[1].splitlines()]
+    assert len({line["text"] for line in lines}) == 12
+    for line in lines:
+        alone = sample(
+            "-p", line["prompt"], "-t", line["temperature"], "-n", 1, "--batch-size", 2, "-l", 20,
+            "--seed", line["seed"], "--json",
+        )  # fmt: skip
+        assert texts_of(alone[1]) == [line["text"]]
+
+
+def test_no_prompts_are_no_texts(sample):
+    Path("p.txt").write_bytes(b"")
+    assert sample("--prompts", "p.txt", "-n", 5)[:2] == (0, "")
+
+
+def test_a_prompt_that_the_model_cannot_read_is_known_before_anything_is_written(sample):
+    Path("p.txt").write_text("The\nföx\n", "utf-8")
+    code, out, err = sample("--prompts", "p.txt", "-o", "out.txt")
+    assert (code, out) == (2, "")
+    assert "prompt 2: " in err
+    assert "'ö'" in err
+    assert not Path("out.txt").exists()
+
+
+def test_novel_leaves_out_what_is_a_line_of_the_corpus(sample, trained):
+    many = ("-n", 200, "-t", 0.5, "--seed", 3, "--json")
+    lines = set((trained.parent / "names.txt").read_text("utf-8").splitlines())
+    all_texts = texts_of(sample(*many, run="names")[1])
+    code, out, err = sample(*many, "--novel", trained.parent / "names.txt", run="names")
+    assert code == 0
+    assert texts_of(out) == [text for text in all_texts if text not in lines and text]
+    assert 0 < len(texts_of(out)) < 200
+    assert f"kept {len(texts_of(out))} of 200 texts; the others stand in" in err
+
+
+def test_a_file_of_new_records_goes_on_where_its_seed_is_known(sample, trained):
+    novel = ("-n", 200, "-t", 0.5, "--novel", trained.parent / "names.txt", "--json", "-o")
+    sample(*novel, "whole.jsonl", "--seed", 3, run="names")
+    whole = Path("whole.jsonl").read_bytes()
+    Path("cut.jsonl").write_bytes(whole[: len(whole) // 2])
+    assert sample(*novel, "cut.jsonl", "--seed", 3, "--resume", run="names")[0] == 0
+    assert Path("cut.jsonl").read_bytes() == whole
+
+
+def test_off_a_terminal_temperatures_follow_each_other(sample):
+    one = ("-l", 20, "--seed", 7, "-q")
+    both = sample("-t", "0.5,1.5", *one)[1]
+    assert both.split("\n---\n")[0] == sample("-t", "0.5", *one, "--batch-size", 2)[1]
+    assert len(both.split("\n---\n")) == 2
+
+
+def in_a_terminal(trained, *arguments):
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "charrnn", "sample", "verse", "--checkpoints", str(trained)]
+    child = subprocess.Popen(
+        [*command, *arguments], stdout=follower, stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "72"},
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(leader, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    assert child.wait() == 0
+    return shown.decode()
+
+
+def test_on_a_terminal_temperatures_stand_side_by_side(trained):
+    lines = in_a_terminal(trained, "-t", "0.5,1.5", "-l", "40", "--seed", "7").splitlines()
+    assert lines[0].split() == ["0.5", "1.5"]
+    assert all(len(line) <= 72 for line in lines)
+
+
+def test_columns_show_markup_and_controls_as_they_are_spelt():
+    samples = [
+        Sample(index=i, seed=i, prompt="p", text=text, raw=b"", finish="length", temperature=t)
+        for i, (t, text) in enumerate([(0.5, "[red]a"), (1.0, "\x1b[31m")])
+    ]
+    shown = as_columns(samples, echo=True)
+    assert "p[red]a" in shown
+    assert "p\\x1b[31m" in shown
+
+
+def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch):
+    now = iter([0.0, 5.0, 10.0, 12.0, 25.0])
+    monkeypatch.setattr("charrnn.core.console.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    with Console(0, stream).counting(1000, "text", 100) as report:
+        for done in (200, 300, 350, 600):
+            report(done)
+    assert stream.getvalue().splitlines() == [
+        "300 of 1,000 texts, 20 a second, left 35s",
+        "600 of 1,000 texts, 20 a second, left 20s",
+    ]
+
+
+def test_the_last_line_of_a_log_says_how_many_were_written(sample):
+    assert sample(*MANY, "-o", "out.jsonl")[2] == (
+        "charrnn: out.jsonl: 300 texts written (exit code 0)\n"
+    )

@@ -1,0 +1,333 @@
+"""What goes to a terminal, into a pipe or a file, and as JSON."""
+
+import dataclasses
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.console import Console
+from charrnn.core.errors import CharRNNError, InputError
+from charrnn.core.output import Page, open_page
+from charrnn.data.text_files import Reading
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.sampling.copies import Copies, Source
+from charrnn.sampling.jobs import Sample
+from charrnn.sampling.sampler import Sampler
+from charrnn.sampling.writer import checked, piece_of, write_json, write_samples, write_stream
+
+
+def make_sampler(vocab, records=False):
+    """A network of zeros: all characters are equally likely."""
+    config = ModelConfig(
+        cell="rnn", vocab_size=vocab.size, embedding_size=2, hidden_size=3, num_layers=1
+    )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+    return Sampler(
+        Model(config=config, weights=weights, vocab=vocab, records=records, starts={}, facts={})
+    )
+
+
+ABC = CharVocabulary(map(ord, "\nabcé"))
+
+
+def make_samples(*texts, prompt=""):
+    return [
+        Sample(
+            index=index, seed=100 + index, prompt=prompt, text=text, raw=text.encode(),
+            finish="length", temperature=0.8,
+        )
+        for index, text in enumerate(texts)
+    ]  # fmt: skip
+
+
+def shown(text, **options):
+    """Return the characters that reach a terminal."""
+    stream = io.BytesIO()
+    Page(stream, for_terminal=True, **options).text(text, b"not this")
+    return stream.getvalue().decode()
+
+
+def written(samples, sampler, *, echo=False, for_terminal=False):
+    stream = io.BytesIO()
+    page = Page(stream, for_terminal=for_terminal)
+    write_samples(page, ((sample, None) for sample in samples), sampler, echo=echo)
+    return stream.getvalue().decode()
+
+
+def json_lines(samples):
+    """Return the lines as they stand, the last newline taken off."""
+    stream = io.BytesIO()
+    write_json(Page(stream), ((sample, None) for sample in samples))
+    text = stream.getvalue().decode()
+    assert text.endswith("\n") or not samples
+    return text.split("\n")[:-1]
+
+
+class Terminal:
+    """Stands in for sys.stdout."""
+
+    def __init__(self):
+        self.buffer = io.BytesIO()
+
+    def isatty(self):
+        return True
+
+
+# Characters.
+
+
+@pytest.mark.parametrize(
+    ("character", "expected"),
+    [
+        ("\x1b", r"\x1b"), ("\x00", r"\x00"), ("\x07", r"\x07"), ("\r", r"\r"), ("\x7f", r"\x7f"),
+        ("\x9b", r"\x9b"), ("\x85", r"\x85"), ("\u202e", r"\u202e"), ("\u2066", r"\u2066"),
+        ("\u2028", r"\u2028"), ("\udc80", r"\udc80"),
+    ],
+)  # fmt: skip
+def test_a_terminal_gets_controls_as_escapes(character, expected):
+    assert shown(f"a{character}b") == f"a{expected}b"
+
+
+def test_a_terminal_gets_newline_and_tab_and_all_letters_as_they_are():
+    assert shown("Zoë\n\t“ça” 3 × 7 €\U0001f600") == "Zoë\n\t“ça” 3 × 7 €\U0001f600"
+
+
+def test_raw_sends_controls_to_a_terminal():
+    assert shown("a\x1b[1m\u202eb", raw=True) == "a\x1b[1m\u202eb"
+
+
+def test_raw_never_fails_on_what_is_no_text():
+    assert shown("a\udc80b", raw=True) == r"a\udc80b"
+
+
+def test_a_pipe_gets_the_bytes_as_they_are():
+    stream = io.BytesIO()
+    Page(stream).text("not this", b"\x1b[1m\xff\x00\r\n")
+    assert stream.getvalue() == b"\x1b[1m\xff\x00\r\n"
+
+
+# Several texts.
+
+
+def test_several_texts_are_separated_by_a_line_of_dashes():
+    assert written(make_samples("ab", "c", ""), make_sampler(ABC)) == "ab\n---\nc\n---\n"
+
+
+def test_a_single_text_in_a_pipe_gets_nothing_added():
+    assert written(make_samples("ab"), make_sampler(ABC)) == "ab"
+
+
+def test_only_a_terminal_gets_a_closing_newline():
+    found = written(make_samples("ab", "c"), make_sampler(ABC), for_terminal=True)
+    assert found == "ab\n---\nc\n"
+
+
+def test_each_text_repeats_its_prompt_if_asked():
+    samples = make_samples("a", "b", prompt="cé")
+    assert written(samples, make_sampler(ABC), echo=True) == "céa\n---\ncéb"
+    assert written(samples, make_sampler(ABC), echo=False) == "a\n---\nb"
+
+
+@pytest.mark.parametrize("for_terminal", [False, True])
+def test_records_are_one_a_line(for_terminal):
+    samples, sampler = make_samples("ab", "", "c"), make_sampler(ABC, records=True)
+    assert written(samples, sampler, for_terminal=for_terminal) == "ab\n\nc\n"
+
+
+# One text, as it is made.
+
+
+def streamed(sampler, prompt, *, echo, for_terminal=False, length=6):
+    stream = io.BytesIO()
+    page = Page(stream, for_terminal=for_terminal)
+    write_stream(page, sampler, prompt, SampleConfig(length=length), 5, echo=echo)
+    return stream.getvalue()
+
+
+def test_a_stream_is_the_prompt_and_the_text():
+    sampler = make_sampler(ABC)
+    raw = sampler.sample("é", SampleConfig(length=6), 5).raw
+    assert streamed(sampler, "é", echo=True) == "é".encode() + raw
+    assert streamed(sampler, "é", echo=False) == raw
+    assert streamed(sampler, "é", echo=False, for_terminal=True) == raw + b"\n"
+
+
+def test_a_record_ends_with_a_newline_in_a_pipe_too():
+    found = streamed(make_sampler(ABC, records=True), "a", echo=True, length=1)
+    assert (found[:1], found[-1:]) == (b"a", b"\n")
+
+
+def test_a_byte_stream_goes_out_verbatim():
+    sampler = make_sampler(ByteVocabulary())
+    raw = sampler.sample("a", SampleConfig(length=300), 5).raw
+    assert len(raw) == 300
+    assert streamed(sampler, "a", echo=False, length=300) == raw
+
+
+def test_a_terminal_gets_a_byte_stream_decoded_and_escaped():
+    sampler = make_sampler(ByteVocabulary())
+    text = streamed(sampler, "a", echo=False, length=300, for_terminal=True).decode()
+    assert "\ufffd" in text
+    assert not any(c < " " and c not in "\n\t" for c in text)
+
+
+def test_half_a_character_at_the_end_is_shown_as_one_that_is_broken():
+    sampler = make_sampler(ByteVocabulary())
+    sampler.model.weights["decoder.bias"][0xE2] = 1000  # the first byte of three
+    found = streamed(sampler, "a", echo=False, length=1, for_terminal=True)
+    assert found.decode() == "\ufffd\n"
+
+
+def test_a_prompt_that_is_no_text_is_echoed_byte_for_byte():
+    sampler = make_sampler(ByteVocabulary())
+    prompt = b"\xff\xfe".decode("utf-8", "surrogateescape")
+    assert streamed(sampler, prompt, echo=True, length=0) == b"\xff\xfe"
+    found = streamed(sampler, prompt, echo=True, length=0, for_terminal=True)
+    assert found == b"\\udcff\\udcfe\n"
+
+
+# JSON.
+
+
+def test_json_is_one_object_a_line_with_these_keys():
+    lines = json_lines(make_samples("ab\n\tc", "é", prompt="c"))
+    assert [json.loads(line) for line in lines] == [
+        {"index": 0, "seed": 100, "prompt": "c", "text": "ab\n\tc", "finish": "length",
+         "temperature": 0.8},
+        {"index": 1, "seed": 101, "prompt": "c", "text": "é", "finish": "length",
+         "temperature": 0.8},
+    ]  # fmt: skip
+
+
+def test_json_keeps_its_keys_in_order():
+    keys = list(json.loads(json_lines(make_samples("a"))[0]))
+    assert keys == ["index", "seed", "prompt", "text", "finish", "temperature"]
+
+
+def test_json_shows_letters_as_letters():
+    assert '"text": "Zoë €"' in json_lines(make_samples("Zoë €"))[0]
+
+
+def test_json_holds_no_character_that_a_terminal_could_obey():
+    text = "\x1b\x7f\x9b\u202e\u2028\x00\r"
+    (line,) = json_lines(make_samples(text))
+    assert line.isprintable()
+    assert json.loads(line)["text"] == text
+
+
+def test_json_of_a_prompt_that_is_no_text_gives_it_back():
+    (line,) = json_lines(make_samples("a", prompt="b\udcff"))
+    assert json.loads(line)["prompt"].encode("utf-8", "surrogateescape") == b"b\xff"
+
+
+# Opening.
+
+
+def test_a_file_gets_what_a_pipe_would_get(tmp_path):
+    with open_page(tmp_path / "out.txt", raw=False) as page:
+        page.text("not this", b"\x1b\xff")
+    assert (tmp_path / "out.txt").read_bytes() == b"\x1b\xff"
+
+
+def test_stdout_is_a_page_for_a_terminal_only_if_it_is_one(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with open_page(None, raw=False) as page:
+        page.text("\x1b", b"\x1b")
+    assert terminal.buffer.getvalue() == rb"\x1b"
+
+
+def test_a_file_is_never_taken_for_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    with open_page(tmp_path / "out.txt", raw=False) as page:
+        assert not page.for_terminal
+
+
+def test_an_output_that_cannot_be_opened_is_an_input_error(tmp_path):
+    with (
+        pytest.raises(InputError, match="^-o: .*missing.*No such file"),
+        open_page(tmp_path / "missing" / "out.txt", raw=False),
+    ):
+        pass
+
+
+def test_a_closed_stdout_is_an_error_with_a_way_out(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(CharRNNError, match="-o FILE"), open_page(None, raw=False):
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_full_disk_is_told_in_one_line(size):
+    with (
+        pytest.raises(CharRNNError, match="^/dev/full: not written: No space left"),
+        open_page(Path("/dev/full"), raw=False) as page,
+    ):
+        page.put(b"x" * size)
+
+
+def test_an_error_while_writing_still_closes_the_file(tmp_path):
+    def samples():
+        yield from make_samples("so far")
+        raise ZeroDivisionError
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_page(tmp_path / "out.txt", raw=False) as page,
+    ):
+        write_samples(page, ((s, None) for s in samples()), make_sampler(ABC), echo=False)
+    assert (tmp_path / "out.txt").read_bytes() == b"so far"
+
+
+# Copies.
+
+
+def test_a_terminal_shows_in_reverse_what_is_copied():
+    (sample,) = make_samples("abc" * 20)
+    stream = io.BytesIO()
+    page = Page(stream, for_terminal=True)
+    copies = Copies(60, longest=(3, 34), spans=[(3, 34), (40, 60)])
+    write_samples(page, [(sample, copies)], make_sampler(ABC), echo=False)
+    text = stream.getvalue().decode()
+    marked = text.replace("\x1b[7m", "<").replace("\x1b[27m", ">")
+    assert marked == f"abc<{'abc' * 10}a>bcabca<{'bca' * 6}bc>\n"
+
+
+def test_a_pipe_gets_the_text_as_it_is():
+    (sample,) = make_samples("abc" * 20)
+    stream = io.BytesIO()
+    copies = Copies(60, longest=(0, 60), spans=[(0, 60)])
+    write_samples(Page(stream), [(sample, copies)], make_sampler(ABC), echo=False)
+    assert stream.getvalue() == b"abc" * 20
+
+
+def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_path):
+    path, log = tmp_path / "corpus.txt", io.StringIO()
+    path.write_text("xx" + "abc" * 12 + "yy")
+    samples = make_samples("abc" * 12 + "zzzz", "éabcé")
+    found = list(checked(samples, Source([path], Reading()), Console(0, log)))
+    assert [copies.share for _, copies in found] == [36 / 40, 0]
+    assert log.getvalue() == (
+        f"copies: the longest span is 36 characters, {'abc' * 12!r}; "
+        "80.0% lies in spans of 30 or more\n"  # 36 of 45
+    )
+    stream = io.BytesIO()
+    write_json(Page(stream), found)
+    lines = [json.loads(line) for line in stream.getvalue().decode().splitlines()]
+    assert [line["longest_copy"] for line in lines] == ["abc" * 12, "abc"]
+    assert [line["copied"] for line in lines] == [0.9, 0]
+
+
+def test_copies_of_bytes_are_counted_in_bytes():
+    sample = dataclasses.replace(make_samples("éé")[0], raw="éé".encode())
+    copies = Copies(4, longest=(2, 4))
+    assert piece_of(sample, copies, *copies.longest) == "é"

@@ -1,0 +1,141 @@
+"""Time, with a clock that the tests turn by hand."""
+
+import pytest
+
+from charrnn.core.config import TrainConfig
+from charrnn.training.budget import Budget
+
+
+class Clock:
+    """Seconds, as told."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, eval_rate=100_000.0):
+    """Play a run through a budget; return it, the last step, and the seconds taken."""
+    clock = Clock()
+    budget = Budget(config, steps_per_epoch, held_out, clock)
+    budget.start()
+    step = 0
+    while step < budget.total_steps and not budget.is_spent(step):
+        seconds = step_seconds(step)
+        clock.now += seconds
+        step += 1
+        budget.trained(step, 1, 2048, seconds)
+        budget.plan_if_due(step)
+        if budget.is_due(budget.eval_every, step):
+            clock.now += budget.eval_chars / eval_rate
+            budget.evaluated(step, budget.eval_chars, budget.eval_chars / eval_rate)
+            budget.correct(step)
+    clock.now += (budget.eval_chars + held_out) / eval_rate  # the end of a run
+    return budget, step, clock.now - 1000.0
+
+
+def test_a_plan_in_steps_is_known_from_the_start():
+    budget = Budget(TrainConfig(epochs=3), 100, 1000, Clock())
+    assert budget.plan == [(0, 300)]
+
+
+def test_a_time_budget_is_kept_at_a_steady_speed():
+    budget, step, seconds = run_budget(TrainConfig(max_time=300), step_seconds=lambda step: 0.05)
+    assert step == budget.total_steps
+    assert 285 <= seconds <= 315
+
+
+def test_a_time_budget_is_kept_when_the_machine_slows_down():
+    budget, step, seconds = run_budget(
+        TrainConfig(max_time=300), step_seconds=lambda step: 0.05 if step < 2000 else 0.1
+    )
+    assert 285 <= seconds <= 315
+    assert step == budget.total_steps
+    assert len(budget.plan) > 2  # at least one correction
+
+
+def test_a_time_budget_is_used_when_the_machine_becomes_faster():
+    _, step, seconds = run_budget(
+        TrainConfig(max_time=300), step_seconds=lambda step: 0.1 if step < 1000 else 0.05
+    )
+    assert 285 <= seconds <= 315
+    assert step > 3500
+
+
+def test_a_sudden_standstill_ends_the_run_in_time():
+    budget, step, seconds = run_budget(
+        TrainConfig(max_time=100), step_seconds=lambda step: 0.05 if step < 1700 else 1.0
+    )
+    assert step < budget.total_steps
+    assert seconds <= 105
+
+
+def test_a_tiny_time_budget_stays_within_five_seconds():
+    _, step, seconds = run_budget(TrainConfig(max_time=2), step_seconds=lambda step: 0.1)
+    assert step >= 1
+    assert seconds <= 7
+
+
+def test_the_shorter_of_steps_and_time_counts():
+    budget, step, _ = run_budget(
+        TrainConfig(max_time=300, steps=50), step_seconds=lambda step: 0.05
+    )
+    assert step == budget.total_steps == 50
+    budget, step, seconds = run_budget(
+        TrainConfig(max_time=60, steps=100_000), step_seconds=lambda step: 0.05
+    )
+    assert step < 1300
+    assert 55 <= seconds <= 65
+
+
+def test_validations_are_about_twenty_and_take_at_most_a_twentieth_of_the_time():
+    budget, step, seconds = run_budget(TrainConfig(max_time=600), step_seconds=lambda step: 0.05)
+    count = step // budget.eval_every
+    assert 15 <= count <= 21
+    assert count * budget.eval_chars / 100_000 <= 0.05 * seconds
+
+
+def test_saves_are_a_minute_apart():
+    budget, _, _ = run_budget(TrainConfig(max_time=600), step_seconds=lambda step: 0.05)
+    assert budget.save_every == pytest.approx(60 / 0.05, rel=0.02)
+
+
+def test_cadences_that_are_given_are_kept():
+    config = TrainConfig(steps=100, eval_every=7, save_every=11, sample_every=0)
+    budget, _, _ = run_budget(config, step_seconds=lambda step: 0.05)
+    assert (budget.eval_every, budget.save_every, budget.sample_every) == (7, 11, 0)
+    assert [step for step in range(1, 101) if budget.is_due(budget.eval_every, step)] == list(
+        range(7, 100, 7)
+    )
+    assert not any(budget.is_due(budget.sample_every, step) for step in range(1, 101))
+
+
+def test_the_speed_leaves_out_the_first_three_steps():
+    budget = Budget(TrainConfig(steps=10), 100, 1000, Clock())
+    for step, seconds in ((1, 9.0), (2, 9.0), (3, 9.0), (4, 0.5), (5, 0.5)):
+        budget.trained(step, 1, 100, seconds)
+    assert budget.chars_per_second == 200
+    assert budget.step_seconds == 0.5
+
+
+def test_reports_are_some_tenths_of_a_second_apart():
+    budget = Budget(TrainConfig(steps=10_000), 100, 1000, Clock())
+    assert budget.window() == 1
+    budget.trained(4, 1, 100, 0.002)
+    assert budget.window() == 100
+
+
+@pytest.mark.parametrize(("most_seconds", "slack"), [(20, 2.5), (100, 2.5), (400, 10.0)])
+def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_seconds, slack):
+    clock = Clock()
+    budget = Budget(TrainConfig(max_time=most_seconds, steps=1000), 100, 0, clock)
+    budget.start()
+    last = 1000.0 + most_seconds + slack - budget.seconds_to_end()
+    clock.now = last - 0.01
+    assert not budget.is_spent(1)
+    clock.now = last + 0.01
+    assert budget.is_spent(1)
+    assert not budget.is_spent(0)  # one step at least
+    assert not budget.is_spent(1000)  # the plan has had its end

@@ -1,0 +1,167 @@
+"""One update at a time: what changes, what must not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.core.config import TrainConfig
+from charrnn.data.batches import Streams
+from charrnn.training.learner import Learner
+
+V, S, T = 11, 3, 8
+CONFIG = TrainConfig(
+    hidden_size=7, embedding_size=5, num_layers=2, device="cpu", precision="fp32", restart_prob=0.0,
+    dropout=0.2, embedding_dropout=0.1, weight_drop=0.3, ema_decay=0.9, lr=0.01,
+)  # fmt: skip
+
+
+@pytest.fixture
+def batches():
+    ids = np.random.default_rng(0).integers(0, V, 400).astype(np.uint8)
+    return Streams(ids, S, T, seed=0, restart_prob=0.0)
+
+
+def make_learner(**changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return Learner(config, config.model(V), S)
+
+
+def train(learner, batches, steps):
+    for step in steps:
+        learner.update(batches.batch(step), step, lr=0.01)
+    return learner
+
+
+def weights(learner):
+    return {n: p.detach().clone() for n, p in learner.model.named_parameters()}
+
+
+def test_ten_steps_leave_torchs_global_generator_unchanged(batches, cell):
+    before = torch.get_rng_state()
+    train(make_learner(cell=cell), batches, range(10))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(batches):
+    first, again = (weights(train(make_learner(), batches, range(5))) for _ in range(2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = weights(train(make_learner(seed=1), batches, range(5)))
+    assert not torch.equal(first["decoder.weight"], other["decoder.weight"])
+
+
+def test_masks_depend_on_the_step_and_not_on_what_came_before(batches):
+    fresh, used = make_learner(), train(make_learner(), batches, range(3))
+    ours, theirs = (each._masks(S, 7, slice(S)) for each in (fresh, used))
+    assert torch.equal(ours.layers[1], theirs.layers[1])
+    assert not torch.equal(ours.layers[1], fresh._masks(S, 8, slice(S)).layers[1])
+
+
+def test_the_state_is_carried_from_window_to_window(batches):
+    learner = make_learner(dropout=0.0, embedding_dropout=0.0, weight_drop=0.0)
+    first, second = batches.batch(0), batches.batch(1)
+    learner.loss(first, 0)
+    carried = learner.loss(second, 1).item()
+    both = torch.from_numpy(np.concatenate([first.inputs, second.inputs], axis=1))
+    logits, _ = learner.model(both, learner.model.empty_state(S))
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, T:].reshape(-1, V), torch.from_numpy(second.targets).flatten()
+    )
+    assert carried == pytest.approx(expected.item(), abs=1e-6)
+    assert not learner.state[0].requires_grad
+
+
+def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches):
+    plain = {"dropout": 0.0, "embedding_dropout": 0.0, "weight_drop": 0.0}
+    learner, other = make_learner(**plain), make_learner(**plain)
+    train(learner, batches, range(3))
+    decayed = [p for n, p in other.model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in other.model.named_parameters() if p.ndim == 1 or "embed" in n]
+    reference = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
+        lr=0.01, betas=(0.9, 0.99), foreach=False, fused=False,
+    )  # fmt: skip
+    for step in range(3):
+        loss = other.loss(batches.batch(step), step)
+        reference.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(other.model.parameters(), 1.0)
+        reference.step()
+    for name, weight in weights(learner).items():
+        torch.testing.assert_close(weight, weights(other)[name], atol=1e-6, rtol=1e-5)
+
+
+def test_the_average_follows_the_weights(batches):
+    learner = make_learner()
+    average = learner.averaged.decoder.bias.detach().clone()
+    for step in range(4):
+        train(learner, batches, [step])
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * learner.model.decoder.bias.detach()
+    torch.testing.assert_close(learner.averaged.decoder.bias.detach(), average)
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight(batches):
+    learner = train(make_learner(), batches, range(2))
+    before, average = weights(learner), learner.averaged.decoder.weight.detach().clone()
+    state = {k: v.clone() for k, v in learner.optimizer.state[learner.model.decoder.bias].items()}
+    learner.report()
+    good = learner.model.decoder.bias.register_hook(lambda grad: grad * float("nan"))
+    train(learner, batches, [2])
+    good.remove()
+    assert all(torch.equal(before[name], weight) for name, weight in weights(learner).items())
+    assert torch.isfinite(learner.averaged.decoder.weight).all()
+    torch.testing.assert_close(
+        learner.averaged.decoder.weight.detach(),
+        average.lerp(before["decoder.weight"], 1 - 3 / 12),
+    )
+    after = learner.optimizer.state[learner.model.decoder.bias]
+    assert all(torch.equal(state[key], after[key]) for key in state)
+    report = learner.report()
+    assert (report.loss, report.skipped, report.longest_streak) == (None, 1, 1)
+    train(learner, batches, [3])
+    report = learner.report()
+    assert (report.skipped, report.longest_streak) == (1, 1)
+    assert report.loss is not None
+
+
+def test_a_report_is_the_mean_since_the_last_one(batches):
+    learner = make_learner(lr=1e-9, dropout=0.0, embedding_dropout=0.0, weight_drop=0.0)
+    losses = []
+    for step in range(3):
+        losses.append(make_loss(learner, batches, step))
+        train(learner, batches, [step])
+    assert learner.report().loss == pytest.approx(sum(losses) / 3, abs=1e-6)
+    assert learner.report().loss is None
+
+
+def make_loss(learner, batches, step):
+    """The loss of a step, without making it."""
+    state = learner.state
+    loss = learner.loss(batches.batch(step), step).item()
+    learner.state = state
+    return loss
+
+
+def test_tensors_name_everything_that_training_goes_on_from(batches):
+    learner = train(make_learner(), batches, range(2))
+    names = set(learner.tensors())
+    assert {"raw/decoder.weight", "optim/decoder.weight/exp_avg", "state/h", "state/c"} <= names
+    num_weights = len(list(learner.model.parameters()))
+    assert len(names) == 4 * num_weights + 2
+
+
+def test_a_short_text_is_learned_by_heart():
+    text = b"the quick brown fox jumps over the lazy dog. "
+    ids = np.frombuffer(text * 20, dtype=np.uint8) % 31
+    learner = make_learner(
+        hidden_size=64, num_layers=1, dropout=0.0, embedding_dropout=0.0, weight_drop=0.0
+    )
+    streams = Streams(ids, S, T, seed=0, restart_prob=0.0)
+    learner = Learner(learner.config, learner.config.model(31), S)
+    for step in range(300):
+        learner.update(streams.batch(step), step, lr=0.01)
+        if step == 250:
+            learner.report()
+    assert learner.report().loss < 0.1
