@@ -310,7 +310,7 @@ def test_a_torn_line_is_taken_off_a_log_of_any_length(checkpoints, monkeypatch, 
     create_run(checkpoints, "king", []).close()
     log = checkpoints / "king" / "metrics.jsonl"
     log.write_bytes(b'{"a": 1}\n' * 5 + b"{")
-    monkeypatch.setattr("charrnn.runs.LONGEST_LINE", longest)
+    monkeypatch.setattr("charrnn.checkpoints.run_folder.LONGEST_LINE", longest)
     open_run(checkpoints / "king").close()
     assert log.read_bytes() == b'{"a": 1}\n' * 5
 
