@@ -11,6 +11,7 @@ from charrnn.core.config import ModelConfig
 from charrnn.data.batches import IGNORED
 from charrnn.data.corpus import find_records
 from charrnn.data.vocab import CharVocabulary, num_bytes
+from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols
 from charrnn.evaluation.loss import Score, figures_of, score, signature
 from charrnn.evaluation.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
@@ -145,6 +146,29 @@ def test_a_mix_by_its_own_judgement_costs_what_the_sampler_would_draw_from(model
         scores = mix(logits[:, i - 1].numpy(), memory.recall(reader.contexts, reader.lengths))
         costs.append(-scores[0, ids[i]])
     assert found.loss == pytest.approx(np.mean(costs), abs=1e-5)
+
+
+@pytest.mark.parametrize("together", [1, 7 * V, 12 * V])
+def test_a_memory_that_is_asked_in_chunks_says_the_same(model, monkeypatch, together):
+    memory = build(runs_of(text(900)), V, 3)
+    whole = score(model, cold(text(60), 10), memory)
+    monkeypatch.setattr("charrnn.ngram.model.ASKED_TOGETHER", together)  # 50 places in all
+    found = score(model, cold(text(60), 10), memory)
+    assert (found.loss, found.weight) == pytest.approx((whole.loss, whole.weight), abs=1e-9)
+
+
+@pytest.mark.parametrize(("asked", "is_whole"), [(0, False), (2, False), (3, True)])
+def test_a_stop_counts_before_each_batch_and_not_behind_the_last(
+    model, monkeypatch, asked, is_whole
+):
+    monkeypatch.setattr(protocols, "TOGETHER", 2 * 8)  # three batches of two windows
+    answers = iter([False] * asked + [True])
+    stop = loss_module._until(lambda: next(answers), cold(text(49), 8))
+    if is_whole:
+        assert len(list(stop)) == 3
+    else:
+        with pytest.raises(loss_module._Stopped):
+            list(stop)
 
 
 # Cold windows.

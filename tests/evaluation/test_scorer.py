@@ -127,6 +127,22 @@ def test_a_model_of_lines_scores_line_by_line(charrnn):
     assert result.exit_code == 2
 
 
+def test_each_line_is_given_its_own_costs_whatever_their_lengths(charrnn):
+    Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "16")
+    lines = ["abecadu", "bo", "fefafi", "c", "edo"]  # no order of lengths
+
+    def losses(text):
+        Path("some.txt").write_text(text)
+        result = charrnn("score", "some.txt", "--json").stdout.splitlines()
+        return [(json.loads(line)["chars"], json.loads(line)["loss"]) for line in result]
+
+    together = losses("\n".join(lines))
+    for line, (chars, loss) in zip(lines, together, strict=True):
+        assert [(chars, pytest.approx(loss, abs=1e-6))] == losses(line)
+        assert chars == len(line) + 1
+
+
 def test_bytes_cost_as_much_a_byte_and_more_a_character(charrnn):
     Path("e.txt").write_text("é è ê\n" * 200, encoding="utf-8")
     charrnn("train", "e.txt", "--bytes", "--steps", "20", "-q", "--hidden-size", "16")

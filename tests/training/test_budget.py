@@ -1,5 +1,7 @@
 """Time, with a clock that the tests turn by hand."""
 
+import dataclasses
+
 import pytest
 
 from charrnn.core.config import TrainConfig
@@ -139,3 +141,83 @@ def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_secon
     assert budget.is_spent(1)
     assert not budget.is_spent(0)  # one step at least
     assert not budget.is_spent(1000)  # the plan has had its end
+
+
+def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
+    """Return a budget that knows its speed, and its clock: 1,000 characters a step."""
+    clock = Clock()
+    budget = Budget(config or TrainConfig(max_time=100), 100, held_out, clock, **kinds)
+    budget.start()
+    for step in range(1, 31):
+        clock.now += step_seconds
+        budget.trained(step, 1, 1000, step_seconds)
+    return budget, clock
+
+
+def test_nothing_is_due_at_the_very_end_but_the_end(monkeypatch):
+    budget = Budget(TrainConfig(steps=20, eval_every=5, save_every=7), 100, 1000, Clock())
+    assert [s for s in range(1, 23) if budget.is_due(5, s)] == [5, 10, 15]
+    assert [s for s in range(1, 23) if budget.is_anything_due(s)] == [5, 7, 10, 14, 15, 20, 21, 22]
+
+
+@pytest.mark.parametrize(("seconds", "is_off"), [(0.0, False), (0.3, False), (5.0, True)])
+def test_a_plan_that_is_a_little_off_stays(seconds, is_off):
+    budget, clock = timed(held_out=0)
+    assert budget.plan_if_due(30)
+    plan = list(budget.plan)
+    clock.now += seconds
+    assert budget.correct(30) == is_off
+    assert (budget.plan == plan) != is_off
+    assert not budget.correct(budget.total_steps)
+
+
+def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resume():
+    config = TrainConfig(max_time=1000)
+    budget, _ = timed(config)
+    budget.plan_if_due(30)
+    budget.evaluated(30, budget.eval_chars, 0.5)
+    timing = budget.timing()
+    assert timing.eval_chars == budget.eval_chars > 16_384
+    slower, _ = timed(config, step_seconds=1.0)
+    slower.resume(30, budget.plan, dataclasses.replace(timing, is_planned=False))
+    slower.start()
+    slower.plan_if_due(60)
+    assert slower.eval_chars == timing.eval_chars
+    untold, _ = timed()
+    assert untold.timing().eval_chars is None
+
+
+def test_a_rollback_keeps_what_was_planned_at_its_step():
+    budget = Budget(TrainConfig(steps=100), 100, 1000, Clock())
+    budget.plan = [(0, 100), (20, 80), (21, 90)]
+    budget.roll_back(20)
+    assert budget.plan == [(0, 100), (20, 80)]
+
+
+def test_the_end_takes_longer_where_training_is_in_16_bits():
+    (single, _), (half, _) = timed(), timed(is_float32=False)
+    rate = 2 * 10_000  # twice the speed of training
+    assert single.seconds_to_end() == pytest.approx(
+        (single.eval_chars + single.final_chars()) / rate + 0.2
+    )
+    assert half.seconds_to_end() - single.seconds_to_end() == pytest.approx(
+        single.final_chars() / rate
+    )
+
+
+@pytest.mark.parametrize(
+    ("held_out", "seconds", "num_scores", "expected"),
+    [
+        (1_000_000, 100, 1, 200_000),  # 10 s at 20,000 a second
+        (1_000_000, 100, 2, 200_000),  # affordable are 100,000; the floor is 200,000
+        (1_000_000, 100, 4, 150_000),  # three times 50,000 is below the floor
+        (1_000_000, 300, 1, 600_000),
+        (150_000, 300, 1, 150_000),  # there is no more
+        (1_000_000, 4, 1, 24_000),
+        (1_000_000, 1, 4, 16_384),  # fewer say nothing
+    ],
+)
+def test_the_last_evaluation_takes_a_share_of_the_time(held_out, seconds, num_scores, expected):
+    budget, clock = timed(TrainConfig(max_time=seconds), held_out=held_out, num_scores=num_scores)
+    clock.now = 1000.0
+    assert budget.final_chars() == pytest.approx(expected, abs=5)

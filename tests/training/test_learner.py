@@ -92,6 +92,21 @@ def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches):
         torch.testing.assert_close(weight, weights(other)[name], atol=1e-6, rtol=1e-5)
 
 
+def test_a_decay_beyond_one_over_the_rate_leaves_no_weight_and_does_not_throw_it_past_zero(
+    batches,
+):
+    learner = make_learner(weight_decay=1000.0)
+    for step, lr in enumerate((0.01, 1e-4, 0.0)):
+        before = weights(learner)
+        learner.update(batches.batch(step), step, lr)
+        kept = 1 - min(1.0, 1000 * lr)
+        for name in ("decoder.weight", "layers.0.weight_hh_l0"):
+            rest = weights(learner)[name] - kept * before[name]
+            assert rest.abs().max() <= 11 * lr + 1e-9  # the update itself
+        moved = weights(learner)["embedding.weight"] - before["embedding.weight"]
+        assert moved.abs().max() <= 11 * lr  # it does not decay
+
+
 def test_the_average_follows_the_weights(batches):
     learner = make_learner()
     average = learner.averaged.decoder.bias.detach().clone()

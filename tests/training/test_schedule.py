@@ -55,6 +55,10 @@ def test_warm_up_takes_at_most_a_tenth_of_the_plan():
     ramp = learning_rate(9, [(0, 100)], 1.0, 60) / (0.5 * (1 + math.cos(math.pi * 0.09)))
     assert ramp == pytest.approx(1.0)
     assert learning_rate(0, [(0, 5)], 1.0, 60) == pytest.approx(1.0)
+    # It follows a correction: 300 steps have 30.
+    assert learning_rate(14, [(0, 100), (8, 300)], 1.0, 60) == pytest.approx(
+        0.5 * 0.5 * (1 + math.cos(math.pi * phase(14, [(0, 100), (8, 300)])))
+    )
 
 
 @pytest.mark.parametrize(

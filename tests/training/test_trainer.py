@@ -16,12 +16,15 @@ from charrnn.checkpoints.run_folder import step_files
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.errors import DivergedError
 from charrnn.core.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
+from charrnn.core.files import write_durably
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.loss import bits_per_char, score, score_held_out
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.model import of_corpus
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.sampler import Sampler
+from charrnn.training.learner import Report
+from charrnn.training.schedule import learning_rate
 from charrnn.training.trainer import Trainer, train
 
 CONFIG = TrainConfig(
@@ -322,3 +325,107 @@ def test_a_validation_scores_the_averaged_weights(text_file):
     assert event.loss == pytest.approx(averaged, abs=1e-9)
     kept = trainer.validator.shipped.weights["decoder.bias"]
     assert np.array_equal(kept, learner.averaged.decoder.bias.numpy())
+
+
+def validated(text_file, **changes):
+    """Return a trainer after ten steps and a validation, the averaged weights unlike the raw."""
+    config = dataclasses.replace(CONFIG, lr=0.05, **changes)
+    trainer = Trainer(config, load_corpus([text_file], config), None, lambda: False, lambda: 0.0)
+    while trainer.step < 10:
+        trainer.train_until_report()
+    trainer.validator.validate(trainer.step, 10**6)
+    return trainer
+
+
+def test_the_last_scores_are_those_of_the_best_weights_in_float32(text_file, monkeypatch):
+    trainer = validated(text_file)
+    validator, learner, asked = trainer.validator, trainer.learner, []
+    best = validator.shipped.loss
+    with torch.no_grad():
+        learner.averaged.decoder.bias += torch.linspace(-1, 1, len(learner.averaged.decoder.bias))
+    assert validator.validate(20, 10**6).loss > best + 0.01
+
+    def score_and_keep(*arguments, **given):
+        asked.append(given)
+        return score_held_out(*arguments, **given)
+
+    monkeypatch.setattr("charrnn.training.validation.score_held_out", score_and_keep)
+    monkeypatch.setattr(learner, "precision", "bf16")
+    events = list(validator.score_shipped(10**6))
+    assert len(events) == len(validator.protocols) == len(asked)
+    assert (events[0].loss, events[0].step) == (pytest.approx(best, abs=1e-7), 10)
+    assert all(given.get("precision", "fp32") == "fp32" for given in asked)
+
+
+def test_a_validation_as_good_as_the_best_changes_nothing(text_file):
+    validator = validated(text_file).validator
+    shipped = validator.shipped
+    event = validator.validate(15, 10**6)
+    assert (event.loss, event.is_best) == (shipped.loss, False)
+    assert validator.shipped is shipped
+    assert (validator.best.step, validator.best.num_worse) == (10, 1)
+
+
+def test_where_the_best_is_lost_the_next_validation_is_the_best(text_file):
+    validator = validated(text_file).validator
+    known = dataclasses.replace(validator.best, loss=0.01, step=5, evaluated=5)
+    validator.resume(known, None)
+    assert (validator.best.loss, validator.best.evaluated) == (None, 0)
+    assert (known.loss, known.evaluated) == (0.01, 5)  # the checkpoint's own stays
+    assert validator.validate(15, 10**6).is_best
+    validator.resume(known, validator.shipped)
+    assert not validator.validate(18, 10**6).is_best
+
+
+def test_a_preview_is_by_the_averaged_weights(text_file):
+    trainer = validated(text_file, ema_decay=0.99)
+    learner, validator = trainer.learner, trainer.validator
+    before = validator.preview()
+    with torch.no_grad():
+        learner.model.decoder.bias[0] += 50
+    assert validator.preview() == before
+    with torch.no_grad():
+        learner.averaged.decoder.bias[0] += 50
+    assert validator.preview() != before
+
+
+def test_the_training_loss_is_a_mean_over_steps_and_a_steps_rate_its_own(text_file):
+    config = dataclasses.replace(CONFIG, warmup_steps=5, steps=100)
+    trainer = Trainer(config, load_corpus([text_file], config), None, lambda: False, lambda: 0.0)
+    assert trainer.train_loss is None
+    trainer.recent.extend([(1, 4.0), (3, 2.0)])
+    assert trainer.train_loss == 2.5
+    trainer.step = 3
+    report = Report(loss=2.0, grad_norm=1.0, skipped=0, longest_streak=0, is_sound=True)
+    rates = [learning_rate(step, [(0, 100)], config.lr, 5) for step in range(3)]
+    assert rates[2] != rates[1]
+    assert trainer.as_step(report).lr == rates[2]
+
+
+def test_a_best_model_that_could_not_be_written_is_written_with_the_next_save(
+    text_file, monkeypatch
+):
+    tries = []
+
+    def fail_once(path, data):
+        if path.name == "best.safetensors":
+            tries.append(path)
+            if len(tries) == 1:
+                raise OSError(28, "No space left on device")
+        write_durably(path, data)
+
+    monkeypatch.setattr("charrnn.checkpoints.run_folder.write_durably", fail_once)
+    config = dataclasses.replace(CONFIG, steps=100)
+    corpus, run = load_corpus([text_file], config), create_run(Path("checkpoints"), "a", [])
+    trainer = Trainer(config, corpus, run, lambda: False, lambda: 0.0)
+    while trainer.step < 10:
+        trainer.train_until_report()
+    list(trainer.validate())  # the first best, with a full checkpoint
+    assert not run.best.exists()
+    assert trainer.saver.is_best_due
+    list(trainer.save())
+    assert run.best.exists()
+    assert not trainer.saver.is_best_due
+    assert len(tries) == 2
+    list(trainer.save())  # a full checkpoint alone
+    assert len(tries) == 2
