@@ -28,11 +28,11 @@ from charrnn.core.errors import CharRNNError
 from charrnn.core.output import Page
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.build import build as build_kernel
-from charrnn.native.build import load
+from charrnn.native.library import load
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.engine import Engine
-from charrnn.nn.native import KernelEngine
+from charrnn.nn.native import NativeEngine
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import write_stream
 
@@ -77,7 +77,7 @@ def samplers(model):
     found["NumPy"]._engine = Engine(model.config, model.weights)
     if library := load():
         found["compiled"] = Sampler(model)
-        found["compiled"]._engine = KernelEngine(library, model.config, model.weights)
+        found["compiled"]._engine = NativeEngine(library, model.config, model.weights)
     return found
 
 

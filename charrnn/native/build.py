@@ -1,78 +1,31 @@
-"""Compile kernel.c with the local C compiler."""
+"""Compile kernel.c with the local C compiler: `python -m charrnn.native.build`.
 
-import ctypes
-import hashlib
+Optional: without a compiler everything works, but sampling is slower. The library lies in the cache
+folder, under a hash of source, flags and processor.
+"""
+
 import os
-import stat
+import secrets
+import shlex
+import shutil
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from charrnn.core.errors import CharRNNError, InputError, printable, reason_of
-from charrnn.core.files import cache_folder
-
-SOURCE = Path(__file__).with_name("kernel.c")
-FLAGS = ("-O3", "-Wno-psabi", "-shared", "-fPIC")
-TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])
-"""How compilers are told to make use of all this processor can; the first that is understood."""
-
-
-def path_of() -> Path:
-    """Return where the library of this machine lies, or would.
-
-    Raises:
-        OSError: Its source cannot be read.
-    """
-    facts = (SOURCE.read_text(encoding="utf-8"), FLAGS, TUNED, processor())
-    name = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-    return cache_folder().absolute() / f"kernel-{name}.so"
-
-
-def processor() -> str:
-    """Return what this processor can do: code for another one might end the process."""
-    can = ""
-    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
-        can = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    return f"{sys.platform} {os.uname().machine if hasattr(os, 'uname') else ''} {can}"
-
-
-def load() -> ctypes.CDLL | None:
-    """Return the library, if it was built here and nobody else could have written it."""
-    try:
-        path = path_of()
-        return opened(path) if is_own(path) and is_own(path.parent) else None
-    except OSError:  # it is not there
-        return None
-
-
-def is_own(path: Path) -> bool:
-    """Say whether a file or folder is the user's, no link, and writable by nobody else."""
-    found = path.lstat()
-    is_mine = hasattr(os, "getuid") and found.st_uid == os.getuid()
-    return is_mine and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
-
-
-def opened(path: Path) -> ctypes.CDLL | None:
-    """Return a library; None if it has no step."""
-    library = ctypes.CDLL(str(path))
-    if not hasattr(library, "step"):
-        return None
-    library.step.argtypes = (ctypes.c_void_p, ctypes.c_long, *[ctypes.c_void_p] * 6)
-    library.step.restype = None
-    return library
+from charrnn.native.library import FLAGS, SOURCE, TUNED, library_path, load
 
 
 def build() -> Path:
-    """Compile the library, try it against NumPy, and then put it in its place.
+    """Compile the library, try it, then move it to its path in the cache folder.
 
     Raises:
         InputError: There is no compiler.
-        CharRNNError: It fails, or what it made computes something else.
+        CharRNNError: The compiler fails, or the library computes something else.
     """
-    import secrets
-
-    compiler = compiler_here()
-    path = path_of()
+    compiler = find_compiler()
+    path = library_path()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,15 +46,12 @@ def build() -> Path:
     return path
 
 
-def compiler_here() -> list[str]:
-    """Return the C compiler, with its options, if CC gives any.
+def find_compiler() -> list[str]:
+    """Return the command of the C compiler: that of CC with its options, else cc or gcc.
 
     Raises:
         InputError: There is none.
     """
-    import shlex
-    import shutil
-
     named = os.environ.get("CC", "").strip()
     try:
         command = shlex.split(named)
@@ -113,27 +63,12 @@ def compiler_here() -> list[str]:
     return found
 
 
-def try_out(path: Path) -> None:
-    """Let a process of its own compare a library with NumPy: it might not survive it.
-
-    Raises:
-        CharRNNError: It does not, or the library computes something else.
-    """
-    import subprocess
-
-    command = [sys.executable, "-m", "charrnn.nn.native", "--try", str(path)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        raise CharRNNError("what the compiler made does not compute the network; nothing is kept")
-
-
 def compile_to(target: Path, compiler: list[str]) -> None:
     """Run a compiler.
 
     Raises:
         CharRNNError: It fails.
     """
-    import subprocess
-
     for tuned in TUNED:
         command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
         done = subprocess.run(
@@ -141,6 +76,36 @@ def compile_to(target: Path, compiler: list[str]) -> None:
         )
         if not done.returncode:
             return
-    said = [line for line in done.stderr.splitlines() if "error" in line]
-    shown = said[0] if said else f"exit code {done.returncode}"
+    errors = [line for line in done.stderr.splitlines() if "error" in line]
+    shown = errors[0] if errors else f"exit code {done.returncode}"
     raise CharRNNError(printable(f"{' '.join(compiler)}: failed: {shown}"))
+
+
+def try_out(path: Path) -> None:
+    """Run a library on the reference inputs, in a process of its own: it may crash.
+
+    Raises:
+        CharRNNError: It crashes, or its results are not the reference results.
+    """
+    command = [sys.executable, "-m", "charrnn.native.trial", str(path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        raise CharRNNError("what the compiler made does not compute the network; nothing is kept")
+
+
+def main(arguments: list[str]) -> int:
+    """Build the library, print its path, and return the exit code."""
+    if arguments:
+        sys.stderr.write(
+            "usage: python -m charrnn.native.build (builds the compiled step; no options)\n"
+        )
+        return 2
+    try:
+        sys.stdout.write(f"built: {printable(build())}\n")
+    except CharRNNError as error:
+        sys.stderr.write(f"charrnn: error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

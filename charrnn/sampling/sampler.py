@@ -13,7 +13,7 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
 from charrnn.ngram.context import ManyFollowers, OneFollower
 from charrnn.ngram.model import Memory
 from charrnn.nn.engine import Engine, Floats, State
-from charrnn.nn.native import KernelEngine, fastest
+from charrnn.nn.native import NativeEngine, fastest
 from charrnn.sampling.filters import Logits, apply_filters
 from charrnn.sampling.jobs import Job, Jobs, Sample, StopFinder, Written, batched, uniforms
 
@@ -52,13 +52,13 @@ class Sampler:
             self.stops.append([model.vocab.newline])
 
     @cached_property
-    def _engine(self) -> Engine | KernelEngine:
+    def _engine(self) -> Engine | NativeEngine:
         return fastest(self.model.config, self.model.weights)
 
     @property
     def engine(self) -> str:
         """What writes, in words."""
-        return "compiled step" if isinstance(self._engine, KernelEngine) else "step in NumPy"
+        return "compiled step" if isinstance(self._engine, NativeEngine) else "step in NumPy"
 
     def _stop_ids(self, stop: str) -> list[int] | None:
         """Return a stop string as ids; None if it has characters that never come."""

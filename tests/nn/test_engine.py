@@ -9,11 +9,12 @@ import torch
 
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
-from charrnn.native.build import build, load
+from charrnn.native.build import build
+from charrnn.native.library import load
 from charrnn.nn.cuda import DeviceNetwork
 from charrnn.nn.engine import Engine
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
-from charrnn.nn.native import KernelEngine
+from charrnn.nn.native import NativeEngine
 
 STEPS, B = 6, 3
 
@@ -58,7 +59,7 @@ def make_engine(request):
     if request.param == "numpy":
         return Engine
     library = request.getfixturevalue("library")
-    return lambda config, weights: KernelEngine(library, config, weights)
+    return lambda config, weights: NativeEngine(library, config, weights)
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ def assert_follows(found, expected):
 
 def test_of_the_compiled_step_one_stream_is_a_batch_of_one(library, cell):
     config = ModelConfig(cell=cell, vocab_size=70, embedding_size=5, hidden_size=50, num_layers=2)
-    engine = KernelEngine(library, config, random_weights(config, scale=0.1))
+    engine = NativeEngine(library, config, random_weights(config, scale=0.1))
     one, many = engine.empty_state(), engine.empty_state(7)
     for symbol in range(20):
         logits, one = engine.step(symbol, one)

@@ -7,11 +7,13 @@ import pytest
 
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import CharRNNError, InputError
-from charrnn.native import build as native_build
-from charrnn.native.build import build, load, path_of
-from charrnn.nn import native as kernel
+from charrnn.native import build as building
+from charrnn.native import library
+from charrnn.native.build import build
+from charrnn.native.library import library_path, load
+from charrnn.nn import native
 from charrnn.nn.engine import Engine
-from charrnn.nn.native import KernelEngine, fastest
+from charrnn.nn.native import NativeEngine, fastest
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 
@@ -35,9 +37,9 @@ def test_without_it_the_engine_is_numpys():
 
 @needs_compiler
 def test_once_built_it_is_used(cache):
-    assert build() == path_of()
-    assert list(cache.iterdir()) == [path_of()]
-    assert isinstance(fastest(*network()), KernelEngine)
+    assert build() == library_path()
+    assert list(cache.iterdir()) == [library_path()]
+    assert isinstance(fastest(*network()), NativeEngine)
 
 
 @needs_compiler
@@ -71,13 +73,13 @@ def test_a_cache_beside_which_one_stands_will_do(tmp_path, monkeypatch):
 
 
 def test_a_cell_that_the_library_does_not_know_is_numpys(monkeypatch):
-    monkeypatch.setattr(kernel, "COMPILED", ())
-    monkeypatch.setattr(kernel, "load", lambda: object())
+    monkeypatch.setattr(native, "CELLS", ())
+    monkeypatch.setattr(native, "load", lambda: object())
     assert isinstance(fastest(*network()), Engine)
 
 
 def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
-    monkeypatch.setattr(native_build, "SOURCE", tmp_path / "kernel.c")
+    monkeypatch.setattr(library, "SOURCE", tmp_path / "kernel.c")
     assert isinstance(fastest(*network()), Engine)
 
 
@@ -94,11 +96,12 @@ def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
     ],
 )
 def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
-    text = native_build.SOURCE.read_text()
+    text = library.SOURCE.read_text()
     assert wrong[0] in text
     source = tmp_path / "kernel.c"
     source.write_text(text.replace(*wrong))
-    monkeypatch.setattr(native_build, "SOURCE", source)
+    monkeypatch.setattr(library, "SOURCE", source)
+    monkeypatch.setattr(building, "SOURCE", source)
     with pytest.raises(CharRNNError, match="does not compute the network"):
         build()
     assert not list(cache.iterdir())
@@ -126,7 +129,7 @@ def test_a_compiler_that_is_not_there_is_named(monkeypatch):
 @pytest.mark.parametrize("named", ['gcc "', "no-such-compiler-here"])
 def test_nonsense_in_cc_is_one_line(named, monkeypatch, capsys):
     monkeypatch.setenv("CC", named)
-    assert kernel.main([]) in (1, 2)
+    assert building.main([]) in (1, 2)
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
 
