@@ -1,35 +1,17 @@
 """Messages and progress on stderr; number formats."""
 
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from charrnn.core.errors import escape_controls, printable
-from charrnn.core.events import (
-    Evaluated,
-    Event,
-    Figures,
-    Finished,
-    Planned,
-    RolledBack,
-    Sampled,
-    Saved,
-    SaveFailed,
-    Started,
-    Step,
-)
+from charrnn.core.events import Figures
 
 LINE_SECONDS = 10.0
 """Off a terminal a line about progress is written this often."""
-
-
-def escape_text(text: str) -> str:
-    """Return generated text with what a terminal could obey made visible; lines stay lines."""
-    return escape_controls(text)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -64,8 +46,18 @@ def loss_text(loss: float | None) -> str:
     return "?" if loss is None else f"{loss:.3f}"
 
 
+def figures_text(figures: Figures, unit: str) -> str:
+    """Return a score for people."""
+    text = f"{figures.loss:.4f} nats per {unit}"
+    if figures.bits_per_char is not None:
+        text += f", {figures.bits_per_char:.3f} bits per character"
+    if figures.network_loss != figures.loss:
+        text += f" (network alone {figures.network_loss:.4f})"
+    return text
+
+
 class Console:
-    """Renders events. Everything is escaped before it is printed.
+    """Writes messages to stderr. Escapes all text before it is printed.
 
     Args:
         verbosity: -1 errors only, 0 normal, 1 every event.
@@ -76,25 +68,23 @@ class Console:
         self.stream: TextIO | None = stream if stream is not None else sys.stderr
         self.verbosity = verbosity
         self.is_live = is_terminal(self.stream) and verbosity >= 0
-        self._bar: Any = None
-        self._val_loss: float | None = None
-        self._has_plan = False
-        self._last_line = -math.inf
+        self.bar: Any = None
+        """A tqdm bar, below the lines."""
 
     def line(self, text: str) -> None:
         """Write a line, above the bar if there is one."""
         if self.stream is None or self.verbosity < 0:
             return
         encoding = self.stream.encoding or "utf-8"
-        text = escape_text(text).encode(encoding, "backslashreplace").decode(encoding)
+        text = escape_controls(text).encode(encoding, "backslashreplace").decode(encoding)
         try:
-            if self._bar is not None:
-                self._bar.write(text, file=self.stream)
+            if self.bar is not None:
+                self.bar.write(text, file=self.stream)
             else:
                 self.stream.write(text + "\n")
                 self.stream.flush()
         except OSError:  # nobody can read us; what is being done is worth more than that
-            self._bar, self.stream, self.is_live = None, None, False
+            self.bar, self.stream, self.is_live = None, None, False
 
     def note(self, text: str) -> None:
         """Write a remark."""
@@ -122,9 +112,9 @@ class Console:
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
     @contextmanager
     def counting(
@@ -163,160 +153,3 @@ class Console:
                 self.line(f"{done:,} of {total:,} {unit}s, {rate:,.0f} a second, left {left}")
 
         return show
-
-    def show(self, event: Event) -> None:
-        """Render what training reports."""
-        match event:
-            case Started():
-                self.line(started_text(event))
-            case Planned():
-                self._plan(event)
-            case Step():
-                self._step(event)
-            case Evaluated() if not event.is_final:
-                self._val_loss = event.loss
-            case Sampled() if self.is_live:
-                self._preview(event)
-            case Saved() if self.verbosity > 0:
-                self.line(f"saved {printable(event.path)}")
-            case SaveFailed():
-                self.warn(save_failed_text(event))
-            case RolledBack():
-                self.warn(rolled_back_text(event))
-            case Finished():
-                self._finish(event)
-            case _:
-                pass
-
-    def _plan(self, event: Planned) -> None:
-        if self.stream is None:
-            return
-        if self._bar is not None:
-            self._bar.total = event.total_steps
-        elif self.is_live:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=event.total_steps,
-                initial=event.step,
-                file=self.stream,
-                ascii=not (self.stream.encoding or "").lower().startswith("utf"),
-                bar_format="{percentage:3.0f}%|{bar}| {desc}",
-                leave=False,
-                dynamic_ncols=True,
-            )
-        if self.verbosity > 0 or (not self.is_live and not self._has_plan):
-            seconds = time_text(event.seconds)
-            self.line(f"plan at step {event.step}: {event.total_steps} steps, about {seconds}")
-        self._has_plan = True
-
-    def _step(self, event: Step) -> None:
-        if self._bar is not None:
-            self._bar.set_description_str(
-                f"epoch {event.epoch:.2f}, loss {loss_text(event.loss)}, "
-                f"val {loss_text(self._val_loss)}, {speed_text(event.chars_per_second)}, "
-                f"{time_text(event.seconds_left)} left",
-                refresh=False,
-            )
-            self._bar.n = event.step
-            self._bar.refresh()  # reports are some tenths of a second apart already
-            return
-        now = time.monotonic()
-        is_timed = event.chars_per_second is not None
-        if not self.is_live and is_timed and now - self._last_line >= LINE_SECONDS:
-            self._last_line = now
-            self.line(step_text(event, self._val_loss))
-
-    def _preview(self, event: Sampled) -> None:
-        title = f"--- step {event.step}, validation loss {loss_text(self._val_loss)} "
-        self.line(f"{title:-<72}\n{event.text}\n{'-' * 72}")
-
-    def _finish(self, event: Finished) -> None:
-        self.close()
-        rows = finished_rows(event)
-        if not self.is_live:
-            self.line("; ".join(f"{name} {value}" for name, value in rows))
-            return
-        from rich.console import Console as RichConsole
-        from rich.table import Table
-
-        table = Table(show_header=False)
-        for name, value in rows:
-            table.add_row(name, value)
-        with suppress(OSError):
-            RichConsole(file=self.stream, highlight=False, markup=False).print(table)
-
-
-def save_failed_text(event: SaveFailed) -> str:
-    """Return the line about a save that could not be made."""
-    return (
-        f"{event.path}: not saved at step {event.step}: {event.reason}; training goes on and "
-        f"tries again; the newest good checkpoint is {event.newest or 'none'}"
-    )
-
-
-def rolled_back_text(event: RolledBack) -> str:
-    """Return the line about a divergence."""
-    return (
-        f"diverged at step {event.step}; back to step {event.good_step}, "
-        f"the learning rate halved to {event.lr:g}"
-    )
-
-
-def started_text(event: Started) -> str:
-    """Return the line about the network and the machine."""
-    count = f"{event.threads} thread{'s' * (event.threads != 1)}"
-    threads = f", {count}" if event.device == "cpu" else ""
-    if event.processes > 1:
-        threads += f", {event.processes} processes"
-    return (
-        f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
-        f"on {event.device} in {event.precision}{threads}"
-    )
-
-
-def step_text(event: Step, val_loss: float | None) -> str:
-    """Return a line about progress."""
-    total = f"/{event.total_steps}" if event.seconds_left is not None else ""
-    text = (
-        f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
-        f"val {loss_text(val_loss)} {speed_text(event.chars_per_second)} "
-        f"left {time_text(event.seconds_left)}"
-    )
-    return text + (f" skipped {event.skipped}" if event.skipped else "")
-
-
-def finished_rows(event: Finished) -> list[tuple[str, str]]:
-    """Return the summary of a run as name and value."""
-    reasons = {
-        "finished": "finished",
-        "early_stop": "stopped early: no better any more",
-        "max_time": "time is up",
-        "signal": "stopped by a signal",
-        "requeue": "stopped by a signal, to be started again",
-    }
-    rows = [
-        ("result", reasons.get(event.stop_reason, event.stop_reason)),
-        ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
-        ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
-    ]
-    if event.train_loss is not None:
-        rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
-    for each in event.scores:
-        rows.append((f"validation loss, {each.protocol}", figures_text(each, event.unit)))
-    if event.val_loss is not None and not event.scores:
-        rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
-    rows += [("signature", each.signature) for each in event.scores]
-    if event.advice:
-        rows.append(("advice", event.advice))
-    return rows
-
-
-def figures_text(figures: Figures, unit: str) -> str:
-    """Return a score for people."""
-    text = f"{figures.loss:.4f} nats per {unit}"
-    if figures.bits_per_char is not None:
-        text += f", {figures.bits_per_char:.3f} bits per character"
-    if figures.network_loss != figures.loss:
-        text += f" (network alone {figures.network_loss:.4f})"
-    return text

@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.core.console import escape_text, is_terminal
+from charrnn.core.console import is_terminal
 from charrnn.core.errors import (
     BusyError,
     CharRNNError,
     ClosedPipeError,
     InputError,
+    escape_controls,
     is_control,
     printable,
     reason_of,
@@ -43,7 +44,7 @@ class Page:
     def text(self, text: str, raw: bytes) -> None:
         """Write a piece: the text to a terminal, its raw bytes elsewhere."""
         if self.for_terminal:
-            shown = text if self._raw else escape_text(text)
+            shown = text if self._raw else escape_controls(text)
             self.put(shown.encode("utf-8", "backslashreplace"))
         else:
             self.put(raw)

@@ -18,6 +18,7 @@ from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
 from charrnn.core.signals import Interrupts
 from charrnn.launch.prepare import Prepared
+from charrnn.launch.progress import TrainingProgress
 from charrnn.launch.workers import Crew
 from charrnn.nn.distributed import World
 from charrnn.training.trainer import CUT, train
@@ -66,7 +67,7 @@ def train_and_show(
     result: dict[str, Any],
 ) -> None:
     """Train, show what happens, and keep in `result` what it says of the run."""
-    settings = as_settings(prepared.config)
+    settings, progress = as_settings(prepared.config), TrainingProgress(console)
     for event in train(
         prepared.config,
         prepared.corpus,
@@ -76,7 +77,7 @@ def train_and_show(
         should_stop=interrupts,
         world=world,
     ):
-        console.show(event)
+        progress.show(event)
         result |= result_of(event)
         if isinstance(event, Started | Planned):
             settings |= {name: v for name, v in asdict(event).items() if name in settings}

@@ -6,8 +6,8 @@ from itertools import islice, zip_longest
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.core.console import Console, escape_text
-from charrnn.core.errors import InputError
+from charrnn.core.console import Console
+from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import Page, json_line, rendered
 from charrnn.data.vocab import Decoder
 from charrnn.sampling.copies import LONG, Copies, Source
@@ -158,7 +158,7 @@ def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:
     columns: dict[float, list[Text]] = {}
     for sample in samples:
         text = (sample.prompt if echo else "") + sample.text
-        columns.setdefault(sample.temperature, []).append(Text(escape_text(text)))
+        columns.setdefault(sample.temperature, []).append(Text(escape_controls(text)))
     table = Table(box=SIMPLE_HEAD, show_edge=False, show_lines=True)
     for temperature in columns:
         table.add_column(f"{temperature:g}", ratio=1, overflow="fold")

@@ -14,6 +14,7 @@ from harness import expect, obeyed, rng_of, run_script
 from charrnn.core.console import Console
 from charrnn.core.events import Sampled
 from charrnn.core.output import Page
+from charrnn.launch.progress import TrainingProgress
 
 PIECES = (
     "\x1b[2J", "\x1b]0;title\x07", "\x1b]52;c;cHduZWQ=\x07", "\x9b31m", "\x1bP1$r\x1b\\", "\x00", "\x07",
@@ -51,7 +52,7 @@ def write(text: str, rng: Random, stream: object, kind: int) -> None:
         elif kind == 2:
             console.note(text)
         else:
-            console.show(Sampled(step=1, text=text))
+            TrainingProgress(console).show(Sampled(step=1, text=text))
 
 
 def through_terminal(texts: list[tuple[str, Random, int]]) -> str:

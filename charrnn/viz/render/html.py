@@ -7,8 +7,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from charrnn.core.console import escape_text
-from charrnn.core.errors import InputError, printable, reason_of
+from charrnn.core.errors import InputError, escape_controls, printable, reason_of
 from charrnn.viz.render.colours import ACTIVATION, PROBABILITY, Levels, Scale, probability_levels
 from charrnn.viz.render.elements import (
     Chart,
@@ -70,7 +69,7 @@ def section(part: Part) -> Html:
             kind = "main" if is_main else "faint"
             return f'<p class="{kind}">{escape(text)}</p>'
         case Listing(text):
-            return f"<pre>{escape(escape_text(text))}</pre>"
+            return f"<pre>{escape(escape_controls(text))}</pre>"
         case Rows(names, rows, numeric, summary):
             shown = table(names, rows, numeric)
             fold = f"<details><summary>{escape(summary)}</summary>{shown}</details>"
@@ -110,7 +109,7 @@ def stages(texts: Iterable[tuple[str, str]]) -> Html:
     """Return texts side by side."""
     boxes = "".join(
         f'<section class="stage"><strong>{escape(title)}</strong>'
-        f"<pre>{escape(escape_text(text))}</pre></section>"
+        f"<pre>{escape(escape_controls(text))}</pre></section>"
         for title, text in texts
     )
     return f'<div class="stages">{boxes}</div>'

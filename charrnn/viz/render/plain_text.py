@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.core.console import escape_text
-from charrnn.core.errors import printable
+from charrnn.core.errors import escape_controls, printable
 from charrnn.viz.render.colours import (
     ACTIVATION,
     COUNT,
@@ -62,14 +61,14 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
         case Remark(text):
             yield printable(text)
         case Listing(text):
-            yield escape_text(text)
+            yield escape_controls(text)
         case Rows(names, rows, numeric):
             yield from table_lines([*([names] if names else []), *rows], numeric)
         case Chart(title, series):
             yield from chart_lines(title, series)
         case Stages(stages):
             for title, text in stages:
-                yield from (f"--- {printable(title)}", escape_text(text))
+                yield from (f"--- {printable(title)}", escape_controls(text))
         case Coloured(signs, levels, scale):
             yield from (
                 legend(scale, colour=colour),

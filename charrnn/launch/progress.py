@@ -1,0 +1,192 @@
+"""Show the events of training: a bar and a table on a terminal, plain lines in a log."""
+
+import math
+import time
+from contextlib import suppress
+from typing import Any, TextIO
+
+from charrnn.core.console import (
+    LINE_SECONDS,
+    Console,
+    figures_text,
+    loss_text,
+    speed_text,
+    time_text,
+)
+from charrnn.core.errors import printable
+from charrnn.core.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Planned,
+    RolledBack,
+    Sampled,
+    Saved,
+    SaveFailed,
+    Started,
+    Step,
+)
+
+
+class TrainingProgress:
+    """Renders events on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._val_loss: float | None = None
+        self._has_plan = False
+        self._last_line = -math.inf
+
+    def show(self, event: Event) -> None:
+        """Render what training reports."""
+        match event:
+            case Started():
+                self._console.line(started_text(event))
+            case Planned():
+                self._plan(event)
+            case Step():
+                self._step(event)
+            case Evaluated() if not event.is_final:
+                self._val_loss = event.loss
+            case Sampled() if self._console.is_live:
+                self._preview(event)
+            case Saved() if self._console.verbosity > 0:
+                self._console.line(f"saved {printable(event.path)}")
+            case SaveFailed():
+                self._console.warn(save_failed_text(event))
+            case RolledBack():
+                self._console.warn(rolled_back_text(event))
+            case Finished():
+                self._finish(event)
+            case _:
+                pass
+
+    def _plan(self, event: Planned) -> None:
+        console = self._console
+        if console.stream is None:
+            return
+        if console.bar is not None:
+            console.bar.total = event.total_steps
+        elif console.is_live:
+            console.bar = make_bar(event, console.stream)
+        if console.verbosity > 0 or (not console.is_live and not self._has_plan):
+            seconds = time_text(event.seconds)
+            console.line(f"plan at step {event.step}: {event.total_steps} steps, about {seconds}")
+        self._has_plan = True
+
+    def _step(self, event: Step) -> None:
+        bar = self._console.bar
+        if bar is not None:
+            bar.set_description_str(
+                f"epoch {event.epoch:.2f}, loss {loss_text(event.loss)}, "
+                f"val {loss_text(self._val_loss)}, {speed_text(event.chars_per_second)}, "
+                f"{time_text(event.seconds_left)} left",
+                refresh=False,
+            )
+            bar.n = event.step
+            bar.refresh()  # reports are some tenths of a second apart already
+            return
+        now = time.monotonic()
+        is_timed = event.chars_per_second is not None
+        if not self._console.is_live and is_timed and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self._console.line(step_text(event, self._val_loss))
+
+    def _preview(self, event: Sampled) -> None:
+        title = f"--- step {event.step}, validation loss {loss_text(self._val_loss)} "
+        self._console.line(f"{title:-<72}\n{event.text}\n{'-' * 72}")
+
+    def _finish(self, event: Finished) -> None:
+        self._console.close()
+        rows = finished_rows(event)
+        if not self._console.is_live:
+            self._console.line("; ".join(f"{name} {value}" for name, value in rows))
+            return
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        table = Table(show_header=False)
+        for name, value in rows:
+            table.add_row(name, value)
+        with suppress(OSError):
+            RichConsole(file=self._console.stream, highlight=False, markup=False).print(table)
+
+
+def make_bar(event: Planned, stream: TextIO) -> Any:
+    """Return a tqdm bar for a plan."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=event.total_steps,
+        initial=event.step,
+        file=stream,
+        ascii=not (stream.encoding or "").lower().startswith("utf"),
+        bar_format="{percentage:3.0f}%|{bar}| {desc}",
+        leave=False,
+        dynamic_ncols=True,
+    )
+
+
+def save_failed_text(event: SaveFailed) -> str:
+    """Return the line about a save that could not be made."""
+    return (
+        f"{event.path}: not saved at step {event.step}: {event.reason}; training goes on and "
+        f"tries again; the newest good checkpoint is {event.newest or 'none'}"
+    )
+
+
+def rolled_back_text(event: RolledBack) -> str:
+    """Return the line about a divergence."""
+    return (
+        f"diverged at step {event.step}; back to step {event.good_step}, "
+        f"the learning rate halved to {event.lr:g}"
+    )
+
+
+def started_text(event: Started) -> str:
+    """Return the line about the network and the machine."""
+    count = f"{event.threads} thread{'s' * (event.threads != 1)}"
+    threads = f", {count}" if event.device == "cpu" else ""
+    if event.processes > 1:
+        threads += f", {event.processes} processes"
+    return (
+        f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
+        f"on {event.device} in {event.precision}{threads}"
+    )
+
+
+def step_text(event: Step, val_loss: float | None) -> str:
+    """Return a line about progress."""
+    total = f"/{event.total_steps}" if event.seconds_left is not None else ""
+    text = (
+        f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
+        f"val {loss_text(val_loss)} {speed_text(event.chars_per_second)} "
+        f"left {time_text(event.seconds_left)}"
+    )
+    return text + (f" skipped {event.skipped}" if event.skipped else "")
+
+
+def finished_rows(event: Finished) -> list[tuple[str, str]]:
+    """Return the summary of a run as name and value."""
+    reasons = {
+        "finished": "finished",
+        "early_stop": "stopped early: no better any more",
+        "max_time": "time is up",
+        "signal": "stopped by a signal",
+        "requeue": "stopped by a signal, to be started again",
+    }
+    rows = [
+        ("result", reasons.get(event.stop_reason, event.stop_reason)),
+        ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
+        ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
+    ]
+    if event.train_loss is not None:
+        rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
+    for each in event.scores:
+        rows.append((f"validation loss, {each.protocol}", figures_text(each, event.unit)))
+    if event.val_loss is not None and not event.scores:
+        rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
+    rows += [("signature", each.signature) for each in event.scores]
+    if event.advice:
+        rows.append(("advice", event.advice))
+    return rows
