@@ -1,4 +1,4 @@
-"""The table of time_to_quality.py -> a curve as SVG, for the README.
+"""The table of quality_over_time.py -> a curve as SVG, for the README.
 
 python benchmarks/quality_chart.py benchmarks/results/quality_...md docs/curve.svg
 """
