@@ -16,7 +16,7 @@ from charrnn.data.vocab import Ids
 from charrnn.evaluation.protocols import streamed
 from charrnn.launch.text_info import memory_loss
 from charrnn.ngram.counts import HIGH, LAST_LOW, LOW, LOWEST, Discounts, Order, runs_of
-from charrnn.ngram.model import Memory, build
+from charrnn.ngram.model import NgramModel, build
 
 ASKED = 60_000
 STEPS = (0.1, 0.05, 0.025)
@@ -29,7 +29,7 @@ Choice = tuple[Discounts, Discounts]
 class Case:
     """The memory of a training text, and what follows that text."""
 
-    memory: Memory
+    memory: NgramModel
     ids: Ids
 
     def loss(self, choice: Choice) -> float:
@@ -38,7 +38,7 @@ class Case:
             Order.of(o.keys, o.counts, LOWEST if k == 0 else choice[k > LAST_LOW])
             for k, o in enumerate(self.memory.orders)
         ]
-        memory = Memory(orders, self.memory.vocab_size)
+        memory = NgramModel(orders, self.memory.vocab_size)
         return memory_loss(memory, streamed(self.ids)) or 0.0
 
 

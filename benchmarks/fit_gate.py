@@ -23,7 +23,7 @@ from charrnn.data.batches import IGNORED
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
 from charrnn.launch.presets import MEMORY_ORDER
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
 from charrnn.ngram.model import of_corpus
 from charrnn.nn.model import CharRNN, load_weights
@@ -84,7 +84,7 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
     rows, built_in, state, reader = [], [], None, None
     for batch in streamed(corpus.val[:ASKED]):
         state = state or network.empty_state(len(batch.inputs))
-        reader = reader or Reader(memory, len(batch.inputs))
+        reader = reader or ContextTracker(memory, len(batch.inputs))
         keep = torch.from_numpy(~batch.is_fresh)[None, :, None]
         with torch.no_grad():
             scores, state = network(torch.from_numpy(batch.inputs), tuple(p * keep for p in state))
@@ -93,10 +93,10 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
         if not asked.any():
             continue
         logs = log_probabilities(scores.numpy()[asked])
-        recalled = memory.recall(contexts[asked], lengths[asked])
+        prediction = memory.predict(contexts[asked], lengths[asked])
         there = np.arange(len(logs)), batch.targets[asked]
-        p, q, w = np.exp(logs[there]), recalled.p[there], share(logs, recalled)
-        rows.append(np.column_stack([p, q, features(logs, recalled)]))
+        p, q, w = np.exp(logs[there]), prediction.p[there], share(logs, prediction)
+        rows.append(np.column_stack([p, q, features(logs, prediction)]))
         built_in.append(-np.log((1 - w) * p + w * q))
     found = torch.from_numpy(np.concatenate(rows))
     loss = float(np.concatenate(built_in).mean())

@@ -29,9 +29,9 @@ from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.evaluation.protocols import cold, streamed
 from charrnn.launch.presets import MEMORY_ORDER
 from charrnn.launch.text_info import memory_loss
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share
-from charrnn.ngram.model import Memory, of_corpus
+from charrnn.ngram.model import NgramModel, of_corpus
 
 NANOGPT_CPU = [
     "--device=cpu", "--compile=False", "--eval_iters=20", "--eval_interval=2000", "--block_size=64",
@@ -101,7 +101,7 @@ def row_of(name: str, run: Path, seconds: float, found: dict[str, dict[str, Any]
     )
 
 
-def memory_row(corpus: Corpus, memory: Memory, seconds: float) -> str:
+def memory_row(corpus: Corpus, memory: NgramModel, seconds: float) -> str:
     """Return the row of the memory alone."""
     protocols = (streamed(corpus.val), cold(corpus.val, 256), cold(corpus.val, BLOCK))
     losses = " | ".join(f"{memory_loss(memory, batches):.4f}" for batches in protocols)
@@ -109,7 +109,7 @@ def memory_row(corpus: Corpus, memory: Memory, seconds: float) -> str:
 
 
 @torch.no_grad()
-def rival_loss(network: Any, corpus: Corpus, memory: Memory | None) -> float:
+def rival_loss(network: Any, corpus: Corpus, memory: NgramModel | None) -> float:
     """Return a rival's loss in cold windows, by itself or mixed with a memory."""
     total = count = 0.0
     for batch in cold(corpus.val, BLOCK):
@@ -118,16 +118,16 @@ def rival_loss(network: Any, corpus: Corpus, memory: Memory | None) -> float:
         logs = log_probabilities(network(read, wanted)[0].flatten(0, 1).numpy())
         p = np.exp(logs[rows, targets])
         if memory is not None:
-            contexts, lengths = Reader(memory, len(batch.inputs)).read(batch.inputs)
-            recalled = memory.recall(contexts.ravel(), lengths.ravel())
-            weight = share(logs, recalled)
-            p = (1 - weight) * p + weight * recalled.p[rows, targets]
+            contexts, lengths = ContextTracker(memory, len(batch.inputs)).read(batch.inputs)
+            prediction = memory.predict(contexts.ravel(), lengths.ravel())
+            weight = share(logs, prediction)
+            p = (1 - weight) * p + weight * prediction.p[rows, targets]
         total -= float(np.log(p).sum())
         count += len(p)
     return total / count
 
 
-def nanogpt_rows(checkout: Path, corpus: Corpus, memory: Memory) -> list[str]:
+def nanogpt_rows(checkout: Path, corpus: Corpus, memory: NgramModel) -> list[str]:
     """Train nanoGPT's CPU recipe, if that is not done, and return its rows."""
     out = checkout / "out-shakespeare-char" / "ckpt.pt"
     log = checkout / "charrnn.seconds"

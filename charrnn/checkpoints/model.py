@@ -21,7 +21,7 @@ from charrnn.data.corpus import Corpus
 from charrnn.data.text_files import Reading
 from charrnn.data.vocab import ByteVocabulary, Vocabulary, parse_vocabulary
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
-from charrnn.ngram.model import Memory
+from charrnn.ngram.model import NgramModel
 
 MIGRATIONS: dict[int, Callable[[Tensors, Facts], tuple[Tensors, Facts]]] = {}
 """By format version: a pure function from tensors and facts of it to those of the next version."""
@@ -47,7 +47,7 @@ class Model:
     """Each line is a text of its own, started and ended by a newline."""
     starts: dict[int, int]
     """How often each id begins a line, for texts without newlines."""
-    memory: Memory | None = None
+    memory: NgramModel | None = None
     """An n-gram memory of the training text, mixed into what the network predicts."""
     facts: dict[str, Any]
     """Everything else the file says: settings, corpus, plan, progress, metrics, environment."""
@@ -123,7 +123,7 @@ def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:
     return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
 
 
-def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
+def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> NgramModel | None:
     """Return the memory of a checkpoint, None without.
 
     Raises:
@@ -144,7 +144,7 @@ def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> Memory | None:
     weight = said.get("weight")
     if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
         raise CheckpointError("its memory is not what is described")
-    memory = Memory(orders, vocab_size, weight)
+    memory = NgramModel(orders, vocab_size, weight)
     if memory.facts() != said:
         raise CheckpointError("its memory is not what is described")
     return memory

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from charrnn.data.vocab import Ids
 from charrnn.evaluation.loss import Score
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Floats, Keys, mask
 from charrnn.ngram.gate import log_probabilities, share
-from charrnn.ngram.model import Memory, Recalled
+from charrnn.ngram.model import NgramModel, NgramPrediction
 from charrnn.nn.model import CharRNN, detach
 
 WINDOW = 32
@@ -30,7 +30,7 @@ DECAY = 5e-3
 """Share of the way back to the trained weights at each update."""
 
 
-class OnlineMemory:
+class OnlineNgrams:
     """A memory that goes on counting, as if what it has seen had been a second training text.
 
     A key that only began a training text, and so was counted without anything before it, counts one
@@ -40,11 +40,11 @@ class OnlineMemory:
         memory: Counts of the training text; they are not changed.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: NgramModel) -> None:
         self.memory = memory
         self._new: list[dict[int, dict[int, int]]] = [{} for _ in memory.orders]
 
-    def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> Recalled:
+    def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> NgramPrediction:
         """Return how likely everything is at each symbol, and count it then.
 
         Args:
@@ -57,7 +57,7 @@ class OnlineMemory:
             for place in zip(contexts.tolist(), lengths.tolist(), symbols.tolist(), strict=True)
         ]
         p, sure = np.stack([each[0] for each in found]), np.array([each[1] for each in found])
-        return Recalled(p, *sure.T)
+        return NgramPrediction(p, *sure.T)
 
     def _climb(self, context: int, length: int, symbol: int) -> tuple[Floats, tuple[float, ...]]:
         """Return the prediction after a context, how sure it is, and count what came."""
@@ -137,7 +137,7 @@ class AdaptiveNetwork:
 def adapted(
     network: CharRNN,
     ids: Ids,
-    memory: Memory | None = None,
+    memory: NgramModel | None = None,
     *,
     rate: float = RATE,
     decay: float = DECAY,
@@ -156,8 +156,8 @@ def adapted(
         report: Told how many symbols are done.
     """
     learner = AdaptiveNetwork(network, rate, decay)
-    online, totals = OnlineMemory(memory) if memory else None, np.zeros(3)
-    reader = Reader(memory, 1) if memory else None
+    online, totals = OnlineNgrams(memory) if memory else None, np.zeros(3)
+    reader = ContextTracker(memory, 1) if memory else None
     for begin in range(0, len(ids) - 1, window):
         end = min(begin + window, len(ids) - 1)
         targets = ids[begin + 1 : end + 1]
@@ -167,9 +167,9 @@ def adapted(
         totals[1] -= np.log(p).sum()
         if online is not None and reader is not None:
             contexts, lengths = reader.read(ids[None, begin:end])
-            recalled = online.follow(contexts[0], lengths[0], targets)
-            weight = share(logs, recalled, online.memory.weight)
-            p = (1 - weight) * p + weight * recalled.p[places, targets]
+            prediction = online.follow(contexts[0], lengths[0], targets)
+            weight = share(logs, prediction, online.memory.weight)
+            p = (1 - weight) * p + weight * prediction.p[places, targets]
             totals[2] += weight.sum()
         totals[0] -= np.log(p).sum()
         report(end)

@@ -14,10 +14,10 @@ from charrnn.data.batches import IGNORED, Batch
 from charrnn.data.corpus import Corpus
 from charrnn.data.vocab import Ids, Vocabulary, num_bytes, num_characters
 from charrnn.evaluation.protocols import Protocol, held_out_batches
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Keys
 from charrnn.ngram.gate import log_probabilities, share
-from charrnn.ngram.model import Memory, chunks
+from charrnn.ngram.model import NgramModel, chunks
 from charrnn.nn.device import autocast
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import CharRNN, State, clear_rows
@@ -61,7 +61,7 @@ class Costs:
 def score(
     model: CharRNN,
     batches: Iterator[Batch],
-    memory: Memory | None = None,
+    memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
     world: World = ALONE,
@@ -90,7 +90,7 @@ def score(
 def costs_of(
     model: CharRNN,
     batches: Iterator[Batch],
-    memory: Memory | None = None,
+    memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
 ) -> Iterator[Costs]:
@@ -99,7 +99,7 @@ def costs_of(
     state, reader = None, None
     for batch in batches:
         if memory and (reader is None or len(reader.lengths) != len(batch.inputs)):
-            reader = Reader(memory, len(batch.inputs))
+            reader = ContextTracker(memory, len(batch.inputs))
         state = _restart(model, state, batch)
         with autocast(device, precision):
             logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
@@ -117,7 +117,7 @@ def costs_of(
 def _mixed(
     logits: torch.Tensor,
     targets: NDArray[np.int64],
-    memory: Memory,
+    memory: NgramModel,
     contexts: Keys,
     lengths: NDArray[np.int64],
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,11 +127,11 @@ def _mixed(
     result = np.zeros((2, targets.size))
     for part in chunks(len(asked), logits.shape[2]):
         chosen = asked[part]
-        recalled = memory.recall(contexts.flat[chosen], lengths.flat[chosen])
+        prediction = memory.predict(contexts.flat[chosen], lengths.flat[chosen])
         logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
-        weight = share(logs, recalled, memory.weight)
+        weight = share(logs, prediction, memory.weight)
         there = np.arange(len(chosen)), targets.flat[chosen]
-        p = (1 - weight) * np.exp(logs[there]) + weight * recalled.p[there]
+        p = (1 - weight) * np.exp(logs[there]) + weight * prediction.p[there]
         result[:, chosen] = -np.log(p), weight
     mix, weights = torch.from_numpy(result.reshape(2, *targets.shape)).to(logits.device)
     return mix, weights
@@ -147,7 +147,7 @@ def score_held_out(
     model: CharRNN,
     corpus: Corpus,
     protocol: Protocol,
-    memory: Memory | None = None,
+    memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
     most_chars: int | None = None,
@@ -198,7 +198,7 @@ def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | No
 
 
 def signature(
-    protocol: Protocol, memory: Memory | None, *, split: str, precision: str, seed: int
+    protocol: Protocol, memory: NgramModel | None, *, split: str, precision: str, seed: int
 ) -> str:
     """Return all that a figure depends on beside weights and text, for people and scripts."""
     states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}

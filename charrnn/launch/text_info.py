@@ -19,8 +19,8 @@ from charrnn.data.vocab import CharVocabulary, describe
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.launch.prepare import Given, budget_text, prepare
 from charrnn.launch.presets import MEMORY_ORDER
-from charrnn.ngram.context import Reader
-from charrnn.ngram.model import Memory, chunks, of_corpus
+from charrnn.ngram.context import ContextTracker
+from charrnn.ngram.model import NgramModel, chunks, count_corpus
 
 RARE = 10
 """A character that occurs fewer times than this can hardly be learned."""
@@ -149,7 +149,7 @@ def split_of(corpus: Corpus) -> Finding:
 def memory_of(corpus: Corpus) -> Finding:
     """Return what the memory alone makes of the held-out text."""
     begin = time.monotonic()
-    memory = of_corpus(corpus, MEMORY_ORDER)
+    memory = count_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order was named
     seconds = time.monotonic() - begin
     loss = memory_loss(memory, asked_of(corpus))
@@ -166,19 +166,19 @@ def memory_of(corpus: Corpus) -> Finding:
     )
 
 
-def memory_loss(memory: Memory, batches: Iterable[Batch]) -> float | None:
+def memory_loss(memory: NgramModel, batches: Iterable[Batch]) -> float | None:
     """Return nats per symbol of a text for the memory alone, None where nothing is asked."""
     total = count = 0.0
     reader = None
     for batch in batches:
         if reader is None or len(reader.lengths) != len(batch.inputs):
-            reader = Reader(memory, len(batch.inputs))
+            reader = ContextTracker(memory, len(batch.inputs))
         contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
         asked = batch.targets != IGNORED
         places = contexts[asked], lengths[asked], batch.targets[asked]
         for part in chunks(len(places[0]), memory.vocab_size):
             context, length, target = (each[part] for each in places)
-            p = memory.recall(context, length).p[np.arange(len(target)), target]
+            p = memory.predict(context, length).p[np.arange(len(target)), target]
             total -= float(np.log(p).sum())
             count += len(p)
     return total / count if count else None

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from charrnn.ngram.counts import Keys, mask
 from charrnn.ngram.gate import mix
-from charrnn.ngram.model import Memory
+from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Floats
 
 
-class Reader:
+class ContextTracker:
     """Follows texts side by side, and knows the contexts that they end in.
 
     Args:
@@ -20,7 +20,7 @@ class Reader:
         num_rows: Texts (B).
     """
 
-    def __init__(self, memory: Memory, num_rows: int) -> None:
+    def __init__(self, memory: NgramModel, num_rows: int) -> None:
         self._shift = np.uint64(memory.bits)
         self._mask, self._longest = mask(memory.bits * memory.order), memory.order
         self.contexts = np.zeros(num_rows, dtype=np.uint64)
@@ -51,7 +51,7 @@ class Reader:
         self.contexts, self.lengths = self.contexts[rows], self.lengths[rows]
 
 
-class OneFollower:
+class StreamMixer:
     """Reads one text along.
 
     Args:
@@ -59,7 +59,7 @@ class OneFollower:
         fed: Symbols that were there before the first is written.
     """
 
-    def __init__(self, memory: Memory, fed: Sequence[int]) -> None:
+    def __init__(self, memory: NgramModel, fed: Sequence[int]) -> None:
         self._memory, self._mask = memory, int(mask(memory.bits * memory.order))
         self._context, self._length = 0, 0
         for symbol in fed:
@@ -74,12 +74,12 @@ class OneFollower:
         """Return scores of the next symbol, (V,), with what the memory says mixed in."""
         if not self._length:  # nothing was read that it could go by
             return logits
-        said = self._memory.recall_one(self._context, self._length)
+        said = self._memory.predict_one(self._context, self._length)
         scores: Floats = mix(logits[None], said, self._memory.weight)[0]
         return scores
 
 
-class ManyFollowers:
+class BatchMixer:
     """Reads texts along, side by side.
 
     Args:
@@ -87,8 +87,8 @@ class ManyFollowers:
         fed: Symbols that were there before the first is written, of each text (B).
     """
 
-    def __init__(self, memory: Memory, fed: Sequence[Sequence[int]]) -> None:
-        self._memory, self._reader = memory, Reader(memory, len(fed))
+    def __init__(self, memory: NgramModel, fed: Sequence[Sequence[int]]) -> None:
+        self._memory, self._reader = memory, ContextTracker(memory, len(fed))
         ends = [list(symbols)[-memory.order :] for symbols in fed]
         padded = [[0] * (memory.order - len(end)) + end for end in ends]  # 0 changes no context
         self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), memory.order))
@@ -107,14 +107,14 @@ class ManyFollowers:
         has_read = self._reader.lengths > 0
         if not has_read.any():  # there is nothing that it could go by
             return logits
-        said = self._memory.recall(self._reader.contexts, self._reader.lengths)
+        said = self._memory.predict(self._reader.contexts, self._reader.lengths)
         scores: Floats = mix(logits, said, self._memory.weight)
         return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
 
 
-def distribution(memory: Memory, context: Sequence[int]) -> NDArray[np.float64]:
+def distribution(memory: NgramModel, context: Sequence[int]) -> NDArray[np.float64]:
     """Return the probability of each symbol after a context, (V,), the newest id last."""
-    reader = Reader(memory, 1)
+    reader = ContextTracker(memory, 1)
     reader.read(np.array([context], dtype=np.int64).reshape(1, -1))
-    p: NDArray[np.float64] = memory.recall(reader.contexts, reader.lengths).p[0]
+    p: NDArray[np.float64] = memory.predict(reader.contexts, reader.lengths).p[0]
     return p

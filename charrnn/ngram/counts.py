@@ -58,15 +58,15 @@ class Order:
 
     def discounted(self, counts: NDArray[Any]) -> Floats:
         """Return what is taken off counts; nothing off 0."""
-        result: Floats = self._taken_off[np.minimum(counts, 3)]
+        result: Floats = self._discount_table[np.minimum(counts, 3)]
         return result
 
     @cached_property
-    def _taken_off(self) -> Floats:
+    def _discount_table(self) -> Floats:
         return np.array([0.0, *self.discounts])
 
     @cached_property
-    def spares(self) -> Floats:
+    def discount_sums(self) -> Floats:
         """Sum of the discounts before each key, and of all: (n + 1,)."""
         return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
 

@@ -8,16 +8,16 @@ from torch import Tensor
 
 from charrnn.ngram.counts import mask
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT, SMALLEST
-from charrnn.ngram.model import SMALLEST_PROBABILITY, Memory
+from charrnn.ngram.model import SMALLEST_PROBABILITY, NgramModel
 
 SIGN = -(1 << 63)
 """Flips the order of unsigned numbers into that of signed ones, which torch can search."""
 
 
-class DeviceMemory:
+class DeviceNgrams:
     """The counts of a memory on a device; what it says after B contexts at once."""
 
-    def __init__(self, memory: Memory, device: torch.device) -> None:
+    def __init__(self, memory: NgramModel, device: torch.device) -> None:
         self.bits, self.weight, self._vocab_size = memory.bits, memory.weight, memory.vocab_size
         self.mask = int(mask(memory.bits * memory.order))
         self.longest = memory.order
@@ -28,7 +28,7 @@ class DeviceMemory:
                     each.keys.astype(np.uint64).view(np.int64) ^ np.int64(SIGN),
                     each.counts.astype(np.int64),
                     np.array(each.sums),
-                    np.array(each.spares),
+                    np.array(each.discount_sums),
                     np.array([0.0, *each.discounts]),
                 )
             )
@@ -36,7 +36,7 @@ class DeviceMemory:
         ]
         self._symbols = torch.arange(memory.vocab_size, device=device)
 
-    def recall(self, contexts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, contexts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities, (B, V), and of the longest context seen its order, total and followers.
 
         Args:
@@ -48,7 +48,7 @@ class DeviceMemory:
         sure = torch.ones((3, B), dtype=torch.float64, device=contexts.device)
         sure[0] = 0
         is_seen = torch.ones_like(lengths, dtype=torch.bool)
-        for k, (keys, counts, sums, spares, taken_off) in enumerate(self._orders):
+        for k, (keys, counts, sums, discount_sums, taken_off) in enumerate(self._orders):
             low = (contexts & ((1 << self.bits * k) - 1)) << self.bits
             begin = torch.searchsorted(keys, low ^ SIGN)
             end = torch.searchsorted(keys, (low | ones) ^ SIGN, right=True)
@@ -60,7 +60,7 @@ class DeviceMemory:
             count = counts[places]
             shares = (count - taken_off[count.clamp(max=3)]) * is_follower / total[:, None]
             names = torch.where(is_follower, (keys[places] ^ SIGN) & ones, V)
-            longer = p * ((spares[end] - spares[begin]) / total)[:, None]
+            longer = p * ((discount_sums[end] - discount_sums[begin]) / total)[:, None]
             longer = torch.nn.functional.pad(longer, (0, 1)).scatter_add(1, names, shares)[:, :V]
             p = torch.where(is_seen[:, None], longer, p)
             found = torch.stack([torch.full_like(total, k), total, (end - begin).double()])

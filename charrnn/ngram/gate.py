@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.ngram.counts import Floats
-from charrnn.ngram.model import Recalled
+from charrnn.ngram.model import NgramPrediction
 
 GATE_INPUT = (
     (-0.0641, -0.1732, 0.9382, 0.4522, -0.4522, 1.3776),
@@ -33,39 +33,39 @@ SMALLEST = 1e-37
 _INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])
 
 
-def features(logs: Any, recalled: Recalled) -> Floats:
+def features(logs: Any, prediction: NgramPrediction) -> Floats:
     """Return what the gate sees of two predictions, (n, 10).
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        recalled: What the memory says at the same places.
+        prediction: What the memory says at the same places.
     """
     log_p = logs.astype(np.float32, copy=False)  # fast, and exact enough
-    p, q, log_q = np.exp(log_p), recalled.q, recalled.log_q
+    p, q, log_q = np.exp(log_p), prediction.q, prediction.log_q
     network = np.vecdot(p, log_p)  # an entropy, negative
     result = np.empty((len(log_p), len(GATE_INPUT)))
     result[:, 0] = 1
     np.negative(network, out=result[:, 1])
-    result[:, 2:6] = recalled.seen
+    result[:, 2:6] = prediction.seen
     np.maximum.reduce(log_p, axis=1, out=result[:, 6])
-    result[:, 7] = recalled.peak
+    result[:, 7] = prediction.peak
     # How far the network is from the memory, and the memory from the network.
-    np.subtract(-recalled.seen[:, 3], np.vecdot(q, log_p), out=result[:, 8])
+    np.subtract(-prediction.seen[:, 3], np.vecdot(q, log_p), out=result[:, 8])
     np.subtract(network, np.vecdot(p, log_q), out=result[:, 9])
     return result
 
 
-def share(logs: Any, recalled: Recalled, weight: float | None = None) -> Floats:
+def share(logs: Any, prediction: NgramPrediction, weight: float | None = None) -> Floats:
     """Return the memory's share in the mix, (n,), in [0, 1]; arguments as of `features`.
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        recalled: What the memory says at the same places.
+        prediction: What the memory says at the same places.
         weight: One share for all, instead of the gate's.
     """
     if weight is not None:
         return np.full(len(logs), weight)
-    hidden = np.tanh(times(features(logs, recalled), _INPUT))
+    hidden = np.tanh(times(features(logs, prediction), _INPUT))
     result: Floats = 1 / (1 + np.exp(-GATE_OUTPUT[-1] - times(hidden, _OUTPUT)))
     return result
 
@@ -76,16 +76,16 @@ def times(x: Floats, matrix: Floats) -> Floats:
     return product
 
 
-def mixed(logs: Any, recalled: Recalled, weight: Floats) -> Floats:
+def mixed(logs: Any, prediction: NgramPrediction, weight: Floats) -> Floats:
     """Return the probabilities of the mix, (n, V).
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        recalled: What the memory says at the same places.
+        prediction: What the memory says at the same places.
         weight: The memory's share, (n,).
     """
     result: Floats = np.exp(logs, dtype=np.float64)
-    result += weight[:, None] * (recalled.p - result)
+    result += weight[:, None] * (prediction.p - result)
     return result
 
 
@@ -96,15 +96,15 @@ def log_probabilities(scores: Any) -> Floats:
     return result
 
 
-def mix(scores: Any, recalled: Recalled, weight: float | None = None) -> Any:
+def mix(scores: Any, prediction: NgramPrediction, weight: float | None = None) -> Any:
     """Return scores of a network's prediction with a memory's mixed in, (B, V), float32.
 
     Args:
         scores: The network's, (B, V).
-        recalled: What the memory says at the same places.
+        prediction: What the memory says at the same places.
         weight: The memory's share, instead of the gate's.
     """
     logs = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
     logs -= np.log(np.add.reduce(np.exp(logs), axis=1, keepdims=True))
-    result = mixed(logs, recalled, share(logs, recalled, weight))
+    result = mixed(logs, prediction, share(logs, prediction, weight))
     return np.log(np.maximum(result, SMALLEST, out=result), dtype=np.float32)

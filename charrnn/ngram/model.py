@@ -47,7 +47,7 @@ each one takes besides."""
 
 
 @dataclass(frozen=True)
-class Recalled:
+class NgramPrediction:
     """What a memory says after some contexts, and how sure it can be."""
 
     p: Floats
@@ -83,13 +83,13 @@ class Recalled:
         return peak
 
     @classmethod
-    def nothing(cls, vocab_size: int) -> "Recalled":
+    def nothing(cls, vocab_size: int) -> "NgramPrediction":
         """Return what is known before any symbol was counted: all are as likely."""
         one = np.ones(1)
         return cls(np.full((1, vocab_size), 1.0 / vocab_size), 0 * one, one, one)
 
 
-class Memory:
+class NgramModel:
     """Counts of a text, and the probabilities that follow from them.
 
     Args:
@@ -115,14 +115,14 @@ class Memory:
         """Keys of all orders."""
         return sum(len(order.keys) for order in self.orders)
 
-    def weighted(self, weight: float | None) -> "Memory | None":
+    def weighted(self, weight: float | None) -> "NgramModel | None":
         """Return the same memory with another share in the mix, itself for None.
 
         None where it has no say: for a weight of 0, given or its own.
         """
         if weight is None:
             return None if self.weight == 0 else self
-        return Memory(self.orders, self.vocab_size, weight) if weight else None
+        return NgramModel(self.orders, self.vocab_size, weight) if weight else None
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the counts by their names in a checkpoint."""
@@ -149,7 +149,7 @@ class Memory:
         end = np.searchsorted(keys, low | np.uint64((1 << self.bits) - 1), side="right")
         return begin, end
 
-    def recall(self, contexts: Keys, lengths: NDArray[Any]) -> Recalled:
+    def predict(self, contexts: Keys, lengths: NDArray[Any]) -> NgramPrediction:
         """Return how likely each symbol is after each context, and how sure that is.
 
         Args:
@@ -193,11 +193,11 @@ class Memory:
 
     def _climbed(
         self, p: Floats, sure: Floats, contexts: Keys, lengths: NDArray[Any], first: int
-    ) -> Recalled:
+    ) -> NgramPrediction:
         """Return what is said after contexts, when p and sure say it without orders from `first` on."""
         n, V, orders = len(contexts), self.vocab_size, self.orders[first:]
         if not orders:
-            return Recalled(p, *sure)
+            return NgramPrediction(p, *sure)
         begin, size, total, spare = self._found(contexts, lengths, first)
         is_seen = size > 0
         # What the orders above leave to each one: the product of their ratios; at the end, to p.
@@ -207,12 +207,12 @@ class Memory:
         which = np.repeat(np.arange(len(sizes)), sizes)
         places = np.arange(len(which)) + (begin.ravel() - (np.cumsum(sizes) - sizes))[which]
         counts, order = self._counts[places], which // n
-        kept = counts - self._taken_off[first:][order, np.minimum(counts, 3)]
+        kept = counts - self._discount_table[first:][order, np.minimum(counts, 3)]
         cells = (which - order * n) * V + self._names[places]
         added = np.bincount(cells, kept * factors.ravel()[which], minlength=n * V).reshape(n, V)
         longest, rows = is_seen.sum(axis=0) - 1, np.arange(n)
         found = np.stack([first + longest, total[longest, rows], size[longest, rows]])
-        return Recalled(added + p * left[0][:, None], *np.where(longest >= 0, found, sure))
+        return NgramPrediction(added + p * left[0][:, None], *np.where(longest >= 0, found, sure))
 
     def _found(
         self, contexts: Keys, lengths: NDArray[Any], first: int
@@ -220,7 +220,7 @@ class Memory:
         """Return where orders from `first` on keep the keys of contexts, (K + 1 - first, n) each.
 
         Args:
-            contexts: As for `recall`.
+            contexts: As for `predict`.
             lengths: The same.
             first: The lowest order; what a lower one never saw, it has not seen either.
 
@@ -231,7 +231,7 @@ class Memory:
         orders = self.orders[first:]
         shape = (len(orders), len(contexts))
         begins, sizes = np.empty(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        totals, spares = np.ones(shape), np.zeros(shape)
+        totals, discount_sums = np.ones(shape), np.zeros(shape)
         is_seen = np.ones(len(contexts), dtype=np.bool_)
         before = sum(len(order.keys) for order in self.orders[:first])
         for i, order in enumerate(orders):
@@ -241,9 +241,9 @@ class Memory:
             begins[i] = before + begin
             np.multiply(end - begin, is_seen, out=sizes[i])
             np.maximum(order.sums[end] - order.sums[begin], 1, out=totals[i])
-            np.subtract(order.spares[end], order.spares[begin], out=spares[i])
+            np.subtract(order.discount_sums[end], order.discount_sums[begin], out=discount_sums[i])
             before += len(order.keys)
-        return begins, sizes, totals, spares
+        return begins, sizes, totals, discount_sums
 
     @cached_property
     def _counts(self) -> NDArray[np.int32]:
@@ -257,32 +257,32 @@ class Memory:
         return np.concatenate([(order.keys & ones).astype(np.uint16) for order in self.orders])
 
     @cached_property
-    def _taken_off(self) -> Floats:
+    def _discount_table(self) -> Floats:
         """What each order takes off counts of 0, 1, 2, and 3 or more, (K + 1, 4)."""
         return np.array([[0.0, *order.discounts] for order in self.orders])
 
     @cached_property
-    def recall_one(self) -> Callable[[int, int], Recalled]:
-        """What `recall` says of one context: (the symbols packed, how many) -> Recalled.
+    def predict_one(self) -> Callable[[int, int], NgramPrediction]:
+        """What `predict` says of one context: (the symbols packed, how many) -> NgramPrediction.
 
         Contexts that come often, short ones above all, are remembered: a single stream needs it.
-        The last bits may differ from those of `recall`.
+        The last bits may differ from those of `predict`.
         """
         # p, q and log q of each, and what Python needs for them
         most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (16 * self.vocab_size + OVERHEAD))
 
         @lru_cache(maxsize=most)
-        def recall(context: int, length: int) -> Recalled:
+        def predict(context: int, length: int) -> NgramPrediction:
             if not length:
-                return self._refined(Recalled.nothing(self.vocab_size), 0, 0)
-            shorter = recall(context & ((1 << self.bits * (length - 1)) - 1), length - 1)
+                return self._refined(NgramPrediction.nothing(self.vocab_size), 0, 0)
+            shorter = predict(context & ((1 << self.bits * (length - 1)) - 1), length - 1)
             if shorter.order[0] < length - 1:  # not even that was ever seen
                 return shorter
             return self._refined(shorter, context, length)
 
-        return recall
+        return predict
 
-    def _refined(self, shorter: Recalled, context: int, k: int) -> Recalled:
+    def _refined(self, shorter: NgramPrediction, context: int, k: int) -> NgramPrediction:
         """Return what is known after one symbol more of context, itself an order's k symbols."""
         order, low = self.orders[k], context << self.bits
         begin = int(order.keys.searchsorted(np.uint64(low)))
@@ -290,7 +290,7 @@ class Memory:
         if begin == end:
             return shorter
         total = int(order.sums[end] - order.sums[begin])
-        p = shorter.p[0] * (float(order.spares[end] - order.spares[begin]) / total)
+        p = shorter.p[0] * (float(order.discount_sums[end] - order.discount_sums[begin]) / total)
         if end - begin == 1:  # as it mostly is after long contexts
             p[int(order.keys[begin]) & self._ones] += (
                 1 - float(order.discounts[min(total, 3) - 1]) / total
@@ -299,23 +299,23 @@ class Memory:
             counts = order.counts[begin:end]
             names = (order.keys[begin:end] & np.uint64(self._ones)).astype(np.intp)
             p[names] += (counts - order.discounted(counts)) / total
-        return Recalled(p[None], *np.array([[k], [total], [end - begin]], dtype=np.float64))
+        return NgramPrediction(p[None], *np.array([[k], [total], [end - begin]], dtype=np.float64))
 
 
 def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
-    """Yield parts of so many contexts that what is recalled of each fits into little memory."""
+    """Yield parts of so many contexts that what is prediction of each fits into little memory."""
     size = max(1, ASKED_TOGETHER // vocab_size)
     for begin in range(0, num_contexts, size):
         yield slice(begin, begin + size)
 
 
-def of_corpus(corpus: Corpus, order: int) -> Memory | None:
+def count_corpus(corpus: Corpus, order: int) -> NgramModel | None:
     """Return the memory of a corpus's training text; None for order 0."""
     if not order:
         return None
     return build(texts_of(corpus), corpus.vocab.size, order)
 
 
-def build(texts: Texts, vocab_size: int, order: int) -> Memory:
+def build(texts: Texts, vocab_size: int, order: int) -> NgramModel:
     """Return the memory of texts."""
-    return Memory(count(texts, vocab_size, order), vocab_size)
+    return NgramModel(count(texts, vocab_size, order), vocab_size)

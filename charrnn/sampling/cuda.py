@@ -11,7 +11,7 @@ from torch import Tensor
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.ngram.cuda import DeviceMemory, Gate
+from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.nn.cuda import DeviceNetwork
 from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, uniforms
@@ -59,7 +59,7 @@ class Writer:
     def __init__(
         self,
         network: DeviceNetwork,
-        memory: DeviceMemory | None,
+        memory: DeviceNgrams | None,
         config: SampleConfig,
         num_rows: int,
         device: torch.device,
@@ -161,7 +161,7 @@ class Writer:
     def _mixed(self) -> Tensor:
         if self._memory is None or self._gate is None:
             return self._logits
-        mixed = self._gate.mixed(self._logits, *self._memory.recall(self._contexts, self._lengths))
+        mixed = self._gate.mixed(self._logits, *self._memory.predict(self._contexts, self._lengths))
         return torch.where(self._lengths[:, None] > 0, mixed, self._logits)
 
     def _read(self, symbols: Tensor) -> None:
@@ -226,7 +226,7 @@ class DeviceSampler(Sampler):
         if config not in self._writers:
             self._writers.clear()  # one at a time has room enough
             memory = self.memory(config)
-            on_device = DeviceMemory(memory, self._device) if memory else None
+            on_device = DeviceNgrams(memory, self._device) if memory else None
             self._writers[config] = Writer(
                 self._network, on_device, config, self.batch_size, self._device
             )

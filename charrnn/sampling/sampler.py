@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
-from charrnn.ngram.context import ManyFollowers, OneFollower
-from charrnn.ngram.model import Memory
+from charrnn.ngram.context import BatchMixer, StreamMixer
+from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Engine, Floats, State
 from charrnn.nn.native import NativeEngine, fastest
 from charrnn.sampling.filters import Logits, apply_filters
@@ -45,7 +45,7 @@ class Sampler:
 
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
-        self._memories: dict[float | None, Memory | None] = {}
+        self._memories: dict[float | None, NgramModel | None] = {}
         self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
@@ -79,7 +79,7 @@ class Sampler:
             ids = [vocab.newline, *ids]
         return ids
 
-    def memory(self, config: SampleConfig) -> Memory | None:
+    def memory(self, config: SampleConfig) -> NgramModel | None:
         """Return the memory with the weight that is asked for; None where it has no say."""
         memory, weight = self.model.memory, config.memory_weight
         if memory is not None and weight not in self._memories:
@@ -150,7 +150,7 @@ class Sampler:
             return "length"
         logits, state = self._prime(prompt)
         memory = self.memory(config)
-        follower = OneFollower(memory, self.fed(prompt)) if memory else None
+        follower = StreamMixer(memory, self.fed(prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             if follower is not None:
                 logits = follower.mixed(logits)
@@ -216,7 +216,7 @@ class Sampler:
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         memory = self.memory(config)
-        followers = ManyFollowers(memory, list(map(self.fed, prompts))) if memory else None
+        followers = BatchMixer(memory, list(map(self.fed, prompts))) if memory else None
         draws = [uniforms(job.seed) for job in jobs]
         rows = np.arange(B)  # which text each row of the state belongs to
         for count in range(1, config.length + 1):

@@ -14,7 +14,7 @@ from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.errors import CharRNNError, printable, reason_of
 from charrnn.core.events import Finished, Saved, SaveFailed
 from charrnn.data.corpus import Corpus
-from charrnn.ngram.model import Memory
+from charrnn.ngram.model import NgramModel
 from charrnn.nn.distributed import ALONE, World
 
 MOST_FILES, LONGEST_NAME = 100, 500
@@ -40,7 +40,7 @@ class Saver:
         run: Run | None,
         facts: Facts,
         sources: Facts,
-        memory: Memory | None = None,
+        memory: NgramModel | None = None,
         world: World = ALONE,
     ) -> None:
         self.run, self.sources, self._world = run, sources, world

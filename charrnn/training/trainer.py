@@ -30,7 +30,7 @@ from charrnn.data.cuda import resident
 from charrnn.evaluation.diagnosis import advice
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids, num_held_out
-from charrnn.ngram.model import Memory, of_corpus
+from charrnn.ngram.model import NgramModel, count_corpus
 from charrnn.nn.device import be_deterministic, pick_device, set_threads
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
@@ -62,7 +62,7 @@ class Standing:
         should_stop: Callable[[], bool | str],
         clock: Callable[[], float],
         init: Initial | None = None,
-        memory: Memory | None = None,
+        memory: NgramModel | None = None,
         world: World = ALONE,
     ) -> None:
         self.config, self.corpus, self.run, self.world = config, corpus, run, world
@@ -262,7 +262,7 @@ def train(
         DivergedError: Training diverged again and again, at ever smaller rates.
         CharRNNError: The last save failed.
     """
-    memory = resume.model.memory if resume else of_corpus(corpus, config.memory)
+    memory = resume.model.memory if resume else count_corpus(corpus, config.memory)
     trainer = Trainer(config, corpus, run, should_stop, clock, init, memory, world)
     if resume is not None:
         trainer.resume(resume)

@@ -12,7 +12,7 @@ from charrnn.core.seeds import derive_seed
 from charrnn.data.corpus import Corpus
 from charrnn.evaluation.loss import Score, figures_of, score_held_out, signature
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
-from charrnn.ngram.model import Memory
+from charrnn.ngram.model import NgramModel
 from charrnn.nn.model import CharRNN, load_weights, weight_arrays
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.learner import Learner
@@ -22,7 +22,7 @@ PREVIEW_RECORDS = 8
 
 
 def as_model(
-    config: ModelConfig, corpus: Corpus, weights: Weights, memory: Memory | None = None
+    config: ModelConfig, corpus: Corpus, weights: Weights, memory: NgramModel | None = None
 ) -> Model:
     """Return weights as what a sampler opens."""
     return Model(
@@ -53,7 +53,7 @@ class Validator:
         corpus: Corpus,
         config: TrainConfig,
         should_stop: Callable[[], object],
-        memory: Memory | None = None,
+        memory: NgramModel | None = None,
     ) -> None:
         self.learner, self.corpus, self.config, self.memory = learner, corpus, config, memory
         self.should_stop = should_stop

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import Ids
-from charrnn.ngram.context import OneFollower
+from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
 from charrnn.nn.engine import Engine, Floats, State
 from charrnn.sampling.sampler import Sampler
@@ -133,7 +133,7 @@ def expectations(
     memory = sampler.memory(SampleConfig(memory_weight=memory_weight))
     newline = sampler.model.vocab.newline if sampler.model.records else None
     logits = logits_before(sampler, ids, hidden, newline)
-    follower = OneFollower(memory, sampler.fed("")) if memory else None
+    follower = StreamMixer(memory, sampler.fed("")) if memory else None
     K = min(NUM_GUESSES, sampler.model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
     probabilities = np.empty((len(ids), K))
@@ -145,7 +145,7 @@ def expectations(
         if follower is not None:
             follower.read(symbol)
         if memory is not None and symbol == newline:
-            follower = OneFollower(memory, sampler.fed(""))
+            follower = StreamMixer(memory, sampler.fed(""))
     return Expectations(bits, guesses, probabilities)
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from charrnn.core.config import ModelConfig
-from charrnn.evaluation.dynamic import AdaptiveNetwork, OnlineMemory, adapted
+from charrnn.evaluation.dynamic import AdaptiveNetwork, OnlineNgrams, adapted
 from charrnn.evaluation.loss import score
 from charrnn.evaluation.protocols import streamed
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Texts, runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.model import CharRNN, initialise
@@ -30,8 +30,8 @@ def network():
 
 
 def follow(memory, ids):
-    contexts, lengths = Reader(memory, 1).read(ids[None, :-1])
-    return OnlineMemory(memory).follow(contexts[0], lengths[0], ids[1:])
+    contexts, lengths = ContextTracker(memory, 1).read(ids[None, :-1])
+    return OnlineNgrams(memory).follow(contexts[0], lengths[0], ids[1:])
 
 
 def test_each_symbol_is_judged_by_a_memory_of_the_training_text_and_all_scored_before():
@@ -43,8 +43,8 @@ def test_each_symbol_is_judged_by_a_memory_of_the_training_text_and_all_scored_b
         joined = np.concatenate([first, second[:i]])
         places = np.concatenate([np.arange(len(first)), np.arange(i)])
         rebuilt = build(Texts(joined, places), V, K)
-        contexts, lengths = Reader(rebuilt, 1).read(second[None, :i])
-        expected = rebuilt.recall(contexts[:, -1], lengths[:, -1])
+        contexts, lengths = ContextTracker(rebuilt, 1).read(second[None, :i])
+        expected = rebuilt.predict(contexts[:, -1], lengths[:, -1])
         assert found.p[i - 1] == pytest.approx(expected.p[0], abs=2e-3), i
         assert found.order[i - 1] == expected.order[0]
 

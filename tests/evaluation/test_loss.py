@@ -15,7 +15,7 @@ from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols
 from charrnn.evaluation.loss import Score, figures_of, score, signature
 from charrnn.evaluation.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
-from charrnn.ngram.context import Reader, distribution
+from charrnn.ngram.context import ContextTracker, distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
@@ -141,9 +141,9 @@ def test_a_mix_by_its_own_judgement_costs_what_the_sampler_would_draw_from(model
         logits, _ = model(torch.from_numpy(ids[None].astype(np.int64)), model.empty_state(1))
     costs = []
     for i in range(1, len(ids)):
-        reader = Reader(memory, 1)
+        reader = ContextTracker(memory, 1)
         reader.read(ids[None, :i])
-        scores = mix(logits[:, i - 1].numpy(), memory.recall(reader.contexts, reader.lengths))
+        scores = mix(logits[:, i - 1].numpy(), memory.predict(reader.contexts, reader.lengths))
         costs.append(-scores[0, ids[i]])
     assert found.loss == pytest.approx(np.mean(costs), abs=1e-5)
 

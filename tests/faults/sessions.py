@@ -13,7 +13,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.events import Event
 from charrnn.data.corpus import load_corpus
 from charrnn.launch.resume import newest_snapshot
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 from charrnn.training.trainer import Trainer
 
 CONFIG = TrainConfig(
@@ -58,7 +58,7 @@ class Session:
         """Go on with a run, or start it; return its events."""
         config = dataclasses.replace(self.config, **changes)  # type: ignore[arg-type]
         snapshot = newest_snapshot(run)[0] if step_files(run.folder) else None
-        memory = snapshot.model.memory if snapshot else of_corpus(self.corpus, config.memory)
+        memory = snapshot.model.memory if snapshot else count_corpus(self.corpus, config.memory)
         trainer = Trainer(
             config,
             self.corpus,

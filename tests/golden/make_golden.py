@@ -18,7 +18,7 @@ from charrnn.checkpoints.run_folder import step_files
 from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.data.corpus import load_corpus
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 from charrnn.nn.engine import Engine
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
@@ -100,7 +100,7 @@ def write(name: str, config: TrainConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus = load_corpus([TEXT], config)
         run = create_run(Path(folder), "golden", [])
-        memory = of_corpus(corpus, config.memory)
+        memory = count_corpus(corpus, config.memory)
         trainer = Trainer(
             config, corpus, run, lambda: trainer.step >= SAVED_AT, lambda: 0.0, memory=memory
         )

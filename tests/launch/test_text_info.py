@@ -12,7 +12,7 @@ from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
 from charrnn.launch.text_info import memory_loss
 from charrnn.ngram.context import distribution
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 
 TEXT = "The fox.\n" * 300 + "é\n"
 
@@ -70,7 +70,7 @@ def test_the_memory_alone_is_asked_symbol_by_symbol(tmp_path):
     rng = np.random.default_rng(0)
     path.write_text("".join("abcde"[i] for i in rng.integers(0, 5, 400)))
     corpus = load_corpus([path], TrainConfig(val_frac=0.2))
-    memory = of_corpus(corpus, 3)
+    memory = count_corpus(corpus, 3)
     expected = [
         -math.log(distribution(memory, corpus.val[:i].tolist())[corpus.val[i]])
         for i in range(1, 80)

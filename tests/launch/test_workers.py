@@ -30,7 +30,7 @@ from charrnn.data.batches import IGNORED, Batch
 from charrnn.launch import workers as crew
 from charrnn.launch.prepare import Prepared
 from charrnn.launch.resume import newest_snapshot
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 from charrnn.nn.device import default_threads
 from charrnn.nn.distributed import ALONE, World, _meet, is_lost
 from charrnn.training.learner import Learner
@@ -244,7 +244,7 @@ def train_along(world, corpus, config, run, resume=None, stop_at=None):
     trainer = Trainer(
         config, corpus, run if world.is_first else None,
         lambda: stop_at is not None and trainer.step >= stop_at,
-        itertools.count().__next__, memory=of_corpus(corpus, config.memory), world=world,
+        itertools.count().__next__, memory=count_corpus(corpus, config.memory), world=world,
     )  # fmt: skip
     if resume:
         trainer.resume(resume)

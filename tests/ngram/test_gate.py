@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from charrnn.ngram.context import Reader, distribution
+from charrnn.ngram.context import ContextTracker, distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import (
     GATE_INPUT,
@@ -14,24 +14,24 @@ from charrnn.ngram.gate import (
     mixed,
     share,
 )
-from charrnn.ngram.model import Recalled, build
+from charrnn.ngram.model import NgramPrediction, build
 
 
-def recalled(p, order=0.0, total=1.0, followers=1.0):
+def prediction(p, order=0.0, total=1.0, followers=1.0):
     one = np.ones(1)
-    return Recalled(np.array([p]), order * one, total * one, followers * one)
+    return NgramPrediction(np.array([p]), order * one, total * one, followers * one)
 
 
 def test_a_mix_is_one_of_probabilities():
     # Network 1/2, 1/4, 1/4; memory 0, 1, 0; weight 0.4: 0.3, 0.55, 0.15.
     logs = np.log([[0.5, 0.25, 0.25]])
-    found = mixed(logs, recalled([0.0, 1.0, 0.0]), np.array([0.4]))
+    found = mixed(logs, prediction([0.0, 1.0, 0.0]), np.array([0.4]))
     assert found == pytest.approx(np.array([[0.3, 0.55, 0.15]]))
 
 
 def test_what_the_gate_sees():
     # The network finds two symbols equally likely; the memory says 3/4 and 1/4.
-    found = features(np.log([[0.5, 0.5]]), recalled([0.75, 0.25], order=3, total=8, followers=2))
+    found = features(np.log([[0.5, 0.5]]), prediction([0.75, 0.25], order=3, total=8, followers=2))
     two, q = np.log(2), 0.75 * np.log(0.75) + 0.25 * np.log(0.25)
     expected = [
         1,
@@ -49,7 +49,7 @@ def test_what_the_gate_sees():
 
 
 def test_the_share_is_what_the_gate_makes_of_it():
-    logs, said = np.log([[0.5, 0.5]]), recalled([0.75, 0.25], order=3, total=8, followers=2)
+    logs, said = np.log([[0.5, 0.5]]), prediction([0.75, 0.25], order=3, total=8, followers=2)
     units = [
         np.tanh(sum(x * row[i] for x, row in zip(features(logs, said)[0], GATE_INPUT, strict=True)))
         for i in range(6)
@@ -63,15 +63,15 @@ def test_an_impossible_symbol_is_no_trouble():
     logs = log_probabilities(np.array([[0.0, -np.inf, 5.0]]))
     assert np.isfinite(logs).all()
     assert np.exp(logs).sum() == pytest.approx(1)
-    assert np.isfinite(features(logs, recalled([0.0, 1.0, 0.0]))).all()
+    assert np.isfinite(features(logs, prediction([0.0, 1.0, 0.0]))).all()
 
 
 def test_the_mix_is_that_of_the_memory_where_the_network_stands():
     memory = build(runs_of(np.array([0, 1, 0, 1, 0, 1], dtype=np.uint8)), 2, 1)
     memory.weight = 0.4
-    reader = Reader(memory, 2)
+    reader = ContextTracker(memory, 2)
     reader.read(np.array([[0], [1]]))
-    said = memory.recall(reader.contexts, reader.lengths)
+    said = memory.predict(reader.contexts, reader.lengths)
     found = np.exp(mix(np.zeros((2, 2)), said, memory.weight))
     for row, context in enumerate(([0], [1])):
         assert found[row] == pytest.approx(0.3 + 0.4 * distribution(memory, context))
@@ -82,8 +82,8 @@ def test_the_mix_is_that_of_the_memory_where_the_network_stands():
 def test_the_gate_believes_who_knows_more():
     """As fitted: a memory that has seen this often, against a network that knows nothing, and so on."""
     sure, unsure = log_probabilities(np.array([[9.0] + [0.0] * 63])), np.full((1, 64), -np.log(64))
-    good = recalled([0.9] + [0.1 / 63] * 63, order=7, total=200, followers=2)
-    once = recalled([0.3] + [0.7 / 63] * 63, order=7)
+    good = prediction([0.9] + [0.1 / 63] * 63, order=7, total=200, followers=2)
+    once = prediction([0.3] + [0.7 / 63] * 63, order=7)
     assert share(unsure, good)[0] > 0.9
     assert share(sure, once)[0] < 0.5
     half_sure = log_probabilities(np.array([[3.0] + [2.0] * 3 + [0.0] * 60]))
@@ -97,14 +97,14 @@ def test_a_mix_is_the_same_to_the_last_bit_however_many_stand_beside_it(rows):
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 31, 3000).astype(np.uint8)
     memory = build(runs_of(ids), 31, 4)
-    reader = Reader(memory, 13)
+    reader = ContextTracker(memory, 13)
     reader.read(ids[:130].reshape(13, 10))
     scores = rng.normal(size=(13, 31)).astype(np.float32)
-    every = memory.recall(reader.contexts, reader.lengths)
+    every = memory.predict(reader.contexts, reader.lengths)
     whole, shares = mix(scores, every), share(log_probabilities(scores), every)
     for begin in range(13 - rows + 1):
         part = slice(begin, begin + rows)
-        said = memory.recall(reader.contexts[part], reader.lengths[part])
+        said = memory.predict(reader.contexts[part], reader.lengths[part])
         assert mix(scores[part], said).tobytes() == whole[part].tobytes()
         assert said.p.tobytes() == every.p[part].tobytes()
         assert share(log_probabilities(scores[part]), said).tobytes() == shares[part].tobytes()
@@ -112,6 +112,6 @@ def test_a_mix_is_the_same_to_the_last_bit_however_many_stand_beside_it(rows):
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
 def test_a_share_that_is_named_is_not_the_gates(weight):
-    logs, said = np.log([[0.5, 0.25, 0.25]] * 2), recalled([0.0, 1.0, 0.0])
+    logs, said = np.log([[0.5, 0.25, 0.25]] * 2), prediction([0.0, 1.0, 0.0])
     assert share(logs, said, weight).tolist() == [weight] * 2
     assert share(logs, said)[0] not in (0.0, 0.25, 1.0)

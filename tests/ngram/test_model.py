@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import charrnn.ngram.model
 from charrnn.data.corpus import find_records
-from charrnn.ngram.context import Reader, distribution
+from charrnn.ngram.context import ContextTracker, distribution
 from charrnn.ngram.counts import (
     Order,
     Texts,
@@ -19,7 +19,7 @@ from charrnn.ngram.counts import (
     records_of,
     runs_of,
 )
-from charrnn.ngram.model import Memory
+from charrnn.ngram.model import NgramModel
 from charrnn.ngram.model import build as build_texts
 
 
@@ -112,7 +112,7 @@ def test_it_is_exactly_the_plain_one(texts, order, context, room):
     assert found == pytest.approx(expected, rel=1e-12)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     last = context[len(context) - min(len(context), memory.order) :]
-    many = memory.recall(np.full(3, packed(last, memory.bits), np.uint64), np.full(3, len(last)))
+    many = memory.predict(np.full(3, packed(last, memory.bits), np.uint64), np.full(3, len(last)))
     assert many.p == pytest.approx(np.tile(expected, (3, 1)), rel=1e-12)
 
 
@@ -176,7 +176,7 @@ def test_of_many_records_those_are_read_that_fit_with_their_ends(most, text):
 def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):
     rng = np.random.default_rng(3)
     memory = build([rng.integers(0, 5, 200).astype(np.uint8)], 5, 3)
-    rows, reader = np.array([text, text[::-1]]), Reader(memory, 2)
+    rows, reader = np.array([text, text[::-1]]), ContextTracker(memory, 2)
     contexts, lengths = (
         np.concatenate(each, axis=1)
         for each in zip(
@@ -193,18 +193,18 @@ def test_a_reader_sees_what_one_symbol_after_the_other_gives(text, window):
 
 def test_a_fresh_row_has_forgotten_what_was_before():
     memory = build([np.array([0, 1, 0, 1, 0, 2], dtype=np.uint8)], 3, 2)
-    reader = Reader(memory, 2)
+    reader = ContextTracker(memory, 2)
     reader.read(np.array([[0, 1], [0, 1]]), np.array([True, True]))
     contexts, lengths = reader.read(np.array([[0], [0]]), np.array([True, False]))
     assert lengths.tolist() == [[1], [2]]
-    found = memory.recall(contexts[:, 0], lengths[:, 0])
+    found = memory.predict(contexts[:, 0], lengths[:, 0])
     assert found.p[0] == pytest.approx(distribution(memory, [0]))
     assert found.p[1] == pytest.approx(distribution(memory, [1, 0]))
 
 
 def test_texts_that_are_done_leave_a_reader():
     memory = build([np.array([0, 1, 2, 3, 4], dtype=np.uint8)], 5, 2)
-    reader = Reader(memory, 3)
+    reader = ContextTracker(memory, 3)
     reader.read(np.array([[1, 2], [3, 4], [0, 1]]))
     reader.keep(np.array([True, False, True]))
     assert reader.contexts.tolist() == [packed([1, 2], 3), packed([0, 1], 3)]
@@ -212,7 +212,7 @@ def test_texts_that_are_done_leave_a_reader():
 
 def test_tensors_and_facts_say_all_of_it():
     memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
-    again = Memory(
+    again = NgramModel(
         [
             Order.of(
                 memory.tensors()[f"memory/{k}/keys"],
@@ -237,12 +237,12 @@ def test_tensors_and_facts_say_all_of_it():
 @settings(max_examples=200, deadline=None)
 def test_one_context_is_told_what_many_are(texts, context, room):
     memory = build([np.array(text, dtype=np.uint8) for text in texts], 5, 3)
-    reader = Reader(memory, 1)
+    reader = ContextTracker(memory, 1)
     reader.read(np.array([context], dtype=np.int64).reshape(1, -1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(charrnn.ngram.model, "TABLE_CELLS", room)
-        many = memory.recall(reader.contexts, reader.lengths)
-    one = memory.recall_one(int(reader.contexts[0]), int(reader.lengths[0]))
+        many = memory.predict(reader.contexts, reader.lengths)
+    one = memory.predict_one(int(reader.contexts[0]), int(reader.lengths[0]))
     assert one.p == pytest.approx(many.p, rel=1e-12)
     assert (one.order, one.total, one.followers) == (many.order, many.total, many.followers)
 

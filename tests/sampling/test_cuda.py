@@ -9,9 +9,9 @@ import torch
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.ngram.context import Reader
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
-from charrnn.ngram.cuda import DeviceMemory, Gate
+from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
 from charrnn.sampling.cuda import DeviceSampler, filtered, rows_for
@@ -149,11 +149,11 @@ def test_a_single_text_needs_no_batch(device):
 
 def test_a_memory_says_what_it_says_in_numpy(device):
     memory = with_memory(random_model("rnn")).memory
-    reader = Reader(memory, 6)
+    reader = ContextTracker(memory, 6)
     reader.read(np.random.default_rng(3).integers(0, 4, (6, 9)))
     reader.lengths[:3] = [0, 1, 2]
-    said = memory.recall(reader.contexts, reader.lengths)
-    p, sure = DeviceMemory(memory, device).recall(
+    said = memory.predict(reader.contexts, reader.lengths)
+    p, sure = DeviceNgrams(memory, device).predict(
         torch.from_numpy(reader.contexts.astype(np.int64)).to(device),
         torch.from_numpy(reader.lengths).to(device),
     )

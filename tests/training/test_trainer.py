@@ -20,7 +20,7 @@ from charrnn.core.files import write_durably
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.loss import bits_per_char, score, score_held_out
 from charrnn.evaluation.protocols import streamed
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.learner import Report
@@ -264,7 +264,7 @@ def test_the_memory_of_the_training_text_is_in_every_checkpoint_and_in_every_los
     ours, theirs = ([e for e in of_kind(es, Evaluated) if not e.is_final] for es in (events, plain))
     assert [e.network_loss for e in ours] == pytest.approx([e.loss for e in theirs], abs=1e-6)
     assert all(e.loss < e.network_loss for e in ours)
-    expected = of_corpus(corpus, 4)
+    expected = count_corpus(corpus, 4)
     for path in (run.best, step_files(run.folder)[-1]):
         memory = load_model(path).memory
         assert memory.num_entries == expected.num_entries
