@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from charrnn.core.errors import CharRNNError, ClosedPipeError
-from charrnn.core.rank import place
+from charrnn.core.rank import rank_from_env
 
 HEAD_START = 1.0
 """Seconds that the first of several processes has to say why all of them end."""
@@ -29,7 +29,7 @@ def main() -> None:
         if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, leave)
     code = run_cli(sys.argv[1:])
-    if code and place().rank:
+    if code and rank_from_env().rank:
         time.sleep(HEAD_START)  # torchrun ends all when it sees one leave
     sys.exit(code)
 
@@ -41,7 +41,7 @@ def leave(number: int, frame: FrameType | None) -> None:
     code = exit_code_of(number)
     text = f"charrnn: stopped by {signal.Signals(number).name} (exit code {code})\n"
     with suppress(OSError):
-        os.write(2, b"" if place().rank else text.encode())
+        os.write(2, b"" if rank_from_env().rank else text.encode())
     sys.exit(code)
 
 
@@ -68,7 +68,7 @@ def report(error: Exception) -> int:
 
     from charrnn.core.console import Console
 
-    if place().rank and isinstance(error, click.ClickException | CharRNNError):
+    if rank_from_env().rank and isinstance(error, click.ClickException | CharRNNError):
         return error.exit_code  # the first process says the same
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)

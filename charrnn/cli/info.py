@@ -53,11 +53,11 @@ def survey_text(
 ) -> None:
     """Print what a text is, each line as it is found."""
     from charrnn.core.output import print_result
-    from charrnn.launch.prepare import Given
+    from charrnn.launch.prepare import SettingSources
     from charrnn.launch.text_info import survey
 
     facts: dict[str, Any] = {}
-    for finding in survey([path], Given(flags, environment, {})):
+    for finding in survey([path], SettingSources(flags, environment, {})):
         facts |= finding.facts
         if not as_json:
             print_result(f"{finding.name:<16} {finding.text}")

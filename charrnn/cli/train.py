@@ -67,12 +67,12 @@ def train(
     environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
     file = read_config(config_file)
 
-    from charrnn.launch.prepare import Given
-    from charrnn.launch.start import Request, start
+    from charrnn.launch.prepare import SettingSources
+    from charrnn.launch.start import TrainRequest, start
 
-    request = Request(
+    request = TrainRequest(
         files=files,
-        given=Given(flags, environment, file),
+        given=SettingSources(flags, environment, file),
         run=run,
         resume=resume,
         init_from=init_from,

@@ -7,7 +7,7 @@ from charrnn.core.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Rank:
     """Which of the processes of one training this is."""
 
     rank: int = 0
@@ -18,14 +18,14 @@ class Place:
     """Processes on this machine."""
 
 
-def place() -> Place:
+def rank_from_env() -> Rank:
     """Return this process's place; that of a single one unless torchrun has started several."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     numbers = [os.environ.get(name, "") for name in names]
     is_told = all(number.isascii() and number.isdigit() for number in numbers)
     if not is_told or int(numbers[1]) < 2 or "MASTER_ADDR" not in os.environ:
-        return Place()
-    return Place(*map(int, numbers))
+        return Rank()
+    return Rank(*map(int, numbers))
 
 
 def check_shares(batch_size: int, num_processes: int) -> None:

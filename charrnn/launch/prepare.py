@@ -24,7 +24,7 @@ SECOND_RATE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedRun:
     """All that a run needs to begin."""
 
     config: TrainConfig
@@ -36,12 +36,12 @@ class Prepared:
     """Where to go on from."""
     init: Initial | None = None
     """What to start from instead of random weights."""
-    is_over: bool = False
+    nothing_to_do: bool = False
     """The run has ended, and these settings leave nothing more to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SettingSources:
     """Settings by where they come from."""
 
     flags: Mapping[str, Any]
@@ -57,11 +57,11 @@ class Given:
 
 def prepare(
     paths: list[Path],
-    given: Given,
+    given: SettingSources,
     init_from: Path | None = None,
     corpus: Corpus | None = None,
     num_processes: int = 1,
-) -> Prepared:
+) -> PreparedRun:
     """Read the text, pick a size for it, and decide every setting.
 
     Args:
@@ -91,7 +91,7 @@ def prepare(
     origins |= {name: "model" for name in fixed}
     config, notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
     notes = [*corpus.notes, *notes, *(transfer_notes(init, corpus) if init else [])]
-    return Prepared(config, origins, corpus, notes, init=init)
+    return PreparedRun(config, origins, corpus, notes, init=init)
 
 
 def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> Task:

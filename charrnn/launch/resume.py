@@ -14,7 +14,7 @@ from charrnn.core.config import BUDGETS, MAY_CHANGE, TrainConfig
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus, load_corpus
-from charrnn.launch.prepare import Given, Prepared, fit_to_text
+from charrnn.launch.prepare import PreparedRun, SettingSources, fit_to_text
 from charrnn.training.schedule import steps_for_budget
 
 
@@ -143,7 +143,7 @@ def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
         )
 
 
-def is_over(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bool:
+def leaves_nothing_to_do(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bool:
     """Say whether a run has ended and its settings leave nothing more to do."""
     if snapshot.end is None:
         return False
@@ -159,8 +159,8 @@ def is_over(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bo
 
 
 def prepare_resumed(
-    paths: list[Path], given: Given, snapshot: Snapshot, num_processes: int = 1
-) -> Prepared:
+    paths: list[Path], given: SettingSources, snapshot: Snapshot, num_processes: int = 1
+) -> PreparedRun:
     """Read a run's text again, and hold text and settings against its checkpoint.
 
     Args:
@@ -182,8 +182,8 @@ def prepare_resumed(
     origins = dict.fromkeys(config.__slots__, "checkpoint")
     for origin in ("file", "environment", "flags"):
         origins |= dict.fromkeys(getattr(given, origin), origin.removesuffix("s"))
-    over = is_over(snapshot, config, make_batches(corpus, config).steps_per_epoch)
-    return Prepared(config, origins, corpus, [], resume=snapshot, is_over=over)
+    over = leaves_nothing_to_do(snapshot, config, make_batches(corpus, config).steps_per_epoch)
+    return PreparedRun(config, origins, corpus, [], resume=snapshot, nothing_to_do=over)
 
 
 def sources(snapshot: Snapshot) -> list[Path]:

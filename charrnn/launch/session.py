@@ -17,9 +17,9 @@ from charrnn.core.files import write_durably
 from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
 from charrnn.core.signals import Interrupts
-from charrnn.launch.prepare import Prepared
+from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.progress import TrainingProgress
-from charrnn.launch.workers import Crew
+from charrnn.launch.workers import RankZero
 from charrnn.nn.distributed import World
 from charrnn.training.trainer import CUT, train
 
@@ -31,18 +31,20 @@ RESULT_KEYS = (
 )  # fmt: skip
 
 
-def launch(run: Run, prepared: Prepared, console: Console, crew: Crew, *, as_json: bool) -> int:
+def launch(
+    run: Run, prepared: PreparedRun, console: Console, rank_zero: RankZero, *, as_json: bool
+) -> int:
     """Train, show what happens, and print the result; return the exit code.
 
     The result is printed whenever something was saved, also after an error. The log's last line
     says how it ended, with the exit code: torchrun's own is 1 whatever happened.
     """
-    world = crew.world
+    world = rank_zero.world
     result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
     code, reason = 1, None
     with Interrupts(None if world.is_alone else world.largest) as interrupts:
         try:
-            crew.hand(prepared)
+            rank_zero.send_run(prepared)
             with world.told():
                 train_and_show(run, prepared, console, interrupts, world, result)
             code = interrupts.exit_code if result["stop_reason"] in CUT else 0
@@ -60,7 +62,7 @@ def launch(run: Run, prepared: Prepared, console: Console, crew: Crew, *, as_jso
 
 def train_and_show(
     run: Run,
-    prepared: Prepared,
+    prepared: PreparedRun,
     console: Console,
     interrupts: Interrupts,
     world: World,

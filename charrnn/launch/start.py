@@ -23,19 +23,19 @@ from charrnn.core.files import sync_folder
 from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
 from charrnn.data.stdin import spooled
-from charrnn.launch.prepare import Given, Prepared, plan_text, prepare
+from charrnn.launch.prepare import PreparedRun, SettingSources, plan_text, prepare
 from charrnn.launch.resume import check_settings, newest_snapshot, prepare_resumed, resumed_config
 from charrnn.launch.session import launch, print_end
-from charrnn.launch.workers import Crew, train_along
+from charrnn.launch.workers import RankZero, follow_rank_zero
 from charrnn.nn.distributed import joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class TrainRequest:
     """A command line of `train`."""
 
     files: tuple[str, ...]
-    given: Given
+    given: SettingSources
     run: str | None
     resume: bool
     init_from: str | None
@@ -51,23 +51,23 @@ class Request:
         return [Path(name) for name in self.files]
 
 
-def start(request: Request, console: Console) -> int:
+def start(request: TrainRequest, console: Console) -> int:
     """Train, alone or as one of several processes, and return the exit code."""
     with joined() as world:
         if not world.is_first:
-            return train_along(world)
-        crew, code = Crew(world), 1
+            return follow_rank_zero(world)
+        rank_zero, code = RankZero(world), 1
         try:
-            code = begin_or_go_on(request, console, crew)
+            code = begin_or_go_on(request, console, rank_zero)
         except CharRNNError as error:
             code = error.exit_code
             raise
         finally:
-            crew.dismiss(code)
+            rank_zero.send_exit(code)
         return code
 
 
-def begin_or_go_on(request: Request, console: Console, crew: Crew) -> int:
+def begin_or_go_on(request: TrainRequest, console: Console, rank_zero: RankZero) -> int:
     """Start a run, or go on with one, and return the exit code."""
     if not request.files and not (request.resume and request.run):
         hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
@@ -76,11 +76,11 @@ def begin_or_go_on(request: Request, console: Console, crew: Crew) -> int:
         check_no_run(request)
         folder = run_folder(request.checkpoints, request.run, request.sources)
         if folder.is_dir():
-            return go_on(request, folder, console, crew)
-    return begin(request, console, crew)
+            return go_on(request, folder, console, rank_zero)
+    return begin(request, console, rank_zero)
 
 
-def check_no_run(request: Request) -> None:
+def check_no_run(request: TrainRequest) -> None:
     """Tell somebody who names a run where a text is wanted.
 
     Raises:
@@ -96,7 +96,7 @@ def check_no_run(request: Request) -> None:
             )
 
 
-def begin(request: Request, console: Console, crew: Crew) -> int:
+def begin(request: TrainRequest, console: Console, rank_zero: RankZero) -> int:
     """Start a new run."""
     if not request.files:
         raise InputError(
@@ -105,7 +105,7 @@ def begin(request: Request, console: Console, crew: Crew) -> int:
         )
     init_from = find_model(request.checkpoints, request.init_from) if request.init_from else None
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare(paths, request.given, init_from, num_processes=crew.world.size)
+        prepared = prepare(paths, request.given, init_from, num_processes=rank_zero.world.size)
         show_plan(prepared, console)
         if request.dry_run:
             print_settings(prepared, as_json=request.as_json)
@@ -113,7 +113,7 @@ def begin(request: Request, console: Console, crew: Crew) -> int:
         run = make_run(request, console)
         try:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-            code = launch(run, prepared, console, crew, as_json=request.as_json)
+            code = launch(run, prepared, console, rank_zero, as_json=request.as_json)
             make_report(request, run, code, console)
             return code
         finally:
@@ -121,7 +121,7 @@ def begin(request: Request, console: Console, crew: Crew) -> int:
             run.close()
 
 
-def make_run(request: Request, console: Console) -> Run:
+def make_run(request: TrainRequest, console: Console) -> Run:
     """Make the folder of a new run."""
     if not request.resume:
         run = create_run(request.checkpoints, request.run, request.sources)
@@ -135,13 +135,13 @@ def make_run(request: Request, console: Console) -> Run:
     return run
 
 
-def go_on(request: Request, folder: Path, console: Console, crew: Crew) -> int:
+def go_on(request: TrainRequest, folder: Path, console: Console, rank_zero: RankZero) -> int:
     """Go on with a run, or say that it has ended; start it if it never saved anything."""
     run = open_run(folder)
     try:
         if run.is_empty:
             run.close()
-            return begin(request, console, crew)
+            return begin(request, console, rank_zero)
         snapshot, problems = newest_snapshot(run)
         for problem in problems:
             console.warn(problem)
@@ -152,18 +152,18 @@ def go_on(request: Request, folder: Path, console: Console, crew: Crew) -> int:
         if not request.files and has_ended(snapshot, request.given):
             check_settings(snapshot, resumed_config(snapshot, request.given.all))
             return show_end(run, snapshot, console, as_json=request.as_json)
-        return continue_run(request, run, snapshot, console, crew)
+        return continue_run(request, run, snapshot, console, rank_zero)
     finally:
         run.close()
 
 
 def continue_run(
-    request: Request, run: Run, snapshot: Snapshot, console: Console, crew: Crew
+    request: TrainRequest, run: Run, snapshot: Snapshot, console: Console, rank_zero: RankZero
 ) -> int:
     """Go on from a snapshot, if text and settings are those that it was trained with."""
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare_resumed(paths, request.given, snapshot, crew.world.size)
-        if prepared.is_over:
+        prepared = prepare_resumed(paths, request.given, snapshot, rank_zero.world.size)
+        if prepared.nothing_to_do:
             return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
         console.note(resume_text(snapshot, prepared))
@@ -172,12 +172,12 @@ def continue_run(
             return 0
         if request.files:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-        code = launch(run, prepared, console, crew, as_json=request.as_json)
+        code = launch(run, prepared, console, rank_zero, as_json=request.as_json)
         make_report(request, run, code, console)
         return code
 
 
-def make_report(request: Request, run: Run, code: int, console: Console) -> None:
+def make_report(request: TrainRequest, run: Run, code: int, console: Console) -> None:
     """Make a page about a run, if that is wanted; one that cannot be made changes no result.
 
     A run that a signal has stopped is not kept waiting for it.
@@ -190,7 +190,7 @@ def make_report(request: Request, run: Run, code: int, console: Console) -> None
         console.warn(f"no report: {error}")
 
 
-def has_ended(snapshot: Snapshot, given: Given) -> bool:
+def has_ended(snapshot: Snapshot, given: SettingSources) -> bool:
     """Say whether a run has ended and nobody wants more of it; its text is not needed then."""
     return snapshot.end is not None and not {*BUDGETS, "patience"} & given.all.keys()
 
@@ -207,7 +207,7 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
     return 0
 
 
-def resume_text(snapshot: Snapshot, prepared: Prepared) -> str:
+def resume_text(snapshot: Snapshot, prepared: PreparedRun) -> str:
     """Return the line about where a run goes on."""
     state = snapshot.state
     text = (
@@ -228,14 +228,14 @@ def numbered(folder: Path) -> list[str]:
     return [printable(n) for n in names if n.removeprefix(f"{folder.name}-").isdigit()]
 
 
-def show_plan(prepared: Prepared, console: Console) -> None:
+def show_plan(prepared: PreparedRun, console: Console) -> None:
     """Say what will be learned, by what, for how long."""
     console.line(plan_text(prepared.config, prepared.corpus))
     for note in prepared.notes:
         console.note(note)
 
 
-def print_settings(prepared: Prepared, *, as_json: bool) -> None:
+def print_settings(prepared: PreparedRun, *, as_json: bool) -> None:
     """Print every setting and where it came from."""
     settings = as_settings(prepared.config)
     if as_json:
@@ -246,8 +246,8 @@ def print_settings(prepared: Prepared, *, as_json: bool) -> None:
 
 
 def keep_spooled(
-    prepared: Prepared, paths: list[Path], sources: list[Path], folder: Path
-) -> Prepared:
+    prepared: PreparedRun, paths: list[Path], sources: list[Path], folder: Path
+) -> PreparedRun:
     """Move what came from stdin into the run, so that it can be read again."""
     for path, source in zip(paths, sources, strict=True):
         if path != source:

@@ -17,7 +17,7 @@ from charrnn.data.batches import IGNORED, Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import CharVocabulary, describe
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
-from charrnn.launch.prepare import Given, budget_text, prepare
+from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.model import NgramModel, chunks, count_corpus
@@ -51,7 +51,7 @@ class Finding:
     """The same for scripts."""
 
 
-def survey(paths: list[Path], given: Given) -> Iterator[Finding]:
+def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
     """Yield what a text is; what takes longest comes last.
 
     Args:
@@ -65,15 +65,15 @@ def survey(paths: list[Path], given: Given) -> Iterator[Finding]:
     corpus = load_corpus(paths, config)
     fit_batches(corpus, config)  # there is enough to learn, or an error now
     counts = counts_of(corpus)
-    yield files_of(corpus)
-    yield reading_of(corpus, config, counts)
-    yield from characters_of(corpus, counts)
-    yield split_of(corpus)
-    yield memory_of(corpus)
-    yield from training_of(paths, given, corpus)
+    yield files_finding(corpus)
+    yield encoding_finding(corpus, config, counts)
+    yield from character_findings(corpus, counts)
+    yield split_finding(corpus)
+    yield memory_finding(corpus)
+    yield from training_findings(paths, given, corpus)
 
 
-def files_of(corpus: Corpus) -> Finding:
+def files_finding(corpus: Corpus) -> Finding:
     """Return what is read."""
     size = sum(Path(name).stat().st_size for name in corpus.files)
     names = ", ".join(map(printable, corpus.files[:3]))
@@ -81,7 +81,7 @@ def files_of(corpus: Corpus) -> Finding:
     return Finding("text", f"{names}{more}, {size:,} bytes", {"files": corpus.files, "bytes": size})
 
 
-def reading_of(corpus: Corpus, config: TrainConfig, counts: Counts) -> Finding:
+def encoding_finding(corpus: Corpus, config: TrainConfig, counts: Counts) -> Finding:
     """Return encoding and line ends."""
     vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
@@ -112,7 +112,7 @@ def counts_of(corpus: Corpus) -> Counts:
     return counts
 
 
-def characters_of(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
+def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
     """Yield the vocabulary, and what is rare in it."""
     vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
@@ -135,7 +135,7 @@ def characters_of(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
         )
 
 
-def split_of(corpus: Corpus) -> Finding:
+def split_finding(corpus: Corpus) -> Finding:
     """Return how much is learned, and how much held out."""
     text = f"{corpus.num_train:,} to learn, {corpus.num_val:,} held out"
     if corpus.train_records is not None and corpus.val_records is not None:
@@ -146,7 +146,7 @@ def split_of(corpus: Corpus) -> Finding:
     return Finding("split", text, {"num_train": corpus.num_train, "num_val": corpus.num_val})
 
 
-def memory_of(corpus: Corpus) -> Finding:
+def memory_finding(corpus: Corpus) -> Finding:
     """Return what the memory alone makes of the held-out text."""
     begin = time.monotonic()
     memory = count_corpus(corpus, MEMORY_ORDER)
@@ -192,7 +192,9 @@ def asked_of(corpus: Corpus) -> Iterator[Batch]:
     return held_out_batches(corpus, held_out_protocols(corpus)[0], most)
 
 
-def training_of(paths: list[Path], given: Given, corpus: Corpus) -> Iterator[Finding]:
+def training_findings(
+    paths: list[Path], given: SettingSources, corpus: Corpus
+) -> Iterator[Finding]:
     """Yield the network that would be picked, and how fast it learns here."""
     config = prepare(paths, given, corpus=corpus).config
     model = config.model(corpus.vocab.size)

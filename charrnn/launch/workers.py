@@ -9,14 +9,14 @@ from charrnn.core.console import Console
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.core.signals import Interrupts
 from charrnn.data.corpus import Corpus, load_corpus
-from charrnn.launch.prepare import Prepared
+from charrnn.launch.prepare import PreparedRun
 from charrnn.nn.distributed import ALONE, World
 from charrnn.training.trainer import train
 from charrnn.training.transfer import Initial
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class SharedRun:
     """A run that is ready, as it goes to another process; the text is read there."""
 
     config: TrainConfig
@@ -27,28 +27,28 @@ class Handed:
     init: Initial | None
 
 
-Task = Handed | int
+Task = SharedRun | int
 """What to train, or the exit code to leave with."""
 
 
-class Crew:
+class RankZero:
     """What the first process knows of the others; they wait for exactly one of two calls."""
 
     def __init__(self, world: World = ALONE) -> None:
         self.world = world
         self._is_waiting = True
 
-    def hand(self, prepared: Prepared) -> None:
+    def send_run(self, prepared: PreparedRun) -> None:
         """Let them train along."""
         assert self._is_waiting  # they would take a second call for something else
         self._is_waiting = False
         corpus = prepared.corpus
-        task: Task = Handed(
+        task: Task = SharedRun(
             prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
         )
         self.world.agree(task)
 
-    def dismiss(self, code: int) -> None:
+    def send_exit(self, code: int) -> None:
         """Let them leave with an exit code, if they still wait for something to do."""
         if self._is_waiting:
             self._is_waiting = False
@@ -56,32 +56,34 @@ class Crew:
             self.world.agree(task)
 
 
-def train_along(world: World) -> int:
+def follow_rank_zero(world: World) -> int:
     """Train what the first process hands over; return its exit code."""
     task: Task = 0
-    handed = world.agree(task)
-    if isinstance(handed, int):
-        return handed
+    shared = world.agree(task)
+    if isinstance(shared, int):
+        return shared
     with Interrupts(world.largest) as interrupts:
         try:
-            corpus = load_corpus([Path(name) for name in handed.sources], handed.config)
-            if corpus.digest != handed.digest:
+            corpus = load_corpus([Path(name) for name in shared.sources], shared.config)
+            if corpus.digest != shared.digest:
                 raise InputError("the text is another one than the first process has read")
         except CharRNNError as error:
             Console().error(f"process {world.rank} of {world.size}: {error}")
             return error.exit_code
-        return train_in_silence(world, handed, corpus, interrupts)
+        return train_in_silence(world, shared, corpus, interrupts)
 
 
-def train_in_silence(world: World, handed: Handed, corpus: Corpus, interrupts: Interrupts) -> int:
-    """Train what was handed over; return the first process's exit code."""
+def train_in_silence(
+    world: World, shared: SharedRun, corpus: Corpus, interrupts: Interrupts
+) -> int:
+    """Train the shared run; return the first process's exit code."""
     try:
         with world.told():
             for _ in train(
-                handed.config,
+                shared.config,
                 corpus,
-                resume=handed.resume,
-                init=handed.init,
+                resume=shared.resume,
+                init=shared.init,
                 should_stop=interrupts,
                 world=world,
             ):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn.core.errors import InputError, printable
-from charrnn.core.rank import place
+from charrnn.core.rank import rank_from_env
 
 if TYPE_CHECKING:
     import torch
@@ -37,9 +37,9 @@ def default_threads() -> int:
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     wanted_here = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
-    if wanted_here > (place().size > 1):
+    if wanted_here > (rank_from_env().size > 1):
         return min(wanted_here, MOST_ASKED)
-    return max(1, min(MOST_THREADS, cores_at_hand() // place().local_size))
+    return max(1, min(MOST_THREADS, cores_at_hand() // rank_from_env().local_size))
 
 
 def cores_at_hand() -> int:
@@ -89,9 +89,9 @@ def pick_device(name: str) -> torch.device:
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and place().size > 1:
-        name = f"cuda:{place().local_rank}"
-    elif name.startswith("cuda:") and place().local_size > 1:
+    if name == "cuda" and rank_from_env().size > 1:
+        name = f"cuda:{rank_from_env().local_rank}"
+    elif name.startswith("cuda:") and rank_from_env().local_size > 1:
         raise InputError(f"--device: {printable(name)}: one GPU for all; use --device cuda")
     try:
         device = torch.device(name)

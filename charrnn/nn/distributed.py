@@ -18,7 +18,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from charrnn.core.errors import CharRNNError
-from charrnn.core.rank import check_shares, place
+from charrnn.core.rank import check_shares, rank_from_env
 from charrnn.core.signals import without_handlers
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ def joined() -> Iterator[World]:
     Raises:
         CharRNNError: They cannot be reached.
     """
-    world = World(place().rank, place().size)
+    world = World(rank_from_env().rank, rank_from_env().size)
     if world.is_alone:
         yield world
         return

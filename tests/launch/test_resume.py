@@ -19,7 +19,7 @@ from charrnn.data.corpus import load_corpus
 from charrnn.launch.resume import (
     check_corpus,
     check_settings,
-    is_over,
+    leaves_nothing_to_do,
     newest_snapshot,
     resumed_config,
 )
@@ -165,7 +165,7 @@ def test_only_more_patience_trains_on_after_an_early_stop(text_file):
     assert snapshot.state.best.num_worse == 3
     for patience, over in ((2, True), (3, True), (4, False), (None, False)):
         config = dataclasses.replace(session.config, patience=patience)
-        assert is_over(snapshot, config, 10) == over
+        assert leaves_nothing_to_do(snapshot, config, 10) == over
 
 
 def test_the_best_of_before_is_still_the_best(text_file):

@@ -101,9 +101,9 @@ def test_a_text_is_described_before_torch_is_loaded(charrnn):
 
     Path("fox.txt").write_text(TEXT)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom charrnn.launch.prepare import Given\n"
+        "import sys\nfrom pathlib import Path\nfrom charrnn.launch.prepare import SettingSources\n"
         "from charrnn.launch.text_info import survey\n"
-        "for finding in survey([Path('fox.txt')], Given({}, {}, {})):\n"
+        "for finding in survey([Path('fox.txt')], SettingSources({}, {}, {})):\n"
         "    if finding.name == 'memory alone': sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

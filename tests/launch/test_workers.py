@@ -24,11 +24,11 @@ from charrnn.checkpoints.state import state_digest
 from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.core.events import Evaluated
-from charrnn.core.rank import Place, place
+from charrnn.core.rank import Rank, rank_from_env
 from charrnn.core.signals import Interrupts
 from charrnn.data.batches import IGNORED, Batch
-from charrnn.launch import workers as crew
-from charrnn.launch.prepare import Prepared
+from charrnn.launch import workers
+from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.resume import newest_snapshot
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.device import default_threads
@@ -239,7 +239,7 @@ def test_a_collective_call_combines_what_all_ranks_have(monkeypatch):
         assert torch.equal(found, whole)
 
 
-def train_along(world, corpus, config, run, resume=None, stop_at=None):
+def train_as_rank(world, corpus, config, run, resume=None, stop_at=None):
     """Train as one rank, and return all events and the last state."""
     trainer = Trainer(
         config, corpus, run if world.is_first else None,
@@ -261,25 +261,25 @@ def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines):
     Path("text.txt").write_text("".join(f"name {i * i} x\n" for i in range(21)), "utf-8")
     session = Session(Path("text.txt"), batch_size=4, steps=9, eval_every=4, memory=2, lines=lines)
     corpus, config = session.corpus, session.config
-    (alone, state) = train_along(ALONE, corpus, config, session.new_run())
+    (alone, state) = train_as_rank(ALONE, corpus, config, session.new_run())
     ranks, run = Ranks(2, monkeypatch), session.new_run()
-    both = ranks(lambda world: train_along(world, corpus, config, run))
+    both = ranks(lambda world: train_as_rank(world, corpus, config, run))
     assert [evaluated(events) for events, _ in both] == [evaluated(both[0][0])] * 2
     assert evaluated(both[0][0]) == pytest.approx(evaluated(alone), abs=1e-5)
     for name, array in state.tensors.items():
         for _, other in both:
             np.testing.assert_allclose(other.tensors[name], array, rtol=0.02, atol=2e-4)
     cut = session.new_run()
-    ranks(lambda world: train_along(world, corpus, config, cut, stop_at=6))
+    ranks(lambda world: train_as_rank(world, corpus, config, cut, stop_at=6))
     snapshot = newest_snapshot(cut)[0]
     assert snapshot.processes == 2
-    ended = ranks(lambda world: train_along(world, corpus, config, cut, snapshot))
+    ended = ranks(lambda world: train_as_rank(world, corpus, config, cut, snapshot))
     assert all(
         np.array_equal(ended[rank][1].tensors[name], both[rank][1].tensors[name])
         for rank in range(2)
         for name in state.tensors
     )
-    (by_one, _) = train_along(ALONE, corpus, config, None, snapshot)
+    (by_one, _) = train_as_rank(ALONE, corpus, config, None, snapshot)
     assert evaluated(by_one)[-1] == pytest.approx(evaluated(alone)[-1], abs=1e-5)
 
 
@@ -320,46 +320,46 @@ def prepared(**changes):
     """A run of the text that is ready, for the ranks above 0."""
     session = Session(Path("text.txt"), batch_size=4, steps=3)
     corpus = dataclasses.replace(session.corpus, **changes)
-    return Prepared(session.config, {}, corpus, [])
+    return PreparedRun(session.config, {}, corpus, [])
 
 
 def test_ranks_above_0_leave_with_the_code_of_rank_0(monkeypatch):
     def start(world):
         if not world.is_first:
-            return crew.train_along(world)
-        first = crew.Crew(world)
-        first.dismiss(4)
-        first.dismiss(5)  # a second call would wait for ever
+            return workers.follow_rank_zero(world)
+        first = workers.RankZero(world)
+        first.send_exit(4)
+        first.send_exit(5)  # a second call would wait for ever
         return 4
 
     assert Ranks(3, monkeypatch)(start) == [4, 4, 4]
 
 
-def test_ranks_above_0_train_what_they_are_handed_and_leave_as_rank_0_does(text, monkeypatch):
-    monkeypatch.setattr(crew, "Interrupts", NoSignals)
+def test_ranks_above_0_train_the_shared_run_and_leave_as_rank_0_does(text, monkeypatch):
+    monkeypatch.setattr(workers, "Interrupts", NoSignals)
     ready = prepared()
 
     def start(world):
         if not world.is_first:
-            return crew.train_along(world)
-        first = crew.Crew(world)
-        first.hand(ready)
+            return workers.follow_rank_zero(world)
+        first = workers.RankZero(world)
+        first.send_run(ready)
         list(train(ready.config, ready.corpus, world=world))
         code = world.agree(7)
-        first.dismiss(8)  # they have gone
+        first.send_exit(8)  # they have gone
         return code
 
     assert Ranks(2, monkeypatch)(start) == [7, 7]
 
 
 def test_a_rank_that_reads_another_text_says_so_and_trains_nothing(text, monkeypatch, capsys):
-    monkeypatch.setattr(crew, "Interrupts", NoSignals)
+    monkeypatch.setattr(workers, "Interrupts", NoSignals)
     ready = prepared(digest="0" * 64)
 
     def start(world):
         if not world.is_first:
-            return crew.train_along(world)
-        crew.Crew(world).hand(ready)
+            return workers.follow_rank_zero(world)
+        workers.RankZero(world).send_run(ready)
         return 0
 
     assert Ranks(2, monkeypatch)(start) == [0, 2]
@@ -377,11 +377,11 @@ def told(monkeypatch, **values):
         monkeypatch.setenv(name, value)
 
 
-def test_a_place_is_read_from_torchruns_variables(monkeypatch):
+def test_a_rank_is_read_from_torchruns_variables(monkeypatch):
     told(
         monkeypatch, RANK="5", WORLD_SIZE="8", LOCAL_RANK="1", LOCAL_WORLD_SIZE="4", MASTER_ADDR="a"
     )
-    assert place() == Place(rank=5, size=8, local_rank=1, local_size=4)
+    assert rank_from_env() == Rank(rank=5, size=8, local_rank=1, local_size=4)
 
 
 @pytest.mark.parametrize("size", ["1", "many", "", "-2", "٢"])
@@ -394,7 +394,7 @@ def test_anything_else_is_one_process_by_itself(monkeypatch, size):
         LOCAL_WORLD_SIZE="1",
         MASTER_ADDR="a",
     )
-    assert place() == Place()
+    assert rank_from_env() == Rank()
 
 
 def test_processes_share_the_cores_whatever_torchrun_has_set(monkeypatch):
@@ -512,9 +512,9 @@ def test_what_cannot_be_trained_is_said_once(text):
 
 
 def test_an_optional_batch_is_a_multiple_of_the_processes(text):
-    from charrnn.launch.prepare import Given, prepare
+    from charrnn.launch.prepare import SettingSources, prepare
 
-    given = Given({"steps": 5, "hidden_size": 8, "num_layers": 1}, {}, {})
+    given = SettingSources({"steps": 5, "hidden_size": 8, "num_layers": 1}, {}, {})
     sizes = [
         prepare([Path("text.txt")], given, num_processes=count).config.batch_size
         for count in (1, 3)
@@ -524,10 +524,10 @@ def test_an_optional_batch_is_a_multiple_of_the_processes(text):
 
 
 def test_a_batch_that_a_small_text_shrinks_stays_a_multiple(text):
-    from charrnn.launch.prepare import Given, prepare
+    from charrnn.launch.prepare import SettingSources, prepare
 
     Path("small.txt").write_text(TEXT[:700], encoding="utf-8")
-    given = Given({"steps": 5, "hidden_size": 8, "num_layers": 1, "val_frac": 0.0}, {}, {})
+    given = SettingSources({"steps": 5, "hidden_size": 8, "num_layers": 1, "val_frac": 0.0}, {}, {})
     alone = prepare([Path("small.txt")], given).config.batch_size
     three = prepare([Path("small.txt")], given, num_processes=3).config.batch_size
     assert (alone % 3 > 0, three, three % 3) == (True, alone - alone % 3, 0)
