@@ -20,6 +20,7 @@ from charrnn.checkpoints.model import load_model, reading_of
 from charrnn.checkpoints.names import find_model
 from charrnn.core.config import SampleConfig
 from charrnn.sampling.copies import Source
+from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 
 GRAM = 4
@@ -78,7 +79,7 @@ def main() -> None:
             config = SampleConfig(
                 length=arguments.length, temperature=temperature, min_p=min_p, memory_weight=weight
             )
-            samples = sampler.many("", config, arguments.seed, arguments.texts)
+            samples = sampler.write(Jobs([""], [config], arguments.texts, arguments.seed))
             name = f"temperature {temperature:g}, min-p {min_p:g}, memory " + (
                 "by the gate" if weight is None else f"{weight:g}"
             )

@@ -68,7 +68,7 @@ def batch_rate(sampler: Sampler, length: int) -> float:
     config = SampleConfig(length=length)
     jobs = Jobs([""], [config], FEW, SEED)
     start = time.perf_counter()
-    for groups in batched(jobs.since(0), sampler.batch_size):
+    for groups in batched(jobs, sampler.batch_size):
         for group in groups:
             sampler.batch(group, config)
     return FEW * length / (time.perf_counter() - start)

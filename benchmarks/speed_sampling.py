@@ -33,6 +33,7 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine
+from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import write_stream
 
@@ -159,7 +160,7 @@ def streams_rows(model, count, rounds):
     config = SampleConfig(length=count)
 
     def many(sampler):
-        return list(sampler.many("A", config, 1, STREAMS, STREAMS))
+        return list(sampler.write(Jobs(["A"], [config], STREAMS, 1), STREAMS))
 
     subjects = {n: partial(many, sampler) for n, sampler in samplers(model).items()}
     subjects["plain"] = lambda: plain_sampling(network, count, STREAMS, 0.9, lambda c: None)
@@ -191,7 +192,8 @@ def with_memory(rounds, text):
         if num_samples == 1:
             return per_second(length, lambda: sampler.sample("A", config, 1))
         return per_second(
-            length * num_samples, lambda: list(sampler.many("A", config, 1, num_samples))
+            length * num_samples,
+            lambda: list(sampler.write(Jobs(["A"], [config], num_samples, 1))),
         )
 
     for engine, sampler in samplers(model).items():
@@ -221,7 +223,7 @@ def device_rows(rounds):
     network = PlainNetwork(V, E, 512, 2).take(model.weights).to(device)
     sampler, config = DeviceSampler(model, (), device), SampleConfig(length=count)
     subjects = {
-        "ours": lambda: list(sampler.many("A", config, 1, THOUSANDS, THOUSANDS)),
+        "ours": lambda: list(sampler.write(Jobs(["A"], [config], THOUSANDS, 1), THOUSANDS)),
         "plain": lambda: plain_sampling(network, count, THOUSANDS, 0.9, lambda c: None),
     }
     in_turn({n: partial(per_second, 1, work) for n, work in subjects.items()}, 1)  # capture

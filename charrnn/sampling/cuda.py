@@ -15,6 +15,7 @@ from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.nn.cuda import DeviceNetwork
 from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, uniforms
+from charrnn.sampling.prefill import prompt_ids, start_logits
 from charrnn.sampling.sampler import Sampler
 
 CHARACTERS = 32
@@ -202,7 +203,8 @@ class DeviceSampler(Sampler):
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Write the texts of some jobs."""
         writer, seeds = self._writer(config), [job.seed for job in jobs]
-        writer.begin([self.fed(job.prompt) for job in jobs], self.first_scores())
+        fed = [prompt_ids(self.model, job.prompt) for job in jobs]
+        writer.begin(fed, start_logits(self.model))
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         numbers = blocks(seeds, self.batch_size)
@@ -218,9 +220,9 @@ class DeviceSampler(Sampler):
             for text, finder in zip(texts, finders, strict=True)
         ]
 
-    def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
-        """Return one text, written by itself."""
-        return next(self.write([Job(index, seed, prompt, config)]))
+    def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
+        """Return one text, generated alone."""
+        return next(self.write([Job(0, seed, prompt, config)]))
 
     def _writer(self, config: SampleConfig) -> Writer:
         if config not in self._writers:

@@ -15,6 +15,7 @@ from charrnn.core.output import Page, open_page
 from charrnn.sampling.copies import Novelty, Source
 from charrnn.sampling.jobs import Jobs, Sample
 from charrnn.sampling.output_file import Earlier, continued
+from charrnn.sampling.prefill import prompt_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
     checked,
@@ -110,7 +111,7 @@ class Composer:
         """Refuse prompts that the model cannot read, before anything is written."""
         for number, prompt in enumerate(self.request.prompts, start=1):
             try:
-                self.sampler.check_prompt(prompt)
+                prompt_ids(self.sampler.model, prompt)
             except InputError as error:
                 where = f"prompt {number}: " if len(self.request.prompts) > 1 else ""
                 raise InputError(f"{where}{error}") from None

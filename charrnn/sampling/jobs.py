@@ -47,6 +47,9 @@ class Jobs:
         seed = sample_seed(self.seed, index)
         return Job(index, seed, self.prompts[prompt], self.configs[config])
 
+    def __iter__(self) -> Iterator[Job]:
+        return self.since(0)
+
     def since(self, index: int) -> Iterator[Job]:
         """Yield those from one index on."""
         return (self[i] for i in range(index, len(self)))

@@ -12,10 +12,11 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
-from charrnn.nn.engine import Engine, Floats, State
+from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine, fastest
 from charrnn.sampling.filters import Logits, apply_filters
-from charrnn.sampling.jobs import Job, Jobs, Sample, StopFinder, Written, batched, uniforms
+from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, uniforms
+from charrnn.sampling.prefill import Prefill, prompt_ids
 
 
 def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
@@ -46,7 +47,6 @@ class Sampler:
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
         self._memories: dict[float | None, NgramModel | None] = {}
-        self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
             self.stops.append([model.vocab.newline])
@@ -54,6 +54,11 @@ class Sampler:
     @cached_property
     def _engine(self) -> Engine | NativeEngine:
         return fastest(self.model.config, self.model.weights)
+
+    @cached_property
+    def prefill(self) -> Prefill:
+        """Reads prompts."""
+        return Prefill(self.model, self._engine)
 
     @property
     def engine(self) -> str:
@@ -67,75 +72,12 @@ class Sampler:
             return None
         return [int(i) for i in vocab.encode(stop)]
 
-    def check_prompt(self, prompt: str) -> None:
-        """Refuse a prompt with characters that the model never saw, by an InputError."""
-        self.model.vocab.encode(prompt)
-
-    def fed(self, prompt: str) -> list[int]:
-        """Return the ids that the network reads before it writes."""
-        vocab = self.model.vocab
-        ids = [int(i) for i in vocab.encode(prompt)]
-        if vocab.newline is not None and (self.model.records or not ids):
-            ids = [vocab.newline, *ids]
-        return ids
-
     def memory(self, config: SampleConfig) -> NgramModel | None:
         """Return the memory with the weight that is asked for; None where it has no say."""
         memory, weight = self.model.memory, config.memory_weight
         if memory is not None and weight not in self._memories:
             self._memories[weight] = memory.weighted(weight)  # it remembers frequent contexts
         return self._memories.get(weight)
-
-    def first_scores(self) -> Floats:
-        """Return the scores of a first character, (V,), where nothing is read before it."""
-        counts = np.zeros(self.model.vocab.size, dtype=np.float32)
-        for symbol, count in self.model.starts.items():
-            counts[symbol] = count
-        with np.errstate(divide="ignore"):
-            logits: Floats = np.log(counts)
-        return logits
-
-    def _prime(self, prompt: str) -> tuple[Floats, State]:
-        """Return logits, (V,), and state behind a prompt, of one stream."""
-        engine, ids = self._engine, self.fed(prompt)
-        state = engine.empty_state()
-        if not ids:  # a text without newlines begins as its lines did
-            return self.first_scores(), state
-        for i in ids:
-            logits, state = engine.step(i, state)
-        return logits, state
-
-    def start(self) -> tuple[Floats, State]:
-        """Return logits of a text's first symbol, (V,), and the state before it."""
-        return self._prime("")
-
-    def _primed(self, prompts: Sequence[str]) -> tuple[Floats, State]:
-        """Return logits, (B, V), and states behind the prompts of texts; the last ones are kept.
-
-        Each different prompt is read once, all of them side by side, in two rows at least.
-        """
-        different = dict.fromkeys(prompts)
-        if self._last is None or self._last[0] != tuple(different):
-            self._last = tuple(different), self._read([self.fed(prompt) for prompt in different])
-        places = {prompt: place for place, prompt in enumerate(different)}
-        rows = np.array([places[prompt] for prompt in prompts])
-        logits, state = self._last[1]
-        return logits[rows], tuple(part[:, rows] for part in state)
-
-    def _read(self, fed: Sequence[list[int]]) -> tuple[Floats, State]:
-        """Return logits, (B, V), and states behind what is fed to some streams, two or more."""
-        fed = [*fed, *fed[:1]] if len(fed) == 1 else list(fed)
-        state = self._engine.empty_state(len(fed))
-        logits = np.tile(self.first_scores(), (len(fed), 1))  # of those that are fed nothing
-        for t in range(max(map(len, fed))):
-            rows = [row for row, ids in enumerate(fed) if len(ids) > t]
-            rows = rows * 2 if len(rows) == 1 else rows
-            part = tuple(each[:, rows] for each in state)
-            symbols = np.array([fed[row][t] for row in rows])
-            logits[rows], part = self._engine.step(symbols, part)
-            for each, new in zip(state, part, strict=True):
-                each[:, rows] = new
-        return logits, state
 
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
@@ -148,9 +90,9 @@ class Sampler:
         finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
-        logits, state = self._prime(prompt)
+        logits, state = self.prefill.one(prompt)
         memory = self.memory(config)
-        follower = StreamMixer(memory, self.fed(prompt)) if memory else None
+        follower = StreamMixer(memory, prompt_ids(self.model, prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             if follower is not None:
                 logits = follower.mixed(logits)
@@ -167,15 +109,15 @@ class Sampler:
         yield finder.finish()
         return "length"
 
-    def sample(self, prompt: str, config: SampleConfig, seed: int, index: int = 0) -> Sample:
-        """Return one text, written as a single stream."""
+    def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
+        """Return one text, generated as a single stream."""
         ids: list[int] = []
         stream = self.stream(prompt, config, seed)
         while True:
             try:
                 ids += next(stream)
             except StopIteration as end:
-                return self.finished(ids, end.value, prompt, config, seed, index)
+                return self._sample_of(Job(0, seed, prompt, config), ids, end.value)
 
     def write(self, jobs: Iterable[Job], batch_size: int | None = None) -> Iterator[Sample]:
         """Yield samples in order, `batch_size` of them, at least two, written side by side.
@@ -186,24 +128,13 @@ class Sampler:
             samples = [sample for group in groups for sample in self._together(group)]
             yield from sorted(samples, key=lambda sample: sample.index)
 
-    def many(
-        self,
-        prompt: str,
-        config: SampleConfig,
-        seed: int,
-        num_samples: int,
-        batch_size: int | None = None,
-    ) -> Iterator[Sample]:
-        """Yield samples of one prompt and config, as `write` does."""
-        return self.write(Jobs([prompt], [config], num_samples, seed).since(0), batch_size)
-
     def _together(self, jobs: Sequence[Job]) -> Iterator[Sample]:
         """Yield the samples of jobs that have one config."""
         config = jobs[0].config
         nothing: list[Written] = [([], "length")] * len(jobs)
         texts = self.batch(jobs, config) if config.length else nothing
         for job, (ids, finish) in zip(jobs, texts, strict=True):
-            yield self.finished(ids, finish, job.prompt, config, job.seed, job.index)
+            yield self._sample_of(job, ids, finish)
 
     def rows(self, asked: int | None) -> int:
         """Return how many texts are written side by side when so many are asked for."""
@@ -212,11 +143,12 @@ class Sampler:
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Write the texts of some jobs, side by side; those that are done leave."""
         B, prompts = len(jobs), [job.prompt for job in jobs]
-        logits, state = self._primed(prompts)
+        logits, state = self.prefill.many(prompts)
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         memory = self.memory(config)
-        followers = BatchMixer(memory, list(map(self.fed, prompts))) if memory else None
+        texts_read = [prompt_ids(self.model, prompt) for prompt in prompts]
+        followers = BatchMixer(memory, texts_read) if memory else None
         draws = [uniforms(job.seed) for job in jobs]
         rows = np.arange(B)  # which text each row of the state belongs to
         for count in range(1, config.length + 1):
@@ -242,18 +174,16 @@ class Sampler:
             for text, finder in zip(texts, finders, strict=True)
         ]
 
-    def finished(
-        self, ids: list[int], finish: str, prompt: str, config: SampleConfig, seed: int, index: int
-    ) -> Sample:
-        """Return a text with all that is said about it."""
+    def _sample_of(self, job: Job, ids: list[int], finish: str) -> Sample:
+        vocab = self.model.vocab
         return Sample(
-            index=index,
-            seed=seed,
-            prompt=prompt,
-            text=self.model.vocab.decode(ids),
-            raw=self.model.vocab.raw(ids),
+            index=job.index,
+            seed=job.seed,
+            prompt=job.prompt,
+            text=vocab.decode(ids),
+            raw=vocab.raw(ids),
             finish=finish,
-            temperature=config.temperature,
+            temperature=job.config.temperature,
         )
 
 

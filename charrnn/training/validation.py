@@ -14,6 +14,7 @@ from charrnn.evaluation.loss import Score, figures_of, score_held_out, signature
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.model import CharRNN, load_weights, weight_arrays
+from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.learner import Learner
 
@@ -177,4 +178,5 @@ class Validator:
         seed = derive_seed(self.config.seed, "preview", 0) >> 10
         if self.corpus.train_records is None:
             return sampler.sample("", config, seed).text
-        return "\n".join(s.text for s in sampler.many("", config, seed, PREVIEW_RECORDS))
+        jobs = Jobs([""], [config], PREVIEW_RECORDS, seed)
+        return "\n".join(sample.text for sample in sampler.write(jobs))

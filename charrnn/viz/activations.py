@@ -12,6 +12,7 @@ from charrnn.data.vocab import Ids
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
 from charrnn.nn.engine import Engine, Floats, State
+from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
 KINDS = ("cell", "hidden")
@@ -53,7 +54,7 @@ def states(model: Model, ids: Sequence[int]) -> State:
         ids: The text, (T,).
     """
     engine = Engine(model.config, model.weights)
-    begin = begin_state(model, engine)
+    _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
     results = tuple(np.empty((len(ids), *part.shape), np.float32) for part in begin)
     for t, symbol in enumerate(ids):
@@ -74,7 +75,7 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
     engine, newline = Engine(model.config, model.weights), model.vocab.newline
     text, size = np.asarray(ids), -(-len(ids) // NUM_PIECES)
     starts = np.arange(NUM_PIECES) * size
-    begin = tuple(part[:, None] for part in begin_state(model, engine))
+    begin = tuple(part[:, None] for part in Prefill(model, engine).one("")[1])
     state = tuple(np.repeat(part, NUM_PIECES, axis=1) for part in begin)
     results = tuple(np.empty((size, *part.shape), np.float32) for part in state)
     for t in range(-WARM_UP, size):
@@ -94,14 +95,6 @@ def in_order(result: Floats, length: int) -> Floats:
     """Return what was read in pieces, (T / P, L, P, H), as one text, (T, L, H)."""
     _, L, _, H = result.shape
     return result.transpose(2, 0, 1, 3).reshape(-1, L, H)[:length]
-
-
-def begin_state(model: Model, engine: Engine) -> State:
-    """Return the state that a text begins with: behind a newline, where there is one."""
-    state = engine.empty_state()
-    if model.vocab.newline is not None:
-        _, state = engine.step(model.vocab.newline, state)
-    return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +126,7 @@ def expectations(
     memory = sampler.memory(SampleConfig(memory_weight=memory_weight))
     newline = sampler.model.vocab.newline if sampler.model.records else None
     logits = logits_before(sampler, ids, hidden, newline)
-    follower = StreamMixer(memory, sampler.fed("")) if memory else None
+    follower = StreamMixer(memory, prompt_ids(sampler.model, "")) if memory else None
     K = min(NUM_GUESSES, sampler.model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
     probabilities = np.empty((len(ids), K))
@@ -145,7 +138,7 @@ def expectations(
         if follower is not None:
             follower.read(symbol)
         if memory is not None and symbol == newline:
-            follower = StreamMixer(memory, sampler.fed(""))
+            follower = StreamMixer(memory, prompt_ids(sampler.model, ""))
     return Expectations(bits, guesses, probabilities)
 
 
@@ -158,7 +151,7 @@ def logits_before(sampler: Sampler, ids: Ids, hidden: Floats, newline: int | Non
         hidden: The output of the last layer after each symbol, (T, H).
         newline: Behind it a text begins anew, if there is one.
     """
-    weights, (first, _) = sampler.model.weights, sampler.start()
+    weights, (first, _) = sampler.model.weights, sampler.prefill.one("")
     logits = np.empty((len(ids), sampler.model.vocab.size), dtype=np.float32)
     np.matmul(hidden[:-1], weights["decoder.weight"].T, out=logits[1:])
     logits[1:] += weights["decoder.bias"]

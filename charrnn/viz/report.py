@@ -20,6 +20,7 @@ from charrnn.core.files import write_durably
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import Ids
 from charrnn.evaluation.protocols import held_out_ids
+from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import BITS
 from charrnn.viz.history import ALONE_CURVE, History, Preview, read_history
@@ -232,8 +233,8 @@ def sample_of(model: Model) -> list[Part]:
 def sample_text(model: Model) -> str:
     """Return a text by the model, or some of its lines."""
     count = NUM_RECORDS if model.records else 1
-    samples = Sampler(model).many("", SampleConfig(length=LENGTH), SEED, count, 2)
-    return "\n".join(sample.text for sample in samples)
+    jobs = Jobs([""], [SampleConfig(length=LENGTH)], count, SEED)
+    return "\n".join(sample.text for sample in Sampler(model).write(jobs, batch_size=2))
 
 
 def how_to_make_it(facts: RunFacts) -> list[Part]:

@@ -48,16 +48,21 @@ def with_memory(model, order=3):
     return replace(model, memory=build(runs_of(ids.astype(dtype)), model.vocab.size, order))
 
 
+def many(sampler, prompt, config, seed, num_samples):
+    """Return samples of one prompt and config."""
+    return sampler.write(Jobs([prompt], [config], num_samples, seed))
+
+
 def texts(samples):
     return [(sample.text, sample.finish, sample.seed) for sample in samples]
 
 
 def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, **settings):
     config = SampleConfig(**{"length": 70} | settings)
-    expected = texts(Sampler(model, stops).many(prompt, config, 3, num_samples))
+    expected = texts(many(Sampler(model, stops), prompt, config, 3, num_samples))
     sampler = DeviceSampler(model, stops, device)
     sampler.batch_size = 4  # so that there are several batches
-    assert texts(sampler.many(prompt, config, 3, num_samples)) == expected
+    assert texts(many(sampler, prompt, config, 3, num_samples)) == expected
 
 
 def test_texts_are_those_of_numpy(cell, device):
@@ -119,7 +124,7 @@ def test_one_sampler_may_write_with_many_settings_and_prompts(device):
     sampler.batch_size = 4
     for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
         config = SampleConfig(length=40, temperature=temperature)
-        found, expected = (texts(each.many(prompt, config, 1, 3)) for each in (sampler, numpy))
+        found, expected = (texts(many(each, prompt, config, 1, 3)) for each in (sampler, numpy))
         assert found == expected
 
 

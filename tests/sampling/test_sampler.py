@@ -18,6 +18,7 @@ from charrnn.ngram.model import build
 from charrnn.nn.engine import Engine
 from charrnn.sampling.filters import apply_filters
 from charrnn.sampling.jobs import Jobs, StopFinder
+from charrnn.sampling.prefill import prompt_ids
 from charrnn.sampling.sampler import Sampler, draw, stream
 
 IMPOSSIBLE = -1000.0
@@ -70,8 +71,13 @@ def write(model, prompt, length=10, stops=(), seed=1, **settings):
     """Return one text, after checking that a batch writes the same."""
     sampler, config = Sampler(model, stops), SampleConfig(length=length, **settings)
     sample = sampler.sample(prompt, config, seed)
-    assert list(sampler.many(prompt, config, seed, num_samples=1, batch_size=2)) == [sample]
+    assert list(many(sampler, prompt, config, seed, num_samples=1, batch_size=2)) == [sample]
     return sample
+
+
+def many(sampler, prompt, config, seed, num_samples, batch_size=None):
+    """Return samples of one prompt and config."""
+    return sampler.write(Jobs([prompt], [config], num_samples, seed), batch_size)
 
 
 def texts(samples):
@@ -102,7 +108,7 @@ def test_without_a_prompt_the_text_starts_behind_an_unprinted_newline():
 def test_a_vocabulary_without_newline_draws_its_first_character_from_the_starts():
     model = cycle("abc", starts={1: 3, 2: 1})
     config = SampleConfig(length=2, temperature=1.0)
-    written = texts(Sampler(model).many("", config, seed=3, num_samples=400))
+    written = texts(many(Sampler(model), "", config, seed=3, num_samples=400))
     assert set(written) == {"bc", "ca"}
     assert 260 < written.count("bc") < 340  # 300 expected, one standard deviation is 8.7
 
@@ -127,9 +133,9 @@ def test_a_text_equals_one_written_character_by_character(cell):
 def test_an_unknown_character_of_the_prompt_is_named():
     sampler, config = Sampler(cycle("abc")), SampleConfig(length=5)
     for use in (
-        lambda: sampler.check_prompt("abé"),
+        lambda: prompt_ids(sampler.model, "abé"),
         lambda: sampler.sample("abé", config, 1),
-        lambda: list(sampler.many("abé", config, 1, num_samples=3)),
+        lambda: list(many(sampler, "abé", config, 1, num_samples=3)),
     ):
         with pytest.raises(InputError, match=r"prompt: .*3 characters.*: U\+00E9 'é'; "):
             use()
@@ -159,16 +165,16 @@ def test_temperature_zero_needs_no_seed():
 
 def test_a_sample_can_be_made_again_alone_by_its_seed(cell):
     sampler, config = Sampler(random_model(cell)), SampleConfig(length=30)
-    samples = list(sampler.many("ab", config, seed=11, num_samples=9))
+    samples = list(many(sampler, "ab", config, seed=11, num_samples=9))
     assert len(set(texts(samples))) == 9
     for sample in samples:
-        (again,) = sampler.many("ab", config, sample.seed, num_samples=1, batch_size=2)
+        (again,) = many(sampler, "ab", config, sample.seed, num_samples=1, batch_size=2)
         assert (again.text, again.seed) == (sample.text, sample.seed)
 
 
 def test_samples_are_numbered_and_carry_their_seeds():
     config = SampleConfig(length=3, temperature=0.625)
-    samples = list(Sampler(random_model()).many("a", config, seed=11, num_samples=5, batch_size=2))
+    samples = list(many(Sampler(random_model()), "a", config, seed=11, num_samples=5, batch_size=2))
     assert [sample.index for sample in samples] == [0, 1, 2, 3, 4]
     assert [sample.seed for sample in samples] == [11, *(sample_seed(11, i) for i in range(1, 5))]
     assert {sample.temperature for sample in samples} == {0.625}
@@ -176,9 +182,9 @@ def test_samples_are_numbered_and_carry_their_seeds():
 
 def test_texts_depend_neither_on_the_number_of_samples_nor_on_the_batch_size(cell):
     sampler, config = Sampler(random_model(cell)), SampleConfig(length=30)
-    expected = texts(sampler.many("ab", config, 13, num_samples=67, batch_size=64))
+    expected = texts(many(sampler, "ab", config, 13, num_samples=67, batch_size=64))
     for count, size in ((67, 2), (67, 3), (5, 64), (4, 3), (1, 2), (0, 2)):
-        assert texts(sampler.many("ab", config, 13, count, size)) == expected[:count]
+        assert texts(many(sampler, "ab", config, 13, count, size)) == expected[:count]
 
 
 # Stop strings.
@@ -193,7 +199,9 @@ def test_texts_of_many_prompts_and_temperatures_are_those_of_each_by_itself(cell
     assert [sample.index for sample in together] == list(range(30))
     for sample in together:
         config = configs[sample.temperature == 1.5]
-        (alone,) = Sampler(random_model(cell), ["c"]).many(sample.prompt, config, sample.seed, 1, 2)
+        (alone,) = many(
+            Sampler(random_model(cell), ["c"]), sample.prompt, config, sample.seed, 1, 2
+        )
         assert (sample.text, sample.finish) == (alone.text, alone.finish)
 
 
@@ -201,7 +209,7 @@ def test_so_they_are_with_a_memory():
     sampler = Sampler(with_memory(random_model(), "abc\nabd\nhij\n" * 5, order=3))
     config = SampleConfig(length=30)
     for sample in sampler.write(Jobs(["ab", "", "abaabbab"], [config], 2, seed=5).since(0)):
-        (alone,) = sampler.many(sample.prompt, config, sample.seed, 1, 2)
+        (alone,) = many(sampler, sample.prompt, config, sample.seed, 1, 2)
         assert sample.text == alone.text
 
 
@@ -244,16 +252,16 @@ def test_stop_strings_that_can_never_come_are_no_error():
 
 def test_rows_that_stop_leave_and_the_others_go_on_unchanged(cell):
     sampler, config = Sampler(random_model(cell), ["a", "bc"]), SampleConfig(length=12)
-    together = list(sampler.many("ab", config, seed=2, num_samples=40))
+    together = list(many(sampler, "ab", config, seed=2, num_samples=40))
     assert {sample.finish for sample in together} == {"stop", "length"}
     for sample in together:
-        (alone,) = sampler.many("ab", config, sample.seed, num_samples=1, batch_size=2)
+        (alone,) = many(sampler, "ab", config, sample.seed, num_samples=1, batch_size=2)
         assert (alone.text, alone.finish) == (sample.text, sample.finish)
 
 
 def test_finish_says_why_each_text_ended():
     config = SampleConfig(length=3, temperature=1.0)
-    samples = list(Sampler(chain(COIN), ["b"]).many("a", config, seed=2, num_samples=60))
+    samples = list(many(Sampler(chain(COIN), ["b"]), "a", config, seed=2, num_samples=60))
     assert {(s.text, s.finish) for s in samples} == {
         ("", "stop"), ("a", "stop"), ("aa", "stop"), ("aaa", "length")
     }  # fmt: skip
@@ -304,9 +312,9 @@ def test_a_record_may_be_cut_by_its_length():
 
 def test_a_records_prompt_is_read_behind_a_newline():
     config = SampleConfig(length=20)
-    records = list(Sampler(random_model(records=True)).many("ab", config, 19, num_samples=9))
-    behind_newline = list(Sampler(random_model()).many("\nab", config, 19, num_samples=9))
-    behind_nothing = list(Sampler(random_model()).many("ab", config, 19, num_samples=9))
+    records = list(many(Sampler(random_model(records=True)), "ab", config, 19, num_samples=9))
+    behind_newline = list(many(Sampler(random_model()), "\nab", config, 19, num_samples=9))
+    behind_nothing = list(many(Sampler(random_model()), "ab", config, 19, num_samples=9))
     assert texts(records) == [text.split("\n")[0] for text in texts(behind_newline)]
     assert texts(records) != [text.split("\n")[0] for text in texts(behind_nothing)]
 
@@ -391,15 +399,15 @@ def test_frequencies_are_those_of_the_mix():
     expected = 0.5 * 0.5 + 0.5 * distribution(model.memory, [0])[0]
     sampler = Sampler(model)
     config = SampleConfig(length=1, temperature=1.0, memory_weight=0.5)
-    found = [s.text for s in sampler.many("a", config, 3, 4000)].count("a") / 4000
+    found = [s.text for s in many(sampler, "a", config, 3, 4000)].count("a") / 4000
     assert found == pytest.approx(expected, abs=0.03)
 
 
 def test_texts_with_a_memory_depend_on_their_seeds_alone(cell):
     sampler = Sampler(with_memory(random_model(cell), "abc\nabd\nhij\n" * 5, order=3), ["j"])
     config = SampleConfig(length=40)
-    many = texts(sampler.many("ab", config, 7, 20, batch_size=16))
-    assert texts(sampler.many("ab", config, 7, 9, batch_size=4)) == many[:9]
+    expected = texts(many(sampler, "ab", config, 7, 20, batch_size=16))
+    assert texts(many(sampler, "ab", config, 7, 9, batch_size=4)) == expected[:9]
 
 
 def test_a_first_character_that_is_drawn_from_the_starts_is_no_matter_of_memory():
