@@ -25,7 +25,7 @@ from plain import PlainNetwork, plain_sampling
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.core.errors import CharRNNError
-from charrnn.core.output import Page
+from charrnn.core.output import OutputStream
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.build import build as build_kernel
 from charrnn.native.library import load
@@ -85,9 +85,9 @@ def samplers(model):
 def stream(sampler, length):
     """Return charrnn's characters a second, written into a pipe."""
     with Pipe() as pipe:
-        page = Page(pipe)
+        out = OutputStream(pipe)
         config = SampleConfig(length=length)
-        return per_second(length, lambda: write_stream(page, sampler, "A", config, 1, echo=False))
+        return per_second(length, lambda: write_stream(out, sampler, "A", config, 1, echo=False))
 
 
 def plain_stream(network, length):

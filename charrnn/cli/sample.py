@@ -102,9 +102,9 @@ def sample(
     configs = [SampleConfig(**given, temperature=each) for each in temperatures]
 
     from charrnn.checkpoints.names import find_model
-    from charrnn.sampling.generate import Request, compose
+    from charrnn.sampling.generate import SampleRequest, generate
 
-    request = Request(
+    request = SampleRequest(
         model=find_model(checkpoints, model),
         prompts=read_prompts(prompt, prompt_file, prompts),
         configs=configs,
@@ -121,7 +121,7 @@ def sample(
         raw=raw,
         as_json=as_json,
     )
-    compose(request, console)
+    generate(request, console)
 
 
 def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> list[str]:

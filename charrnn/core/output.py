@@ -27,7 +27,7 @@ from charrnn.core.files import try_lock
 FLUSH_SECONDS = 0.1
 
 
-class Page:
+class OutputStream:
     """Where text goes.
 
     Args:
@@ -59,8 +59,10 @@ class Page:
 
 
 @contextmanager
-def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -> Iterator[Page]:
-    """Yield the page of a file, or of stdout; what was written is flushed in the end.
+def open_output(
+    path: Path | None, *, raw: bool, stream: BinaryIO | None = None
+) -> Iterator[OutputStream]:
+    """Yield the output stream of a file or stdout; flush it at the end.
 
     Args:
         path: Of a file that is written anew; None is stdout.
@@ -79,7 +81,7 @@ def open_page(path: Path | None, *, raw: bool, stream: BinaryIO | None = None) -
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     try:
-        yield Page(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
+        yield OutputStream(stream, for_terminal=path is None and is_terminal(sys.stdout), raw=raw)
         stream.flush()
     except BrokenPipeError:
         raise leave_pipe() from None
@@ -127,8 +129,8 @@ def stdout_has_colours() -> bool:
 
 def print_result(text: str, *, raw: bool = False) -> None:
     """Print a line on stdout, whatever its encoding; raw for colours that are our own."""
-    with open_page(None, raw=raw) as page:
-        page.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
+    with open_output(None, raw=raw) as out:
+        out.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
 
 
 def json_line(fields: Mapping[str, object]) -> str:
@@ -175,6 +177,6 @@ def rendered(table: object) -> str:
     """Return what rich makes of a table, as wide as the terminal."""
     from rich.console import Console
 
-    page = io.StringIO()
-    Console(file=page, color_system=None).print(table)
-    return page.getvalue()
+    stream = io.StringIO()
+    Console(file=stream, color_system=None).print(table)
+    return stream.getvalue()

@@ -11,7 +11,7 @@ from charrnn.checkpoints.model import load_model, reading_of
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
-from charrnn.core.output import Page, open_page
+from charrnn.core.output import OutputStream, open_output
 from charrnn.sampling.copies import Novelty, Source
 from charrnn.sampling.jobs import Jobs, Sample
 from charrnn.sampling.output_file import Earlier, continued
@@ -32,7 +32,7 @@ LOOKED_UP_TOGETHER = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class SampleRequest:
     """A command line of `sample`."""
 
     model: Path
@@ -74,7 +74,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Composer:
+class Generation:
     """Writes what one call asks for.
 
     Args:
@@ -83,13 +83,13 @@ class Composer:
         console: For progress, and what was left out.
     """
 
-    request: Request
+    request: SampleRequest
     sampler: Sampler
     console: Console
     num_tried: int = field(default=0, init=False)
     num_kept: int = field(default=0, init=False)
 
-    def compose(self) -> None:
+    def run(self) -> None:
         """Write all texts, or those that an output file lacks."""
         request = self.request
         self.check_prompts()
@@ -99,12 +99,12 @@ class Composer:
         with opened(request) as (stream, earlier):
             jobs = request.jobs(self.seed(earlier))
             begin = self.begin(jobs, earlier)
-            with open_page(request.output, raw=request.raw, stream=stream) as page:
-                if self.is_streamed(jobs, page, source, novelty):
-                    self.stream(page, jobs)
+            with open_output(request.output, raw=request.raw, stream=stream) as out:
+                if self.is_streamed(jobs, out, source, novelty):
+                    self.stream(out, jobs)
                     return
-                samples = self.kept(self.made(page, jobs, begin), novelty)
-                self.write(page, samples, source)
+                samples = self.kept(self.made(out, jobs, begin), novelty)
+                self.write(out, samples, source)
         self.sum_up()
 
     def check_prompts(self) -> None:
@@ -152,7 +152,7 @@ class Composer:
         return earlier.next_index
 
     def is_streamed(
-        self, jobs: Jobs, page: Page, source: Source | None, novelty: Novelty | None
+        self, jobs: Jobs, out: OutputStream, source: Source | None, novelty: Novelty | None
     ) -> bool:
         """Say whether a single text can be shown as it is made."""
         is_plain = not self.request.as_json and source is None and novelty is None
@@ -163,19 +163,19 @@ class Composer:
         is_batch = (self.request.batch_size or 1) > 1 or self.request.resume
         return len(jobs) == 1 and not is_batch
 
-    def stream(self, page: Page, jobs: Jobs) -> None:
+    def stream(self, out: OutputStream, jobs: Jobs) -> None:
         """Write the only text, each character as it is made."""
         job = jobs[0]
-        write_stream(page, self.sampler, job.prompt, job.config, job.seed, echo=self.request.echo)
+        write_stream(out, self.sampler, job.prompt, job.config, job.seed, echo=self.request.echo)
 
-    def made(self, page: Page, jobs: Jobs, begin: int) -> Iterator[Sample]:
+    def made(self, out: OutputStream, jobs: Jobs, begin: int) -> Iterator[Sample]:
         """Yield the texts from an index on, and show how many there are."""
         if self.is_alone(jobs):
             job = jobs[0]
             yield self.sampler.sample(job.prompt, job.config, job.seed)
             return
         samples = self.sampler.write(jobs.since(begin), self.request.batch_size)
-        if page.for_terminal:  # the texts show themselves
+        if out.for_terminal:  # the texts show themselves
             yield from samples
             return
         with self.console.counting(len(jobs), "text", begin) as report:
@@ -193,18 +193,16 @@ class Composer:
                 if is_new:
                     yield sample
 
-    def write(self, page: Page, samples: Iterator[Sample], source: Source | None) -> None:
+    def write(self, out: OutputStream, samples: Iterator[Sample], source: Source | None) -> None:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
         found = checked(samples, source, self.console)
         num_columns = len(self.request.configs)
         if self.request.as_json:
-            write_json(page, found)
-        elif page.for_terminal and num_columns > 1:
-            write_columns(
-                page, found, self.request.num_samples, num_columns, echo=self.request.echo
-            )
+            write_json(out, found)
+        elif out.for_terminal and num_columns > 1:
+            write_columns(out, found, self.request.num_samples, num_columns, echo=self.request.echo)
         else:
-            write_samples(page, found, self.sampler, echo=self.request.echo)
+            write_samples(out, found, self.sampler, echo=self.request.echo)
 
     def sum_up(self) -> None:
         """Say what was left out, and in a log what has happened."""
@@ -219,7 +217,7 @@ class Composer:
 
 
 @contextmanager
-def opened(request: Request) -> Iterator[tuple[BinaryIO | None, Earlier | None]]:
+def opened(request: SampleRequest) -> Iterator[tuple[BinaryIO | None, Earlier | None]]:
     """Yield the output file to go on with, and what it holds; nothing unless that is wanted."""
     if not (request.resume and request.output):
         yield None, None
@@ -228,7 +226,7 @@ def opened(request: Request) -> Iterator[tuple[BinaryIO | None, Earlier | None]]
         yield file, earlier
 
 
-def compose(request: Request, console: Console) -> None:
+def generate(request: SampleRequest, console: Console) -> None:
     """Write what a command line of `sample` asks for.
 
     Raises:
@@ -239,4 +237,4 @@ def compose(request: Request, console: Console) -> None:
     sampler = make_sampler(load_model(request.model), request.stops, request.device)
     if console.verbosity > 0:
         console.line(f"model {printable(request.model)}; {sampler.engine}")
-    Composer(request, sampler, console).compose()
+    Generation(request, sampler, console).run()

@@ -8,7 +8,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, escape_controls
-from charrnn.core.output import Page, json_line, rendered
+from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import Decoder
 from charrnn.sampling.copies import LONG, Copies, Source
 from charrnn.sampling.jobs import Sample
@@ -46,47 +46,49 @@ def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
 
 
 def write_stream(
-    page: Page, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
+    out: OutputStream, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
 ) -> None:
     """Write one text, each character as it is made."""
     vocab = sampler.model.vocab
     decoder = Decoder(vocab)
     if echo:
-        page.text(prompt, vocab.raw(vocab.encode(prompt)))
+        out.text(prompt, vocab.raw(vocab.encode(prompt)))
     for ids in sampler.stream(prompt, config, seed):
-        page.text(decoder.feed(ids), vocab.raw(ids))
-    page.text(decoder.feed([], final=True), b"")
-    if page.for_terminal or sampler.model.records:
-        page.put(b"\n")
+        out.text(decoder.feed(ids), vocab.raw(ids))
+    out.text(decoder.feed([], final=True), b"")
+    if out.for_terminal or sampler.model.records:
+        out.put(b"\n")
 
 
-def write_samples(page: Page, samples: Iterable[Checked], sampler: Sampler, *, echo: bool) -> None:
+def write_samples(
+    out: OutputStream, samples: Iterable[Checked], sampler: Sampler, *, echo: bool
+) -> None:
     """Write several texts: records a line each, others separated by a line ---."""
     vocab, records = sampler.model.vocab, sampler.model.records
     for place, (sample, copies) in enumerate(samples):
         if place and not records:
-            page.put(SEPARATOR)
+            out.put(SEPARATOR)
         if echo:
-            page.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
-        write_marked(page, sample, copies)
+            out.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
+        write_marked(out, sample, copies)
         if records:
-            page.put(b"\n")
-    if page.for_terminal and not records:
-        page.put(b"\n")
+            out.put(b"\n")
+    if out.for_terminal and not records:
+        out.put(b"\n")
 
 
-def write_marked(page: Page, sample: Sample, copies: Copies | None) -> None:
+def write_marked(out: OutputStream, sample: Sample, copies: Copies | None) -> None:
     """Write a text, on a terminal with what is copied in reverse."""
-    if not page.for_terminal or copies is None:
-        page.text(sample.text, sample.raw)
+    if not out.for_terminal or copies is None:
+        out.text(sample.text, sample.raw)
         return
     place = 0
     for begin, end in [*copies.spans, (copies.num_symbols, copies.num_symbols)]:
-        page.text(piece_of(sample, copies, place, begin), b"")
+        out.text(piece_of(sample, copies, place, begin), b"")
         if end > begin:
-            page.put(MARK)
-            page.text(piece_of(sample, copies, begin, end), b"")
-            page.put(UNMARK)
+            out.put(MARK)
+            out.text(piece_of(sample, copies, begin, end), b"")
+            out.put(UNMARK)
         place = end
 
 
@@ -125,28 +127,28 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield group
 
 
-def write_json(page: Page, samples: Iterable[Checked]) -> None:
+def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
     """Write one object a line."""
     for sample, copies in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}
-        page.put(json_line(fields).encode("utf-8") + b"\n")
+        out.put(json_line(fields).encode("utf-8") + b"\n")
 
 
 def write_columns(
-    page: Page, samples: Iterable[Checked], num_samples: int, num_columns: int, *, echo: bool
+    out: OutputStream, samples: Iterable[Checked], num_samples: int, num_columns: int, *, echo: bool
 ) -> None:
     """Write the texts of several temperatures side by side: a column each, prompt after prompt."""
     groups: dict[int, list[Sample]] = {}
     for sample, _ in samples:
         prompt = sample.index // (num_samples * num_columns)
         if groups and prompt not in groups:
-            page.put(as_columns(groups.popitem()[1], echo=echo).encode("utf-8"))
+            out.put(as_columns(groups.popitem()[1], echo=echo).encode("utf-8"))
         groups.setdefault(prompt, []).append(sample)
     for group in groups.values():
-        page.put(as_columns(group, echo=echo).encode("utf-8"))
+        out.put(as_columns(group, echo=echo).encode("utf-8"))
 
 
 def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:

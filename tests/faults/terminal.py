@@ -13,7 +13,7 @@ from harness import expect, obeyed, rng_of, run_script
 
 from charrnn.core.console import Console
 from charrnn.core.events import Sampled
-from charrnn.core.output import Page
+from charrnn.core.output import OutputStream
 from charrnn.launch.progress import TrainingProgress
 
 PIECES = (
@@ -36,12 +36,12 @@ def make_text(rng: Random) -> str:
 def write(text: str, rng: Random, stream: object, kind: int) -> None:
     """Send a text to a terminal in one of the ways there are."""
     if kind == 0:
-        page = Page(stream, for_terminal=True)  # type: ignore[arg-type]
+        out = OutputStream(stream, for_terminal=True)  # type: ignore[arg-type]
         place = 0
         while place < len(text):  # sequences fall apart into pieces
             size = rng.randrange(1, 4)
             piece = text[place : place + size]
-            page.text(piece, piece.encode("utf-8", "surrogatepass"))
+            out.text(piece, piece.encode("utf-8", "surrogatepass"))
             place += size
         return
     with os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8") as lines:  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.core.console import Console
 from charrnn.core.errors import CharRNNError, InputError
-from charrnn.core.output import Page, open_page
+from charrnn.core.output import OutputStream, open_output
 from charrnn.data.text_files import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.sampling.copies import Copies, Source
@@ -49,21 +49,21 @@ def make_samples(*texts, prompt=""):
 def shown(text, **options):
     """Return the characters that reach a terminal."""
     stream = io.BytesIO()
-    Page(stream, for_terminal=True, **options).text(text, b"not this")
+    OutputStream(stream, for_terminal=True, **options).text(text, b"not this")
     return stream.getvalue().decode()
 
 
 def written(samples, sampler, *, echo=False, for_terminal=False):
     stream = io.BytesIO()
-    page = Page(stream, for_terminal=for_terminal)
-    write_samples(page, ((sample, None) for sample in samples), sampler, echo=echo)
+    out = OutputStream(stream, for_terminal=for_terminal)
+    write_samples(out, ((sample, None) for sample in samples), sampler, echo=echo)
     return stream.getvalue().decode()
 
 
 def json_lines(samples):
     """Return the lines as they stand, the last newline taken off."""
     stream = io.BytesIO()
-    write_json(Page(stream), ((sample, None) for sample in samples))
+    write_json(OutputStream(stream), ((sample, None) for sample in samples))
     text = stream.getvalue().decode()
     assert text.endswith("\n") or not samples
     return text.split("\n")[:-1]
@@ -108,7 +108,7 @@ def test_raw_never_fails_on_what_is_no_text():
 
 def test_a_pipe_gets_the_bytes_as_they_are():
     stream = io.BytesIO()
-    Page(stream).text("not this", b"\x1b[1m\xff\x00\r\n")
+    OutputStream(stream).text("not this", b"\x1b[1m\xff\x00\r\n")
     assert stream.getvalue() == b"\x1b[1m\xff\x00\r\n"
 
 
@@ -145,8 +145,8 @@ def test_records_are_one_a_line(for_terminal):
 
 def streamed(sampler, prompt, *, echo, for_terminal=False, length=6):
     stream = io.BytesIO()
-    page = Page(stream, for_terminal=for_terminal)
-    write_stream(page, sampler, prompt, SampleConfig(length=length), 5, echo=echo)
+    out = OutputStream(stream, for_terminal=for_terminal)
+    write_stream(out, sampler, prompt, SampleConfig(length=length), 5, echo=echo)
     return stream.getvalue()
 
 
@@ -230,38 +230,38 @@ def test_json_of_a_prompt_that_is_no_text_gives_it_back():
 
 
 def test_a_file_gets_what_a_pipe_would_get(tmp_path):
-    with open_page(tmp_path / "out.txt", raw=False) as page:
-        page.text("not this", b"\x1b\xff")
+    with open_output(tmp_path / "out.txt", raw=False) as out:
+        out.text("not this", b"\x1b\xff")
     assert (tmp_path / "out.txt").read_bytes() == b"\x1b\xff"
 
 
-def test_stdout_is_a_page_for_a_terminal_only_if_it_is_one(monkeypatch):
+def test_stdout_is_written_for_a_terminal_only_if_it_is_one(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    with open_page(None, raw=False) as page:
-        page.text("\x1b", b"\x1b")
+    with open_output(None, raw=False) as out:
+        out.text("\x1b", b"\x1b")
     assert terminal.buffer.getvalue() == rb"\x1b"
 
 
 def test_a_file_is_never_taken_for_a_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", Terminal())
-    with open_page(tmp_path / "out.txt", raw=False) as page:
-        assert not page.for_terminal
+    with open_output(tmp_path / "out.txt", raw=False) as out:
+        assert not out.for_terminal
 
 
 def test_an_output_that_cannot_be_opened_is_an_input_error(tmp_path):
     with (
         pytest.raises(InputError, match="^-o: .*missing.*No such file"),
-        open_page(tmp_path / "missing" / "out.txt", raw=False),
+        open_output(tmp_path / "missing" / "out.txt", raw=False),
     ):
         pass
 
 
 def test_a_closed_stdout_is_an_error_with_a_way_out(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(CharRNNError, match="-o FILE"), open_page(None, raw=False):
+    with pytest.raises(CharRNNError, match="-o FILE"), open_output(None, raw=False):
         pass
 
 
@@ -270,9 +270,9 @@ def test_a_closed_stdout_is_an_error_with_a_way_out(monkeypatch):
 def test_a_full_disk_is_told_in_one_line(size):
     with (
         pytest.raises(CharRNNError, match="^/dev/full: not written: No space left"),
-        open_page(Path("/dev/full"), raw=False) as page,
+        open_output(Path("/dev/full"), raw=False) as out,
     ):
-        page.put(b"x" * size)
+        out.put(b"x" * size)
 
 
 def test_an_error_while_writing_still_closes_the_file(tmp_path):
@@ -282,9 +282,9 @@ def test_an_error_while_writing_still_closes_the_file(tmp_path):
 
     with (
         pytest.raises(ZeroDivisionError),
-        open_page(tmp_path / "out.txt", raw=False) as page,
+        open_output(tmp_path / "out.txt", raw=False) as out,
     ):
-        write_samples(page, ((s, None) for s in samples()), make_sampler(ABC), echo=False)
+        write_samples(out, ((s, None) for s in samples()), make_sampler(ABC), echo=False)
     assert (tmp_path / "out.txt").read_bytes() == b"so far"
 
 
@@ -294,9 +294,9 @@ def test_an_error_while_writing_still_closes_the_file(tmp_path):
 def test_a_terminal_shows_in_reverse_what_is_copied():
     (sample,) = make_samples("abc" * 20)
     stream = io.BytesIO()
-    page = Page(stream, for_terminal=True)
+    out = OutputStream(stream, for_terminal=True)
     copies = Copies(60, longest=(3, 34), spans=[(3, 34), (40, 60)])
-    write_samples(page, [(sample, copies)], make_sampler(ABC), echo=False)
+    write_samples(out, [(sample, copies)], make_sampler(ABC), echo=False)
     text = stream.getvalue().decode()
     marked = text.replace("\x1b[7m", "<").replace("\x1b[27m", ">")
     assert marked == f"abc<{'abc' * 10}a>bcabca<{'bca' * 6}bc>\n"
@@ -306,7 +306,7 @@ def test_a_pipe_gets_the_text_as_it_is():
     (sample,) = make_samples("abc" * 20)
     stream = io.BytesIO()
     copies = Copies(60, longest=(0, 60), spans=[(0, 60)])
-    write_samples(Page(stream), [(sample, copies)], make_sampler(ABC), echo=False)
+    write_samples(OutputStream(stream), [(sample, copies)], make_sampler(ABC), echo=False)
     assert stream.getvalue() == b"abc" * 20
 
 
@@ -321,7 +321,7 @@ def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_pa
         "80.0% lies in spans of 30 or more\n"  # 36 of 45
     )
     stream = io.BytesIO()
-    write_json(Page(stream), found)
+    write_json(OutputStream(stream), found)
     lines = [json.loads(line) for line in stream.getvalue().decode().splitlines()]
     assert [line["longest_copy"] for line in lines] == ["abc" * 12, "abc"]
     assert [line["copied"] for line in lines] == [0.9, 0]
