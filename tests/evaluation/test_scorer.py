@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.checkpoints.model import Model, load_model
-from charrnn.core.config import ModelConfig, ScoreConfig
+from charrnn.checkpoints.model import load_model
+from charrnn.core.config import ScoreConfig
 from charrnn.core.errors import InputError
-from charrnn.data.encoding import read_ids
-from charrnn.data.vocab import CharVocabulary
 from charrnn.evaluation.protocols import parse_protocol
 from charrnn.evaluation.scorer import Scorer
 
@@ -212,18 +210,3 @@ def test_the_signature_of_an_adapted_score_says_so(trained):
 def test_held_out_keeps_the_encoding_of_training(trained):
     result = trained("score", "fox.txt", "--held-out", "--encoding", "latin-1", check=False)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-
-
-@pytest.mark.parametrize("chunk", [2, 3, 1 << 18])
-@pytest.mark.parametrize("most", [1, 3, 4, 5, None])
-def test_a_text_is_read_up_to_so_many_characters_that_the_model_knows(
-    tmp_path, monkeypatch, chunk, most
-):
-    monkeypatch.setattr("charrnn.data.text_files.CHUNK", chunk)
-    config = ModelConfig(cell="rnn", vocab_size=3, embedding_size=2, hidden_size=2, num_layers=1)
-    vocab = CharVocabulary(map(ord, "abc"))
-    model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, facts={})
-    (tmp_path / "text").write_text("XaYbcZaX", encoding="utf-8")
-    ids, num_unknown = read_ids(model, tmp_path / "text", skips=True, most=most)
-    assert vocab.decode(ids) == "abca"[:most]
-    assert num_unknown == {1: 1, 3: 2, 4: 3}.get(most, 4)

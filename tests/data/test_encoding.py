@@ -1,0 +1,18 @@
+"""A text as ids of a known vocabulary."""
+
+import pytest
+
+from charrnn.data.encoding import read_ids
+from charrnn.data.text_files import Reading
+from charrnn.data.vocab import CharVocabulary
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 1 << 18])
+@pytest.mark.parametrize("most", [1, 3, 4, 5, None])
+def test_a_text_is_read_up_to_so_many_characters_that_are_known(tmp_path, monkeypatch, chunk, most):
+    monkeypatch.setattr("charrnn.data.text_files.CHUNK", chunk)
+    (tmp_path / "text").write_text("XaYbcZaX", encoding="utf-8")
+    vocab = CharVocabulary(map(ord, "abc"))
+    ids, num_unknown = read_ids(vocab, Reading(), tmp_path / "text", skips=True, most=most)
+    assert vocab.decode(ids) == "abca"[:most]
+    assert num_unknown == {1: 1, 3: 2, 4: 3}.get(most, 4)
