@@ -47,17 +47,17 @@ with joined() as world:
     def step_seconds(*, is_shared):
         count, start = 0, time.perf_counter()
         while True:
-            alone = nullcontext() if is_shared or world.is_alone else learner.forward.no_sync()
+            alone = nullcontext() if is_shared or world.is_single else learner.forward.no_sync()
             with alone:
                 learner.update(batch, count, 0.0)
             count += 1
             # All stop after the same step; the first process says which.
-            if world.agree(time.perf_counter() - start >= seconds):
+            if world.broadcast(time.perf_counter() - start >= seconds):
                 return (time.perf_counter() - start) / count
 
     step_seconds(is_shared=True)
     result = {"shared": step_seconds(is_shared=True), "apart": step_seconds(is_shared=False)}
-    if world.is_first:
+    if world.is_rank_zero:
         print(json.dumps(result | {"parameters": model.num_parameters()}))
 """
 

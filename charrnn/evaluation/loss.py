@@ -76,12 +76,12 @@ def score(
         world: The processes that share the work, each with its rows of every batch.
     """
     totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
-    mine = batches if world.is_alone else (b.part(world.rows(len(b.inputs))) for b in batches)
+    mine = batches if world.is_single else (b.part(world.shard(len(b.inputs))) for b in batches)
     for costs in costs_of(model, mine, memory, precision=precision):
         parts = (costs.mix, costs.network, costs.weight)
         totals[:3] += torch.stack([part.sum(dtype=torch.float64) for part in parts])
         totals[3] += costs.batch.num_chars
-    *sums, chars = world.total(totals).tolist()
+    *sums, chars = world.all_reduce_sum(totals).tolist()
     loss, network, weight = (total / max(1, chars) for total in sums)
     return Score(loss, network, int(chars), weight)
 

@@ -42,10 +42,10 @@ def launch(
     world = rank_zero.world
     result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
     code, reason = 1, None
-    with Interrupts(None if world.is_alone else world.largest) as interrupts:
+    with Interrupts(None if world.is_single else world.all_reduce_max) as interrupts:
         try:
             rank_zero.send_run(prepared)
-            with world.told():
+            with world.peer_errors():
                 train_and_show(run, prepared, console, interrupts, world, result)
             code = interrupts.exit_code if result["stop_reason"] in CUT else 0
         except Exception as error:
@@ -57,7 +57,7 @@ def launch(
             run.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
             print_end(run, result, as_json=as_json)
         show_what_next(run, result, code, console)
-        return world.agree(code)
+        return world.broadcast(code)
 
 
 def train_and_show(

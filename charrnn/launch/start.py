@@ -54,7 +54,7 @@ class TrainRequest:
 def start(request: TrainRequest, console: Console) -> int:
     """Train, alone or as one of several processes, and return the exit code."""
     with joined() as world:
-        if not world.is_first:
+        if not world.is_rank_zero:
             return follow_rank_zero(world)
         rank_zero, code = RankZero(world), 1
         try:

@@ -46,23 +46,23 @@ class RankZero:
         task: Task = SharedRun(
             prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
         )
-        self.world.agree(task)
+        self.world.broadcast(task)
 
     def send_exit(self, code: int) -> None:
         """Let them leave with an exit code, if they still wait for something to do."""
         if self._is_waiting:
             self._is_waiting = False
             task: Task = code
-            self.world.agree(task)
+            self.world.broadcast(task)
 
 
 def follow_rank_zero(world: World) -> int:
     """Train what the first process hands over; return its exit code."""
     task: Task = 0
-    shared = world.agree(task)
+    shared = world.broadcast(task)
     if isinstance(shared, int):
         return shared
-    with Interrupts(world.largest) as interrupts:
+    with Interrupts(world.all_reduce_max) as interrupts:
         try:
             corpus = load_corpus([Path(name) for name in shared.sources], shared.config)
             if corpus.digest != shared.digest:
@@ -78,7 +78,7 @@ def train_in_silence(
 ) -> int:
     """Train the shared run; return the first process's exit code."""
     try:
-        with world.told():
+        with world.peer_errors():
             for _ in train(
                 shared.config,
                 corpus,
@@ -88,6 +88,6 @@ def train_in_silence(
                 world=world,
             ):
                 pass
-            return world.agree(0)
+            return world.broadcast(0)
     except CharRNNError as error:
         return error.exit_code  # the first process says why

@@ -1,8 +1,8 @@
-"""Several processes that train as one: rank, size, what they agree on. For one the identity.
+"""Rank, world size and collective operations of one training; the identity for one process.
 
-torchrun starts them and sets RANK, WORLD_SIZE and where they meet. Each has its rows of every
-batch; whatever depends on a clock, a signal or a disk is what the first process finds. So all take
-the same steps in the same order, which is what collective calls need.
+torchrun starts the processes and sets RANK, WORLD_SIZE and the address of rank 0. Each rank reads
+its rows of every batch. What depends on a clock, a signal or a disk is decided by rank 0 and
+broadcast, so that all ranks take the same steps in the same order, as collective calls require.
 """
 
 import os
@@ -18,78 +18,70 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from charrnn.core.errors import CharRNNError
-from charrnn.core.rank import check_shares, rank_from_env
+from charrnn.core.rank import rank_from_env
 from charrnn.core.signals import without_handlers
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)
-"""How long one process waits for another; the first may have a large text to read."""
+"""How long a rank waits for another one; rank 0 may have a large text to read."""
 
 BUCKET = 4.0
-"""MiB of gradients that are sent together: about those of a layer, while others are computed."""
+"""MiB of gradients in one all-reduce: about one layer, sent while others are computed."""
 
 LOST = ("gloo", "nccl", "connection closed", "connection reset", "connection refused")
-"""Phrases of an error that says that another process has gone."""
+"""Phrases in the error of a collective call whose peer has exited."""
 
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
-"""How often torchrun has started all processes again."""
+"""How often torchrun has restarted all processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes of one training; collective calls block until all have made them."""
+    """The ranks of one training. A collective call blocks until every rank has made it."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def is_alone(self) -> bool:
-        """Whether there is only this process."""
+    def is_single(self) -> bool:
+        """True for a training by one process."""
         return self.size == 1
 
     @property
-    def is_first(self) -> bool:
-        """Whether this process writes and speaks for all."""
+    def is_rank_zero(self) -> bool:
+        """True for the rank that writes files and output."""
         return self.rank == 0
 
-    def rows(self, count: int) -> slice:
-        """Return which of so many rows of a batch belong to this process."""
+    def shard(self, count: int) -> slice:
+        """Return the rows of a batch of `count` rows that belong to this rank."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
-    def check(self, batch_size: int) -> None:
-        """Refuse a number of streams that cannot be shared out evenly.
-
-        Raises:
-            InputError: It is no multiple of the number of processes.
-        """
-        check_shares(batch_size, self.size)
-
-    def agree(self, value: T) -> T:
-        """Return what the first process has here, whatever the others have."""
-        if self.is_alone:
+    def broadcast(self, value: T) -> T:
+        """Return the value that rank 0 passes."""
+        if self.is_single:
             return value
-        box = [value if self.is_first else None]
+        box = [value if self.is_rank_zero else None]
         distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]  # type: ignore[return-value]
 
-    def largest(self, number: int) -> int:
-        """Return the largest number that any process has here."""
+    def all_reduce_max(self, number: int) -> int:
+        """Return the largest number that any rank passes."""
         tensor = torch.tensor(number)
-        if not self.is_alone:
+        if not self.is_single:
             distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return int(tensor)
 
-    def total(self, numbers: Tensor) -> Tensor:
-        """Return the sums of what the processes have here, on the CPU."""
+    def all_reduce_sum(self, numbers: Tensor) -> Tensor:
+        """Return the sums over all ranks, on the CPU."""
         sums = numbers.detach().cpu()
-        if not self.is_alone:
+        if not self.is_single:
             distributed.all_reduce(sums)
         return sums
 
-    def gathered(self, part: Tensor) -> Tensor:
-        """Return the states of all streams, (L, S, H), of which each process has S / size."""
-        if self.is_alone:
+    def all_gather(self, part: Tensor) -> Tensor:
+        """Return the states of all streams, (L, S, H), from the (L, S / size, H) of each rank."""
+        if self.is_single:
             return part
         mine = part.detach().cpu().contiguous()
         parts = [torch.empty_like(mine) for _ in range(self.size)]
@@ -97,31 +89,31 @@ class World:
         return torch.cat(parts, dim=1)
 
     def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
-        """Return the first process's clock."""
-        return clock if self.is_alone else lambda: self.agree(clock())
+        """Return the clock of rank 0."""
+        return clock if self.is_single else lambda: self.broadcast(clock())
 
-    def shared(self, model: nn.Module) -> Callable[..., Any]:
-        """Return a network's forward pass whose gradients are the mean over all processes.
+    def wrap_ddp(self, model: nn.Module) -> Callable[..., Any]:
+        """Return the forward pass of a network whose gradients are averaged over all ranks.
 
-        They are sent while others are still computed (DistributedDataParallel).
+        DistributedDataParallel sends them while others are still computed.
         """
-        if self.is_alone:
+        if self.is_single:
             return model
         return nn.parallel.DistributedDataParallel(
             model, bucket_cap_mb=BUCKET, gradient_as_bucket_view=True
         )
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Turn the loss of another process into an error that says so.
+    def peer_errors(self) -> Iterator[None]:
+        """Turn the error of a collective call whose peer has exited into a CharRNNError.
 
         Raises:
-            CharRNNError: Another process of this training has gone.
+            CharRNNError: Another process of this training has exited.
         """
         try:
             yield
         except RuntimeError as error:
-            if self.is_alone or not is_lost(error):
+            if self.is_single or not is_lost(error):
                 raise
             raise CharRNNError(
                 f"another of the {self.size} processes has gone; go on with --resume"
@@ -131,11 +123,11 @@ class World:
 ALONE = World()
 
 
-def _meet() -> None:
-    """Wait until all processes are there."""
+def _init_process_group() -> None:
+    """Wait until all ranks are connected."""
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
-    # torchrun keeps its store when it starts all again: the addresses in it are of the dead.
+    # torchrun keeps its store across restarts, with the addresses of the processes before.
     attempt = PrefixStore(f"attempt {os.environ.get(ATTEMPT, '0')}", store)
     distributed.init_process_group(
         backend, store=attempt, rank=rank, world_size=size, timeout=PATIENCE
@@ -143,25 +135,25 @@ def _meet() -> None:
 
 
 def is_lost(error: RuntimeError) -> bool:
-    """Say whether an error means that another process has gone."""
+    """True if an error means that another process has exited."""
     text = str(error).lower()
     return isinstance(error, distributed.DistError) or any(phrase in text for phrase in LOST)
 
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """Meet the other processes that torchrun has started; yield what all of them are.
+    """Connect to the other processes that torchrun has started, and yield the World.
 
-    gloo carries what is on the CPU, NCCL what is on GPUs.
+    gloo transfers tensors on the CPU, NCCL tensors on GPUs.
 
     Raises:
-        CharRNNError: They cannot be reached.
+        CharRNNError: A process cannot be reached.
     """
     world = World(rank_from_env().rank, rank_from_env().size)
-    if world.is_alone:
+    if world.is_single:
         yield world
         return
-    with world.told(), without_handlers():  # nothing but the system ends a process that waits
-        _meet()
+    with world.peer_errors(), without_handlers():  # a call that waits in C runs no Python handler
+        _init_process_group()
     yield world
-    distributed.destroy_process_group()  # not after an error: the others may have gone
+    distributed.destroy_process_group()  # not after an error: peers may have exited

@@ -110,7 +110,7 @@ class Saver:
             except OSError as error:
                 newest, reason = self.run.newest_name(), reason_of(error)
                 result = SaveFailed(step=step, path=self.run.folder, reason=reason, newest=newest)
-        return self._world.agree(result)
+        return self._world.broadcast(result)
 
     def check(self) -> None:
         """Hold the last save against what was wanted of it.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from charrnn.checkpoints.state import MOMENTS, Progress
 from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.rank import check_shares
 from charrnn.core.seeds import derive_seed
 from charrnn.data.batches import IGNORED, Batch
 from charrnn.nn.device import autocast, pick_device, pick_precision
@@ -72,7 +73,7 @@ class Learner:
         init: Initial | None = None,
         world: World = ALONE,
     ) -> None:
-        world.check(batch_size)
+        check_shares(batch_size, world.size)
         self.config, self.batch_size, self.world = config, batch_size, world
         self.device = pick_device(config.device)
         self.precision = pick_precision(config.precision, self.device)
@@ -83,7 +84,7 @@ class Learner:
         self.averaged.load_state_dict(self.model.state_dict())
         self.model.to(self.device)
         self.averaged.to(self.device).requires_grad_(False)
-        self.forward = world.shared(self.model)
+        self.forward = world.wrap_ddp(self.model)
         self.optimizer = make_optimizer(self.model, config.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.state = self.model.empty_state(batch_size // world.size)
@@ -108,8 +109,8 @@ class Learner:
         Of several processes each has a part of it, such that their mean is the batch's.
         """
         num_rows = len(batch.inputs)
-        rows = self.world.rows(num_rows)
-        part = batch if self.world.is_alone else batch.part(rows)
+        rows = self.world.shard(num_rows)
+        part = batch if self.world.is_single else batch.part(rows)
         inputs, targets, is_fresh = (
             torch.as_tensor(array).to(self.device, non_blocking=True)
             for array in (part.inputs, part.targets, part.is_fresh)
@@ -134,7 +135,7 @@ class Learner:
         generator.manual_seed(derive_seed(config.seed, "dropout", step))
         rates = (config.embedding_dropout, config.dropout, config.weight_drop)
         masks = draw_masks(self.model.config, rates, num_rows, generator)
-        return masks if masks is None or self.world.is_alone else masks.part(rows)
+        return masks if masks is None or self.world.is_single else masks.part(rows)
 
     def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
         """Change the weights, unless the gradient is not finite.
@@ -165,7 +166,7 @@ class Learner:
 
     def report(self) -> Report:
         """Return the means since the last report, and wait for the device to have them."""
-        loss, norm, count = (self.world.total(self.sums) / self.world.size).tolist()
+        loss, norm, count = (self.world.all_reduce_sum(self.sums) / self.world.size).tolist()
         report = Report(
             loss=loss / count if count else None,
             grad_norm=norm / count if count else None,
@@ -194,7 +195,7 @@ class Learner:
                 zeros = torch.zeros_like(parameter)  # before the first update
                 result[f"optim/{name}/{key}"] = zeros if moment is None else moment
         return result | {
-            f"state/{name}": self.world.gathered(part)
+            f"state/{name}": self.world.all_gather(part)
             for name, part in zip("hc", self.state, strict=False)
         }
 
@@ -225,7 +226,7 @@ class Learner:
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(float(applied), device=device)
             } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
-        rows = self.world.rows(self.batch_size)
+        rows = self.world.shard(self.batch_size)
         self.state = tuple(
             copied(tensors[f"state/{name}"][:, rows], self.device)
             for name, _ in zip("hc", self.state, strict=False)

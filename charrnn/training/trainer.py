@@ -336,7 +336,7 @@ class Trainer(Standing):
         while self.step == first or not (
             self.step - first >= window
             or self.budget.is_anything_due(self.step)
-            or (self.world.is_alone and self.should_stop())  # several agree between reports
+            or (self.world.is_single and self.should_stop())  # several agree between reports
         ):
             batch = self.batches.batch(self.step)
             self.learner.update(batch, self.step, self.learning_rate(self.step))

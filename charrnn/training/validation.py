@@ -170,7 +170,7 @@ class Validator:
 
         Of several processes only the first does.
         """
-        if not self.learner.world.is_first:
+        if not self.learner.world.is_rank_zero:
             return ""
         weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
         sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights, self.memory))

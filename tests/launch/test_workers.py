@@ -24,7 +24,7 @@ from charrnn.checkpoints.state import state_digest
 from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.core.events import Evaluated
-from charrnn.core.rank import Rank, rank_from_env
+from charrnn.core.rank import Rank, check_shares, rank_from_env
 from charrnn.core.signals import Interrupts
 from charrnn.data.batches import IGNORED, Batch
 from charrnn.launch import workers
@@ -32,7 +32,7 @@ from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.resume import newest_snapshot
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.device import default_threads
-from charrnn.nn.distributed import ALONE, World, _meet, is_lost
+from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost
 from charrnn.training.learner import Learner
 from charrnn.training.trainer import Trainer, train
 
@@ -96,26 +96,26 @@ def text():
 
 
 def test_rows_of_all_processes_are_all_rows_in_order():
-    rows = [World(rank, 4).rows(8) for rank in range(4)]
+    rows = [World(rank, 4).shard(8) for rank in range(4)]
     assert rows == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
-    assert [World(rank, 4).rows(3) for rank in range(4)] == [
+    assert [World(rank, 4).shard(3) for rank in range(4)] == [
         slice(0, 0), slice(0, 1), slice(1, 2), slice(2, 3),
     ]  # fmt: skip
 
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
-    World(1, 4).check(8)
+    check_shares(8, 4)
     with pytest.raises(InputError, match="6 streams cannot be shared out evenly to 4 processes"):
-        World(1, 4).check(6)
+        check_shares(6, 4)
 
 
 def test_for_one_process_everything_is_the_identity():
     part, clock = torch.ones(2, 3, 5), time.monotonic
-    assert ALONE.agree("said") == "said"
-    assert ALONE.largest(7) == 7
-    assert ALONE.gathered(part) is part
+    assert ALONE.broadcast("said") == "said"
+    assert ALONE.all_reduce_max(7) == 7
+    assert ALONE.all_gather(part) is part
     assert ALONE.clock(clock) is clock
-    assert ALONE.rows(5) == slice(0, 5)
+    assert ALONE.shard(5) == slice(0, 5)
 
 
 def test_a_share_without_rows_is_one_whose_targets_do_not_count():
@@ -129,7 +129,7 @@ def test_a_share_without_rows_is_one_whose_targets_do_not_count():
 class Apart(World):
     """A process that is asked for its share, and never hears of the others."""
 
-    def shared(self, model):
+    def wrap_ddp(self, model):
         return model
 
 
@@ -161,10 +161,10 @@ def test_errors_that_speak_of_others_are_told_from_bugs():
     assert not is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with (
         pytest.raises(CharRNNError, match="another of the 2 processes has gone"),
-        World(0, 2).told(),
+        World(0, 2).peer_errors(),
     ):
         raise RuntimeError("Connection closed by peer")
-    with pytest.raises(RuntimeError, match="peer"), ALONE.told():
+    with pytest.raises(RuntimeError, match="peer"), ALONE.peer_errors():
         raise RuntimeError("Connection closed by peer")
 
 
@@ -216,7 +216,7 @@ class Ranks:
 class Joined(World):
     """A rank whose gradients become the mean over all ranks, as DistributedDataParallel does."""
 
-    def shared(self, model):
+    def wrap_ddp(self, model):
         def mean(parameter):
             torch.distributed.all_reduce(parameter.grad)
             parameter.grad /= self.size
@@ -228,21 +228,21 @@ class Joined(World):
 
 def test_a_collective_call_combines_what_all_ranks_have(monkeypatch):
     ranks = Ranks(3, monkeypatch)
-    assert ranks(lambda world: world.largest(5 - world.rank)) == [5, 5, 5]
-    assert ranks(lambda world: world.largest(world.rank)) == [2, 2, 2]
-    assert ranks(lambda world: world.agree(f"of {world.rank}")) == ["of 0"] * 3
+    assert ranks(lambda world: world.all_reduce_max(5 - world.rank)) == [5, 5, 5]
+    assert ranks(lambda world: world.all_reduce_max(world.rank)) == [2, 2, 2]
+    assert ranks(lambda world: world.broadcast(f"of {world.rank}")) == ["of 0"] * 3
     assert ranks(lambda world: world.clock(lambda: 10.0 + world.rank)()) == [10.0] * 3
-    sums = ranks(lambda world: world.total(torch.tensor([1.0, world.rank])).tolist())
+    sums = ranks(lambda world: world.all_reduce_sum(torch.tensor([1.0, world.rank])).tolist())
     assert sums == [[3.0, 3.0]] * 3
     whole = torch.arange(2 * 6 * 5).reshape(2, 6, 5)  # layers, streams, units
-    for found in ranks(lambda world: world.gathered(whole[:, world.rows(6)])):
+    for found in ranks(lambda world: world.all_gather(whole[:, world.shard(6)])):
         assert torch.equal(found, whole)
 
 
 def train_as_rank(world, corpus, config, run, resume=None, stop_at=None):
     """Train as one rank, and return all events and the last state."""
     trainer = Trainer(
-        config, corpus, run if world.is_first else None,
+        config, corpus, run if world.is_rank_zero else None,
         lambda: stop_at is not None and trainer.step >= stop_at,
         itertools.count().__next__, memory=count_corpus(corpus, config.memory), world=world,
     )  # fmt: skip
@@ -293,9 +293,9 @@ def test_each_attempt_of_torchrun_meets_by_itself(monkeypatch):
     monkeypatch.setattr(
         torch.distributed, "init_process_group", lambda backend, **said: met.append(said)
     )
-    _meet()
+    _init_process_group()
     monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT")
-    _meet()
+    _init_process_group()
     assert [said["store"] for said in met] == [("attempt 3", "store"), ("attempt 0", "store")]
     assert (met[0]["rank"], met[0]["world_size"]) == (1, 2)
 
@@ -325,7 +325,7 @@ def prepared(**changes):
 
 def test_ranks_above_0_leave_with_the_code_of_rank_0(monkeypatch):
     def start(world):
-        if not world.is_first:
+        if not world.is_rank_zero:
             return workers.follow_rank_zero(world)
         first = workers.RankZero(world)
         first.send_exit(4)
@@ -340,12 +340,12 @@ def test_ranks_above_0_train_the_shared_run_and_leave_as_rank_0_does(text, monke
     ready = prepared()
 
     def start(world):
-        if not world.is_first:
+        if not world.is_rank_zero:
             return workers.follow_rank_zero(world)
         first = workers.RankZero(world)
         first.send_run(ready)
         list(train(ready.config, ready.corpus, world=world))
-        code = world.agree(7)
+        code = world.broadcast(7)
         first.send_exit(8)  # they have gone
         return code
 
@@ -357,7 +357,7 @@ def test_a_rank_that_reads_another_text_says_so_and_trains_nothing(text, monkeyp
     ready = prepared(digest="0" * 64)
 
     def start(world):
-        if not world.is_first:
+        if not world.is_rank_zero:
             return workers.follow_rank_zero(world)
         workers.RankZero(world).send_run(ready)
         return 0
@@ -538,4 +538,8 @@ def test_a_batch_that_a_small_text_shrinks_stays_a_multiple(text):
 
 def test_a_world_is_made_of_its_rank_and_size():
     assert dataclasses.astuple(World(2, 5)) == (2, 5)
-    assert [World(0, 2).is_first, World(1, 2).is_first, ALONE.is_alone] == [True, False, True]
+    assert [World(0, 2).is_rank_zero, World(1, 2).is_rank_zero, ALONE.is_single] == [
+        True,
+        False,
+        True,
+    ]
