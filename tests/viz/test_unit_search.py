@@ -15,6 +15,7 @@ from charrnn.viz.unit_search import (
     as_found,
     best_unit,
     correlations,
+    is_there,
     ranks,
     search,
     separations,
@@ -37,6 +38,7 @@ def marks(name, text):
     [
         ("in quotes", 'a "bc" d “ef” "g', '.."bc....“ef....'),
         ("in ( )", "a(b(c)d)e(", ".(b(c)d..."),
+        ("in ( )", "(a(b)c", "..(b.."),  # the first is never closed
         ("in [ ]", "a[b]]", ".[b.."),
         ("in { }", "{a\nb}", "{a|b."),
         ("in a comment", "a/*b\nc*/d//e\nf", "./*b|c*/.//e.."),
@@ -119,6 +121,41 @@ def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
     found = as_found(each, values, best, [lucky], width=3)
     assert (found.layer, found.unit, found.sign) == (1, 2, -1)
     assert (found.score, found.random, found.share) == (1.0, 0.5, 0.5)
+
+
+def test_what_counts_is_the_luckiest_of_the_untrained_networks():
+    values, each = np.array([1.0, 1, 0, 0] * 2), PROPERTIES["in quotes"]
+    lucky = [Best(0, 1.0, score) for score in (0.2, 0.6, -0.4)]
+    found = as_found(each, values, Best(1, -0.9, 0.8), lucky, width=3)
+    assert (found.score, found.random) == pytest.approx((0.9, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "times", "is_enough"),
+    [
+        (20, 20, 4, True), (19, 41, 4, False), (41, 19, 4, False), (30, 30, 3, True),
+        (30, 30, 2, False),
+    ],
+)  # fmt: skip
+def test_a_property_needs_twenty_characters_of_either_kind_and_three_beginnings(
+    inside, outside, times, is_enough
+):
+    half = np.zeros(inside + outside)
+    runs = np.array_split(np.arange(inside), times)
+    begin = 0
+    for run in runs:
+        half[begin : begin + len(run)] = 1
+        begin += len(run) + 1
+    assert half.sum() == inside
+    enough = np.concatenate([half, half])
+    assert is_there(enough, PROPERTIES["in quotes"]) == is_enough
+    assert not is_there(np.concatenate([half, np.zeros(len(half))]), PROPERTIES["in quotes"])
+
+
+@pytest.mark.parametrize(("between", "is_quote"), [(1998, True), (1999, False)])
+def test_a_quotation_ends_within_2000_characters(between, is_quote):
+    text = '"' + "x" * between + '" y'
+    assert PROPERTIES["in quotes"].find(text).sum() == (between + 1) * is_quote
 
 
 def newline_counter():
