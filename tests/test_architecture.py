@@ -31,7 +31,7 @@ RANK = {package: rank for rank, names in enumerate(RANKS) for package in names.s
 TORCH = {
     "data.cuda", "nn.model", "nn.cuda", "nn.distributed", "ngram.cuda", "sampling.cuda",
     "evaluation.loss", "evaluation.dynamic", "evaluation.scorer",
-    "training.learner", "training.trainer",
+    "training.learner", "training.reporting",
 }  # fmt: skip
 TORCH_INSIDE_FUNCTIONS = {"nn.device"}
 

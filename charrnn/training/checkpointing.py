@@ -46,11 +46,12 @@ class Saver:
         self.run, self.sources, self._world = run, sources, world
         self.facts = facts | {"memory": memory.facts() if memory else None}
         self.memory = memory.tensors() if memory else {}
+        self.last_saved = 0
         self.is_best_due = False
         self.failed: SaveFailed | None = None
 
-    def save_state(self, state: State, metrics: dict[str, Any]) -> Saved | SaveFailed | None:
-        """Write a full checkpoint; say how it went, None without a run."""
+    def save_state(self, state: State, metrics: dict[str, Any]) -> list[Saved | SaveFailed]:
+        """Write a full checkpoint; return the result as an event, none without a run."""
         facts = self.facts | self.sources | describe_state(state)
         facts |= {"kind": "full", "metrics": metrics}
         step = state.progress.step
@@ -58,7 +59,9 @@ class Saver:
             step, lambda run: run.save_step(step, pack(state.tensors | self.memory, facts))
         )
         self.failed = result if isinstance(result, SaveFailed) else None
-        return result
+        if self.failed is None:
+            self.last_saved = step
+        return [result] if result else []
 
     def save_best(
         self,
@@ -70,8 +73,8 @@ class Saver:
         loss: float | None = None,
         end: Finished | None = None,
         is_better_alone: bool = False,
-    ) -> Saved | SaveFailed | None:
-        """Write the model to share.
+    ) -> list[Saved | SaveFailed]:
+        """Write the model to share; return the result as an event, none without a run.
 
         Args:
             weights: Named as in shapes(config).
@@ -97,7 +100,12 @@ class Saver:
         self.is_best_due = isinstance(result, SaveFailed)
         if isinstance(result, SaveFailed):
             self.failed = result
-        return result
+        return [result] if result else []
+
+    def clear_away(self) -> None:
+        """Delete all full checkpoints but the newest, unless the last save failed."""
+        if self.run is not None and self.failed is None:
+            self.run.keep_newest(1)
 
     def _write(
         self, step: int, write: Callable[[Run], Path], *, is_best: bool = False
@@ -128,7 +136,11 @@ class Saver:
 
 
 def describe(
-    config: TrainConfig, model: ModelConfig, corpus: Corpus, environment: dict[str, Any]
+    config: TrainConfig,
+    model: ModelConfig,
+    corpus: Corpus,
+    environment: dict[str, Any],
+    parent: str | None,
 ) -> Facts:
     """Return what stays the same over a run: settings, text and machine."""
     return {
@@ -145,6 +157,7 @@ def describe(
             "num_val": corpus.num_val,
         },
         "environment": environment,
+        "parent": parent,
     }
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charrnn.checkpoints.state import MOMENTS, Progress
+from charrnn.checkpoints.state import MOMENTS, Progress, Weights
 from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.rank import check_shares
 from charrnn.core.seeds import derive_seed
@@ -23,6 +23,7 @@ from charrnn.nn.model import (
     draw_masks,
     initialise,
     load_weights,
+    weight_arrays,
 )
 from charrnn.training.transfer import PER_CHARACTER, Initial
 
@@ -198,6 +199,10 @@ class Learner:
             f"state/{name}": self.world.all_gather(part)
             for name, part in zip("hc", self.state, strict=False)
         }
+
+    def averaged_arrays(self) -> Weights:
+        """Return a copy of the averaged weights."""
+        return weight_arrays(dict(self.averaged.named_parameters()))
 
     def progress(self, step: int, halvings: int) -> Progress:
         """Return the counts that belong to the tensors."""

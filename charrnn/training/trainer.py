@@ -1,39 +1,23 @@
 """The training loop: yields events, validates, saves, recovers from divergence."""
 
-import platform
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import torch
 
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import MOST_HALVINGS, Snapshot, State, are_finite
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError, DivergedError
-from charrnn.core.events import (
-    Event,
-    Finished,
-    Planned,
-    RolledBack,
-    Sampled,
-    SaveFailed,
-    Started,
-    Step,
-)
+from charrnn.core.events import Event, Finished, RolledBack, Sampled
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus
 from charrnn.data.cuda import resident
-from charrnn.evaluation.diagnosis import advice
-from charrnn.evaluation.loss import bits_per_char
-from charrnn.evaluation.protocols import held_out_ids, num_held_out
+from charrnn.evaluation.protocols import num_held_out
 from charrnn.ngram.model import NgramModel, count_corpus
 from charrnn.nn.device import be_deterministic, pick_device, set_threads
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
+from charrnn.training import reporting
 from charrnn.training.budget import Budget
 from charrnn.training.checkpointing import Saver, describe, describe_sources
 from charrnn.training.learner import Learner, Report
@@ -41,18 +25,58 @@ from charrnn.training.schedule import learning_rate
 from charrnn.training.transfer import Initial
 from charrnn.training.validation import Validator
 
-RECENT = 50
-"""Reports, five a second, that the training loss at the end is a mean of."""
-
 CUT = ("signal", "requeue")
-"""Stop reasons of a run that somebody wants to go on with."""
+"""Stop reasons of an interrupted run, which can be resumed."""
 
 MOST_SKIPPED = 10
-"""Gradients in a row that were not finite, before training counts as diverged."""
+"""Updates skipped in a row, their gradients not finite, after which training has diverged."""
 
 
-class Standing:
-    """All parts of one run, put together, copied into a state and taken back from one."""
+def train(
+    config: TrainConfig,
+    corpus: Corpus,
+    run: Run | None = None,
+    *,
+    resume: Snapshot | None = None,
+    init: Initial | None = None,
+    should_stop: Callable[[], bool | str] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+    world: World = ALONE,
+) -> Iterator[Event]:
+    """Train a network and yield events.
+
+    Args:
+        config: All settings; the plan decides the counts that are None.
+        corpus: The text, as from `load_corpus`.
+        run: Where to save and log; None keeps nothing.
+        resume: A full checkpoint to continue from, bit for bit if the settings are the same.
+        init: Initial weights instead of random ones.
+        should_stop: Called after every step; True, or a stop reason, saves and ends.
+        clock: Seconds; only differences count.
+        world: The processes that train together. All make this call with the same settings and
+            text; only rank 0 has a run, and `should_stop` must return the same in all of them.
+
+    Raises:
+        InputError: The text is too small, or the device is not available.
+        DivergedError: Training diverged repeatedly, at ever smaller learning rates.
+        CharRNNError: The last save failed.
+    """
+    memory = resume.model.memory if resume else count_corpus(corpus, config.memory)
+    trainer = Trainer(config, corpus, run, should_stop, clock, init, memory, world)
+    if resume is not None:
+        trainer.resume(resume)
+    for event in trainer.events():
+        if run is not None:
+            run.record(event)
+        yield event
+
+
+class Trainer:
+    """The parts of one run, its loop, and its state; arguments as of `train`.
+
+    Args:
+        memory: n-gram model of the training text, mixed into every evaluation; None without one.
+    """
 
     def __init__(
         self,
@@ -65,7 +89,7 @@ class Standing:
         memory: NgramModel | None = None,
         world: World = ALONE,
     ) -> None:
-        self.config, self.corpus, self.run, self.world = config, corpus, run, world
+        self.config, self.run, self.world = config, run, world
         self.should_stop, self.clock = should_stop, world.clock(clock)
         self.threads = set_threads(config.threads, pick_device(config.device))
         be_deterministic(config.deterministic)
@@ -81,30 +105,17 @@ class Standing:
             is_float32=self.learner.precision == "fp32",
             num_scores=len(self.validator.protocols),
         )
-        facts = describe(config, model_config, corpus, self.environment())
-        facts["parent"] = init.parent if init else None
+        environment = reporting.environment(self.learner, self.threads)
+        facts = describe(config, model_config, corpus, environment, init.parent if init else None)
         self.saver = Saver(run, facts, describe_sources(config, corpus), memory, world)
-        self.step = self.halvings = 0
-        self.last_saved = self.resumed_at = 0
+        self.step = self.halvings = self.resumed_at = 0
         self.is_replanned = False
-        self.recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self.train_loss = reporting.RecentLoss()
         self.stop_reason = "finished"
         self.good = self.state()
 
-    def environment(self) -> dict[str, Any]:
-        """Return what the numbers depend on beside settings and text."""
-        return {
-            "device": str(self.learner.device),
-            "precision": self.learner.precision,
-            "threads": self.threads,
-            "processes": self.world.size,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        }
-
     def resume(self, snapshot: Snapshot) -> None:
-        """Go on where a checkpoint was written; with another budget, towards its end.
+        """Continue from a checkpoint; if the budget differs from its own, make a new plan.
 
         Raises:
             CheckpointError: It holds the state of another number of streams.
@@ -113,11 +124,11 @@ class Standing:
         found, expected = state.tensors["state/h"].shape[1], self.batches.batch_size
         if found != expected:
             raise CheckpointError(f"the state of {found} streams; there are {expected}")
-        self.go_to(state)
-        self.last_saved = self.resumed_at = self.step
+        self.restore(state)
+        self.saver.last_saved = self.resumed_at = self.step
         self.validator.resume(state.best, snapshot.shipped)
         self.budget.resume(self.step, state.plan, state.timing)
-        for name in ("parent", "corpus"):  # the text may be found under another name now
+        for name in ("parent", "corpus"):  # the text may have another file name now
             self.saver.facts[name] = snapshot.model.facts.get(name)
         if self.config.budget() != snapshot.config.budget():
             self.is_replanned = True
@@ -126,13 +137,13 @@ class Standing:
                 self.validator.best.num_worse = 0
         self.good = self.state()
 
-    def go_to(self, state: State) -> None:
-        """Take back tensors and counts."""
+    def restore(self, state: State) -> None:
+        """Restore tensors and counts."""
         self.learner.restore(state.tensors, state.progress)
         self.step, self.halvings = state.progress.step, state.progress.halvings
 
     def state(self) -> State:
-        """Return all that training goes on from, copied."""
+        """Return a copy of all that training continues from."""
         return State(
             tensors=dict(weight_arrays(self.learner.tensors())),
             progress=self.learner.progress(self.step, self.halvings),
@@ -146,158 +157,36 @@ class Standing:
         """Passes over the text so far."""
         return self.step / self.batches.steps_per_epoch
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether somebody has asked for the end, to go on some other time."""
-        return self.stop_reason in CUT
-
-    def started(self) -> Started:
-        """Return what is about to be trained."""
-        return Started(
-            step=self.step,
-            num_parameters=self.learner.model.config.num_parameters(),
-            steps_per_epoch=self.batches.steps_per_epoch,
-            device=str(self.learner.device),
-            precision=self.learner.precision,
-            threads=self.threads,
-            processes=self.world.size,
-        )
-
-    def planned(self) -> Planned:
-        """Return the plan as it stands."""
-        budget = self.budget
-        return Planned(
-            step=self.step,
-            total_steps=budget.total_steps,
-            seconds=budget.forecast(self.step),
-            eval_every=budget.eval_every or budget.total_steps,
-            save_every=budget.save_every or budget.total_steps,
-            sample_every=budget.sample_every or 0,
-        )
-
-    def as_step(self, report: Report) -> Step:
-        """Return what the newest steps came to."""
-        return Step(
-            step=self.step,
-            total_steps=self.budget.total_steps,
-            epoch=self.epoch,
-            loss=report.loss,
-            lr=self.learning_rate(self.step - 1),
-            grad_norm=report.grad_norm,
-            skipped=report.skipped,
-            chars_per_second=self.budget.chars_per_second,
-            seconds=self.budget.elapsed(),
-            seconds_left=self.budget.seconds_left(self.step),
-        )
-
     def learning_rate(self, step: int) -> float:
-        """Return the rate of a step under the plan as it stands."""
+        """Return the learning rate of a step under the current plan."""
         peak = self.config.lr / 2**self.halvings
         return learning_rate(step, self.budget.plan, peak, self.config.warmup_steps)
 
-    @property
-    def train_loss(self) -> float | None:
-        """The mean over the steps of the last reports: one alone may be of a single step."""
-        steps = sum(count for count, _ in self.recent)
-        return sum(count * loss for count, loss in self.recent) / steps if steps else None
-
-    def metrics(self, val_loss: float | None) -> dict[str, Any]:
-        """Return how good and how fast it is, for a checkpoint."""
-        return {
-            "val_loss": val_loss,
-            "train_loss": self.train_loss,
-            "chars_per_second": self.budget.chars_per_second,
-        }
-
-    def finished(self) -> Finished:
-        """Return the run in a few numbers."""
-        scores, val_loss = self.validator.figures, self.validator.loss
-        return Finished(
-            unit=self.corpus.vocab.unit,
-            step=self.step,
-            epoch=self.epoch,
-            stop_reason=self.stop_reason,
-            val_loss=val_loss,
-            bits_per_char=bits_per_char(val_loss, self.corpus.vocab, held_out_ids(self.corpus)),
-            scores=scores,
-            advice=advice(
-                scores[0].network_loss if scores else None,
-                self.train_loss,
-                best_at=self.validator.best.step / max(1, self.step),
-                epochs=self.epoch,
-                is_better_alone=self.validator.is_better_alone,
-            ),
-            train_loss=self.train_loss,
-            chars_per_second=self.budget.chars_per_second,
-            seconds=self.budget.elapsed(),
-        )
-
-
-def train(
-    config: TrainConfig,
-    corpus: Corpus,
-    run: Run | None = None,
-    *,
-    resume: Snapshot | None = None,
-    init: Initial | None = None,
-    should_stop: Callable[[], bool | str] = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
-    world: World = ALONE,
-) -> Iterator[Event]:
-    """Train a network and yield what happens.
-
-    Args:
-        config: All settings; None among the counts means that the plan decides.
-        corpus: The text, as from `load_corpus`.
-        run: Where to save and log; None keeps nothing.
-        resume: A full checkpoint to go on from, bit for bit while the settings are the same.
-        init: Weights to start from instead of random ones.
-        should_stop: Asked after every step; True, or a stop reason, saves and ends.
-        clock: Seconds; only differences count.
-        world: The processes that train together. All make this call with the same settings and
-            text; only the first has a run, and `should_stop` must say the same to all of them.
-
-    Raises:
-        InputError: The text is too small, or the device is not there.
-        DivergedError: Training diverged again and again, at ever smaller rates.
-        CharRNNError: The last save failed.
-    """
-    memory = resume.model.memory if resume else count_corpus(corpus, config.memory)
-    trainer = Trainer(config, corpus, run, should_stop, clock, init, memory, world)
-    if resume is not None:
-        trainer.resume(resume)
-    for event in trainer.events():
-        if run is not None:
-            run.record(event)
-        yield event
-
-
-class Trainer(Standing):
-    """What happens in a run, from its first step to its last save."""
-
     def events(self) -> Iterator[Event]:
-        """Yield what happens, from the first step to the last save."""
-        yield self.started()
+        """Train, and yield events from the first step to the last save."""
+        yield reporting.started_event(
+            self.step, self.batches.steps_per_epoch, self.learner, self.threads
+        )
         self.budget.start()
         if self.budget.is_planned:
-            yield self.planned()
-        if self.is_replanned:  # whatever happens now, the new plan is known
+            yield reporting.planned_event(self.step, self.budget)
+        if self.is_replanned:  # the checkpoint must hold the new plan before anything can fail
             yield from self.save()
         if self.validator.best.evaluated != self.step:
-            yield from self.validate_if_due()  # a signal had cut it short
+            yield from self.validate_if_due()  # a signal interrupted it
         while True:
             yield from self.train_on()
             yield from self.save_the_end()
-            if self.is_done():  # if not, training had diverged at its very end
+            if self.is_done():  # False if training had diverged at its very end
                 break
         yield from self.finish()
         self.saver.check()
 
     def is_done(self) -> bool:
-        """Say whether training ends here, and remember why."""
+        """Return whether training ends here, and set the stop reason."""
         if self.step >= self.budget.total_steps:
             return True
-        if reason := self.asked_to_stop():
+        if reason := self.requested_stop():
             self.stop_reason = reason
         elif self.config.patience and self.validator.best.num_worse >= self.config.patience:
             self.stop_reason = "early_stop"
@@ -305,38 +194,39 @@ class Trainer(Standing):
             self.stop_reason = "max_time"
         return self.stop_reason != "finished"
 
-    def asked_to_stop(self) -> str:
-        """Return the stop reason that somebody gives, empty without one."""
+    def requested_stop(self) -> str:
+        """Return the stop reason from `should_stop`, empty without one."""
         reason = self.should_stop()
         if isinstance(reason, str):
             return reason
         return "signal" if reason else ""
 
     def train_on(self) -> Iterator[Event]:
-        """Train until the plan, the time or somebody's patience ends."""
+        """Train until the plan, the time budget or the patience is exhausted."""
         while not self.is_done():
             report = self.train_until_report()
-            yield self.as_step(report)
+            lr = self.learning_rate(self.step - 1)
+            yield reporting.step_event(self.step, self.epoch, lr, report, self.budget)
             if report.longest_streak >= MOST_SKIPPED or not report.is_sound:
                 yield from self.roll_back()
                 continue
             if self.budget.plan_if_due(self.step):
-                yield self.planned()
+                yield reporting.planned_event(self.step, self.budget)
             yield from self.validate_if_due()
             if self.budget.is_due(self.budget.sample_every, self.step) and not self.should_stop():
                 yield Sampled(step=self.step, text=self.validator.preview())
-            is_whole = not self.learner.skipped_in_a_row  # else it may be about to diverge
+            is_whole = not self.learner.skipped_in_a_row  # otherwise it may be about to diverge
             if is_whole and self.budget.is_due(self.budget.save_every, self.step):
                 yield from self.save()
 
     def train_until_report(self) -> Report:
-        """Make the steps up to the next report, or the next thing due."""
+        """Train up to the next report, or up to the next validation, save or preview."""
         begin, first, num_chars = self.clock(), self.step, 0
         window = self.budget.window()
         while self.step == first or not (
             self.step - first >= window
             or self.budget.is_anything_due(self.step)
-            or (self.world.is_single and self.should_stop())  # several agree between reports
+            or (self.world.is_single and self.should_stop())  # several ranks ask between reports
         ):
             batch = self.batches.batch(self.step)
             self.learner.update(batch, self.step, self.learning_rate(self.step))
@@ -344,41 +234,40 @@ class Trainer(Standing):
             self.step += 1
         report = self.learner.report()
         self.budget.trained(self.step, self.step - first, num_chars, self.clock() - begin)
-        if report.loss is not None:
-            self.recent.append((self.step - first, report.loss))
+        self.train_loss.add(self.step - first, report.loss)
         return report
 
     def roll_back(self) -> Iterator[Event]:
         """Go back to the last good state and halve the learning rate.
 
         Raises:
-            DivergedError: That has been tried often enough.
+            DivergedError: The rate has been halved as often as is allowed.
         """
         diverged_at, halvings = self.step, self.halvings + 1
         if halvings > MOST_HALVINGS:
-            kept = self.run.newest_name() if self.run else None
+            kept = (self.run and self.run.newest_name()) or "nothing"
             raise DivergedError(
                 f"step {diverged_at}: diverged, for the {halvings}th time; what is left: "
-                f"{kept or 'nothing'}; try a smaller --lr than {self.config.lr:g}"
+                f"{kept}; try a smaller --lr than {self.config.lr:g}"
             )
-        self.go_to(self.good)
+        self.restore(self.good)
         self.halvings = halvings
         self.validator.best = replace(self.good.best)
         self.budget.roll_back(self.step)
         peak = self.config.lr / 2**halvings
         yield RolledBack(step=diverged_at, good_step=self.step, lr=peak)
         if self.step > 0:
-            yield from self.save()  # so that a resume knows of the smaller rate
+            yield from self.save()  # so that a resumed run has the smaller rate
 
     def validate_if_due(self) -> Iterator[Event]:
-        """Validate at the cadence, and correct the plan by what time has shown."""
+        """Validate if a validation is due, and correct the plan by the measured speed."""
         if self.budget.is_due(self.budget.eval_every, self.step):
             yield from self.validate()
             if self.budget.correct(self.step):
-                yield self.planned()
+                yield reporting.planned_event(self.step, self.budget)
 
     def validate(self) -> Iterator[Event]:
-        """Try the averaged weights on held-out text; save them if they are the best."""
+        """Score the averaged weights on held-out text; save them if they are the best so far."""
         if not self.budget.eval_chars:
             return
         begin, shipped = self.clock(), self.validator.shipped
@@ -388,12 +277,12 @@ class Trainer(Standing):
         self.budget.evaluated(self.step, result.chars, self.clock() - begin)
         yield result
         if self.validator.shipped is not shipped:
-            if self.last_saved == 0:  # a model alone could not be resumed
+            if self.saver.last_saved == 0:  # a model alone cannot be resumed
                 yield from self.save()
             yield from self.save_best()
 
     def save(self) -> Iterator[Event]:
-        """Write a full checkpoint; the best too, while no validation has chosen one."""
+        """Write a full checkpoint, and the best model too until a validation has chosen one."""
         state = self.state()
         if not are_finite(state.tensors):
             yield from self.roll_back()
@@ -401,52 +290,44 @@ class Trainer(Standing):
         if state.progress.skipped_in_a_row == 0:
             self.good = state
         begin = self.clock()
-        result = self.saver.save_state(state, self.metrics(None))
-        if result is not None:
-            yield result
-        if not isinstance(result, SaveFailed):
-            self.last_saved = self.step
+        metrics = reporting.checkpoint_metrics(None, self.train_loss, self.budget)
+        yield from self.saver.save_state(state, metrics)
         self.budget.saved(self.clock() - begin)
         if self.validator.shipped is None or self.saver.is_best_due:
             yield from self.save_best()
 
     def save_best(self, end: Finished | None = None) -> Iterator[Event]:
-        """Write the model to share: what a validation chose, else the newest averaged weights."""
-        shipped, plan = self.validator.shipped, self.budget.plan
-        if shipped is None:
-            weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
-            result = self.saver.save_best(weights, self.step, plan, self.metrics(None), end=end)
-        else:
-            metrics = self.metrics(self.validator.loss)
-            result = self.saver.save_best(
-                shipped.weights, shipped.step, plan, metrics, loss=shipped.loss, end=end,
-                is_better_alone=self.validator.is_better_alone,
-            )  # fmt: skip
-        if result is not None:
-            yield result
+        """Write the best validated model, or else the newest averaged weights."""
+        best = self.validator.shipped
+        yield from self.saver.save_best(
+            best.weights if best else self.learner.averaged_arrays(),
+            best.step if best else self.step,
+            self.budget.plan,
+            reporting.checkpoint_metrics(self.validator.loss, self.train_loss, self.budget),
+            loss=best.loss if best else None,
+            end=end,
+            is_better_alone=self.validator.is_better_alone,
+        )
 
     def save_the_end(self) -> Iterator[Event]:
         """Validate once more and save, where training has ended."""
         is_new = self.step > self.resumed_at or (self.step and self.validator.shipped is None)
-        if is_new and not self.is_cut and self.validator.best.evaluated != self.step:
+        if is_new and self.stop_reason not in CUT and self.validator.best.evaluated != self.step:
             yield from self.validate()
-        if self.last_saved != self.step:
+        if self.saver.last_saved != self.step:
             yield from self.save()
 
     def finish(self) -> Iterator[Event]:
-        """Score the best model, save it with how the run ended, and sum up."""
-        end = None
-        if self.step > 0 and not self.is_cut:
+        """Score the best model, save it with the summary of the run, and yield the summary."""
+        is_complete = self.step > 0 and self.stop_reason not in CUT
+        if is_complete:
             yield from self.validator.score_shipped(self.budget.final_chars())
-            if reason := self.asked_to_stop():  # what was cut short is done when it is resumed
-                self.stop_reason = reason
-            else:
-                end = self.finished()
-                yield from self.save_best(end)
-                self.clear_away()
-        yield end or self.finished()
-
-    def clear_away(self) -> None:
-        """Keep one full checkpoint, if the newest is safe."""
-        if self.run is not None and self.saver.failed is None:
-            self.run.keep_newest(1)
+            if reason := self.requested_stop():  # a resumed run scores again
+                self.stop_reason, is_complete = reason, False
+        end = reporting.finished_event(
+            self.step, self.epoch, self.stop_reason, self.validator, self.train_loss, self.budget
+        )
+        if is_complete:
+            yield from self.save_best(end)
+            self.saver.clear_away()
+        yield end

@@ -13,7 +13,7 @@ from charrnn.data.corpus import Corpus
 from charrnn.evaluation.loss import Score, figures_of, score_held_out, signature
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
 from charrnn.ngram.model import NgramModel
-from charrnn.nn.model import CharRNN, load_weights, weight_arrays
+from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.learner import Learner
@@ -88,7 +88,7 @@ class Validator:
         # After a resume the file may hold better ones, from steps that are still to be repeated.
         kept = self.shipped.loss if self.shipped else math.inf
         if score.loss < kept or (is_best and score.loss == kept):
-            weights = weight_arrays(dict(learner.averaged.named_parameters()))
+            weights = learner.averaged_arrays()
             self.shipped = Shipped(weights=weights, loss=score.loss, step=step)
         return self.evaluated(self.protocols[0], score, step, is_best=is_best, is_final=False)
 
@@ -172,7 +172,7 @@ class Validator:
         """
         if not self.learner.world.is_rank_zero:
             return ""
-        weights = weight_arrays(dict(self.learner.averaged.named_parameters()))
+        weights = self.learner.averaged_arrays()
         sampler = Sampler(as_model(self.learner.model.config, self.corpus, weights, self.memory))
         config = SampleConfig(length=PREVIEW_CHARS)
         seed = derive_seed(self.config.seed, "preview", 0) >> 10

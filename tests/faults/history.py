@@ -60,12 +60,10 @@ def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFa
             for name, array in state.tensors.items()
             if name.startswith("model/")
         }
-        for event in (
-            saver.save_state(state, NOTHING),
-            saver.save_best(weights, step, state.plan, NOTHING, loss=5 - step / 8),
-        ):
-            assert event is not None  # there is a run
-            yield event
+        yield from [
+            *saver.save_state(state, NOTHING),
+            *saver.save_best(weights, step, state.plan, NOTHING, loss=5 - step / 8),
+        ]
 
 
 def recover(folder: Path) -> tuple[int, int]:
