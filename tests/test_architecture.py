@@ -46,7 +46,6 @@ SHORT = {
 
 LONG = {
     "core.config": "a table of settings",
-    "training.trainer": "one class: the loop and its state",
 }
 """Modules over 330 lines, and why each is one file."""
 

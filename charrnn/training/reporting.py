@@ -13,6 +13,7 @@ from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.training.budget import Budget
 from charrnn.training.learner import Learner, Report
+from charrnn.training.throughput import Throughput
 from charrnn.training.validation import Validator
 
 NUM_RECENT = 50
@@ -50,12 +51,12 @@ def environment(learner: Learner, threads: int) -> dict[str, Any]:
     }
 
 
-def started_event(step: int, steps_per_epoch: int, learner: Learner, threads: int) -> Started:
+def started_event(step: int, learner: Learner, threads: int, budget: Budget) -> Started:
     """Return the size of the network and the machine that trains it."""
     return Started(
         step=step,
         num_parameters=learner.model.config.num_parameters(),
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=budget.steps_per_epoch,
         device=str(learner.device),
         precision=learner.precision,
         threads=threads,
@@ -75,43 +76,43 @@ def planned_event(step: int, budget: Budget) -> Planned:
     )
 
 
-def step_event(step: int, epoch: float, lr: float, report: Report, budget: Budget) -> Step:
+def step_event(step: int, lr: float, report: Report, budget: Budget) -> Step:
     """Return the means over the newest updates, with speed and time."""
     return Step(
         step=step,
         total_steps=budget.total_steps,
-        epoch=epoch,
+        epoch=budget.epoch(step),
         loss=report.loss,
         lr=lr,
         grad_norm=report.grad_norm,
         skipped=report.skipped,
-        chars_per_second=budget.chars_per_second,
-        seconds=budget.elapsed(),
+        chars_per_second=budget.throughput.chars_per_second,
+        seconds=budget.throughput.elapsed(),
         seconds_left=budget.seconds_left(step),
     )
 
 
 def checkpoint_metrics(
-    val_loss: float | None, train_loss: RecentLoss, budget: Budget
+    val_loss: float | None, train_loss: RecentLoss, throughput: Throughput
 ) -> dict[str, Any]:
     """Return the losses and the speed that a checkpoint records."""
     return {
         "val_loss": val_loss,
         "train_loss": train_loss.mean,
-        "chars_per_second": budget.chars_per_second,
+        "chars_per_second": throughput.chars_per_second,
     }
 
 
 def finished_event(
     step: int,
-    epoch: float,
     stop_reason: str,
     validator: Validator,
     train_loss: RecentLoss,
     budget: Budget,
 ) -> Finished:
     """Return the summary of a run: losses of its best model, advice, speed and time."""
-    corpus, scores, val_loss = validator.corpus, validator.figures, validator.loss
+    scores, val_loss = validator.figures, validator.loss
+    corpus, epoch = validator.corpus, budget.epoch(step)
     return Finished(
         unit=corpus.vocab.unit,
         step=step,
@@ -128,6 +129,6 @@ def finished_event(
             is_better_alone=validator.is_better_alone,
         ),
         train_loss=train_loss.mean,
-        chars_per_second=budget.chars_per_second,
-        seconds=budget.elapsed(),
+        chars_per_second=budget.throughput.chars_per_second,
+        seconds=budget.throughput.elapsed(),
     )

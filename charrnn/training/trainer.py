@@ -22,6 +22,7 @@ from charrnn.training.budget import Budget
 from charrnn.training.checkpointing import Saver, describe, describe_sources
 from charrnn.training.learner import Learner, Report
 from charrnn.training.schedule import learning_rate
+from charrnn.training.throughput import Throughput
 from charrnn.training.transfer import Initial
 from charrnn.training.validation import Validator
 
@@ -97,11 +98,12 @@ class Trainer:
         self.learner = Learner(config, model_config, batches.batch_size, init, world)
         self.batches = resident(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)
+        self.throughput = Throughput(self.clock)
         self.budget = Budget(
             config,
             self.batches.steps_per_epoch,
             num_held_out(corpus),
-            self.clock,
+            self.throughput,
             is_float32=self.learner.precision == "fp32",
             num_scores=len(self.validator.protocols),
         )
@@ -127,7 +129,8 @@ class Trainer:
         self.restore(state)
         self.saver.last_saved = self.resumed_at = self.step
         self.validator.resume(state.best, snapshot.shipped)
-        self.budget.resume(self.step, state.plan, state.timing)
+        self.throughput.resume(self.step, state.timing)
+        self.budget.resume(state.plan, state.timing)
         for name in ("parent", "corpus"):  # the text may have another file name now
             self.saver.facts[name] = snapshot.model.facts.get(name)
         if self.config.budget() != snapshot.config.budget():
@@ -152,11 +155,6 @@ class Trainer:
             timing=self.budget.timing(),
         )
 
-    @property
-    def epoch(self) -> float:
-        """Passes over the text so far."""
-        return self.step / self.batches.steps_per_epoch
-
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step under the current plan."""
         peak = self.config.lr / 2**self.halvings
@@ -164,10 +162,8 @@ class Trainer:
 
     def events(self) -> Iterator[Event]:
         """Train, and yield events from the first step to the last save."""
-        yield reporting.started_event(
-            self.step, self.batches.steps_per_epoch, self.learner, self.threads
-        )
-        self.budget.start()
+        yield reporting.started_event(self.step, self.learner, self.threads, self.budget)
+        self.throughput.start()
         if self.budget.is_planned:
             yield reporting.planned_event(self.step, self.budget)
         if self.is_replanned:  # the checkpoint must hold the new plan before anything can fail
@@ -206,7 +202,7 @@ class Trainer:
         while not self.is_done():
             report = self.train_until_report()
             lr = self.learning_rate(self.step - 1)
-            yield reporting.step_event(self.step, self.epoch, lr, report, self.budget)
+            yield reporting.step_event(self.step, lr, report, self.budget)
             if report.longest_streak >= MOST_SKIPPED or not report.is_sound:
                 yield from self.roll_back()
                 continue
@@ -233,7 +229,7 @@ class Trainer:
             num_chars += batch.num_chars
             self.step += 1
         report = self.learner.report()
-        self.budget.trained(self.step, self.step - first, num_chars, self.clock() - begin)
+        self.throughput.trained(self.step, self.step - first, num_chars, self.clock() - begin)
         self.train_loss.add(self.step - first, report.loss)
         return report
 
@@ -253,6 +249,7 @@ class Trainer:
         self.restore(self.good)
         self.halvings = halvings
         self.validator.best = replace(self.good.best)
+        self.throughput.roll_back(self.step)
         self.budget.roll_back(self.step)
         peak = self.config.lr / 2**halvings
         yield RolledBack(step=diverged_at, good_step=self.step, lr=peak)
@@ -274,7 +271,7 @@ class Trainer:
         result = self.validator.validate(self.step, self.budget.eval_chars)
         if result is None:
             return
-        self.budget.evaluated(self.step, result.chars, self.clock() - begin)
+        self.throughput.evaluated(self.step, result.chars, self.clock() - begin)
         yield result
         if self.validator.shipped is not shipped:
             if self.saver.last_saved == 0:  # a model alone cannot be resumed
@@ -290,9 +287,9 @@ class Trainer:
         if state.progress.skipped_in_a_row == 0:
             self.good = state
         begin = self.clock()
-        metrics = reporting.checkpoint_metrics(None, self.train_loss, self.budget)
+        metrics = reporting.checkpoint_metrics(None, self.train_loss, self.throughput)
         yield from self.saver.save_state(state, metrics)
-        self.budget.saved(self.clock() - begin)
+        self.throughput.saved(self.clock() - begin)
         if self.validator.shipped is None or self.saver.is_best_due:
             yield from self.save_best()
 
@@ -303,7 +300,7 @@ class Trainer:
             best.weights if best else self.learner.averaged_arrays(),
             best.step if best else self.step,
             self.budget.plan,
-            reporting.checkpoint_metrics(self.validator.loss, self.train_loss, self.budget),
+            reporting.checkpoint_metrics(self.validator.loss, self.train_loss, self.throughput),
             loss=best.loss if best else None,
             end=end,
             is_better_alone=self.validator.is_better_alone,
@@ -325,7 +322,7 @@ class Trainer:
             if reason := self.requested_stop():  # a resumed run scores again
                 self.stop_reason, is_complete = reason, False
         end = reporting.finished_event(
-            self.step, self.epoch, self.stop_reason, self.validator, self.train_loss, self.budget
+            self.step, self.stop_reason, self.validator, self.train_loss, self.budget
         )
         if is_complete:
             yield from self.save_best(end)

@@ -6,6 +6,7 @@ import pytest
 
 from charrnn.core.config import TrainConfig
 from charrnn.training.budget import Budget
+from charrnn.training.throughput import Throughput
 
 
 class Clock:
@@ -21,25 +22,26 @@ class Clock:
 def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, eval_rate=100_000.0):
     """Play a run through a budget; return it, the last step, and the seconds taken."""
     clock = Clock()
-    budget = Budget(config, steps_per_epoch, held_out, clock)
-    budget.start()
+    throughput = Throughput(clock)
+    budget = Budget(config, steps_per_epoch, held_out, throughput)
+    throughput.start()
     step = 0
     while step < budget.total_steps and not budget.is_spent(step):
         seconds = step_seconds(step)
         clock.now += seconds
         step += 1
-        budget.trained(step, 1, 2048, seconds)
+        throughput.trained(step, 1, 2048, seconds)
         budget.plan_if_due(step)
         if budget.is_due(budget.eval_every, step):
             clock.now += budget.eval_chars / eval_rate
-            budget.evaluated(step, budget.eval_chars, budget.eval_chars / eval_rate)
+            throughput.evaluated(step, budget.eval_chars, budget.eval_chars / eval_rate)
             budget.correct(step)
     clock.now += (budget.eval_chars + held_out) / eval_rate  # the end of a run
     return budget, step, clock.now - 1000.0
 
 
 def test_a_plan_in_steps_is_known_from_the_start():
-    budget = Budget(TrainConfig(epochs=3), 100, 1000, Clock())
+    budget = Budget(TrainConfig(epochs=3), 100, 1000, Throughput(Clock()))
     assert budget.plan == [(0, 300)]
 
 
@@ -114,26 +116,18 @@ def test_cadences_that_are_given_are_kept():
     assert not any(budget.is_due(budget.sample_every, step) for step in range(1, 101))
 
 
-def test_the_speed_leaves_out_the_first_three_steps():
-    budget = Budget(TrainConfig(steps=10), 100, 1000, Clock())
-    for step, seconds in ((1, 9.0), (2, 9.0), (3, 9.0), (4, 0.5), (5, 0.5)):
-        budget.trained(step, 1, 100, seconds)
-    assert budget.chars_per_second == 200
-    assert budget.step_seconds == 0.5
-
-
 def test_reports_are_some_tenths_of_a_second_apart():
-    budget = Budget(TrainConfig(steps=10_000), 100, 1000, Clock())
+    budget = Budget(TrainConfig(steps=10_000), 100, 1000, Throughput(Clock()))
     assert budget.window() == 1
-    budget.trained(4, 1, 100, 0.002)
+    budget.throughput.trained(4, 1, 100, 0.002)
     assert budget.window() == 100
 
 
 @pytest.mark.parametrize(("most_seconds", "slack"), [(20, 2.5), (100, 2.5), (400, 10.0)])
 def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_seconds, slack):
     clock = Clock()
-    budget = Budget(TrainConfig(max_time=most_seconds, steps=1000), 100, 0, clock)
-    budget.start()
+    budget = Budget(TrainConfig(max_time=most_seconds, steps=1000), 100, 0, Throughput(clock))
+    budget.throughput.start()
     last = 1000.0 + most_seconds + slack - budget.seconds_to_end()
     clock.now = last - 0.01
     assert not budget.is_spent(1)
@@ -146,16 +140,19 @@ def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_secon
 def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
     """Return a budget that knows its speed, and its clock: 1,000 characters a step."""
     clock = Clock()
-    budget = Budget(config or TrainConfig(max_time=100), 100, held_out, clock, **kinds)
-    budget.start()
+    throughput = Throughput(clock)
+    budget = Budget(config or TrainConfig(max_time=100), 100, held_out, throughput, **kinds)
+    throughput.start()
     for step in range(1, 31):
         clock.now += step_seconds
-        budget.trained(step, 1, 1000, step_seconds)
+        throughput.trained(step, 1, 1000, step_seconds)
     return budget, clock
 
 
-def test_nothing_is_due_at_the_very_end_but_the_end(monkeypatch):
-    budget = Budget(TrainConfig(steps=20, eval_every=5, save_every=7), 100, 1000, Clock())
+def test_nothing_is_due_at_the_very_end_but_the_end():
+    budget = Budget(
+        TrainConfig(steps=20, eval_every=5, save_every=7), 100, 1000, Throughput(Clock())
+    )
     assert [s for s in range(1, 23) if budget.is_due(5, s)] == [5, 10, 15]
     assert [s for s in range(1, 23) if budget.is_anything_due(s)] == [5, 7, 10, 14, 15, 20, 21, 22]
 
@@ -175,12 +172,14 @@ def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resu
     config = TrainConfig(max_time=1000)
     budget, _ = timed(config)
     budget.plan_if_due(30)
-    budget.evaluated(30, budget.eval_chars, 0.5)
+    budget.throughput.evaluated(30, budget.eval_chars, 0.5)
     timing = budget.timing()
     assert timing.eval_chars == budget.eval_chars > 16_384
     slower, _ = timed(config, step_seconds=1.0)
-    slower.resume(30, budget.plan, dataclasses.replace(timing, is_planned=False))
-    slower.start()
+    timing = dataclasses.replace(timing, is_planned=False)
+    slower.throughput.resume(30, timing)
+    slower.resume(budget.plan, timing)
+    slower.throughput.start()
     slower.plan_if_due(60)
     assert slower.eval_chars == timing.eval_chars
     untold, _ = timed()
@@ -188,7 +187,7 @@ def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resu
 
 
 def test_a_rollback_keeps_what_was_planned_at_its_step():
-    budget = Budget(TrainConfig(steps=100), 100, 1000, Clock())
+    budget = Budget(TrainConfig(steps=100), 100, 1000, Throughput(Clock()))
     budget.plan = [(0, 100), (20, 80), (21, 90)]
     budget.roll_back(20)
     assert budget.plan == [(0, 100), (20, 80)]

@@ -23,7 +23,6 @@ from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.sampler import Sampler
-from charrnn.training.learner import Report
 from charrnn.training.schedule import learning_rate
 from charrnn.training.trainer import Trainer, train
 
@@ -389,17 +388,13 @@ def test_a_preview_is_by_the_averaged_weights(text_file):
     assert validator.preview() != before
 
 
-def test_the_training_loss_is_a_mean_over_steps_and_a_steps_rate_its_own(text_file):
-    config = dataclasses.replace(CONFIG, warmup_steps=5, steps=100)
-    trainer = Trainer(config, load_corpus([text_file], config), None, lambda: False, lambda: 0.0)
-    assert trainer.train_loss is None
-    trainer.recent.extend([(1, 4.0), (3, 2.0)])
-    assert trainer.train_loss == 2.5
-    trainer.step = 3
-    report = Report(loss=2.0, grad_norm=1.0, skipped=0, longest_streak=0, is_sound=True)
-    rates = [learning_rate(step, [(0, 100)], config.lr, 5) for step in range(3)]
-    assert rates[2] != rates[1]
-    assert trainer.as_step(report).lr == rates[2]
+def test_the_rate_that_an_event_reports_is_that_of_the_newest_step(text_file):
+    events, _, _ = run_training(text_file, warmup_steps=2)
+    rates = [learning_rate(step, [(0, 25)], CONFIG.lr, 2) for step in range(25)]
+    assert len(set(rates)) == 25
+    steps = of_kind(events, Step)
+    assert len(steps) >= 3
+    assert [event.lr for event in steps] == [rates[event.step - 1] for event in steps]
 
 
 def test_a_best_model_that_could_not_be_written_is_written_with_the_next_save(
