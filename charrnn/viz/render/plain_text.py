@@ -1,9 +1,10 @@
 """Render elements as terminal text, with or without colour."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
 
 from charrnn.core.errors import escape_controls, printable
 from charrnn.viz.render.colours import (
@@ -57,7 +58,7 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
     """Yield the lines of one part."""
     match part:
         case Heading(text):
-            yield from ("", printable(text), "─" * cell_width(printable(text)))
+            yield from ("", printable(text), "─" * cell_len(printable(text)))
         case Remark(text):
             yield printable(text)
         case Listing(text):
@@ -92,9 +93,9 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
 def table_lines(rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> Iterator[str]:
     """Yield the rows of a table, each column as wide as its widest cell."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_width, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        blanks = [" " * (width - cell_width(cell)) for cell, width in zip(row, widths, strict=True)]
+        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
         pairs = enumerate(zip(row, blanks, strict=True))
         yield "  ".join(b + c if i in numeric else c + b for i, (c, b) in pairs).rstrip()
 
@@ -105,12 +106,11 @@ def chart_lines(title: str, series: Mapping[str, Points]) -> Iterator[str]:
     if not drawn:
         return
     yield from ("", printable(title))
-    width = max(map(cell_width, drawn))
+    width = max(map(cell_len, drawn))
     for name, points in drawn.items():
         ys = [y for _, y in points]
-        pad = " " * (width - cell_width(name))
         last = f"{ys[-1]:.4g} at step {points[-1][0]:,.0f}"
-        yield f"  {name}{pad}  {ys[0]:>9.4g} {bars(ys)} {last}"
+        yield f"  {set_cell_size(name, width)}  {ys[0]:>9.4g} {bars(ys)} {last}"
 
 
 def bars(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
@@ -137,13 +137,14 @@ def text_lines(
     signs: Sequence[str], levels: Levels, scale: Scale, *, colour: bool
 ) -> Iterator[str]:
     """Yield a text coloured by levels; without colour each line has signs of them beneath it."""
-    for begin, end in line_bounds(signs):
+    widths = [cell_width(sign) for sign in signs]
+    starts = {i for i, sign in enumerate(signs, start=1) if sign.endswith("\n")}
+    for begin, end in line_bounds(widths, starts):
         if colour:
             yield coloured(list(map(bare, signs[begin:end])), levels[begin:end], scale)
             continue
         yield "".join(signs[begin:end]).rstrip("\n")
-        pairs = zip(signs[begin:end], levels[begin:end], strict=True)
-        yield "".join(scale.signs[level] * cell_width(sign) for sign, level in pairs).rstrip()
+        yield marks(levels[begin:end], widths[begin:end], scale).rstrip()
 
 
 def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
@@ -158,58 +159,48 @@ def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
         column += [g if is_shown else "·" for g, is_shown in zip(guesses, shown, strict=True)]
     widths = [max(map(cell_width, column)) for column in columns]
     steps = probability_levels(shares)
-    for begin, end in blocks(widths):
-        lines = [[padded(columns[t][0], widths[t]) for t in range(begin, end)]]
+    for begin, end in line_bounds(widths):
+        lines = [[set_cell_size(columns[t][0], widths[t]) for t in range(begin, end)]]
         last = min(end, len(shares))
         for k in range(shares.shape[1]):
-            lines.append([padded(columns[t][k + 1], widths[t]) for t in range(begin, last)])
+            lines.append([set_cell_size(columns[t][k + 1], widths[t]) for t in range(begin, last)])
         if colour:
             yield coloured(lines[0], part.levels[begin:end], part.scale)
             for k, line in enumerate(lines[1:]):
                 yield coloured(line, steps[begin:last, k], PROBABILITY)
         else:
-            marks = zip(part.levels[begin:end].tolist(), widths[begin:end], strict=True)
-            lines.insert(1, [part.scale.signs[level] * width for level, width in marks])
+            lines.insert(1, [marks(part.levels[begin:end], widths[begin:end], part.scale)])
             yield from ("".join(line).rstrip() for line in lines)
         if end < len(columns):
             yield ""
 
 
-def padded(sign: str, width: int) -> str:
-    """Return a sign with blanks behind it, so many columns wide."""
-    return sign + " " * (width - cell_width(sign))
+def marks(levels: Levels, widths: Sequence[int], scale: Scale) -> str:
+    """Return the level of each symbol as a sign, repeated over the columns of the symbol."""
+    pairs = zip(levels.tolist(), widths, strict=True)
+    return "".join(scale.signs[level] * width for level, width in pairs)
 
 
 def cell_width(sign: str) -> int:
     """Return how many columns of a terminal a sign takes: 中 takes two."""
-    shown = bare(sign)
-    if shown.isascii():
-        return len(shown)
-    from rich.cells import cell_len
-
-    return max(1, cell_len(shown))
+    return max(1, cell_len(bare(sign)))
 
 
-def blocks(widths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield where the lines begin and end whose symbols have these widths."""
-    begin = total = 0
-    for place, width in enumerate(widths):
-        if total + width > WIDTH:
-            yield begin, place
-            begin, total = place, 0
-        total += width
+def line_bounds(widths: Sequence[int], starts: Container[int] = ()) -> Iterator[tuple[int, int]]:
+    """Yield the first index of each line, and the index after its last: WIDTH columns at most.
+
+    Args:
+        widths: Columns of each symbol.
+        starts: Indices that begin a line in any case.
+    """
+    begin = columns = 0
+    for i, width in enumerate(widths):
+        if i in starts or columns + width > WIDTH:
+            yield begin, i
+            begin, columns = i, 0
+        columns += width
     if begin < len(widths):
         yield begin, len(widths)
-
-
-def line_bounds(signs: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where the lines of a text begin and end: at newlines, and at WIDTH."""
-    begin = 0
-    ends = [place for place, sign in enumerate(signs, start=1) if sign.endswith("\n")]
-    for end in dict.fromkeys([*ends, len(signs)]):
-        widths = [cell_width(sign) for sign in signs[begin:end]]
-        yield from ((begin + first, begin + last) for first, last in blocks(widths))
-        begin = end
 
 
 def coloured(signs: Sequence[str], levels: NDArray[np.int64], scale: Scale) -> str:
