@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from charrnn.viz.view import View
 
 
-Numbers = Callable[[], Iterable[dict[str, Any]]] | None
+JsonLines = Callable[[], Iterable[dict[str, Any]]] | None
 """What --json prints, line by line; None without it."""
 
 LENGTH, MOST = 5000, 100_000
@@ -126,12 +126,13 @@ def predictions(
     finds units worth looking at.
     """
     console = make_console(quiet, verbose)
-    from charrnn.viz.pictures import parse_unit, prediction_numbers, predictions_picture, units_of
+    from charrnn.viz.activations import activations_of
+    from charrnn.viz.pictures import parse_unit, prediction_numbers, predictions_picture
 
     with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
-        kind = kind_of(hidden, view)
-        place = parse_unit(unit, view.model.config) if unit is not None else None
-        values = units_of(view, kind)[:, *place] if place else None
+        kind = activation_kind(hidden, view)
+        index = parse_unit(unit, view.model.config) if unit is not None else None
+        values = activations_of(view.states, kind)[:, *index] if index else None
         numbers = (lambda: prediction_numbers(view, values)) if as_json else None
         show(output, opens, lambda: predictions_picture(view, unit or "", values, kind), numbers)
 
@@ -159,16 +160,17 @@ def cells(
     nothing.
     """
     console = make_console(quiet, verbose)
-    from charrnn.viz.pictures import cells_picture, chosen_units, unit_numbers, units_of
-    from charrnn.viz.unit_search import search, untrained_activations
+    from charrnn.viz.activations import activations_of
+    from charrnn.viz.pictures import cells_picture, chosen_units, unit_numbers
+    from charrnn.viz.unit_search import search_units, untrained_activations
 
     with viewed(console, checkpoints, model, files, length, held_out, memory_weight) as view:
         chosen_units(units, [], view.model.config)  # before a search that takes its time
-        kind, (text, widths) = kind_of(hidden, view), view.characters
+        kind, (text, widths) = activation_kind(hidden, view), view.characters
         ids = view.ids.tolist()
         random = untrained_activations(view.model, ids, kind) if searches else ()
-        values = units_of(view, kind)
-        found = search(values, random, text, widths) if searches else []
+        values = activations_of(view.states, kind)
+        found = search_units(values, random, text, widths) if searches else []
         if searches and not found:
             console.note("the text has too little of every property; give a longer one")
         chosen = chosen_units(units, found, view.model.config)
@@ -233,7 +235,7 @@ def folder_of(checkpoints: Path, run: str) -> Path:
     return folder
 
 
-def kind_of(is_hidden: bool, view: "View") -> str:
+def activation_kind(is_hidden: bool, view: "View") -> str:
     """Return which activation is meant; only an LSTM has cells."""
     return "hidden" if is_hidden or view.model.config.cell != "lstm" else "cell"
 
@@ -259,14 +261,14 @@ def viewed(
         view = read_view(
             path, paths, names, length=length, is_held_out=held_out, memory_weight=weight
         )
-    if not held_out and has_read(view, paths):
+    if not held_out and has_learned(view, paths):
         console.note("the model learned from this text; --held-out shows what it did not learn")
     if view.num_unknown:
         console.note(f"{view.num_unknown:,} characters that the model never saw are left out")
     yield view
 
 
-def has_read(view: "View", paths: list[Path]) -> bool:
+def has_learned(view: "View", paths: list[Path]) -> bool:
     """Say whether a text, by its name, is among those that the model learned."""
     from charrnn.checkpoints.parsing import as_mapping, as_texts
 
@@ -275,7 +277,7 @@ def has_read(view: "View", paths: list[Path]) -> bool:
 
 
 def show(
-    output: Path | None, opens: bool, picture: Callable[[], "Picture"], numbers: Numbers
+    output: Path | None, opens: bool, picture: Callable[[], "Picture"], numbers: JsonLines
 ) -> None:
     """Write a picture as a page, or numbers as JSON lines, or plain text, as was asked for."""
     from charrnn.core.output import json_line, print_result, stdout_has_colours

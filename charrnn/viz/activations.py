@@ -27,19 +27,8 @@ BITS = 1 / np.log(2)
 """Of a nat."""
 
 
-def activations(model: Model, ids: Sequence[int], kind: str = "cell") -> Floats:
-    """Return the activation of every unit after each symbol of a text, (T, L, H), in [-1, 1].
-
-    Args:
-        model: With its weights.
-        ids: The text, (T,).
-        kind: cell, which means hidden where a network has no cell; or hidden.
-    """
-    return activations_of(states(model, ids), kind)
-
-
 def activations_of(state: State, kind: str) -> Floats:
-    """Return what is shown of states: tanh(c), or h; kind as of `activations`."""
+    """Return the activation of every unit, in [-1, 1]: tanh(c) for cell, if there is a c; else h."""
     return np.tanh(state[1]) if kind == "cell" and len(state) == 2 else state[0]
 
 

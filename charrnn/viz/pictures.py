@@ -12,7 +12,6 @@ import numpy as np
 from charrnn.core.config import ModelConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.nn.engine import Floats
-from charrnn.viz.activations import activations_of
 from charrnn.viz.render.colours import (
     ACTIVATION,
     SURPRISE,
@@ -22,15 +21,15 @@ from charrnn.viz.render.colours import (
 )
 from charrnn.viz.render.elements import (
     Coloured,
+    Element,
     Guesses,
     Heading,
-    Part,
     Picture,
     Remark,
     Rows,
-    Units,
+    UnitText,
 )
-from charrnn.viz.unit_search import Found
+from charrnn.viz.unit_search import UnitMatch
 from charrnn.viz.view import View
 
 MOST_PACKED = 1_400_000
@@ -42,7 +41,7 @@ Unit = tuple[int, int]
 KIND_WORDS = {"cell": "tanh(c), its memory cell", "hidden": "h, its output"}
 """What an activation of a unit is, by kind."""
 
-Numbers = Iterator[dict[str, Any]]
+JsonLines = Iterator[dict[str, Any]]
 
 SEARCH_COLUMNS = (
     "property",
@@ -112,14 +111,14 @@ def surprise_picture(view: View) -> Picture:
     """Return the text coloured by the surprise at each symbol."""
     bits = view.expected.bits
     mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each"
-    parts: list[Part] = [
+    elements: list[Element] = [
         Remark(f"{mean}: as if one of {2 ** bits.mean():.1f} were drawn each time."),
         Coloured(view.signs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
     ]
-    return Picture(f"Surprise: {view.title}", parts, lambda: page_data(view))
+    return Picture(f"Surprise: {view.title}", elements, lambda: page_data(view))
 
 
-def surprise_numbers(view: View) -> Numbers:
+def surprise_numbers(view: View) -> JsonLines:
     """Yield what is said of each symbol."""
     expected = view.expected
     for t, symbol in enumerate(view.text):
@@ -175,11 +174,11 @@ def predictions_picture(view: View, unit: str, values: Floats | None, kind: str)
     )
     names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
     guesses = Guesses(view.signs, levels, scale, names, expected.probabilities[1:])
-    parts: list[Part] = [Remark(remark), guesses]
-    return Picture(f"Predictions: {view.title}", parts, lambda: page_data(view, ahead=1))
+    elements: list[Element] = [Remark(remark), guesses]
+    return Picture(f"Predictions: {view.title}", elements, lambda: page_data(view, ahead=1))
 
 
-def prediction_numbers(view: View, values: Floats | None) -> Numbers:
+def prediction_numbers(view: View, values: Floats | None) -> JsonLines:
     """Yield what is said of each symbol, and the activation there, (T,), of a unit if one is asked."""
     for t, line in enumerate(surprise_numbers(view)):
         yield line if values is None else line | {"activation": float(values[t])}
@@ -189,24 +188,28 @@ def prediction_numbers(view: View, values: Floats | None) -> Numbers:
 
 
 def cells_picture(
-    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found], kind: str
+    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[UnitMatch], kind: str
 ) -> Picture:
     """Return the text coloured by units: those chosen, on a page also any other.
 
     Args:
         view: The text.
         values: All activations, (T, L, H).
-        chosen: Units by label, at least one.
+        chosen: UnitText by label, at least one.
         found: What a search has found, if there was one.
         kind: Which activation.
     """
     columns = {label: values[:, layer, unit] for label, (layer, unit) in chosen.items()}
     levels = {f"{n}, {span(each)}": activation_levels(each) for n, each in columns.items()}
     remark = f"What a unit is after each {view.unit}: {KIND_WORDS[kind]}, orange on, blue off."
-    parts = [*(search_parts(found) if found else []), Remark(remark), Units(view.signs, levels)]
+    elements = [
+        *(search_elements(found) if found else []),
+        Remark(remark),
+        UnitText(view.signs, levels),
+    ]
     return Picture(
         f"Cells: {view.title}",
-        parts,
+        elements,
         lambda: {**page_data(view), **unit_data(values, columns.values())},
     )
 
@@ -217,7 +220,7 @@ def span(values: Floats) -> str:
 
 
 def chosen_units(
-    names: Sequence[str], found: Sequence[Found], config: ModelConfig
+    names: Sequence[str], found: Sequence[UnitMatch], config: ModelConfig
 ) -> dict[str, Unit]:
     """Return the units to show by label: those named, and those that were found.
 
@@ -259,8 +262,8 @@ def unit_name(unit: Unit) -> str:
 
 
 def unit_numbers(
-    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[Found] | None
-) -> Numbers:
+    view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[UnitMatch] | None
+) -> JsonLines:
     """Yield what was found; without a search, None, the activations at each symbol."""
     if found is not None:
         yield from (asdict(each) for each in found)
@@ -270,7 +273,7 @@ def unit_numbers(
         yield {"index": t, "symbol": symbol, "units": units}
 
 
-def search_parts(found: Sequence[Found]) -> list[Part]:
+def search_elements(found: Sequence[UnitMatch]) -> list[Element]:
     """Return what a search has found."""
     rows = [
         [
@@ -287,13 +290,8 @@ def search_parts(found: Sequence[Found]) -> list[Part]:
     return [Heading("What units go with"), Remark(SEARCH_REMARK), table]
 
 
-def unit_text(found: Found) -> str:
+def unit_text(found: UnitMatch) -> str:
     """Return a unit that was found; none where a random network does as well."""
     if found.score <= found.random:
         return "none"
     return unit_name((found.layer, found.unit)) + (" (off)" if found.sign < 0 else "")
-
-
-def units_of(view: View, kind: str) -> Floats:
-    """Return the activation of every unit at each symbol, (T, L, H)."""
-    return activations_of(view.states, kind)

@@ -25,9 +25,18 @@ from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import BITS
 from charrnn.viz.history import ALONE_CURVE, History, Preview, read_history
 from charrnn.viz.pictures import surprise_picture
-from charrnn.viz.render.elements import Chart, Heading, Listing, Part, Picture, Remark, Rows, Stages
+from charrnn.viz.render.elements import (
+    Chart,
+    Element,
+    Heading,
+    Listing,
+    Picture,
+    Remark,
+    Rows,
+    Stages,
+)
 from charrnn.viz.render.html import page_bytes
-from charrnn.viz.verdict import RunFacts, headline, kind_of, next_steps, verdict
+from charrnn.viz.verdict import RunSummary, headline, next_steps, outcome, verdict
 from charrnn.viz.view import View
 
 REPORT = "report.html"
@@ -70,10 +79,13 @@ def evolution_picture(folders: Sequence[Path]) -> Picture:
             history.name = str(folder)
     names = " and ".join(history.name for history in histories)
     of_first = f" of {histories[0].name}" if len(histories) > 1 else ""
-    return Picture(f"Evolution: {names}", [*curves(histories), *evolution(histories[0], of_first)])
+    return Picture(
+        f"Evolution: {names}",
+        [*curve_elements(histories), *preview_elements(histories[0], of_first)],
+    )
 
 
-def curves(histories: Sequence[History]) -> list[Part]:
+def curve_elements(histories: Sequence[History]) -> list[Element]:
     """Return the losses of runs in one chart; of a single one also its rate and gradients."""
     if len(histories) > 1:
         title = "Validation loss, nats (lower is better)"
@@ -91,14 +103,14 @@ def curves(histories: Sequence[History]) -> list[Part]:
     return [Heading("Curves"), Remark(remark), *charts]
 
 
-def evolution(history: History, of_which: str = "") -> list[Part]:
+def preview_elements(history: History, of_which: str = "") -> list[Element]:
     """Return what a run wrote at some of its steps, side by side."""
-    texts = [(preview_title(each), each.text) for each in spread(history.previews)]
+    texts = [(preview_title(each), each.text) for each in chosen_previews(history.previews)]
     shown = [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("It has no previews.")]
     return [Heading(f"How the text{of_which} changed"), *shown]
 
 
-def spread(previews: Sequence[Preview]) -> list[Preview]:
+def chosen_previews(previews: Sequence[Preview]) -> list[Preview]:
     """Return some of the previews, the first and the last among them, denser at the beginning."""
     if len(previews) <= MOST_PREVIEWS:
         return list(previews)
@@ -123,44 +135,44 @@ def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
         InputError: It has no log, or no model yet.
         CheckpointError: Its model is damaged.
     """
-    facts, surprise = read_run(folder, is_over=is_over)
-    parts = [
-        *verdict(facts),
-        *sample_of(facts.model),
-        *evolution(facts.history),
-        *curves([facts.history]),
+    run, surprise = read_run(folder, is_over=is_over)
+    elements = [
+        *verdict(run),
+        *sample_elements(run.model),
+        *preview_elements(run.history),
+        *curve_elements([run.history]),
         Heading("Surprise on text it never learned"),
-        *surprise.parts,
-        *how_to_make_it(facts),
+        *surprise.elements,
+        *reproduction(run),
     ]
-    return Picture(f"Report: {folder.name}", parts, surprise.data)
+    return Picture(f"Report: {folder.name}", elements, surprise.data)
 
 
 def report_numbers(folder: Path) -> dict[str, Any]:
     """Return the same as an object of JSON; raises as `report_picture` does."""
-    facts, _ = read_run(folder)
-    kind = kind_of(facts)
+    run, _ = read_run(folder)
+    kind = outcome(run)
     return {
         "run": folder.name,
-        "state": facts.info.state,
+        "state": run.info.state,
         "verdict": kind,
-        "text": headline(facts, kind),
-        "next": [{"why": why, "command": c} for why, c in next_steps(facts, kind)],
-        "val_loss": facts.loss,
-        "network_loss": facts.network_loss,
-        "train_loss": facts.train_loss,
-        "epochs": facts.epochs,
-        "sample": sample_text(facts.model),
-        "history": asdict(facts.history),
+        "text": headline(run, kind),
+        "next": [{"why": why, "command": c} for why, c in next_steps(run, kind)],
+        "val_loss": run.loss,
+        "network_loss": run.network_loss,
+        "train_loss": run.train_loss,
+        "epochs": run.epochs,
+        "sample": sample_text(run.model),
+        "history": asdict(run.history),
     }
 
 
-def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunFacts, Picture]:
+def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Picture]:
     """Return what is known of a run, and the surprise at its held-out text or why there is none."""
     history, model = read_history(folder), load_model(folder / BEST)
     steps = step_files(folder)
     said = read_facts(steps[-1]) if steps else {}
-    facts = RunFacts(
+    run = RunSummary(
         info=look_at(folder, is_over=is_over),
         history=history,
         model=model,
@@ -168,28 +180,28 @@ def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunFacts, Picture]
         val_source=as_text(said.get("val_source")),
     )
     try:
-        corpus = corpus_again(facts)
-        facts = replace(facts, frequencies=entropy(corpus.train[:COUNTED]))
+        corpus = read_corpus_again(run)
+        run = replace(run, unigram_entropy=entropy(corpus.train[:COUNTED]))
         view = held_out_view(model, corpus)
     except CharRNNError as error:
-        return facts, Picture("", [Remark(f"Not shown: {printable(error)}")])
+        return run, Picture("", [Remark(f"Not shown: {printable(error)}")])
     shown = float(view.expected.bits.mean()) / BITS
-    return replace(facts, shown=shown), surprise_picture(view)
+    return replace(run, shown=shown), surprise_picture(view)
 
 
-def corpus_again(facts: RunFacts) -> Corpus:
+def read_corpus_again(run: RunSummary) -> Corpus:
     """Read the texts of a run again.
 
     Raises:
         InputError: They are gone, or have changed.
     """
-    if not facts.sources:
+    if not run.sources:
         raise InputError("the run does not say where its text is")
-    config = train_config(facts.model)
-    if facts.val_source:
-        config = replace(config, val_file=Path(facts.val_source))
-    corpus = load_corpus([Path(name) for name in facts.sources], config)
-    if not has_learned(facts.model, corpus):
+    config = train_config(run.model)
+    if run.val_source:
+        config = replace(config, val_file=Path(run.val_source))
+    corpus = load_corpus([Path(name) for name in run.sources], config)
+    if not has_learned(run.model, corpus):
         raise InputError("the text has changed since it was learned")
     return corpus
 
@@ -224,7 +236,7 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def sample_of(model: Model) -> list[Part]:
+def sample_elements(model: Model) -> list[Element]:
     """Return what the model writes, the same each time."""
     remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
     return [Heading("What it writes"), Remark(remark), Listing(sample_text(model))]
@@ -237,18 +249,18 @@ def sample_text(model: Model) -> str:
     return "\n".join(sample.text for sample in Sampler(model).write(jobs, batch_size=2))
 
 
-def how_to_make_it(facts: RunFacts) -> list[Part]:
+def reproduction(run: RunSummary) -> list[Element]:
     """Return the settings of a run, and the command that makes it again."""
-    corpus = as_mapping(facts.model.facts.get("corpus"))
-    again = ["--config", str(facts.info.folder / CONFIG), "--run", "again", *facts.place]
+    corpus = as_mapping(run.model.facts.get("corpus"))
+    again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [
-        ("text", ", ".join(facts.text[:5])),
+        ("text", ", ".join(run.text_arguments[:5])),
         ("digest of text, split and reading", str(corpus.get("digest"))),
-        *((name, str(v)) for name, v in sorted(facts.settings.items()) if v is not None),
-        ("made with", f"charrnn {facts.model.facts.get('version')}"),
+        *((name, str(v)) for name, v in sorted(run.settings.items()) if v is not None),
+        ("made with", f"charrnn {run.model.facts.get('version')}"),
     ]
     return [
         Heading("How to make it again"),
-        Listing(shlex.join(["charrnn", "train", *facts.text, *again])),
+        Listing(shlex.join(["charrnn", "train", *run.text_arguments, *again])),
         Rows(("setting", "value"), rows, summary="all settings"),
     ]

@@ -20,7 +20,7 @@ from charrnn.nn.engine import Floats
 from charrnn.viz.activations import activations_of, states_in_pieces
 from charrnn.viz.properties import PROPERTIES, Property, Values
 
-FEWEST, FEWEST_TIMES = 20, 3
+FEWEST, FEWEST_RUNS = 20, 3
 """Characters of either kind, in each half, below which a property is left out; and how often it
 must begin there, or a count fall."""
 
@@ -31,7 +31,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class UnitMatch:
     """The unit that goes best with a property."""
 
     name: str
@@ -51,12 +51,12 @@ class Found:
     """Of the characters that have the property; the mean of a count."""
 
 
-def search(
+def search_units(
     ours: Floats,
     random: Iterable[Floats],
     text: str,
     widths: NDArray[np.int64] | None = None,
-) -> list[Found]:
+) -> list[UnitMatch]:
     """Return the best unit for each property that the text has, the clearest first.
 
     Args:
@@ -66,13 +66,13 @@ def search(
         widths: How many symbols each character of the text is; all are one unless given.
     """
     repeats = 1 if widths is None else widths
-    there = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
-    there = {each: values for each, values in there.items() if is_there(values, each)}
-    width, best = ours.shape[2], best_units(there, ours)
-    lucky = [best_units(there, each) for each in random]
+    wanted = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
+    wanted = {each: values for each, values in wanted.items() if has_enough(values, each)}
+    width, best = ours.shape[2], best_units(wanted, ours)
+    lucky = [best_units(wanted, each) for each in random]
     found = [
-        as_found(each, values, best[n], [others[n] for others in lucky], width)
-        for n, (each, values) in enumerate(there.items())
+        unit_match(each, values, best[n], [others[n] for others in lucky], width)
+        for n, (each, values) in enumerate(wanted.items())
     ]
     return sorted(found, key=lambda f: f.score - f.random, reverse=True)
 
@@ -95,7 +95,7 @@ def ranks(units: Floats) -> Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Units:
+class UnitRanks:
     """The units of one network: chosen by one half of a text, scored by the other."""
 
     first: Floats
@@ -106,29 +106,29 @@ class Units:
     """Ranks of the first half, (T // 2, N)."""
 
     @classmethod
-    def of(cls, values: Floats) -> "Units":
+    def of(cls, values: Floats) -> "UnitRanks":
         """Return the units of activations, (T, L, H)."""
         flat = values.reshape(len(values), -1)
         half = len(flat) // 2
         return cls(flat[:half], flat[half:], ranks(flat[:half]))
 
 
-def is_there(values: Values, each: Property) -> bool:
+def has_enough(values: Values, each: Property) -> bool:
     """Say whether both halves of a text have enough of a property to tell."""
     half = len(values) // 2
     halves = (values[:half], values[half:])
     if each.is_count:
-        return all((np.diff(part) < 0).sum() >= FEWEST_TIMES for part in halves)
+        return all((np.diff(part) < 0).sum() >= FEWEST_RUNS for part in halves)
     times = [int((np.diff(part, prepend=0) > 0).sum()) for part in halves]
     are_many = all(FEWEST <= part.sum() <= len(part) - FEWEST for part in halves)
-    return are_many and min(times) >= FEWEST_TIMES
+    return are_many and min(times) >= FEWEST_RUNS
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestUnit:
     """The best of some units for a property; scores are in [-1, 1], 0 being chance."""
 
-    place: int
+    index: int
     """Which unit, of all layers."""
     chosen: float
     """Its score where it was chosen."""
@@ -136,36 +136,36 @@ class Best:
     """That on the other half, positive where it keeps its sign."""
 
 
-def best_units(there: Mapping[Property, Values], values: Floats) -> list[Best]:
+def best_units(wanted: Mapping[Property, Values], activations: Floats) -> list[BestUnit]:
     """Return the best unit of a network for each property.
 
     Args:
-        there: What each property is at each symbol, (T,).
-        values: The network's activations, (T, L, H).
+        wanted: What each property is at each symbol, (T,).
+        activations: The network's, (T, L, H).
     """
-    units = Units.of(values)
-    return [best_unit(each, wanted, units) for each, wanted in there.items()]
+    units = UnitRanks.of(activations)
+    return [best_unit(each, values, units) for each, values in wanted.items()]
 
 
-def best_unit(each: Property, values: Values, units: Units) -> Best:
+def best_unit(each: Property, values: Values, units: UnitRanks) -> BestUnit:
     """Return the best of some units for a property, which is `values` at each symbol, (T,)."""
     half = len(units.first)
     if each.is_count:
         first = correlations(values[:half], units.first)
     else:
-        first = separations(values[:half], units.ranks)
-    place = int(np.abs(first).argmax())
-    column = units.second[:, place : place + 1]
+        first = rank_biserial(values[:half], units.ranks)
+    index = int(np.abs(first).argmax())
+    column = units.second[:, index : index + 1]
     if each.is_count:
         second = correlations(values[half:], column)[0]
     else:
-        second = separations(values[half:], ranks(column))[0]
-    return Best(place, float(first[place]), float(second * np.sign(first[place])))
+        second = rank_biserial(values[half:], ranks(column))[0]
+    return BestUnit(index, float(first[index]), float(second * np.sign(first[index])))
 
 
-def as_found(
-    each: Property, values: Values, best: Best, random: Sequence[Best], width: int
-) -> Found:
+def unit_match(
+    each: Property, values: Values, best: BestUnit, random: Sequence[BestUnit], width: int
+) -> UnitMatch:
     """Return what was found for a property.
 
     Args:
@@ -175,26 +175,26 @@ def as_found(
         random: Those of untrained networks.
         width: Units of a layer.
     """
-    layer, unit = divmod(best.place, width)
-    return Found(
+    layer, unit = divmod(best.index, width)
+    return UnitMatch(
         name=each.name,
         measure="|r|" if each.is_count else "AUC",
         layer=layer,
         unit=unit,
         sign=1 if best.chosen > 0 else -1,
-        chosen=shown(each, abs(best.chosen)),
-        score=shown(each, best.score),
-        random=shown(each, max(other.score for other in random)),
+        chosen=reported_score(each, abs(best.chosen)),
+        score=reported_score(each, best.score),
+        random=reported_score(each, max(other.score for other in random)),
         share=float(values.mean()),
     )
 
 
-def shown(each: Property, score: float) -> float:
+def reported_score(each: Property, score: float) -> float:
     """Return a score as it is reported: an AUC instead of 2 AUC - 1."""
     return score if each.is_count else 0.5 + score / 2
 
 
-def separations(values: Values, ranked: Scores) -> Scores:
+def rank_biserial(values: Values, ranked: Scores) -> Scores:
     """Return 2 AUC - 1 of each unit alone for a property, (N,): the area under the ROC curve.
 
     It is the share of pairs, one character with the property and one without, whose activations
@@ -223,7 +223,7 @@ def correlations(values: Values, units: Floats) -> Scores:
 def untrained_activations(model: Model, ids: Sequence[int], kind: str) -> Iterator[Floats]:
     """Return the activations of NUM_RANDOM untrained networks, read from now on beside the caller.
 
-    Arguments as of `activations`.
+    Arguments as of `states` and `activations_of`.
     """
 
     def one(number: int) -> Floats:

@@ -15,7 +15,7 @@ from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
 from charrnn.evaluation.diagnosis import ALONE, GOOD, OVERFITTING, UNDERFITTING
 from charrnn.viz.history import ALONE_CURVE, History
-from charrnn.viz.render.elements import Heading, Listing, Part, Remark, Rows
+from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
 LITTLE = 0.9
 """Share of the loss of one that knows the frequencies alone; a network above it knows little else."""
@@ -63,7 +63,7 @@ ENDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFacts:
+class RunSummary:
     """What a report is made of. None is what nobody knows."""
 
     info: RunInfo
@@ -75,7 +75,7 @@ class RunFacts:
     """That of its --val-file."""
     shown: float | None = None
     """Nats per symbol of the held-out text that a report shows."""
-    frequencies: float | None = None
+    unigram_entropy: float | None = None
     """Nats per symbol for one that knows how frequent each is, and nothing else."""
 
     @property
@@ -131,81 +131,81 @@ class RunFacts:
         return as_mapping(as_mapping(self.model.facts.get("config")).get("train"))
 
     @property
-    def text(self) -> list[str]:
+    def text_arguments(self) -> list[str]:
         """Names of the text's files and folders, as a command takes them."""
-        return [nearby(name) for name in self.sources] or ["FILE..."]
+        return [relative_path(name) for name in self.sources] or ["FILE..."]
 
     @property
-    def place(self) -> list[str]:
+    def checkpoints_option(self) -> list[str]:
         """The option for the folder of all runs, if it is not the usual one."""
         folder = self.info.folder.parent
         return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
 
 
-def nearby(name: str) -> str:
+def relative_path(name: str) -> str:
     """Return an absolute name as it is from here, if it lies below."""
     with suppress(ValueError, OSError):
         return str(Path(name).relative_to(Path.cwd()))
     return name
 
 
-def verdict(facts: RunFacts) -> list[Part]:
+def verdict(run: RunSummary) -> list[Element]:
     """Return how the run went, what to try next, and its figures."""
-    kind = kind_of(facts)
+    kind = outcome(run)
     return [
         Heading("How it went"),
-        Remark(headline(facts, kind), is_main=True),
-        *map(Remark, meaning(facts)),
+        Remark(headline(run, kind), is_main=True),
+        *map(Remark, loss_meaning(run)),
         Heading("What to try next"),
-        *(Listing(f"{why}:\n    {command}") for why, command in next_steps(facts, kind)),
+        *(Listing(f"{why}:\n    {command}") for why, command in next_steps(run, kind)),
         Heading("In figures"),
-        Rows((), figures(facts)),
+        Rows((), figures(run)),
     ]
 
 
-def headline(facts: RunFacts, kind: str) -> str:
+def headline(run: RunSummary, kind: str) -> str:
     """Return how a run went in a sentence or two, by its kind."""
-    info = facts.info
+    info = run.info
     total = f" of {info.total_steps:,}" if info.total_steps and kind in GOES_ON else ""
     return HEADLINES[kind].format(
         steps=f"{info.step or 0:,}{total}",
-        best=f"{facts.best_step:,}",
+        best=f"{run.best_step:,}",
         error=info.error or "nobody knows why",
-        unit=facts.unit,
-        epochs=f"{facts.epochs or 0:.1f}",
-        share=f"{facts.epochs or 0:.0%}",
+        unit=run.unit,
+        epochs=f"{run.epochs or 0:.1f}",
+        share=f"{run.epochs or 0:.0%}",
     )
 
 
-def kind_of(facts: RunFacts) -> str:
+def outcome(run: RunSummary) -> str:
     """Return the kind of end that a run has come to, one of HEADLINES."""
-    if facts.info.state in HEADLINES:
-        return facts.info.state
-    if facts.loss is None:
+    if run.info.state in HEADLINES:
+        return run.info.state
+    if run.loss is None:
         return "unknown"
-    if facts.frequencies is not None and (facts.network_loss or 0) > LITTLE * facts.frequencies:
+    if run.unigram_entropy is not None and (run.network_loss or 0) > LITTLE * run.unigram_entropy:
         return "little"
-    if facts.epochs is not None and facts.epochs < 1:
+    if run.epochs is not None and run.epochs < 1:
         return "begun"
     begins = {OVERFITTING: "overfitting", UNDERFITTING: "underfitting", GOOD: "good"}
-    found = (kind for begin, kind in begins.items() if facts.advice.startswith(begin))
+    found = (kind for begin, kind in begins.items() if run.advice.startswith(begin))
     return next(found, "ended")
 
 
-def meaning(facts: RunFacts) -> Iterator[str]:
+def loss_meaning(run: RunSummary) -> Iterator[str]:
     """Yield what the validation loss means, or without one that of the text which is shown."""
-    size, unit = facts.model.vocab.size, facts.unit
-    loss = facts.shown if facts.loss is None else facts.loss
+    size, unit = run.model.vocab.size, run.unit
+    loss = run.shown if run.loss is None else run.loss
     if loss is None:
         return
-    where = " shown below" if facts.loss is None else ""
+    where = " shown below" if run.loss is None else ""
     yield (
         f"Before each {unit} of text that it never learned from{where}, it hesitates between "
         f"{math.exp(loss):.1f} {unit}s on average. One that knows nothing hesitates between all "
         f"{size}. Lower is better; no text can be foreseen altogether."
     )
-    curve, alone = facts.history.curves[ALONE_CURVE], facts.network_loss
-    if facts.has_memory and alone is not None:
+    curve, alone = run.history.curves[ALONE_CURVE], run.network_loss
+    if run.has_memory and alone is not None:
         first = (
             f"; at its first test, at step {curve[0][0]:,.0f}, between {math.exp(curve[0][1]):.1f}"
         )
@@ -214,22 +214,22 @@ def meaning(facts: RunFacts) -> Iterator[str]:
             f"(its memory). The network alone hesitates between {math.exp(alone):.1f}"
             f"{first if len(curve) > 1 else ''}."
         )
-    if facts.advice.endswith(ALONE):
+    if run.advice.endswith(ALONE):
         yield "A memory of its text would do harm here, so the network writes alone."
 
 
 # What to do
 
 
-def next_steps(facts: RunFacts, kind: str) -> list[tuple[str, str]]:
+def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
     """Return what to do next and why, as commands."""
-    info, seconds = facts.info, facts.info.seconds or 0.0
-    where, temperature = facts.place, f"{SampleConfig().temperature:g}"
-    anew = ["charrnn", "train", *facts.text, *reading_flags(facts), *where]
-    longer = [*anew, "--max-time", duration(max(LEAST_TIME, MORE_TIME * seconds))]
-    as_long = [*anew, "--max-time", duration(seconds)]
-    dropout = min(MOST_DROPOUT, (as_number(facts.settings.get("dropout")) or 0) + MORE_DROPOUT)
-    lower = (as_number(facts.settings.get("lr")) or 0.003) / 3
+    info, seconds = run.info, run.info.seconds or 0.0
+    where, temperature = run.checkpoints_option, f"{SampleConfig().temperature:g}"
+    anew = ["charrnn", "train", *run.text_arguments, *reading_flags(run), *where]
+    longer = [*anew, "--max-time", max_time(max(LEAST_TIME, MORE_TIME * seconds))]
+    as_long = [*anew, "--max-time", max_time(seconds)]
+    dropout = min(MOST_DROPOUT, (as_number(run.settings.get("dropout")) or 0) + MORE_DROPOUT)
+    lower = (as_number(run.settings.get("lr")) or 0.003) / 3
     resume = ["charrnn", "train", "--run", info.run, "--resume", *where]
     by_kind = {
         "diverged": ("train with smaller steps", [*as_long, "--lr", f"{lower:.2g}"]),
@@ -239,7 +239,7 @@ def next_steps(facts: RunFacts, kind: str) -> list[tuple[str, str]]:
             [*as_long, "--dropout", f"{dropout:.2g}"],
         ),
         "good": ("more text, or more time for a larger network", longer),
-    } | dict.fromkeys(GOES_ON + ("failed",), (f"go on where it stands{left_text(info)}", resume))
+    } | dict.fromkeys(GOES_ON + ("failed",), (f"go on where it stands{time_left(info)}", resume))
     step = by_kind.get(kind, ("more time, and a larger network if that pays", longer))
     sample = ["charrnn", "sample", info.run, *where, "--temperature", temperature]
     steps = [] if kind == "running" else [step]
@@ -247,18 +247,18 @@ def next_steps(facts: RunFacts, kind: str) -> list[tuple[str, str]]:
     return [(why, shlex.join(command)) for why, command in steps]
 
 
-def reading_flags(facts: RunFacts) -> list[str]:
+def reading_flags(run: RunSummary) -> list[str]:
     """Return the options without which a text would be read or held out otherwise."""
-    settings, usual = facts.settings, TrainConfig()
+    settings, usual = run.settings, TrainConfig()
     flags = [f"--{name}" for name in ("bytes", "lines") if settings.get(name) is True]
     for name in ("encoding", "newlines", "val_frac"):
         value, default = settings.get(name), getattr(usual, name)
         if type(value) is type(default) and value not in (default, 0.0):
             flags += [f"--{name.replace('_', '-')}", f"{value}"]
-    return flags + (["--val-file", nearby(facts.val_source)] if facts.val_source else [])
+    return flags + (["--val-file", relative_path(run.val_source)] if run.val_source else [])
 
 
-def left_text(info: RunInfo) -> str:
+def time_left(info: RunInfo) -> str:
     """Return about how long a run would still take."""
     if not (info.step and info.total_steps and info.seconds):
         return ""
@@ -266,7 +266,7 @@ def left_text(info: RunInfo) -> str:
     return f", for about {time_text(left)}"
 
 
-def duration(seconds: float) -> str:
+def max_time(seconds: float) -> str:
     """Return a time as --max-time takes it, roundly."""
     minutes = max(1, round(seconds / 60))
     if minutes < 60:
@@ -277,18 +277,18 @@ def duration(seconds: float) -> str:
 # Figures
 
 
-def figures(facts: RunFacts) -> list[tuple[str, str]]:
+def figures(run: RunSummary) -> list[tuple[str, str]]:
     """Return what a run has ended with, by name."""
-    info, alone = facts.info, facts.network_loss if facts.has_memory else None
+    info, alone = run.info, run.network_loss if run.has_memory else None
     layers = f"{info.num_layers} layer{'s' * (info.num_layers != 1)}"
     without = "" if alone is None else ", network alone"
     rows = [
-        ("validation loss", loss_words(facts.loss, facts.unit)),
-        ("validation loss, network alone", loss_words(alone, facts.unit)),
-        (f"training loss{without}", loss_words(facts.train_loss, facts.unit)),
+        ("validation loss", loss_words(run.loss, run.unit)),
+        ("validation loss, network alone", loss_words(alone, run.unit)),
+        (f"training loss{without}", loss_words(run.train_loss, run.unit)),
         ("network", f"{info.cell}, {layers} of {info.hidden_size} units"),
         ("steps", "?" if info.step is None else f"{info.step:,}"),
-        ("passes over the text", "?" if facts.epochs is None else f"{facts.epochs:.2f}"),
+        ("passes over the text", "?" if run.epochs is None else f"{run.epochs:.2f}"),
         ("time", time_text(info.seconds)),
         ("speed", speed_text(info.chars_per_second)),
         ("ended", ENDS.get(info.stop_reason or "", info.state)),

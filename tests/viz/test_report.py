@@ -14,7 +14,7 @@ import pytest
 from charrnn.core.errors import InputError
 from charrnn.viz.history import Preview, read_history
 from charrnn.viz.render.svg import line_chart, thinned
-from charrnn.viz.report import entropy, spread
+from charrnn.viz.report import chosen_previews, entropy
 from charrnn.viz.verdict import HEADLINES
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures.md"
@@ -85,7 +85,7 @@ def test_a_folder_without_a_log_is_no_run():
 
 
 def test_of_many_previews_the_first_and_the_last_are_shown_and_more_of_the_early_ones():
-    shown = [each.step for each in spread([Preview(n, "", None) for n in range(100)])]
+    shown = [each.step for each in chosen_previews([Preview(n, "", None) for n in range(100)])]
     assert (shown[0], shown[-1], len(shown)) == (0, 99, 12)
     assert shown[1] - shown[0] < shown[-1] - shown[-2]
 

@@ -8,17 +8,17 @@ from charrnn.core.config import ModelConfig, shapes
 from charrnn.data.vocab import CharVocabulary
 from charrnn.nn.model import CharRNN, initialise
 from charrnn.viz import properties
-from charrnn.viz.activations import activations, activations_of, states_in_pieces
+from charrnn.viz.activations import activations_of, states, states_in_pieces
 from charrnn.viz.unit_search import (
-    Best,
-    Units,
-    as_found,
+    BestUnit,
+    UnitRanks,
     best_unit,
     correlations,
-    is_there,
+    has_enough,
+    rank_biserial,
     ranks,
-    search,
-    separations,
+    search_units,
+    unit_match,
     untrained,
     untrained_activations,
 )
@@ -89,7 +89,7 @@ def test_equal_activations_share_their_ranks():
 def test_separation_is_the_share_of_pairs_in_order():
     """With: 3 and 1; without: 2 and 0. Of the 4 pairs 3 are in order: AUC 0.75."""
     units = np.array([[3, -3, 1], [1, -1, 1], [2, -2, 1], [0, 0, 1]], dtype=np.float32)
-    found = separations(np.array([1.0, 1, 0, 0]), ranks(units))
+    found = rank_biserial(np.array([1.0, 1, 0, 0]), ranks(units))
     assert ((found + 1) / 2).tolist() == pytest.approx([0.75, 0.25, 0.5])
 
 
@@ -109,7 +109,7 @@ def test_a_unit_is_scored_where_it_was_not_chosen():
     steady = np.array([2, 1, 1, 0] * 2)
     units = np.stack([lucky, steady], axis=1).astype(np.float32)
     each = PROPERTIES["in quotes"]
-    assert best_unit(each, values, Units.of(units[:, None])) == Best(0, 1.0, -1.0)
+    assert best_unit(each, values, UnitRanks.of(units[:, None])) == BestUnit(0, 1.0, -1.0)
 
 
 def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
@@ -117,16 +117,16 @@ def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
     ours = np.zeros((8, 2, 3), dtype=np.float32)
     ours[:, 1, 2] = 1 - values
     each = PROPERTIES["in quotes"]
-    best, lucky = (best_unit(each, values, Units.of(units)) for units in (ours, 0 * ours))
-    found = as_found(each, values, best, [lucky], width=3)
+    best, lucky = (best_unit(each, values, UnitRanks.of(units)) for units in (ours, 0 * ours))
+    found = unit_match(each, values, best, [lucky], width=3)
     assert (found.layer, found.unit, found.sign) == (1, 2, -1)
     assert (found.score, found.random, found.share) == (1.0, 0.5, 0.5)
 
 
 def test_what_counts_is_the_luckiest_of_the_untrained_networks():
     values, each = np.array([1.0, 1, 0, 0] * 2), PROPERTIES["in quotes"]
-    lucky = [Best(0, 1.0, score) for score in (0.2, 0.6, -0.4)]
-    found = as_found(each, values, Best(1, -0.9, 0.8), lucky, width=3)
+    lucky = [BestUnit(0, 1.0, score) for score in (0.2, 0.6, -0.4)]
+    found = unit_match(each, values, BestUnit(1, -0.9, 0.8), lucky, width=3)
     assert (found.score, found.random) == pytest.approx((0.9, 0.8))
 
 
@@ -148,8 +148,8 @@ def test_a_property_needs_twenty_characters_of_either_kind_and_three_beginnings(
         begin += len(run) + 1
     assert half.sum() == inside
     enough = np.concatenate([half, half])
-    assert is_there(enough, PROPERTIES["in quotes"]) == is_enough
-    assert not is_there(np.concatenate([half, np.zeros(len(half))]), PROPERTIES["in quotes"])
+    assert has_enough(enough, PROPERTIES["in quotes"]) == is_enough
+    assert not has_enough(np.concatenate([half, np.zeros(len(half))]), PROPERTIES["in quotes"])
 
 
 @pytest.mark.parametrize(("between", "is_quote"), [(1998, True), (1999, False)])
@@ -180,11 +180,11 @@ def newline_counter():
 def test_an_activation_is_that_of_a_unit_set_by_hand():
     model = newline_counter()
     text = 'a"b\na'
-    found = activations(model, model.vocab.encode(text).tolist())
+    found = activations_of(states(model, model.vocab.encode(text).tolist()), "cell")
     assert found.shape == (5, 1, 2)
     # c is 1 behind the mark, and the picture shows tanh(c).
     assert found[:, 0, 1] == pytest.approx([0, np.tanh(1), np.tanh(1), 0, 0], abs=1e-6)
-    hidden = activations(model, model.vocab.encode(text).tolist(), "hidden")
+    hidden = activations_of(states(model, model.vocab.encode(text).tolist()), "hidden")
     assert hidden[1, 0, 1] == pytest.approx(
         np.tanh(1) / 2, abs=1e-6
     )  # its output gate is half open
@@ -204,7 +204,8 @@ def test_an_untrained_network_reads_pieces_as_it_reads_the_whole(cell, records):
     )  # fmt: skip
     ids = np.random.default_rng(0).choice(6, 1003, p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
     ids[400:] = np.maximum(ids[400:], 1)
-    whole, pieces = activations(model, ids), activations_of(states_in_pieces(model, ids), "cell")
+    whole = activations_of(states(model, ids), "cell")
+    pieces = activations_of(states_in_pieces(model, ids), "cell")
     assert np.abs(whole - pieces).max() < 0.01  # a plain RNN forgets most slowly
     assert np.abs(whole[0] - pieces[0]).max() < 1e-6  # nothing before the text is read
 
@@ -215,7 +216,10 @@ def test_a_search_finds_the_unit_that_knows():
     text = 'a b "ab ba"\nb a\nab "b a a b"\n' * 30
     ids = model.vocab.encode(text).tolist()
     random = untrained_activations(model, ids, "cell")
-    found = {each.name: each for each in search(activations(model, ids), random, text)}
+    found = {
+        each.name: each
+        for each in search_units(activations_of(states(model, ids), "cell"), random, text)
+    }
     quotes = found["in quotes"]
     assert (quotes.layer, quotes.unit, quotes.sign) == (0, 1, 1)
     assert quotes.score == pytest.approx(13 / 15, abs=0.01)  # the halves are cut inside a line

@@ -15,7 +15,7 @@ from charrnn.evaluation.diagnosis import ALONE, advice
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
-from charrnn.viz.verdict import RunFacts, duration, kind_of, verdict
+from charrnn.viz.verdict import RunSummary, max_time, outcome, verdict
 
 NOTHING = dict.fromkeys(
     ("stop_reason", "code", "error", "val_loss", "corpus", "num_files", "corpus_digest", "cell",
@@ -43,9 +43,9 @@ def facts(state="finished", *, loss=None, says="", vocab=None, folder="checkpoin
     )  # fmt: skip
     curves = {name: [] for name in CURVES} | {ALONE_CURVE: [(10, math.log(8)), (20, 1.0)]}
     last = {"advice": says, "scores": [{"network_loss": math.log(4)}]}
-    return RunFacts(
+    return RunSummary(
         info=info, history=History("king", curves, last=last, epoch=epoch), model=model,
-        sources=("my plays.txt",), frequencies=3.0,
+        sources=("my plays.txt",), unigram_entropy=3.0,
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def said(val, train, best_at=1.0, epochs=2.0):
     ],
 )  # fmt: skip
 def test_each_end_has_its_words_and_its_next_step(found, kind, words, command):
-    assert kind_of(found) == kind
+    assert outcome(found) == kind
     assert words in remarks(found)[0]
     assert command in steps(found)[0]
     assert "charrnn sample king" in steps(found)[-1]
@@ -145,7 +145,7 @@ def test_a_network_that_the_memory_carries_is_not_praised():
     """The loss is 0.5, of the network alone 2.9, and frequencies alone would leave 3."""
     found = facts(loss=0.5, says=said(2.9, 2.8, epochs=9))
     found.history.last["scores"][0]["network_loss"] = 2.9
-    assert kind_of(found) == "little"
+    assert outcome(found) == "little"
 
 
 def test_figures_of_a_run_that_was_killed_are_those_of_its_log():
@@ -163,4 +163,4 @@ def test_a_run_with_one_test_has_no_progress_to_tell():
 
 
 def test_a_duration_is_as_max_time_takes_it():
-    assert [duration(s) for s in (10, 90, 3600, 5400)] == ["1m", "2m", "1h", "1h30m"]
+    assert [max_time(s) for s in (10, 90, 3600, 5400)] == ["1m", "2m", "1h", "1h30m"]

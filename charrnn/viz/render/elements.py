@@ -91,7 +91,7 @@ class Guesses:
 
 
 @dataclass(frozen=True, slots=True)
-class Units:
+class UnitText:
     """A text coloured by one unit: plain text shows each, on a page one chooses."""
 
     signs: Sequence[str]
@@ -105,7 +105,7 @@ def bare(sign: str) -> str:
     return sign.removesuffix("\n")
 
 
-Part = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | Units
+Element = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | UnitText
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,6 @@ class Picture:
     """A heading, parts, and what only a page shows."""
 
     title: str
-    parts: Sequence[Part]
+    elements: Sequence[Element]
     data: Callable[[], Mapping[str, object]] = dict
     """What a page's script says of a symbol that one points at."""

@@ -12,15 +12,15 @@ from charrnn.viz.render.colours import ACTIVATION, PROBABILITY, Levels, Scale, p
 from charrnn.viz.render.elements import (
     Chart,
     Coloured,
+    Element,
     Guesses,
     Heading,
     Listing,
-    Part,
     Picture,
     Remark,
     Rows,
     Stages,
-    Units,
+    UnitText,
     bare,
 )
 from charrnn.viz.render.svg import line_chart
@@ -38,7 +38,7 @@ def page(picture: Picture) -> Html:
     """Return a picture as a whole page."""
     package = files("charrnn.viz.render")
     style, script = (package.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js"))
-    title, sections = escape(printable(picture.title)), "\n".join(map(section, picture.parts))
+    title, sections = escape(printable(picture.title)), "\n".join(map(section, picture.elements))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -60,9 +60,9 @@ def as_data(data: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def section(part: Part) -> Html:
+def section(element: Element) -> Html:
     """Return one part of a page."""
-    match part:
+    match element:
         case Heading(text):
             return f"<h2>{escape(text)}</h2>"
         case Remark(text, is_main):
@@ -82,11 +82,11 @@ def section(part: Part) -> Html:
             return legend(scale) + text_box(signs, levels, scale, label)
         case Guesses():
             return (
-                legend(part.scale)
+                legend(element.scale)
                 + legend(PROBABILITY)
-                + reader(grid(part), "grid", "Text and guesses for the next")
+                + reader(grid(element), "grid", "Text and guesses for the next")
             )
-        case Units(signs, units):
+        case UnitText(signs, units):
             first = next(iter(units.values()))
             box = text_box(signs, first, ACTIVATION, "Text coloured by a unit")
             return unit_choice(list(units)) + legend(ACTIVATION) + box

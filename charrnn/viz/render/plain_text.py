@@ -19,16 +19,16 @@ from charrnn.viz.render.colours import (
 from charrnn.viz.render.elements import (
     Chart,
     Coloured,
+    Element,
     Guesses,
     Heading,
     Listing,
-    Part,
     Picture,
     Points,
     Remark,
     Rows,
     Stages,
-    Units,
+    UnitText,
     bare,
 )
 
@@ -51,12 +51,14 @@ def plain_text(picture: Picture, *, colour: bool) -> str:
         picture: What is shown.
         colour: Whether the terminal has 256 colours.
     """
-    return "\n".join(line for part in picture.parts for line in lines_of(part, colour=colour))
+    return "\n".join(
+        line for element in picture.elements for line in element_lines(element, colour=colour)
+    )
 
 
-def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
+def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
     """Yield the lines of one part."""
-    match part:
+    match element:
         case Heading(text):
             yield from ("", printable(text), "─" * cell_len(printable(text)))
         case Remark(text):
@@ -77,10 +79,10 @@ def lines_of(part: Part, *, colour: bool) -> Iterator[str]:
                 *text_lines(signs, levels, scale, colour=colour),
             )
         case Guesses():
-            yield legend(part.scale, colour=colour)
+            yield legend(element.scale, colour=colour)
             yield from (legend(PROBABILITY, colour=colour), "")
-            yield from guess_lines(part, colour=colour)
-        case Units(signs, units):
+            yield from guess_lines(element, colour=colour)
+        case UnitText(signs, units):
             yield legend(ACTIVATION, colour=colour)
             for name, levels in units.items():
                 yield from ("", f"unit {printable(name)}")

@@ -19,7 +19,7 @@ from charrnn.viz.render.elements import (
     Remark,
     Rows,
     Stages,
-    Units,
+    UnitText,
 )
 from charrnn.viz.render.html import as_data, page
 
@@ -41,7 +41,7 @@ def hostile_page():
     parts = [
         Heading(HOSTILE), Remark(HOSTILE), Listing(HOSTILE), Stages([(HOSTILE, HOSTILE)]),
         Rows(("a", "b"), [(HOSTILE, "1")], numeric=(1,)), Chart(HOSTILE, {HOSTILE: [(0, 1)]}),
-        Units(signs, shown),
+        UnitText(signs, shown),
     ]  # fmt: skip
     return page(Picture(HOSTILE, parts, lambda: data | unit_data(values, values[:, 0, :2].T)))
 
