@@ -1,6 +1,5 @@
 """`charrnn train`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from charrnn.cli.options import (
     option,
 )
 from charrnn.core.config import TrainConfig
-from charrnn.core.errors import printable
+from charrnn.core.console import Console
+from charrnn.core.errors import CharRNNError, printable
 from charrnn.core.settings import read_settings
 
 
@@ -79,16 +79,21 @@ def train(
         checkpoints=checkpoints,
         dry_run=dry_run,
         as_json=as_json,
-        report=page_writer() if report else None,
     )
-    ctx.exit(start(request, console))
+    outcome = start(request, console)
+    if report and outcome.code == 0 and outcome.folder is not None:  # a signal does not wait for it
+        make_report(outcome.folder, console)
+    ctx.exit(outcome.code)
 
 
-def page_writer() -> Callable[[Path], object]:
-    """Return what makes the page about a run."""
+def make_report(folder: Path, console: Console) -> None:
+    """Write the page about a run; a page that cannot be made changes no result."""
     from charrnn.viz.report import write_report
 
-    return write_report
+    try:
+        console.line(f"report: {printable(write_report(folder))}")
+    except (CharRNNError, OSError) as error:
+        console.warn(f"no report: {error}")
 
 
 def read_config(path: Path | None) -> dict[str, Any]:

@@ -36,8 +36,6 @@ class PreparedRun:
     """Where to go on from."""
     init: Initial | None = None
     """What to start from instead of random weights."""
-    nothing_to_do: bool = False
-    """The run has ended, and these settings leave nothing more to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from charrnn.checkpoints.parsing import parse_dataclass
 from charrnn.checkpoints.run_folder import SPOOLED, Run, step_files
 from charrnn.checkpoints.state import End, Shipped, Snapshot, load_snapshot
 from charrnn.core.config import BUDGETS, MAY_CHANGE, TrainConfig
+from charrnn.core.console import time_text
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus, load_corpus
@@ -158,10 +159,17 @@ def leaves_nothing_to_do(snapshot: Snapshot, config: TrainConfig, steps_per_epoc
     return not (snapshot.end.stop_reason == "early_stop" and is_patient)
 
 
+def has_ended(snapshot: Snapshot, given: SettingSources) -> bool:
+    """True if the run has ended and no larger budget is given; its text is not needed then."""
+    return snapshot.end is not None and not {*BUDGETS, "patience"} & given.all.keys()
+
+
 def prepare_resumed(
     paths: list[Path], given: SettingSources, snapshot: Snapshot, num_processes: int = 1
-) -> PreparedRun:
-    """Read a run's text again, and hold text and settings against its checkpoint.
+) -> PreparedRun | None:
+    """Read a run's text again, and compare text and settings with its checkpoint.
+
+    None if the run has ended, and the settings leave nothing to do.
 
     Args:
         paths: Files and folders; none means those from before.
@@ -173,17 +181,36 @@ def prepare_resumed(
         InputError: It would be another run, or a file is not there any more.
     """
     config, old = resumed_config(snapshot, given.all, num_processes), snapshot.config
+    if not paths and has_ended(snapshot, given):
+        check_settings(snapshot, config)
+        return None
     unfitted = replace(config, batch_size=old.batch_size, seq_len=old.seq_len)
     check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
     corpus = load_corpus(paths or sources(snapshot), config)
     check_corpus(snapshot, corpus)
     config, _ = fit_to_text(config, corpus, num_processes)
     check_settings(snapshot, config)
+    if leaves_nothing_to_do(snapshot, config, make_batches(corpus, config).steps_per_epoch):
+        return None
     origins = dict.fromkeys(config.__slots__, "checkpoint")
     for origin in ("file", "environment", "flags"):
         origins |= dict.fromkeys(getattr(given, origin), origin.removesuffix("s"))
-    over = leaves_nothing_to_do(snapshot, config, make_batches(corpus, config).steps_per_epoch)
-    return PreparedRun(config, origins, corpus, [], resume=snapshot, nothing_to_do=over)
+    notes = [resume_text(snapshot, config)]
+    return PreparedRun(config, origins, corpus, notes, resume=snapshot)
+
+
+def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
+    """Return the line about where a run goes on."""
+    state = snapshot.state
+    text = (
+        f"goes on from {printable(snapshot.path)}, "
+        f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
+    )
+    if snapshot.is_over and config.budget() != snapshot.config.budget():
+        text += "; its plan had ended, so the learning rate begins again at half its peak"
+    if (config.device, config.threads) != (snapshot.config.device, snapshot.threads):
+        text += "; with another device or number of threads the last bits may differ"
+    return text
 
 
 def sources(snapshot: Snapshot) -> list[Path]:

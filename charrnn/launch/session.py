@@ -4,11 +4,12 @@ import json
 import os
 import shlex
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.run_folder import CONFIG, METRICS, Run
+from charrnn.checkpoints.state import End
 from charrnn.core.config import as_settings
 from charrnn.core.console import Console
 from charrnn.core.errors import ClosedPipeError, DivergedError
@@ -19,16 +20,34 @@ from charrnn.core.settings import to_toml
 from charrnn.core.signals import Interrupts
 from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.progress import TrainingProgress
-from charrnn.launch.workers import RankZero
-from charrnn.nn.distributed import World
-from charrnn.training.trainer import CUT, train
+from charrnn.launch.workers import RankZero, train_prepared
+from charrnn.training.trainer import CUT
 
 SCHEMA = 1
 """Version of the JSON that commands print."""
 
-RESULT_KEYS = (
-    "step", "epoch", "val_loss", "bits_per_char", "chars_per_second", "seconds", "stop_reason",
-)  # fmt: skip
+RESULT_KEYS = tuple(each.name for each in fields(End))
+"""Of the JSON that `train` prints, in this order, and of the log's last line."""
+
+
+class ShownRun:
+    """Shows the events of a run; keeps its result, and writes its settings as resolved."""
+
+    def __init__(self, run: Run, prepared: PreparedRun, console: Console) -> None:
+        self.result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
+        self._run, self._settings = run, as_settings(prepared.config)
+        self._progress = TrainingProgress(console)
+
+    def show(self, event: Event) -> None:
+        """Show an event, and update the result."""
+        self._progress.show(event)
+        if isinstance(event, Step | Finished):
+            values = {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
+            self.result.update(values)
+        if isinstance(event, Started | Planned):
+            known = {k: v for k, v in asdict(event).items() if k in self._settings}
+            self._settings.update(known)
+            write_config(self._run, self._settings)
 
 
 def launch(
@@ -40,13 +59,13 @@ def launch(
     says how it ended, with the exit code: torchrun's own is 1 whatever happened.
     """
     world = rank_zero.world
-    result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
-    code, reason = 1, None
+    shown = ShownRun(run, prepared, console)
+    code, reason, result = 1, None, shown.result
     with Interrupts(None if world.is_single else world.all_reduce_max) as interrupts:
         try:
             rank_zero.send_run(prepared)
             with world.peer_errors():
-                train_and_show(run, prepared, console, interrupts, world, result)
+                train_prepared(prepared, interrupts, world, run, shown.show)
             code = interrupts.exit_code if result["stop_reason"] in CUT else 0
         except Exception as error:
             code, reason = getattr(error, "exit_code", 1), str(error)
@@ -60,32 +79,6 @@ def launch(
         return world.broadcast(code)
 
 
-def train_and_show(
-    run: Run,
-    prepared: PreparedRun,
-    console: Console,
-    interrupts: Interrupts,
-    world: World,
-    result: dict[str, Any],
-) -> None:
-    """Train, show what happens, and keep in `result` what it says of the run."""
-    settings, progress = as_settings(prepared.config), TrainingProgress(console)
-    for event in train(
-        prepared.config,
-        prepared.corpus,
-        run,
-        resume=prepared.resume,
-        init=prepared.init,
-        should_stop=interrupts,
-        world=world,
-    ):
-        progress.show(event)
-        result |= result_of(event)
-        if isinstance(event, Started | Planned):
-            settings |= {name: v for name, v in asdict(event).items() if name in settings}
-            write_config(run, settings)
-
-
 def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
     """Say how to go on, and off a terminal how it has ended."""
     if result["stop_reason"] in CUT and not run.is_empty:
@@ -93,13 +86,6 @@ def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console
     elif console.is_live and run.best.exists():
         console.line(f"try: {command_of(run, 'sample', run.folder.name)}")
     console.last(f"{run.folder.name}: {result['stop_reason']}", code)
-
-
-def result_of(event: Event) -> dict[str, Any]:
-    """Return what an event says about the run's result so far."""
-    if not isinstance(event, Step | Finished):
-        return {}
-    return {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
 
 
 def write_config(run: Run, settings: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """The `train` request: start a new run or resume one."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from charrnn.checkpoints.names import (
 )
 from charrnn.checkpoints.run_folder import BEST, SPOOLED, Run
 from charrnn.checkpoints.state import Snapshot
-from charrnn.core.config import BUDGETS, as_settings
+from charrnn.core.config import as_settings
 from charrnn.core.console import Console, time_text
 from charrnn.core.errors import BusyError, CharRNNError, InputError, printable
 from charrnn.core.files import sync_folder
@@ -24,7 +23,7 @@ from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
 from charrnn.data.stdin import spooled
 from charrnn.launch.prepare import PreparedRun, SettingSources, plan_text, prepare
-from charrnn.launch.resume import check_settings, newest_snapshot, prepare_resumed, resumed_config
+from charrnn.launch.resume import newest_snapshot, prepare_resumed
 from charrnn.launch.session import launch, print_end
 from charrnn.launch.workers import RankZero, follow_rank_zero
 from charrnn.nn.distributed import joined
@@ -42,8 +41,6 @@ class TrainRequest:
     checkpoints: Path
     dry_run: bool
     as_json: bool
-    report: Callable[[Path], object] | None = None
-    """Called with the run's folder at its end, if there is a model."""
 
     @property
     def sources(self) -> list[Path]:
@@ -51,33 +48,52 @@ class TrainRequest:
         return [Path(name) for name in self.files]
 
 
-def start(request: TrainRequest, console: Console) -> int:
-    """Train, alone or as one of several processes, and return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a `train` command ended."""
+
+    code: int
+    """The exit code."""
+    folder: Path | None = None
+    """Of the run, if this process trained it and there is a model."""
+
+
+def start(request: TrainRequest, console: Console) -> Outcome:
+    """Train as a single process, or as one of several ranks."""
     with joined() as world:
         if not world.is_rank_zero:
-            return follow_rank_zero(world)
-        rank_zero, code = RankZero(world), 1
+            return Outcome(follow_rank_zero(world))
+        rank_zero, outcome = RankZero(world), Outcome(1)
         try:
-            code = begin_or_go_on(request, console, rank_zero)
+            outcome = start_or_resume(request, console, rank_zero)
         except CharRNNError as error:
-            code = error.exit_code
+            outcome = Outcome(error.exit_code)
             raise
         finally:
-            rank_zero.send_exit(code)
-        return code
+            rank_zero.send_exit(outcome.code)
+        return outcome
 
 
-def begin_or_go_on(request: TrainRequest, console: Console, rank_zero: RankZero) -> int:
-    """Start a run, or go on with one, and return the exit code."""
+def start_or_resume(request: TrainRequest, console: Console, rank_zero: RankZero) -> Outcome:
+    """Lock the run to resume, if there is one; then train it, or a new one."""
     if not request.files and not (request.resume and request.run):
         hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
         raise InputError(f"no FILE: name a text to learn{hint}")
-    if request.resume:
-        check_no_run(request)
-        folder = run_folder(request.checkpoints, request.run, request.sources)
-        if folder.is_dir():
-            return go_on(request, folder, console, rank_zero)
-    return begin(request, console, rank_zero)
+    run = open_existing(request) if request.resume else None
+    try:
+        is_new = run is None or run.is_empty
+        snapshot = None if run is None or is_new else load_newest(request, run, console)
+        return train_run(request, run, snapshot, console, rank_zero)
+    finally:
+        if run is not None:
+            run.close()
+
+
+def open_existing(request: TrainRequest) -> Run | None:
+    """Lock the folder of the run to resume; None if there is no such folder."""
+    check_no_run(request)
+    folder = run_folder(request.checkpoints, request.run, request.sources)
+    return open_run(folder) if folder.is_dir() else None
 
 
 def check_no_run(request: TrainRequest) -> None:
@@ -96,106 +112,86 @@ def check_no_run(request: TrainRequest) -> None:
             )
 
 
-def begin(request: TrainRequest, console: Console, rank_zero: RankZero) -> int:
-    """Start a new run."""
-    if not request.files:
-        raise InputError(
-            f"--run: {printable(request.run)}: no such run; name a text to start it; "
-            f"{known_runs(request.checkpoints)}"
-        )
-    init_from = find_model(request.checkpoints, request.init_from) if request.init_from else None
+def load_newest(request: TrainRequest, run: Run, console: Console) -> Snapshot:
+    """Load the run's newest intact checkpoint; warn about damaged ones and ignored options."""
+    snapshot, problems = newest_snapshot(run)
+    for problem in problems:
+        console.warn(problem)
+    if request.init_from:
+        console.note("--init-from is only for the start; the run goes on from its own weights")
+    if request.run is None and (others := numbered(run.folder)):
+        console.note(f"there are also {', '.join(others)}; to go on with one, name it: --run")
+    return snapshot
+
+
+def train_run(
+    request: TrainRequest,
+    run: Run | None,
+    snapshot: Snapshot | None,
+    console: Console,
+    rank_zero: RankZero,
+) -> Outcome:
+    """Train a new run, or resume one from a snapshot; a new folder is made after the text is read."""
+    init_from = None if snapshot else initial_model(request)
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare(paths, request.given, init_from, num_processes=rank_zero.world.size)
+        prepared = (
+            prepare_resumed(paths, request.given, snapshot, rank_zero.world.size)
+            if snapshot
+            else prepare(paths, request.given, init_from, num_processes=rank_zero.world.size)
+        )
+        if prepared is None:
+            assert run is not None
+            assert snapshot is not None  # a new run always has something to do
+            return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
         if request.dry_run:
             print_settings(prepared, as_json=request.as_json)
-            return 0
-        run = make_run(request, console)
+            return Outcome(0)
+        run = run or make_run(request, console)
         try:
             prepared = keep_spooled(prepared, paths, request.sources, run.folder)
             code = launch(run, prepared, console, rank_zero, as_json=request.as_json)
-            make_report(request, run, code, console)
-            return code
+            return Outcome(code, run.folder if run.best.exists() else None)
         finally:
             run.discard_if_empty()
             run.close()
 
 
+def initial_model(request: TrainRequest) -> Path | None:
+    """Return the checkpoint that a new run starts from, None for random weights.
+
+    Raises:
+        InputError: There is no such model, or the request names no text.
+    """
+    if not request.files:
+        raise InputError(
+            f"--run: {printable(request.run)}: no such run; name a text to start it; "
+            f"{known_runs(request.checkpoints)}"
+        )
+    return find_model(request.checkpoints, request.init_from) if request.init_from else None
+
+
 def make_run(request: TrainRequest, console: Console) -> Run:
-    """Make the folder of a new run."""
-    if not request.resume:
-        run = create_run(request.checkpoints, request.run, request.sources)
-        if request.run is None and run.folder.name != default_name(request.sources):
-            console.note(f"the name was taken; this run is {run.folder.name}")
+    """Make and lock the folder of a new run.
+
+    Raises:
+        BusyError: With --resume: another process has made and trained it since.
+    """
+    if request.resume:
+        run = open_run(run_folder(request.checkpoints, request.run, request.sources))
+        if not run.is_empty:
+            run.close()
+            raise BusyError(
+                f"{printable(run.folder)}: another process has just trained it; try again"
+            )
         return run
-    run = open_run(run_folder(request.checkpoints, request.run, request.sources))
-    if not run.is_empty:
-        run.close()
-        raise BusyError(f"{printable(run.folder)}: another process has just trained it; try again")
+    run = create_run(request.checkpoints, request.run, request.sources)
+    if request.run is None and run.folder.name != default_name(request.sources):
+        console.note(f"the name was taken; this run is {run.folder.name}")
     return run
 
 
-def go_on(request: TrainRequest, folder: Path, console: Console, rank_zero: RankZero) -> int:
-    """Go on with a run, or say that it has ended; start it if it never saved anything."""
-    run = open_run(folder)
-    try:
-        if run.is_empty:
-            run.close()
-            return begin(request, console, rank_zero)
-        snapshot, problems = newest_snapshot(run)
-        for problem in problems:
-            console.warn(problem)
-        if request.init_from:
-            console.note("--init-from is only for the start; the run goes on from its own weights")
-        if request.run is None and (others := numbered(folder)):
-            console.note(f"there are also {', '.join(others)}; to go on with one, name it: --run")
-        if not request.files and has_ended(snapshot, request.given):
-            check_settings(snapshot, resumed_config(snapshot, request.given.all))
-            return show_end(run, snapshot, console, as_json=request.as_json)
-        return continue_run(request, run, snapshot, console, rank_zero)
-    finally:
-        run.close()
-
-
-def continue_run(
-    request: TrainRequest, run: Run, snapshot: Snapshot, console: Console, rank_zero: RankZero
-) -> int:
-    """Go on from a snapshot, if text and settings are those that it was trained with."""
-    with spooled(request.files, request.checkpoints) as paths:
-        prepared = prepare_resumed(paths, request.given, snapshot, rank_zero.world.size)
-        if prepared.nothing_to_do:
-            return show_end(run, snapshot, console, as_json=request.as_json)
-        show_plan(prepared, console)
-        console.note(resume_text(snapshot, prepared))
-        if request.dry_run:
-            print_settings(prepared, as_json=request.as_json)
-            return 0
-        if request.files:
-            prepared = keep_spooled(prepared, paths, request.sources, run.folder)
-        code = launch(run, prepared, console, rank_zero, as_json=request.as_json)
-        make_report(request, run, code, console)
-        return code
-
-
-def make_report(request: TrainRequest, run: Run, code: int, console: Console) -> None:
-    """Make a page about a run, if that is wanted; one that cannot be made changes no result.
-
-    A run that a signal has stopped is not kept waiting for it.
-    """
-    if request.report is None or code != 0 or not run.best.exists():
-        return
-    try:
-        console.line(f"report: {printable(request.report(run.folder))}")
-    except (CharRNNError, OSError) as error:
-        console.warn(f"no report: {error}")
-
-
-def has_ended(snapshot: Snapshot, given: SettingSources) -> bool:
-    """Say whether a run has ended and nobody wants more of it; its text is not needed then."""
-    return snapshot.end is not None and not {*BUDGETS, "patience"} & given.all.keys()
-
-
-def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -> int:
+def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -> Outcome:
     """Say how a run has ended, and print its result."""
     state = snapshot.state
     console.note(
@@ -204,22 +200,7 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
         "all counted from its beginning, it goes on"
     )
     print_end(run, asdict(snapshot.end) if snapshot.end else {}, as_json=as_json)
-    return 0
-
-
-def resume_text(snapshot: Snapshot, prepared: PreparedRun) -> str:
-    """Return the line about where a run goes on."""
-    state = snapshot.state
-    text = (
-        f"goes on from {printable(snapshot.path)}, "
-        f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
-    )
-    config = prepared.config
-    if snapshot.is_over and config.budget() != snapshot.config.budget():
-        text += "; its plan had ended, so the learning rate begins again at half its peak"
-    if (config.device, config.threads) != (snapshot.config.device, snapshot.threads):
-        text += "; with another device or number of threads the last bits may differ"
-    return text
+    return Outcome(0)
 
 
 def numbered(folder: Path) -> list[str]:

@@ -1,14 +1,17 @@
 """Ranks above 0: receive the prepared run from rank 0 and train without output."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import Snapshot
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import CharRNNError, InputError
+from charrnn.core.events import Event
 from charrnn.core.signals import Interrupts
-from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.corpus import load_corpus
 from charrnn.launch.prepare import PreparedRun
 from charrnn.nn.distributed import ALONE, World
 from charrnn.training.trainer import train
@@ -25,6 +28,17 @@ class SharedRun:
     digest: str
     resume: Snapshot | None
     init: Initial | None
+
+    def prepare(self) -> PreparedRun:
+        """Read the text.
+
+        Raises:
+            InputError: It cannot be read, or differs from the text that rank 0 has read.
+        """
+        corpus = load_corpus([Path(name) for name in self.sources], self.config)
+        if corpus.digest != self.digest:
+            raise InputError("the text is another one than the first process has read")
+        return PreparedRun(self.config, {}, corpus, [], self.resume, self.init)
 
 
 Task = SharedRun | int
@@ -57,37 +71,40 @@ class RankZero:
 
 
 def follow_rank_zero(world: World) -> int:
-    """Train what the first process hands over; return its exit code."""
+    """Train the run that rank 0 shares; return the exit code of rank 0."""
     task: Task = 0
     shared = world.broadcast(task)
     if isinstance(shared, int):
         return shared
     with Interrupts(world.all_reduce_max) as interrupts:
         try:
-            corpus = load_corpus([Path(name) for name in shared.sources], shared.config)
-            if corpus.digest != shared.digest:
-                raise InputError("the text is another one than the first process has read")
+            prepared = shared.prepare()
         except CharRNNError as error:
             Console().error(f"process {world.rank} of {world.size}: {error}")
             return error.exit_code
-        return train_in_silence(world, shared, corpus, interrupts)
+        try:
+            with world.peer_errors():
+                train_prepared(prepared, interrupts, world)
+                return world.broadcast(0)
+        except CharRNNError as error:
+            return error.exit_code  # rank 0 prints the reason
 
 
-def train_in_silence(
-    world: World, shared: SharedRun, corpus: Corpus, interrupts: Interrupts
-) -> int:
-    """Train the shared run; return the first process's exit code."""
-    try:
-        with world.peer_errors():
-            for _ in train(
-                shared.config,
-                corpus,
-                resume=shared.resume,
-                init=shared.init,
-                should_stop=interrupts,
-                world=world,
-            ):
-                pass
-            return world.broadcast(0)
-    except CharRNNError as error:
-        return error.exit_code  # the first process says why
+def train_prepared(
+    prepared: PreparedRun,
+    interrupts: Interrupts,
+    world: World,
+    run: Run | None = None,
+    show: Callable[[Event], object] = lambda event: None,
+) -> None:
+    """Train to the end. Only rank 0 has a run to write, and shows the events."""
+    for event in train(
+        prepared.config,
+        prepared.corpus,
+        run,
+        resume=prepared.resume,
+        init=prepared.init,
+        should_stop=interrupts,
+        world=world,
+    ):
+        show(event)

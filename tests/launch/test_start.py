@@ -15,6 +15,7 @@ from forks import python
 
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import load_model
+from charrnn.checkpoints.names import open_run
 from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.checkpoints.state import state_digest
 
@@ -225,6 +226,37 @@ def test_a_folder_that_is_no_run_is_left_alone(call, text_file):
     assert code == 2
     assert "docs: a folder, but no run" in err
     assert sorted(path.name for path in Path("docs").iterdir()) == ["input.txt", "notes.md"]
+
+
+def test_a_run_that_saved_nothing_is_started_under_the_lock_that_found_it(
+    call, text_file, monkeypatch
+):
+    Path("checkpoints/text").mkdir(parents=True)
+    Path("checkpoints/text/.lock").touch()
+    opened = []
+
+    def count(folder):
+        opened.append(open_run(folder))
+        return opened[-1]
+
+    monkeypatch.setattr("charrnn.launch.start.open_run", count)
+    assert call("train", text_file, *QUICK, "--resume", "-q")[0] == 0
+    assert len(opened) == 1
+    assert step_files(opened[0].folder)
+
+
+def test_a_run_that_appears_while_the_text_is_read_is_left_alone(call, text_file, monkeypatch):
+    best = Path("checkpoints/text/best.safetensors")
+
+    def train_elsewhere(prepared, console):
+        best.parent.mkdir(parents=True)
+        best.write_bytes(b"theirs")
+
+    monkeypatch.setattr("charrnn.launch.start.show_plan", train_elsewhere)
+    code, out, err = call("train", text_file, *QUICK, "--resume")
+    assert (code, out) == (75, "")
+    assert "another process has just trained it; try again" in err
+    assert best.read_bytes() == b"theirs"
 
 
 def test_an_end_before_the_first_save_removes_only_what_it_made(call, text_file):
