@@ -17,8 +17,8 @@ from charrnn.sampling.jobs import Sample
 LONG = 30
 """Symbols from which on a span counts as copied; shorter ones occur by chance."""
 
-WINDOWS = (16, 8, 4, 2, 1)
-"""Symbols that are hashed together; shorter windows only where no longer one agrees."""
+WINDOW = 16
+"""Symbols that are hashed together: the shortest span that is found. Shorter ones mean nothing."""
 
 BLOCK = 4_000_000
 """Symbols of the corpus looked at together."""
@@ -41,7 +41,7 @@ class Copies:
 
     num_symbols: int
     longest: tuple[int, int] = (0, 0)
-    """Begin and end of the longest span."""
+    """Begin and end of the longest span; empty if all are shorter than WINDOW."""
     spans: list[tuple[int, int]] = field(default_factory=list)
     """All that have at least LONG symbols, in order, none overlapping."""
 
@@ -91,63 +91,84 @@ class Source:
             return np.frombuffer(raw, np.uint8).astype(np.uint32)
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
-    def blocks(self) -> Iterator[Symbols]:
-        """Yield the corpus as training reads it, each block with the end of the one before."""
-        held: list[Codes] = []
+    def chunks(self) -> Iterator[Codes]:
+        """Yield the corpus in pieces, as training reads it."""
         for i, path in enumerate(self.files):
             chunks = read_codes(path, self.reading, Survey())
-            for chunk in closed(chunks, adds_newline=i < len(self.files) - 1):
-                held.append(chunk)
-                if sum(map(len, held)) >= BLOCK:
-                    block = np.concatenate(held).astype(np.uint32)
-                    yield block
-                    held = [block[-LONGEST:]]
+            yield from closed(chunks, adds_newline=i < len(self.files) - 1)
+
+    def blocks(self) -> Iterator[Symbols]:
+        """Yield the corpus in blocks; each begins with the end of the block before."""
+        held: list[Codes] = []
+        for chunk in self.chunks():
+            held.append(chunk)
+            if sum(map(len, held)) >= BLOCK:
+                block = np.concatenate(held).astype(np.uint32)
+                yield block
+                held = [block[-LONGEST:]]
         if held:
             yield np.concatenate(held).astype(np.uint32)
 
     def search(self, texts: Sequence[Symbols]) -> list[Copies]:
         """Return what of each text stands in the corpus."""
         found = [Copies(len(text)) for text in texts]
-        for size in WINDOWS:
-            open_ones = [i for i, copies in enumerate(found) if not copies.longest[1]]
-            windows = Windows.of([texts[i] for i in open_ones], size)
-            for block in self.blocks() if len(windows.hashes) else ():
-                for number, begin, end in windows.matches(block):
-                    found[open_ones[number]].take(begin, end)
+        windows = Windows.of(texts)
+        for block in self.blocks() if len(windows.hashes) else ():
+            for number, begin, end in windows.matches(block):
+                found[number].take(begin, end)
         for copies in found:
             copies.spans = joined(copies.spans)
+        return found
+
+    def contains(self, texts: Sequence[Symbols]) -> list[bool]:
+        """Return for each text whether the whole of it occurs in the corpus."""
+        strings = [string_of(text) for text in texts]
+        found = [not string for string in strings]
+        for block in self.blocks():
+            whole = string_of(block)
+            found = [was or string in whole for was, string in zip(found, strings, strict=True)]
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """All windows of some texts, by their hashes."""
+    """All windows of some texts, sorted by hash."""
 
-    texts: Sequence[Symbols]
-    size: int
-    """Symbols of a window."""
+    symbols: Symbols
+    """The texts one after the other, and a 0, (N + 1,)."""
+    offsets: NDArray[np.int64]
+    """Where each text starts in `symbols`, and where the last one ends."""
     hashes: Hashes
     """Ascending, (n,)."""
     numbers: NDArray[np.int64]
-    """Which text each stands in, (n,)."""
-    places: NDArray[np.int64]
-    """Where it begins there, (n,)."""
+    """Index of the text of each window, (n,)."""
+    positions: NDArray[np.int64]
+    """Position of each window in its text, (n,)."""
 
     @classmethod
-    def of(cls, texts: Sequence[Symbols], size: int) -> "Windows":
-        """Return the windows of texts; shorter ones have none."""
-        hashes = [hashes_of(text, size) for text in texts]
+    def of(cls, texts: Sequence[Symbols]) -> "Windows":
+        """Return the windows of texts; a text shorter than WINDOW has none."""
+        hashes = [hashes_of(text) for text in texts]
         numbers = np.repeat(np.arange(len(texts)), [len(each) for each in hashes])
-        places = np.concatenate([np.arange(len(each)) for each in hashes] or [np.zeros(0, int)])
-        whole = np.concatenate(hashes or [np.zeros(0, np.uint64)])
-        order = np.argsort(whole, kind="stable")
-        return cls(texts, size, whole[order], numbers[order], places[order])
+        positions = np.concatenate([np.zeros(0, int), *(np.arange(len(each)) for each in hashes)])
+        all_hashes = np.concatenate([np.zeros(0, np.uint64), *hashes])
+        order = np.argsort(all_hashes, kind="stable")
+        return cls(
+            symbols=np.concatenate([*texts, np.zeros(1, np.uint32)]),
+            offsets=np.cumsum([0, *map(len, texts)]),
+            hashes=all_hashes[order],
+            numbers=numbers[order],
+            positions=positions[order],
+        )
 
     def matches(self, block: Symbols) -> Iterator[tuple[int, int, int]]:
-        """Yield text, begin and end of all long spans that a block has too, and of the longest."""
-        there = hashes_of(block, self.size)
-        first = np.searchsorted(self.hashes, there)
-        count = np.searchsorted(self.hashes, there, side="right") - first
+        """Yield text, begin and end of spans that occur in a block.
+
+        They are all spans of LONG symbols or more, and the longest of each text.
+        """
+        hashes = hashes_of(block)
+        first = np.searchsorted(self.hashes, hashes)
+        count = np.searchsorted(self.hashes, hashes, side="right") - first
         hits = np.flatnonzero(count)
         ends = np.cumsum(count[hits])
         begin = 0
@@ -155,52 +176,69 @@ class Windows:
             offset = ends[begin - 1] if begin else 0
             end = max(begin + 1, int(np.searchsorted(ends, offset + PAIRS, side="right")))
             part = hits[begin:end]
-            yield from self._follow(block, part, first[part], count[part])
+            yield from self._spans(block, part, first[part], count[part])
             begin = end
 
-    def _follow(
+    def _spans(
         self,
         block: Symbols,
         hits: NDArray[np.int64],
         first: NDArray[np.int64],
         count: NDArray[np.int64],
     ) -> Iterator[tuple[int, int, int]]:
-        """Yield the spans that begin where these windows of a block agree with some of a text."""
+        """Yield the spans that begin at `hits`, positions of a block, (n,).
+
+        `first` is the first window with the hash at each of them, `count` how many there are.
+        """
         there = np.repeat(hits, count)
         chosen = np.arange(len(there)) - np.repeat(np.cumsum(count) - count, count)
         chosen += np.repeat(first, count)
-        numbers, here = self.numbers[chosen], self.places[chosen]
-        sizes = np.array([len(text) for text in self.texts])
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        joined_texts = np.concatenate([*self.texts, np.zeros(1, np.uint32)])
-        at = starts[numbers] + here
-        # What agrees one symbol earlier too is part of a span that begins there.
-        is_inner = (here > 0) & (there > 0) & (joined_texts[at - 1] == block[there - 1])
-        there, at, numbers, here = (each[~is_inner] for each in (there, at, numbers, here))
-        lengths = np.zeros(len(at), dtype=np.int64)
-        going = np.arange(len(at))
-        while len(going):
-            places, theirs = at[going] + lengths[going], there[going] + lengths[going]
-            inside = (here[going] + lengths[going] < sizes[numbers[going]]) & (theirs < len(block))
-            same = joined_texts[places] == block[np.minimum(theirs, len(block) - 1)]
-            going = going[inside & same]
-            lengths[going] += 1
-        kept = np.flatnonzero(lengths >= LONG).tolist()
+        at = self.offsets[self.numbers[chosen]] + self.positions[chosen]
+        # If the symbols before agree too, the span begins earlier and is found there.
+        is_inner = (self.positions[chosen] > 0) & (there > 0)
+        is_inner &= self.symbols[at - 1] == block[there - 1]
+        there, at, chosen = there[~is_inner], at[~is_inner], chosen[~is_inner]
+        numbers, begins = self.numbers[chosen], self.positions[chosen]
+        lengths = self._common(at, self.offsets[numbers + 1], block, there)
+        spans = np.flatnonzero(lengths >= LONG).tolist()
         order = np.lexsort((lengths, numbers))  # the last of each text is its longest
-        kept += order[np.append(np.diff(numbers[order]) != 0, True)].tolist() if len(order) else []
-        for i in kept:
-            if lengths[i]:
-                yield int(numbers[i]), int(here[i]), int(here[i] + lengths[i])
+        spans += order[np.diff(numbers[order], append=-1) != 0].tolist()
+        for i in spans:
+            if lengths[i] >= WINDOW:  # less where only the hashes agree
+                yield int(numbers[i]), int(begins[i]), int(begins[i] + lengths[i])
+
+    def _common(
+        self,
+        at: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        block: Symbols,
+        there: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Return how many symbols agree from each pair of positions on, (n,)."""
+        lengths = np.zeros(len(at), dtype=np.int64)
+        open_ones = np.arange(len(at))
+        while len(open_ones):
+            mine, theirs = (each[open_ones] + lengths[open_ones] for each in (at, there))
+            is_inside = (mine < ends[open_ones]) & (theirs < len(block))
+            is_same = self.symbols[mine] == block[np.minimum(theirs, len(block) - 1)]
+            open_ones = open_ones[is_inside & is_same]
+            lengths[open_ones] += 1
+        return lengths
 
 
-def hashes_of(codes: Symbols, window: int) -> Hashes:
-    """Return the hash of each window, (N - window + 1,); empty where there is none."""
-    size = max(0, len(codes) - window + 1)
+def hashes_of(codes: Symbols) -> Hashes:
+    """Return the hash of each window, (N - WINDOW + 1,); empty for fewer symbols."""
+    size = max(0, len(codes) - WINDOW + 1)
     result = np.zeros(size, dtype=np.uint64)
-    for i in range(window if size else 0):
+    for i in range(WINDOW if size else 0):
         result *= BASE
         result += codes[i : i + size] + np.uint64(1)
     return result
+
+
+def string_of(codes: Symbols) -> str:
+    """Return symbols as a string: a character each."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 class Novelty:
@@ -228,8 +266,7 @@ class Novelty:
             records = map(self._record, samples)
             return [bool(record) and record not in self._lines for record in records]
         texts = [self._source.codes(sample.text, sample.raw) for sample in samples]
-        found = self._source.search(texts)
-        return [copies.longest[1] - copies.longest[0] < copies.num_symbols for copies in found]
+        return [not is_there for is_there in self._source.contains(texts)]
 
     def _record(self, sample: Sample) -> bytes:
         vocab = self._model.vocab
@@ -241,18 +278,15 @@ class Novelty:
 def lines_of(source: Source) -> Iterator[bytes]:
     """Yield the lines of a corpus, as bytes that can be compared."""
     rest = b""
-    for i, path in enumerate(source.files):
-        chunks = read_codes(path, source.reading, Survey())
-        for chunk in closed(chunks, adds_newline=i < len(source.files) - 1):
-            *lines, rest = (rest + encoded(chunk, is_bytes=source.reading.bytes)).split(b"\n")
-            yield from filter(None, lines)  # an empty line is no record
+    for chunk in source.chunks():
+        *lines, rest = (rest + encoded(chunk, is_bytes=source.reading.bytes)).split(b"\n")
+        yield from filter(None, lines)  # an empty line is no record
     if rest:
         yield rest
 
 
-def encoded(codes: np.ndarray[tuple[int], np.dtype[np.generic]], *, is_bytes: bool) -> bytes:
+def encoded(codes: Codes, *, is_bytes: bool) -> bytes:
     """Return code points as UTF-8; bytes stay what they are."""
     if is_bytes:
         return codes.astype(np.uint8).tobytes()
-    text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    return text.encode("utf-8", "surrogatepass")
+    return string_of(codes).encode("utf-8", "surrogatepass")

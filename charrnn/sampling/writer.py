@@ -10,7 +10,7 @@ from charrnn.core.console import Console
 from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import Decoder
-from charrnn.sampling.copies import LONG, Copies, Source
+from charrnn.sampling.copies import LONG, WINDOW, Copies, Source
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.sampler import Sampler
 
@@ -114,10 +114,10 @@ def checked(
             copied += copies.share * copies.num_symbols
             total += copies.num_symbols
             yield sample, copies
-    console.line(
-        f"copies: the longest span is {len(longest)} characters, {longest!r}; "
-        f"{copied / max(1, total):.1%} lies in spans of {LONG} or more"
-    )
+    unit = "bytes" if source.reading.bytes else "characters"
+    size = f"{len(longest)} characters, {longest!r}" if longest else f"under {WINDOW} {unit}"
+    share = copied / max(1, total)
+    console.line(f"copies: the longest span is {size}; {share:.1%} lies in spans of {LONG} or more")
 
 
 def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

@@ -1,13 +1,20 @@
-"""Verbatim spans, against Python's own search."""
+"""Verbatim spans, against Python's own search; which texts are new."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.text_files import Reading
-from charrnn.sampling.copies import Copies, Source, joined
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.sampling.copies import Copies, Novelty, Source, joined
+from charrnn.sampling.jobs import Sample
 
 
 def search(tmp_path, corpus, *texts):
@@ -18,11 +25,11 @@ def search(tmp_path, corpus, *texts):
 
 
 def plain_longest(text, corpus):
-    """The reference: every span, with `in`."""
-    return max(
-        (b - a for a in range(len(text)) for b in range(a, len(text) + 1) if text[a:b] in corpus),
-        default=0,
+    """The reference: the size of the longest span, with `in`; 0 if it is under 16."""
+    sizes = (
+        b - a for a in range(len(text)) for b in range(a + 16, len(text) + 1) if text[a:b] in corpus
     )
+    return max(sizes, default=0)
 
 
 def plain_copied(text, corpus, long):
@@ -34,9 +41,24 @@ def plain_copied(text, corpus, long):
     return int(copied.sum())
 
 
-@given(st.text("ab", min_size=1, max_size=300), st.text("ab", max_size=80))
-@settings(max_examples=60, deadline=None)
-def test_it_finds_what_a_plain_search_finds(tmp_path_factory, corpus, text):
+@st.composite
+def corpus_and_text(draw):
+    """A corpus, and a text of pieces of it and of others."""
+    corpus = draw(st.text("abc", min_size=1, max_size=300))
+    pieces = []
+    for _ in range(draw(st.integers(0, 3))):
+        begin = draw(st.integers(0, len(corpus) - 1))
+        pieces += [
+            corpus[begin : begin + draw(st.integers(0, 50))],
+            draw(st.text("abc", max_size=20)),
+        ]
+    return corpus, "".join(pieces)[:120]
+
+
+@given(corpus_and_text())
+@settings(max_examples=100, deadline=None)
+def test_it_finds_what_a_plain_search_finds(tmp_path_factory, corpus_and_text):
+    corpus, text = corpus_and_text
     (found,) = search(tmp_path_factory.mktemp("copies"), corpus, text)
     assert found.longest[1] - found.longest[0] == plain_longest(text, corpus)
     assert round(found.share * max(1, len(text))) == plain_copied(text, corpus, 30)
@@ -54,10 +76,18 @@ def test_a_span_is_named_by_its_place(tmp_path):
     assert found.share == pytest.approx(33 / 46)
 
 
-def test_a_short_span_is_still_the_longest(tmp_path):
-    (found,) = search(tmp_path, "the quick brown fox", "a quick one")
-    assert found.longest == (1, 8)  # " quick "
+@pytest.mark.parametrize(("size", "longest"), [(15, (0, 0)), (16, (1, 17)), (17, (1, 18))])
+def test_a_span_is_found_from_sixteen_symbols_on(tmp_path, size, longest):
+    (found,) = search(
+        tmp_path, "the quick brown fox jumps", "!" + "the quick brown fox"[:size] + "!"
+    )
+    assert found.longest == longest
     assert found.share == 0
+
+
+def test_a_span_at_the_beginning_of_the_corpus_is_found_behind_its_last_symbol(tmp_path):
+    (found,) = search(tmp_path, "the quick brown fox jumps!", "!the quick brown fox")
+    assert found.longest == (1, 20)
 
 
 def test_nothing_in_common(tmp_path):
@@ -80,9 +110,9 @@ def test_spans_cross_the_ends_of_blocks(tmp_path, monkeypatch):
 
 def test_many_texts_keep_their_own_spans(tmp_path):
     corpus = "one two three four five six seven eight nine ten eleven twelve"
-    texts = ["three four five six seven eight ", "seven eight nine ten", "zzz eleven twelve"]
+    texts = ["three four five six seven eight ", "seven eight nine ten", "zzz ten eleven twelve"]
     found = search(tmp_path, corpus, *texts)
-    assert [copies.longest for copies in found] == [(0, 32), (0, 20), (3, 17)]
+    assert [copies.longest for copies in found] == [(0, 32), (0, 20), (3, 21)]
     assert [copies.spans for copies in found] == [[(0, 32)], [], []]
 
 
@@ -110,21 +140,21 @@ def test_spans_that_touch_are_one():
 
 
 def test_files_are_joined_as_training_joins_them(tmp_path):
-    (tmp_path / "a.txt").write_text("it all ends")
-    (tmp_path / "b.txt").write_text("here it goes on")
+    (tmp_path / "a.txt").write_text("it all ends here")
+    (tmp_path / "b.txt").write_text("and goes on here")
     source = Source([tmp_path / "a.txt", tmp_path / "b.txt"], Reading())
     joined_text, other = source.search(
-        [source.codes(text, b"") for text in ("ends\nhere", "endshere")]
+        [source.codes(text, b"") for text in ("ends here\nand goes ", "ends hereand goes ")]
     )
-    assert (joined_text.longest, other.longest) == ((0, 9), (4, 8))
+    assert (joined_text.longest, other.longest) == ((0, 19), (0, 0))
 
 
 def test_a_corpus_is_read_as_the_model_has_read_its_own(tmp_path):
     path = tmp_path / "latin.txt"
-    path.write_bytes("été\r\nhiver".encode("latin-1"))
+    path.write_bytes("été\r\nhiver\r\nautomne".encode("latin-1"))
     source = Source([path], Reading(encoding="latin-1", newlines="lf"))
-    (found,) = source.search([source.codes("l'été\nhiver", b"")])
-    assert found.longest == (2, 11)
+    (found,) = source.search([source.codes("l'été\nhiver\nautomne", b"")])
+    assert found.longest == (2, 19)
 
 
 def test_an_empty_corpus_is_refused(tmp_path):
@@ -134,12 +164,10 @@ def test_an_empty_corpus_is_refused(tmp_path):
 
 
 def test_many_short_texts_take_no_longer_than_one(tmp_path):
-    names = [f"name{i}" for i in range(300)]
+    names = [f"a name of {i} letters" for i in range(300)]
     found = search(tmp_path, "\n".join(names[:200]) * 50, *names)
     assert all(copies.longest == (0, len(n)) for copies, n in zip(found[:200], names, strict=False))
-    assert all(
-        copies.longest[1] < len(n) for copies, n in zip(found[200:], names[200:], strict=True)
-    )
+    assert all(copies.longest == (0, 0) for copies in found[200:])
 
 
 @pytest.mark.parametrize(("length", "share"), [(29, 0.0), (30, 1.0), (31, 1.0)])
@@ -148,3 +176,81 @@ def test_a_span_counts_as_copied_from_thirty_symbols_on(tmp_path, length, share)
     (found,) = search(tmp_path, corpus, corpus[7 : 7 + length])
     assert found.longest == (0, length)
     assert found.share == share
+
+
+# Which texts are new.
+
+
+def make_model(vocab, records=True):
+    config = ModelConfig(
+        cell="rnn", vocab_size=vocab.size, embedding_size=2, hidden_size=3, num_layers=1
+    )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+    return Model(config=config, weights=weights, vocab=vocab, records=records, starts={}, facts={})
+
+
+LETTERS = make_model(CharVocabulary(map(ord, "\nAanësZo ")))
+
+
+def sample(text, prompt=""):
+    return Sample(
+        index=0, seed=1, prompt=prompt, text=text, raw=text.encode(), finish="stop", temperature=1.0
+    )
+
+
+def are_new(corpus, *samples, of=LETTERS):
+    Path("corpus.txt").write_text(corpus, encoding="utf-8", newline="")
+    return Novelty(Path("corpus.txt"), of).are_new(samples)
+
+
+def test_a_record_is_new_unless_it_is_a_whole_line():
+    found = are_new("Anna\nZoë", sample("Anna"), sample("Ann"), sample("Zoë"), sample("Annas"))
+    assert found == [False, True, False, True]
+
+
+def test_nothing_is_nothing_new():
+    assert are_new("Anna\nZoë\n", sample("")) == [False]
+
+
+def test_its_prompt_is_part_of_it():
+    assert are_new("Anna\n", sample("na", "An"), sample("na")) == [False, True]
+
+
+def test_lines_end_as_the_model_has_read_them():
+    assert are_new("Anna\r\nZoë\r\n", sample("Anna"), sample("Zoë")) == [False, False]
+
+
+def test_lines_are_found_across_files_and_blocks(monkeypatch):
+    Path("two").mkdir()
+    Path("two/1.txt").write_text("An\nnas", encoding="utf-8")
+    Path("two/2.txt").write_text("Zoë\n", encoding="utf-8")
+    novelty = Novelty(Path("two"), LETTERS)
+    assert novelty.are_new([sample("nas"), sample("Zoë"), sample("nasZoë")]) == [False, False, True]
+
+
+def test_records_of_bytes_are_compared_as_bytes():
+    of = make_model(ByteVocabulary())
+    assert are_new("Zoë\n", sample("Zoë"), sample("Zo"), of=of) == [False, True]
+
+
+def test_any_other_text_is_new_unless_all_of_it_stands_in_the_corpus():
+    of = replace(LETTERS, records=False)
+    found = are_new("Anna\nZoë", sample("nna\nZo"), sample("nna\nZoo"), of=of)
+    assert found == [False, True]
+
+
+def test_a_text_across_the_ends_of_blocks_is_not_new(monkeypatch):
+    monkeypatch.setattr("charrnn.sampling.copies.BLOCK", 40)
+    monkeypatch.setattr("charrnn.sampling.copies.LONGEST", 5)
+    monkeypatch.setattr("charrnn.data.text_files.CHUNK", 16)
+    rng = np.random.default_rng(0)
+    corpus = "".join("Aanës"[i] for i in rng.integers(0, 5, 300))
+    of = replace(LETTERS, records=False)
+    found = are_new(corpus, *(sample(corpus[i : i + 5]) for i in range(295)), of=of)
+    assert not any(found)
+    assert are_new(corpus, sample("ZZZZZ"), sample("ZoZ"), of=of) == [True, True]
+
+
+def test_an_empty_corpus_has_nothing_to_be_new_beside():
+    with pytest.raises(InputError, match="empty"):
+        are_new("", sample("a"))

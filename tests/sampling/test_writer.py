@@ -323,8 +323,20 @@ def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_pa
     stream = io.BytesIO()
     write_json(OutputStream(stream), found)
     lines = [json.loads(line) for line in stream.getvalue().decode().splitlines()]
-    assert [line["longest_copy"] for line in lines] == ["abc" * 12, "abc"]
+    assert [line["longest_copy"] for line in lines] == ["abc" * 12, ""]
     assert [line["copied"] for line in lines] == [0.9, 0]
+
+
+@pytest.mark.parametrize(("is_bytes", "unit"), [(False, "characters"), (True, "bytes")])
+def test_a_span_of_under_sixteen_symbols_is_not_shown(tmp_path, is_bytes, unit):
+    path, log = tmp_path / "corpus.txt", io.StringIO()
+    path.write_text("abcdefghijklmno")
+    source = Source([path], Reading(bytes=is_bytes))
+    ((_, copies),) = checked(make_samples("abcdefghijklmno"), source, Console(0, log))
+    assert copies.longest == (0, 0)
+    assert log.getvalue() == (
+        f"copies: the longest span is under 16 {unit}; 0.0% lies in spans of 30 or more\n"
+    )
 
 
 def test_copies_of_bytes_are_counted_in_bytes():
