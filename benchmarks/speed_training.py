@@ -19,7 +19,7 @@ from plain import PlainTraining
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import Streams
-from charrnn.data.cuda import resident
+from charrnn.data.cuda import maybe_to_gpu
 from charrnn.nn.device import autocast, default_threads, has_bf16, synchronise
 from charrnn.training.learner import Learner
 
@@ -59,7 +59,7 @@ def train(subject, size, device, steps):
     """Make some updates; our text lives on the device."""
     streams = Streams(text(), size[2], size[3], 0, 0.01)
     if isinstance(subject, Ours):
-        streams = resident(streams, device)
+        streams = maybe_to_gpu(streams, device)
     for step in range(steps):
         subject.update(streams.batch(step), step)
     synchronise(device)

@@ -1,4 +1,4 @@
-"""Ids -> (B, T) chunks: streams on a circle, or whole records. A batch is a function of its step."""
+"""(B, T) batches for truncated BPTT, of streams or of records; a batch is a function of its step."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,36 +14,36 @@ from charrnn.data.corpus import Corpus, Records
 from charrnn.data.vocab import Ids
 
 IGNORED = -1
-"""Target that the loss passes over: padding behind a record."""
+"""Target that the loss ignores: padding after a record."""
 
 SMALLEST_WINDOW = 8
-"""Characters; no text is cut into shorter windows than this."""
+"""Smallest number of characters in a window."""
 
 PAD_TO = 16
-"""Batches of records are padded to a multiple of this, so that few shapes occur."""
+"""Batches of records are padded to a multiple of this, so that there are few shapes."""
 
 POOL = 64
-"""Batches' worth of records among which those of similar length are put together."""
+"""Number of batches whose records are sorted by length together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's worth of text."""
+    """The text of one step."""
 
     inputs: Any
-    """Ids that are fed, (B, T), int64: an array, or a tensor where the text lives on a GPU."""
+    """Input ids, (B, T), int64: an array, or a tensor if the text is in GPU memory."""
     targets: Any
-    """Ids to be predicted, (B, T): the inputs, one character on. IGNORED where there is none."""
+    """Ids to predict, (B, T): the inputs shifted by one character, or IGNORED."""
     is_fresh: NDArray[np.bool_]
-    """Streams that begin with an empty state, (B,)."""
+    """True for streams that begin with an empty state, (B,)."""
 
     @property
     def num_chars(self) -> int:
-        """Characters trained on."""
+        """Number of targets that count."""
         return int((self.targets != IGNORED).sum())
 
     def part(self, rows: slice) -> "Batch":
-        """Return some of the rows; where there are none, one whose targets do not count."""
+        """Return some of the rows; for an empty slice, one row of ignored targets."""
         if rows.start < rows.stop:
             return Batch(self.inputs[rows], self.targets[rows], self.is_fresh[rows])
         one = slice(0, 1)
@@ -51,7 +51,7 @@ class Batch:
 
 
 class Batches(Protocol):
-    """Something that has a batch for every step."""
+    """A batch for every step."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -62,15 +62,15 @@ class Batches(Protocol):
         """Rows of the state (S)."""
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step, counted from 0 over all epochs."""
+        """Return the batch of a step; steps count from 0 over all epochs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """A long text read as `batch_size` streams side by side, on a circle.
+    """A text read as S = `batch_size` parallel streams, on a circle.
 
-    In epoch e, position p of stream s is character (o + s * (N // S) + p) mod N, with a fresh
-    offset o for each epoch, so that nothing is lost at the ends.
+    In epoch e, position p of stream s is character (o + s * (N // S) + p) mod N, with a new
+    random offset o in each epoch, so that all characters are trained on.
     """
 
     ids: Ids
@@ -91,16 +91,17 @@ class Streams:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step."""
-        starts, is_fresh = self.places(step)
-        # Targets are inputs shifted by one, so one character more than a window is read.
-        places = (starts[:, None] + np.arange(self.seq_len + 1)) % len(self.ids)
-        rows = self.ids[places].astype(np.int64)
+        starts, is_fresh = self.windows(step)
+        # One character more than a window: targets are inputs shifted by one.
+        positions = (starts[:, None] + np.arange(self.seq_len + 1)) % len(self.ids)
+        rows = self.ids[positions].astype(np.int64)
         return Batch(rows[:, :-1], rows[:, 1:], is_fresh)
 
-    def places(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return where each stream's window begins, going round, and whether its state is empty.
+    def windows(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the start of each stream's window, and whether its state is empty; both (S,).
 
-        It is at an epoch's start, and now and then; both (S,).
+        Starts may exceed N. States are empty at the start of an epoch and, by `restart_prob`,
+        at random.
         """
         epoch, index = divmod(step, self.steps_per_epoch)
         N, S = len(self.ids), self.batch_size
@@ -112,7 +113,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class RecordBatches:
-    """Whole records, shuffled anew each epoch, those of similar length together.
+    """Whole records, shuffled in each epoch, those of similar length in one batch.
 
     Row: inputs newline + record, targets record + newline, from an empty state.
     """
@@ -134,7 +135,7 @@ class RecordBatches:
         chosen = _record_order(self, epoch)[index]
         return pad_records(self.ids, self.records.take(chosen), self.newline)
 
-    def __hash__(self) -> int:  # by identity: the arrays inside cannot be hashed
+    def __hash__(self) -> int:  # by identity: arrays have no hash
         return id(self)
 
     def __eq__(self, other: object) -> bool:
@@ -155,7 +156,7 @@ def _record_order(batches: RecordBatches, epoch: int) -> list[NDArray[np.int64]]
 
 
 def pad_records(ids: Ids, records: Records, newline: int) -> Batch:
-    """Return records as rows of one batch, padded behind with targets that the loss ignores."""
+    """Return records as rows of one batch, padded with targets that the loss ignores."""
     B = len(records)
     T = -(-(int(records.lengths.max()) + 1) // PAD_TO) * PAD_TO
     inputs = np.full((B, T), newline, dtype=np.int64)
@@ -167,7 +168,7 @@ def pad_records(ids: Ids, records: Records, newline: int) -> Batch:
 
 
 def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int]:
-    """Return batch size and window, shrunk until a small text fills at least one window.
+    """Return batch size and window, reduced until a small text fills at least one window.
 
     The batch is halved first, while a stream has fewer than four windows.
 
@@ -187,7 +188,7 @@ def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int
 
 
 def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
-    """Return batch size and window, as far as the text can fill them.
+    """Return batch size and window, reduced to what the text can fill.
 
     Raises:
         InputError: The text is too small for the smallest window.
@@ -198,10 +199,10 @@ def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
 
 
 def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
-    """Return the batches of a text: streams, or records with --lines."""
+    """Return the batches of a corpus: streams, or records with --lines."""
     size, window = fit_batches(corpus, config)
     if corpus.train_records is not None:
-        assert corpus.vocab.newline is not None  # a text of lines has it
+        assert corpus.vocab.newline is not None  # a corpus of records has one
         return RecordBatches(
             corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed
         )

@@ -18,19 +18,19 @@ from charrnn.core.files import cache_folder, held, sweep
 from charrnn.data.vocab import Ids
 
 LAYOUT = 1
-"""Part of every key: raised when the way of encoding changes."""
+"""Part of every key: incremented when the encoding changes."""
 
 REMEMBERED_ABOVE = 4 << 20
-"""Bytes; smaller files are read again faster than a digest is looked up and trusted."""
+"""Bytes; smaller files are hashed again, which is faster than a look-up."""
 
 SETTLED_SECONDS = 2.0
-"""A file younger than this may still change within the same time stamp, so its digest is not kept."""
+"""A younger file may still change within the same time stamp, so its digest is not kept."""
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex, without reading a file that has not changed.
+    """Return the SHA-256 of a file, in hex, from the cache if the file has not changed.
 
-    What was read is remembered by device, inode, size, mtime and ctime, as git's index does.
+    Digests are cached by device, inode, size, mtime and ctime, as in git's index.
     """
     stat = path.stat()
     is_settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
@@ -42,52 +42,52 @@ def content_digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if stat.st_size > REMEMBERED_ABOVE and is_settled:
-        with contextlib.suppress(OSError):  # a cache that cannot be written is only slower
+        with contextlib.suppress(OSError):  # without a cache it is only slower
             _replace(note, digest.encode("ascii"))
     return digest
 
 
 def key_of(settings: Any) -> str:
-    """Return the name under which a text encoded with these settings is kept."""
+    """Return the cache key of a text encoded with these settings."""
     return _sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode())
 
 
 def load(key: str) -> tuple[dict[str, Any], Ids] | None:
-    """Return facts and ids of an encoded text, ids mapped from the file; None if not there."""
+    """Return the metadata and the memory-mapped ids of a cached text; None if it is not cached."""
     try:
-        facts = json.loads((cache_folder() / f"{key}.json").read_text(encoding="utf-8"))
-        ids = np.memmap(cache_folder() / f"{key}.ids", dtype=np.dtype(facts["dtype"]), mode="r")
-        return (facts, ids) if len(ids) == facts["num_ids"] else None
+        metadata = json.loads((cache_folder() / f"{key}.json").read_text(encoding="utf-8"))
+        ids = np.memmap(cache_folder() / f"{key}.ids", dtype=np.dtype(metadata["dtype"]), mode="r")
+        return (metadata, ids) if len(ids) == metadata["num_ids"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 @contextlib.contextmanager
-def filling(key: str, facts: dict[str, Any]) -> Iterator[Ids]:
-    """Yield the pages of a new file, to be filled with ids; whole, it gets its name.
+def filling(key: str, metadata: dict[str, Any]) -> Iterator[Ids]:
+    """Yield the memory-mapped array of a new entry, to be filled with ids.
 
-    The facts are written last and make it valid; what is added to them meanwhile is kept too.
+    The metadata is written last and makes the entry valid; the caller may add to it meanwhile.
 
     Raises:
         CharRNNError: The cache folder cannot be written, or is full.
     """
-    path, dtype = _temporary(cache_folder() / key), np.dtype(facts["dtype"])
+    path, dtype = _temporary(cache_folder() / key), np.dtype(metadata["dtype"])
     try:
         sweep(cache_folder(), ".*.tmp")
-        _reserve(path, facts["num_ids"] * dtype.itemsize)
+        _reserve(path, metadata["num_ids"] * dtype.itemsize)
         with held(path):
             ids = np.memmap(path, dtype=dtype, mode="r+")
             yield ids
-            ids.flush()  # to the disk, lest a power cut leaves zeros under a valid name
+            ids.flush()  # a power cut must not leave zeros under a valid name
             path.replace(cache_folder() / f"{key}.ids")
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
-    _replace(cache_folder() / f"{key}.json", json.dumps(facts).encode("utf-8"))
+    _replace(cache_folder() / f"{key}.json", json.dumps(metadata).encode("utf-8"))
 
 
 def _reserve(path: Path, num_bytes: int) -> None:
-    """Make a file of this size, on the disk: one that is full later would kill the process."""
+    """Allocate a file of this size: a disk that fills up later would kill the process (SIGBUS)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
@@ -109,7 +109,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """Return a name beside a path that no other process uses, in no other container either."""
+    """Return a temporary path in the same folder, unique across processes and containers."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 

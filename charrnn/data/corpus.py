@@ -13,12 +13,12 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.core.seeds import derive_seed
 from charrnn.data import cache
-from charrnn.data.encoding import Encoded, Part, _encode
+from charrnn.data.encoding import Encoded, TextPart, _encode
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
 LONGEST = 512
-"""Characters of a record that are kept."""
+"""Most characters of a record; a longer one is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Records:
         return len(self.starts)
 
     def texts(self, ids: Ids) -> Iterator[bytes]:
-        """Yield the content of each record, as bytes that can be compared."""
+        """Yield the ids of each record as bytes, to compare records."""
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield ids[start : start + length].tobytes()
 
     def joined(self, ids: Ids, newline: int) -> Ids:
-        """Return all records one after the other, each with its end."""
+        """Return the ids of all records, each with its newline."""
         sizes = self.lengths + 1
         ends = np.cumsum(sizes)
         places = np.arange(int(sizes.sum())) + np.repeat(self.starts - (ends - sizes), sizes)
@@ -46,13 +46,13 @@ class Records:
         return result
 
     def take(self, chosen: NDArray[np.int64]) -> "Records":
-        """Return some of the records, in the order given."""
+        """Return the records at these indices."""
         return Records(self.starts[chosen], self.lengths[chosen])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
-    """A text as ids, split. Both parts may be mapped from a file."""
+    """A text as ids, split into training and held-out text. Arrays may be memory-mapped."""
 
     vocab: Vocabulary
     train: Ids
@@ -60,25 +60,25 @@ class Corpus:
     val: Ids
     """Held-out text, (M,); empty without validation."""
     digest: str
-    """SHA-256 over the files' contents and all that decides how they become ids."""
+    """SHA-256 over the contents of the files and all settings that decide their ids."""
     files: tuple[str, ...]
     sources: tuple[str, ...] = ()
-    """Where they were found: files and folders as they were named, made absolute."""
+    """The files and folders that were named, as absolute paths."""
     train_records: Records | None = None
-    """With --lines: where each record of `train` lies."""
+    """With --lines: the records of `train`."""
     val_records: Records | None = None
     starts: dict[int, int] = field(default_factory=dict)
-    """How often each id begins a line; only kept for texts without newlines."""
+    """How often each id begins a line; only for texts without newlines."""
     notes: tuple[str, ...] = ()
 
     @property
     def num_train(self) -> int:
-        """Characters that are trained on; of records, with their ends."""
+        """Number of training characters; records count with their newlines."""
         return _num_chars(self.train, self.train_records)
 
     @property
     def num_val(self) -> int:
-        """Characters that are held out."""
+        """Number of held-out characters."""
         return _num_chars(self.val, self.val_records)
 
 
@@ -119,8 +119,8 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     return replace(corpus, sources=tuple(str(path.absolute()) for path in paths))
 
 
-def _parts(files: list[Path], train_frac: float) -> list[Part]:
-    return [Part(path, train_frac, i < len(files) - 1) for i, path in enumerate(files)]
+def _parts(files: list[Path], train_frac: float) -> list[TextPart]:
+    return [TextPart(path, train_frac, i < len(files) - 1) for i, path in enumerate(files)]
 
 
 def _digest(path: Path) -> str:
@@ -168,7 +168,7 @@ def _line_starts(encoded: Encoded, train: Ids) -> dict[int, int]:
 
 
 def find_records(ids: Ids, newline: int) -> tuple[Records, int]:
-    """Return the non-empty lines, cut to LONGEST, and how many were cut."""
+    """Return the non-empty lines, cut to LONGEST, and the number of lines that were cut."""
     ends = np.append(np.flatnonzero(ids == newline), len(ids))
     starts = np.append(0, ends[:-1] + 1)
     lengths = ends - starts

@@ -14,15 +14,15 @@ from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Reading, Survey, read
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
 CACHED_ABOVE = 64 << 20
-"""Texts of more bytes than this are encoded into the cache folder, smaller ones in memory."""
+"""Texts of more bytes are encoded in the cache folder, smaller ones in memory."""
 
 MOST_SHOWN = 10
-"""Unknown characters that an error lists."""
+"""Most unknown characters that an error lists."""
 
 
 @dataclass(slots=True)
 class Encoded:
-    """All files as one array of ids, file after file: training parts first, then held-out."""
+    """All files as one array of ids: the training part of each file, then the held-out parts."""
 
     ids: Ids
     vocab: Vocabulary
@@ -32,21 +32,21 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One file, and how much of it is trained on."""
+class TextPart:
+    """One file of a corpus, and the fraction of it that is training text."""
 
     path: Path
     train_frac: float
     adds_newline: bool
-    """Whether a newline is put after it, should it not end in one."""
+    """True if a newline is added after a file that does not end in one."""
 
 
-def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) -> Encoded:
+def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: str) -> Encoded:
     if reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size:
         return _map_bytes(parts[0])
     is_large = sum(part.path.stat().st_size for part in parts) > CACHED_ABOVE
     if is_large and (found := cache.load(key)):
-        return _from_facts(*found)
+        return _from_metadata(*found)
     survey = Survey()
     if config.lines:
         survey.seen[NEWLINE] = True
@@ -56,7 +56,7 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
     if np.count_nonzero(survey.seen) < 2:
         raise _too_uniform()
     vocab = ByteVocabulary() if reading.bytes else _vocabulary(survey)
-    facts: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "vocab": vocab.to_json(),
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
@@ -64,34 +64,34 @@ def _encode(parts: list[Part], reading: Reading, config: TrainConfig, key: str) 
         "notes": _notes(survey),
     }
     if is_large:
-        with cache.filling(key, facts) as ids:
-            facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
+        with cache.filling(key, metadata) as ids:
+            metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, metadata["num_train"])
     else:
-        ids = np.empty(sum(counts), facts["dtype"])
-        facts["first_ids"] = _fill(ids, parts, counts, reading, vocab, facts["num_train"])
-    return _from_facts(facts, ids)
+        ids = np.empty(sum(counts), metadata["dtype"])
+        metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, metadata["num_train"])
+    return _from_metadata(metadata, ids)
 
 
-def _map_bytes(part: Part) -> Encoded:
-    """With --bytes the file itself is the array."""
+def _map_bytes(part: TextPart) -> Encoded:
+    """Return a file read with --bytes: the memory-mapped file is the array."""
     ids = np.memmap(part.path, dtype=np.uint8, mode="r")
     if all((ids[i : i + CHUNK] == ids[0]).all() for i in range(0, len(ids), CHUNK)):
         raise _too_uniform()
     return Encoded(ids, ByteVocabulary(), _num_train(part, len(ids)), [int(ids[0])], [])
 
 
-def _from_facts(facts: dict[str, Any], ids: Ids) -> Encoded:
+def _from_metadata(metadata: dict[str, Any], ids: Ids) -> Encoded:
     vocab: Vocabulary
-    vocab = ByteVocabulary() if facts["vocab"] == "bytes" else CharVocabulary(facts["vocab"])
-    return Encoded(ids, vocab, facts["num_train"], facts["first_ids"], facts["notes"])
+    vocab = ByteVocabulary() if metadata["vocab"] == "bytes" else CharVocabulary(metadata["vocab"])
+    return Encoded(ids, vocab, metadata["num_train"], metadata["first_ids"], metadata["notes"])
 
 
-def _num_train(part: Part, count: int) -> int:
-    return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is a little less than 1
+def _num_train(part: TextPart, count: int) -> int:
+    return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is slightly less than 1
 
 
 def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
-    """Yield the chunks of a file, and the newline that it lacks before the next one begins."""
+    """Yield the chunks of a file, and a final newline if it lacks one."""
     last = NEWLINE
     for chunk in chunks:
         last = int(chunk[-1])
@@ -100,16 +100,16 @@ def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
         yield np.array([NEWLINE], dtype=np.uint8)
 
 
-def _survey(part: Part, reading: Reading, survey: Survey) -> int:
-    """Count the symbols of a file, and mark those that occur."""
+def _survey(part: TextPart, reading: Reading, survey: Survey) -> int:
+    """Return the number of symbols in a file, and mark those that occur."""
     count = 0
     for codes in closed(read_codes(part.path, reading, survey), adds_newline=part.adds_newline):
         count += len(codes)
-        if codes.dtype == np.uint8:  # what is left when all known bytes are deleted is new
+        if codes.dtype == np.uint8:  # bytes that remain when the known ones are deleted are new
             known = np.flatnonzero(survey.seen[:256]).astype(np.uint8).tobytes()
             new = codes.tobytes().translate(None, delete=known)
             survey.seen[list(set(new))] = True
-        elif not survey.seen.take(codes, mode="clip").all():  # looking is faster than marking
+        elif not survey.seen.take(codes, mode="clip").all():  # reading is faster than writing
             survey.seen[codes] = True
     return count
 
@@ -143,15 +143,15 @@ def _notes(survey: Survey) -> list[str]:
 
 def _fill(
     ids: Ids,
-    parts: list[Part],
+    parts: list[TextPart],
     counts: list[int],
     reading: Reading,
     vocab: Vocabulary,
     num_train: int,
 ) -> list[int]:
-    """Write all files as ids into an array, training parts first; return each file's first id."""
+    """Write all files as ids into an array, training parts first; return the first id of each file."""
     table = _table(vocab)
-    ends = {True: 0, False: num_train}  # next free place of training and held-out text
+    ends = {True: 0, False: num_train}  # next free index of training and held-out text
     first_ids = []
     for part, count in zip(parts, counts, strict=True):
         left, done = _num_train(part, count), 0
@@ -181,7 +181,7 @@ def _changed(path: Path) -> InputError:
 
 
 def _table(vocab: Vocabulary) -> Ids:
-    """Return the id of every code point, (0x110000,)."""
+    """Return the id of each code point, (0x110000,); of bytes, (256,)."""
     if not isinstance(vocab, CharVocabulary):
         return np.arange(256, dtype=np.uint8)
     table = np.zeros(0x110000, dtype=id_dtype(vocab.size))
@@ -190,7 +190,7 @@ def _table(vocab: Vocabulary) -> Ids:
 
 
 def _translate(codes: Codes, table: Ids) -> Ids:
-    if codes.dtype == np.uint8 and table.dtype == np.uint8:  # several times faster than indexing
+    if codes.dtype == np.uint8 and table.dtype == np.uint8:  # faster than indexing
         return np.frombuffer(codes.tobytes().translate(table[:256].tobytes()), dtype=np.uint8)
     return table.take(codes, mode="clip")
 
@@ -203,17 +203,17 @@ def read_ids(
     skips: bool = False,
     most: int | None = None,
 ) -> tuple[Ids, int]:
-    """Return a file as ids of a known vocabulary, and how many characters were left out of it.
+    """Return a file as ids of a known vocabulary, and the number of skipped characters.
 
     Args:
-        vocab: The symbols that have ids.
-        reading: How bytes become symbols.
+        vocab: Vocabulary of the model.
+        reading: How the file is decoded.
         path: The file.
-        skips: Leave out characters that the model never saw.
-        most: Ids after which no more is read.
+        skips: Skip unknown characters instead of raising InputError.
+        most: Largest number of ids to return.
 
     Raises:
-        InputError: The file cannot be read, or has such characters.
+        InputError: The file cannot be read, or has unknown characters.
     """
     pieces, unknown, left = [], [], most
     for codes in read_codes(path, reading, Survey()):
@@ -226,13 +226,13 @@ def read_ids(
             break
     num_unknown = sum(map(len, unknown))
     if num_unknown and not skips:
-        assert isinstance(vocab, CharVocabulary)  # no byte is unknown
+        assert isinstance(vocab, CharVocabulary)  # all bytes are known
         raise unknown_characters(path, vocab, np.concatenate(unknown))
     return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8), num_unknown
 
 
 def first_known(vocab: CharVocabulary, codes: Codes, most: int | None) -> Codes:
-    """Return code points up to the one that is the last of so many which a model knows."""
+    """Return code points up to the `most`-th known one."""
     if most is None:
         return codes
     counts = np.cumsum(np.isin(codes, vocab.code_points))
@@ -240,14 +240,14 @@ def first_known(vocab: CharVocabulary, codes: Codes, most: int | None) -> Codes:
 
 
 def known_ids(vocab: CharVocabulary, codes: Codes) -> tuple[Ids, Codes]:
-    """Return the ids of the code points that a model knows, and the code points it does not."""
+    """Return the ids of known code points, and the unknown code points."""
     places = np.minimum(np.searchsorted(vocab.code_points, codes), vocab.size - 1)
     is_known = vocab.code_points[places] == codes
     return places[is_known].astype(id_dtype(vocab.size)), codes[~is_known]
 
 
 def unknown_characters(path: Path, vocab: CharVocabulary, codes: Any) -> InputError:
-    """Return the error about characters that a model never saw."""
+    """Return the error that lists unknown characters."""
     distinct, counts = np.unique(codes, return_counts=True)
     common = distinct[np.argsort(-counts, kind="stable")][:MOST_SHOWN].tolist()
     shown = ", ".join(describe(chr(code)) for code in common)

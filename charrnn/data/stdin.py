@@ -1,4 +1,4 @@
-"""Keep stdin in a file, so that a run that reads it can be resumed."""
+"""Copy stdin to a file: a text is read more than once, and a resumed run reads it again."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from charrnn.core.files import held, sweep
 
 @contextmanager
 def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
-    """Yield the paths to read: stdin, given as -, is copied into a file first."""
+    """Yield the paths to read; stdin, given as -, is copied to a temporary file first."""
     paths = [Path(name) for name in files]
     if "-" not in files:
         yield paths
@@ -32,12 +32,12 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
         raise InputError(str(error).replace(printable(spool), "stdin")) from error
     finally:
         spool.unlink(missing_ok=True)
-        with suppress(OSError):  # made for the spool, and still empty
+        with suppress(OSError):  # created for the spool and still empty
             checkpoints.rmdir()
 
 
 def make_spool(spool: Path) -> None:
-    """Make the file that stdin is copied into."""
+    """Create the file that stdin is copied to."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("-: stdin is a terminal; pipe a text into it")
     try:
@@ -48,7 +48,7 @@ def make_spool(spool: Path) -> None:
 
 
 def copy_stdin(spool: Path) -> None:
-    """Copy stdin into a file, and wait until it is on the disk."""
+    """Copy stdin to a file and sync it."""
     try:
         with spool.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from charrnn.core.errors import InputError, printable, reason_of
 
 CHUNK = 1 << 18
-"""Bytes read at a time; what is made of them fits a processor's cache."""
+"""Bytes per read; the decoded chunk fits the cache of a processor."""
 
 PROBE = 1 << 16
-"""Bytes at a file's start in which a NUL means: no text."""
+"""Bytes at the start of a file in which a NUL means that the file is not text."""
 
 NEWLINE, CARRIAGE_RETURN, MARK = 0x0A, 0x0D, 0xFEFF
-"""Code points; a byte order mark is only one at the start of a file."""
+"""Code points; MARK is a byte order mark only at the start of a file."""
 
 FOREIGN_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -31,7 +31,7 @@ FOREIGN_MARKS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """How bytes become symbols."""
+    """How bytes are decoded into symbols."""
 
     bytes: bool = False
     encoding: str = "utf-8"
@@ -50,20 +50,20 @@ class Reading:
 
 @dataclass(slots=True)
 class Survey:
-    """What one pass over a text has found."""
+    """Results of one pass over a text."""
 
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0x110000, dtype=np.bool_))
-    """Which code points occur, (0x110000,)."""
+    """True for each code point that occurs, (0x110000,)."""
     num_crlf: int = 0
-    """Of those that were kept."""
+    """CRLF line ends that are kept."""
     num_boms: int = 0
 
 
 def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
     """Return the files to read, in the order given, directories in sorted order; and notes.
 
-    In a directory, hidden files are passed over, and so are files with a NUL near their
-    start, which are no text.
+    In a directory, hidden files are skipped, and files with a NUL near their start: they are not
+    text.
 
     Raises:
         InputError: A path is missing, not readable, no regular file, or a directory without text.
@@ -80,7 +80,7 @@ def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
             else:
                 _check_regular(path)
                 files.append(path)
-        except OSError as error:  # in a folder it is about one of its files
+        except OSError as error:  # in a folder the error may be about a file
             raise _unreadable(Path(error.filename or path), error) from None
     return files, notes
 
@@ -91,7 +91,7 @@ def _walk(folder: Path) -> tuple[list[Path], int]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not (path.parent / ".lock").exists()  # a run of ours, no text
+        and not (path.parent / ".lock").exists()  # a run folder, not text
     ]
     files = [path for path in candidates if not has_nul(path)]
     if not files:
@@ -106,7 +106,7 @@ def _check_regular(path: Path) -> None:
             f"{printable(path)}: not a regular file; pipe it into `charrnn train -` instead"
         )
     with path.open("rb"):
-        pass  # readable, or an OSError now
+        pass  # raises OSError if it cannot be read
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
@@ -115,7 +115,7 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 
 def has_nul(path: Path) -> bool:
-    """Say whether a NUL stands near the start of a file: it is no text."""
+    """True if a file has a NUL near its start: it is not text."""
     with path.open("rb") as file:
         return b"\0" in file.read(PROBE)
 
@@ -162,7 +162,7 @@ def _read_text(
 
 
 def _decoded(file: io.BufferedReader, path: Path, reading: Reading) -> Iterator[tuple[Codes, int]]:
-    """Yield code points, never none of them, and how often CRLF stands among them."""
+    """Yield non-empty arrays of code points, and the number of CRLF in each."""
     decoder = codecs.getincrementaldecoder(reading.encoding)("strict")
     lines = io.IncrementalNewlineDecoder(None, translate=True) if reading.newlines == "lf" else None
     is_utf8 = codecs.lookup(reading.encoding).name == "utf-8"
@@ -171,15 +171,17 @@ def _decoded(file: io.BufferedReader, path: Path, reading: Reading) -> Iterator[
         chunk = file.read(CHUNK)
         if is_utf8 and lines is None and chunk.isascii() and not _pending(decoder) and chunk:
             num_crlf = chunk.count(b"\r\n") if b"\r" in chunk else 0
-            yield np.frombuffer(chunk, dtype=np.uint8), num_crlf  # needs no decoding
+            yield np.frombuffer(chunk, dtype=np.uint8), num_crlf  # ASCII needs no decoding
         else:
             text = _decode(decoder, chunk, path, position, reading)
             if lines is not None:
                 text = lines.decode(text, final=not chunk)
             if text:
-                num_crlf = text.count("\r\n") if "\r" in text else 0  # finding none is fast
+                num_crlf = (
+                    text.count("\r\n") if "\r" in text else 0
+                )  # the search for one byte is fast
                 codes = _code_points(text, is_wide=is_wide)
-                is_wide = codes.dtype == np.uint32  # where one is above, more will follow
+                is_wide = codes.dtype == np.uint32  # one wide character is mostly followed by more
                 yield codes, num_crlf
         if not chunk:
             return
@@ -187,9 +189,9 @@ def _decoded(file: io.BufferedReader, path: Path, reading: Reading) -> Iterator[
 
 
 def _code_points(text: str, *, is_wide: bool) -> Codes:
-    """Return the code points of a text, in 16 bits where they fit: half the memory to go over."""
+    """Return the code points of a text, in 16 bits where they fit: half the memory traffic."""
     narrow = b"" if is_wide else text.encode("utf-16-le", "surrogatepass")
-    if len(narrow) == 2 * len(text):  # no character took two units
+    if len(narrow) == 2 * len(text):  # no surrogate pair
         return np.frombuffer(narrow, dtype=np.uint16)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 

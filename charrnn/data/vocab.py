@@ -14,10 +14,10 @@ Ids = NDArray[np.unsignedinteger]
 
 
 class Vocabulary(Protocol):
-    """What a network can read and write."""
+    """The symbols that a network reads and writes."""
 
     unit: str
-    """What a symbol is called."""
+    """Name of a symbol: "character" or "byte"."""
 
     @property
     def size(self) -> int:
@@ -25,19 +25,19 @@ class Vocabulary(Protocol):
 
     @property
     def newline(self) -> int | None:
-        """Id of the newline, None where the text has none."""
+        """Id of the newline, None if the text has none."""
 
     def encode(self, text: str, what: str = "prompt") -> Ids:
-        """Return the ids of a text, (N,); InputError names what the network never saw."""
+        """Return the ids of a text, (N,); InputError lists unknown characters."""
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
 
     def raw(self, ids: Sequence[int] | Ids) -> bytes:
-        """Return what goes into a file: UTF-8 of characters, or the bytes themselves."""
+        """Return the bytes to write: characters in UTF-8, or the bytes themselves."""
 
     def to_json(self) -> list[int] | str:
-        """Return the form that a checkpoint keeps."""
+        """Return the form in which a checkpoint stores it."""
 
 
 class CharVocabulary:
@@ -57,15 +57,15 @@ class CharVocabulary:
 
     @property
     def newline(self) -> int | None:
-        """Id of the newline, None where the text has none."""
+        """Id of the newline, None if the text has none."""
         return self._ids.get("\n")
 
     def knows(self, character: str) -> bool:
-        """Say whether the text had this character."""
+        """True if the training text has this character."""
         return character in self._ids
 
     def encode(self, text: str, what: str = "prompt") -> Ids:
-        """Return the ids of a text, (N,); InputError names what the network never saw."""
+        """Return the ids of a text, (N,); InputError lists unknown characters."""
         unknown = [c for c in dict.fromkeys(text) if c not in self._ids]
         if unknown:
             shown = ", ".join(map(describe, unknown[:10])) + (", ..." if unknown[10:] else "")
@@ -89,14 +89,14 @@ class CharVocabulary:
 
 
 class ByteVocabulary:
-    """The 256 bytes: any file is text."""
+    """The 256 bytes: any file can be read."""
 
     unit = "byte"
     size = 256
     newline: int | None = 10
 
     def encode(self, text: str, what: str = "prompt") -> Ids:
-        """Return the UTF-8 bytes of a text; bytes that came in as lone surrogates come back."""
+        """Return the UTF-8 bytes of a text; lone surrogates become the bytes that they stand for."""
         return np.frombuffer(text.encode("utf-8", "surrogateescape"), dtype=np.uint8)
 
     def decode(self, ids: Sequence[int] | Ids) -> str:
@@ -108,33 +108,33 @@ class ByteVocabulary:
         return bytes(ids) if not isinstance(ids, np.ndarray) else ids.astype(np.uint8).tobytes()
 
     def to_json(self) -> list[int] | str:
-        """Return the word that stands for all bytes."""
+        """Return the word "bytes"."""
         return "bytes"
 
 
 class Decoder:
-    """Ids in, text out, whole characters only: a byte model's character may span several ids."""
+    """Decode ids into whole characters: a character of a byte model may span several ids."""
 
     def __init__(self, vocab: Vocabulary) -> None:
         self._vocab = vocab
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Sequence[int], *, final: bool = False) -> str:
-        """Return the characters that these ids complete."""
+        """Return the characters completed by these ids."""
         if isinstance(self._vocab, ByteVocabulary):
             return self._utf8.decode(self._vocab.raw(ids), final)
         return self._vocab.decode(ids)
 
 
 def id_dtype(size: int) -> type[np.uint8] | type[np.uint16]:
-    """Return the narrowest type of ids for a vocabulary of `size` symbols."""
+    """Return the narrowest dtype of ids for a vocabulary of `size` symbols."""
     return np.uint8 if size <= 256 else np.uint16
 
 
 def decoded_length(ids: NDArray[np.uint8]) -> int | None:
-    """Return how many characters bytes decode to, None if they are not UTF-8.
+    """Return the number of characters that bytes decode to, None if they are not UTF-8.
 
-    A slice may begin or end inside a character; such halves at its ends are not held against it.
+    A slice may begin or end inside a character.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     is_continuation = (ids[:3] & 0xC0) == 0x80
@@ -149,12 +149,12 @@ def decoded_length(ids: NDArray[np.uint8]) -> int | None:
 
 
 def num_characters(vocab: Vocabulary, ids: Ids) -> int | None:
-    """Return how many characters ids are; of bytes None if they are no UTF-8."""
+    """Return the number of characters in ids; None for bytes that are not UTF-8."""
     return decoded_length(ids) if isinstance(vocab, ByteVocabulary) else len(ids)
 
 
 def num_bytes(vocab: Vocabulary, ids: Ids) -> int:
-    """Return how many bytes ids are, in UTF-8."""
+    """Return the number of bytes of ids in UTF-8."""
     if not isinstance(vocab, CharVocabulary):
         return len(ids)
     sizes = np.searchsorted([0x80, 0x800, 0x10000], vocab.code_points, side="right") + 1
@@ -163,10 +163,10 @@ def num_bytes(vocab: Vocabulary, ids: Ids) -> int:
 
 
 def parse_vocabulary(value: object) -> Vocabulary:
-    """Rebuild a vocabulary from a checkpoint.
+    """Return the vocabulary stored in a checkpoint.
 
     Raises:
-        CheckpointError: It is not a sorted list of code points, nor the word "bytes".
+        CheckpointError: The value is neither a sorted list of code points nor the word "bytes".
     """
     if value == "bytes":
         return ByteVocabulary()
@@ -179,7 +179,7 @@ def parse_vocabulary(value: object) -> Vocabulary:
 
 
 def describe(character: str) -> str:
-    """Name a character for people: U+00E9 'é'."""
+    """Return the name of a character for messages: U+00E9 'é'."""
     shown = escape(character) if is_control(character) or character in "\n\t" else character
     return f"U+{ord(character):04X} '{shown}'"
 

@@ -13,11 +13,11 @@ from charrnn.nn.engine import Floats
 
 
 class ContextTracker:
-    """Follows texts side by side, and knows the contexts that they end in.
+    """Tracks the packed contexts of a batch of texts.
 
     Args:
-        memory: Whose contexts.
-        num_rows: Texts (B).
+        memory: The n-gram model.
+        num_rows: Number of texts (B).
     """
 
     def __init__(self, memory: NgramModel, num_rows: int) -> None:
@@ -26,14 +26,14 @@ class ContextTracker:
         self.contexts = np.zeros(num_rows, dtype=np.uint64)
         """The last K symbols of each text, packed, (B,)."""
         self.lengths = np.zeros(num_rows, dtype=np.int64)
-        """How many of them there are, (B,)."""
+        """Number of symbols in each context, (B,)."""
 
     def read(self, ids: NDArray[Any], is_fresh: Any = False) -> tuple[Keys, NDArray[np.int64]]:
-        """Return the contexts after each symbol, packed, and their lengths; both (B, T).
+        """Append symbols; return the packed contexts after each symbol and their lengths, both (B, T).
 
         Args:
-            ids: What the texts go on with, (B, T).
-            is_fresh: Rows that begin with no context, (B,).
+            ids: The next symbols of each text, (B, T).
+            is_fresh: True for texts that begin with an empty context, (B,).
         """
         self.lengths = np.where(is_fresh, 0, self.lengths)
         symbols = ids.astype(np.uint64)
@@ -47,16 +47,16 @@ class ContextTracker:
         return contexts, lengths
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Go on with some of the texts only."""
+        """Drop all texts but these."""
         self.contexts, self.lengths = self.contexts[rows], self.lengths[rows]
 
 
 class StreamMixer:
-    """Reads one text along.
+    """Tracks the context of one text, and mixes the n-gram prediction into logits.
 
     Args:
-        memory: What is asked.
-        fed: Symbols that were there before the first is written.
+        memory: The n-gram model.
+        fed: Symbols of the text so far.
     """
 
     def __init__(self, memory: NgramModel, fed: Sequence[int]) -> None:
@@ -66,49 +66,51 @@ class StreamMixer:
             self.read(symbol)
 
     def read(self, symbol: int) -> None:
-        """Take in what the text goes on with."""
+        """Append the next symbol of the text."""
         self._context = (self._context << self._memory.bits | symbol) & self._mask
         self._length = min(self._length + 1, self._memory.order)
 
     def mixed(self, logits: Floats) -> Floats:
-        """Return scores of the next symbol, (V,), with what the memory says mixed in."""
-        if not self._length:  # nothing was read that it could go by
+        """Return the logits of the mixture, (V,)."""
+        if not self._length:  # without context the network is better alone
             return logits
-        said = self._memory.predict_one(self._context, self._length)
-        scores: Floats = mix(logits[None], said, self._memory.weight)[0]
+        prediction = self._memory.predict_one(self._context, self._length)
+        scores: Floats = mix(logits[None], prediction, self._memory.weight)[0]
         return scores
 
 
 class BatchMixer:
-    """Reads texts along, side by side.
+    """Tracks the contexts of a batch of texts, and mixes the n-gram predictions into logits.
 
     Args:
-        memory: What is asked.
-        fed: Symbols that were there before the first is written, of each text (B).
+        memory: The n-gram model.
+        fed: Symbols so far of each text (B).
     """
 
     def __init__(self, memory: NgramModel, fed: Sequence[Sequence[int]]) -> None:
         self._memory, self._reader = memory, ContextTracker(memory, len(fed))
         ends = [list(symbols)[-memory.order :] for symbols in fed]
-        padded = [[0] * (memory.order - len(end)) + end for end in ends]  # 0 changes no context
+        padded = [
+            [0] * (memory.order - len(end)) + end for end in ends
+        ]  # a leading 0 changes no packed context
         self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), memory.order))
         self._reader.lengths = np.array([len(end) for end in ends])
 
     def read(self, symbols: NDArray[Any]) -> None:
-        """Take in what each text goes on with, (B,)."""
+        """Append the next symbol of each text, (B,)."""
         self._reader.read(symbols[:, None])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Go on with some of the texts only."""
+        """Drop all texts but these."""
         self._reader.keep(rows)
 
     def mixed(self, logits: Floats) -> Floats:
-        """Return scores of the next symbols, (B, V), with what the memory says mixed in."""
+        """Return the logits of the mixture, (B, V)."""
         has_read = self._reader.lengths > 0
-        if not has_read.any():  # there is nothing that it could go by
+        if not has_read.any():  # no text has any context
             return logits
-        said = self._memory.predict(self._reader.contexts, self._reader.lengths)
-        scores: Floats = mix(logits, said, self._memory.weight)
+        prediction = self._memory.predict(self._reader.contexts, self._reader.lengths)
+        scores: Floats = mix(logits, prediction, self._memory.weight)
         return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
 
 

@@ -1,4 +1,7 @@
-"""Count n-grams of a text: keys packed into 64 bits, counts and discounts, one sorted array per order."""
+"""Count the n-grams of a text: a sorted array of packed keys, with counts, for each order.
+
+A key of order k holds k context symbols and the next one in 64 bits, the oldest in the high bits.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,49 +18,49 @@ Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 WORD = 64
-"""Bits of a key."""
+"""Bits of a packed key."""
 
 Discounts = tuple[float, float, float]
-"""What is taken off a count of one, of two, and of three or more."""
+"""Kneser-Ney discounts D1, D2, D3+: for counts of one, two, and three or more."""
 
 LOWEST: Discounts = (0.5, 0.5, 0.5)
 LOW: Discounts = (0.8, 1.1, 1.2)
 HIGH: Discounts = (0.9, 1.3, 1.6)
-"""Of order 0, of orders 1 to 3, and of the higher ones; fitted by benchmarks/memory_discounts.py on
-the end of training texts. What one would estimate from counts of counts takes too little off."""
+"""Discounts of order 0, of orders 1 to 3, and of higher orders, fitted by benchmarks/fit_discounts.py
+on the end of training texts. Estimates from counts of counts are too small."""
 
 LAST_LOW = 3
 
 MOST_CHARS = 20_000_000
-"""Characters of a text that are read; of a longer one, equally spaced runs."""
+"""Most characters that are counted; of a longer text, equally spaced runs."""
 
 RUNS = 64
-"""How many runs a longer text is read in."""
+"""Number of runs of a longer text."""
 
 MOST_ENTRIES = 6_000_000
-"""Keys that are kept, 12 bytes each; if there were more, contexts are shorter."""
+"""Most keys of a model, 12 bytes each; the order is lowered until they fit."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """All keys of one order, ascending, and what was counted of each."""
+    """All n-grams of one order: sorted keys and their counts."""
 
     keys: Keys
     """(n,)."""
     counts: NDArray[np.int32]
     """(n,), at least 1."""
     sums: NDArray[np.int64]
-    """Sum of the counts before each key, and of all: (n + 1,)."""
+    """Cumulative counts: sum of the counts before each key, then of all, (n + 1,)."""
     discounts: Discounts
 
     @classmethod
     def of(cls, keys: Keys, counts: NDArray[Any], discounts: Discounts) -> "Order":
-        """Return an order; the sums follow from the counts."""
+        """Return an order with the cumulative sums of its counts."""
         sums = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         return cls(keys, counts.astype(np.int32), sums, discounts)
 
     def discounted(self, counts: NDArray[Any]) -> Floats:
-        """Return what is taken off counts; nothing off 0."""
+        """Return the discount of each count; 0 for 0."""
         result: Floats = self._discount_table[np.minimum(counts, 3)]
         return result
 
@@ -67,45 +70,45 @@ class Order:
 
     @cached_property
     def discount_sums(self) -> Floats:
-        """Sum of the discounts before each key, and of all: (n + 1,)."""
+        """Cumulative discounts: sum before each key, then of all, (n + 1,)."""
         return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
 
 
 def discounts_of(order: int) -> Discounts:
-    """Return what is taken off the counts of an order."""
+    """Return the discounts of an order."""
     if order == 0:
         return LOWEST
     return LOW if order <= LAST_LOW else HIGH
 
 
 def shortened(discounts: Discounts) -> float | list[float]:
-    """Return discounts as a checkpoint has them: one number where all are the same."""
+    """Return discounts as a checkpoint stores them: one number if all are equal."""
     return discounts[0] if len(set(discounts)) == 1 else list(discounts)
 
 
 def bits_of(vocab_size: int) -> int:
-    """Return the bits of one symbol in a key."""
+    """Return the number of bits of one symbol in a key."""
     return max(1, (vocab_size - 1).bit_length())
 
 
 def mask(bits: int) -> np.uint64:
-    """Return so many low bits set."""
+    """Return a mask of the lowest `bits` bits."""
     return np.uint64((1 << bits) - 1)
 
 
 def highest_order(vocab_size: int, wanted: int) -> int:
-    """Return the longest context that fits into a key with the symbol after it."""
+    """Return the highest order, at most `wanted`, whose keys fit into 64 bits."""
     return min(wanted, WORD // bits_of(vocab_size) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts one after the other."""
+    """Several texts, concatenated."""
 
     ids: Ids
     """(N,)."""
-    places: NDArray[np.int64]
-    """Each symbol's place in its own text, (N,)."""
+    positions: NDArray[np.int64]
+    """Index of each symbol in its own text, (N,)."""
 
 
 def texts_of(corpus: Corpus) -> Texts:
@@ -117,7 +120,7 @@ def texts_of(corpus: Corpus) -> Texts:
 
 
 def runs_of(ids: Ids, most: int = MOST_CHARS) -> Texts:
-    """Return a text as one run, or a long one as equally spaced runs of `most` symbols in all."""
+    """Return a text as one run, or a long one as equally spaced runs of `most` symbols in total."""
     if len(ids) <= most:
         return Texts(np.asarray(ids), np.arange(len(ids)))
     size, apart = most // RUNS, len(ids) // RUNS
@@ -126,7 +129,7 @@ def runs_of(ids: Ids, most: int = MOST_CHARS) -> Texts:
 
 
 def records_of(ids: Ids, records: Records, newline: int, most: int = MOST_CHARS) -> Texts:
-    """Return records as texts of their own, newline + record + newline, at most so many symbols."""
+    """Return records as separate texts, newline + record + newline, `most` symbols at most."""
     fitting = int(np.searchsorted(np.cumsum(records.lengths + 2), most, side="right"))
     records = records.take(np.arange(max(1, min(fitting, len(records)))))
     sizes = records.lengths + 2
@@ -137,19 +140,19 @@ def records_of(ids: Ids, records: Records, newline: int, most: int = MOST_CHARS)
 
 
 def count(texts: Texts, vocab_size: int, order: int) -> list[Order]:
-    """Count texts; keys do not cross from one to the next.
+    """Count the n-grams of texts; none crosses from one text to the next.
 
-    Where there would be too many entries, contexts are shorter: better that than longer ones
-    without their rare keys. On full Shakespeare order 6 costs 1.461 with 2.2 million entries, order
-    7 without what occurs once 1.465 with 2.7 million, and pruned in all orders 1.497 with 1.5.
+    If there are too many keys, the order is lowered: that is better than a higher order without
+    rare keys. On full Shakespeare order 6 costs 1.461 nats with 2.2 million keys, order 7 without
+    keys that occur once 1.465 with 2.7 million, and pruned in all orders 1.497 with 1.5 million.
 
     Args:
-        texts: One after the other.
+        texts: What to count.
         vocab_size: V.
-        order: Symbols of the longest context; fewer where they do not fit into a key.
+        order: Symbols of the longest context; fewer if they do not fit into a key.
     """
     orders = count_orders(texts, vocab_size, highest_order(vocab_size, order))
-    sizes = np.cumsum([len(each.keys) for each in orders])  # the same for a lower order
+    sizes = np.cumsum([len(each.keys) for each in orders])  # a lower order has the same keys
     if sizes[-1] <= MOST_ENTRIES:
         return orders
     fitting = int(np.searchsorted(sizes, MOST_ENTRIES, side="right")) - 1
@@ -157,7 +160,7 @@ def count(texts: Texts, vocab_size: int, order: int) -> list[Order]:
 
 
 def count_orders(texts: Texts, vocab_size: int, highest: int) -> list[Order]:
-    """Count texts with contexts of up to `highest` symbols."""
+    """Return the orders 0 to `highest` of texts."""
     bits = bits_of(vocab_size)
     whole, starts = collect(texts, highest, bits)
     keys, counts = np.unique(whole, return_counts=True)
@@ -170,37 +173,37 @@ def count_orders(texts: Texts, vocab_size: int, highest: int) -> list[Order]:
 
 
 def packed(texts: Texts, highest: int, bits: int) -> Iterator[Keys]:
-    """Yield the keys of order 0 to `highest` that end at each place, shorter where a text begins.
+    """Yield the keys of order 0 to `highest` that end at each symbol, shorter at the start of a text.
 
-    It is one array, (N,), that grows: what was yielded before changes.
+    The array, (N,), is the same object each time and is updated in place.
     """
     keys = np.zeros(len(texts.ids), dtype=np.uint64)
     for k in range(highest + 1):
         shifted = texts.ids[: max(0, len(texts.ids) - k)].astype(np.uint64) << np.uint64(bits * k)
-        keys[k:] |= np.where(texts.places[k:] >= k, shifted, np.uint64(0))
+        keys[k:] |= np.where(texts.positions[k:] >= k, shifted, np.uint64(0))
         yield keys
 
 
 def collect(
     texts: Texts, highest: int, bits: int
 ) -> tuple[Keys, list[tuple[Keys, NDArray[np.intp]]]]:
-    """Return all keys of the highest order, and by order those that begin a text, with counts.
+    """Return all keys of the highest order, and by order those at the start of a text, with counts.
 
-    What begins a text has nothing before it, so that no key of the next order ends in it.
+    An n-gram at the start of a text has no symbol before it, so no key of the next order ends in it.
     """
     starts = []
     for k, keys in enumerate(packed(texts, highest, bits)):
-        starts.append(np.unique(keys[texts.places == k], return_counts=True))
-    return keys[texts.places >= highest], starts
+        starts.append(np.unique(keys[texts.positions == k], return_counts=True))
+    return keys[texts.positions >= highest], starts
 
 
 def with_starts(
     keys: Keys, counts: NDArray[np.intp], starts: Keys, start_counts: NDArray[np.intp]
 ) -> tuple[Keys, NDArray[np.intp]]:
-    """Return keys with those that only begin a text.
+    """Return keys and counts with those that occur only at the start of a text.
 
-    Nothing can stand before them, so they count as often as they occur, not once for each symbol
-    before them (Heafield et al., 2013, section 3: n-grams that begin a sentence).
+    They have no symbol before them, so their count is the number of occurrences instead of the
+    number of distinct symbols before them (Heafield et al., 2013, section 3).
     """
     is_missing = ~np.isin(starts, keys, assume_unique=True)
     joined = np.concatenate([keys, starts[is_missing]])

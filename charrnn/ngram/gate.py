@@ -1,8 +1,8 @@
-"""Network and memory -> one prediction: (1 - w) network + w memory, w a fixed function of both.
+"""Mix network and n-gram probabilities: (1 - w) network + w n-gram, w from a small fixed gate.
 
-The share w comes from a gate: a layer of six tanh units over ten features of the two predictions,
-and a sigmoid. It was fitted by benchmarks/memory_weight.py on the ends of training texts, for
-networks weak and strong; nothing of it is fitted in a user's run.
+The gate is a layer of six tanh units over ten features of both predictions, and a sigmoid. It was
+fitted by benchmarks/fit_gate.py on the ends of training texts, for weak and strong networks;
+nothing is fitted in a run.
 """
 
 from typing import Any
@@ -28,40 +28,40 @@ GATE_OUTPUT = (0.3177, 1.1952, 2.0551, -1.6864, -2.6067, -2.5802, -0.3180)
 """Weights of the tanh units (10, 6), and of the sigmoid, its bias last."""
 
 SMALLEST = 1e-37
-"""Of a mix; its logarithm is a float32 that no filter and no draw takes for possible."""
+"""Lower bound of a mixed probability; its logarithm fits a float32 and is never drawn."""
 
 _INPUT, _OUTPUT = np.array(GATE_INPUT), np.array(GATE_OUTPUT[:-1])
 
 
 def features(logs: Any, prediction: NgramPrediction) -> Floats:
-    """Return what the gate sees of two predictions, (n, 10).
+    """Return the input features of the gate, (n, 10).
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        prediction: What the memory says at the same places.
+        prediction: The n-gram predictions after the same contexts.
     """
-    log_p = logs.astype(np.float32, copy=False)  # fast, and exact enough
+    log_p = logs.astype(np.float32, copy=False)  # float32 is exact enough here
     p, q, log_q = np.exp(log_p), prediction.q, prediction.log_q
-    network = np.vecdot(p, log_p)  # an entropy, negative
+    network = np.vecdot(p, log_p)  # negative entropy
     result = np.empty((len(log_p), len(GATE_INPUT)))
     result[:, 0] = 1
     np.negative(network, out=result[:, 1])
-    result[:, 2:6] = prediction.seen
+    result[:, 2:6] = prediction.statistics
     np.maximum.reduce(log_p, axis=1, out=result[:, 6])
     result[:, 7] = prediction.peak
-    # How far the network is from the memory, and the memory from the network.
-    np.subtract(-prediction.seen[:, 3], np.vecdot(q, log_p), out=result[:, 8])
+    # Kullback-Leibler divergences in both directions.
+    np.subtract(-prediction.statistics[:, 3], np.vecdot(q, log_p), out=result[:, 8])
     np.subtract(network, np.vecdot(p, log_q), out=result[:, 9])
     return result
 
 
 def share(logs: Any, prediction: NgramPrediction, weight: float | None = None) -> Floats:
-    """Return the memory's share in the mix, (n,), in [0, 1]; arguments as of `features`.
+    """Return the weight of the n-gram prediction, (n,), in [0, 1].
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        prediction: What the memory says at the same places.
-        weight: One share for all, instead of the gate's.
+        prediction: The n-gram predictions after the same contexts.
+        weight: One weight for all, instead of that of the gate.
     """
     if weight is not None:
         return np.full(len(logs), weight)
@@ -71,18 +71,18 @@ def share(logs: Any, prediction: NgramPrediction, weight: float | None = None) -
 
 
 def times(x: Floats, matrix: Floats) -> Floats:
-    """Return x @ matrix, each row the same to the last bit however many there are: one by one."""
+    """Return x @ matrix row by row, so that the bits of a row do not depend on their number."""
     product: Floats = np.matmul(x[:, None], matrix)[:, 0]
     return product
 
 
 def mixed(logs: Any, prediction: NgramPrediction, weight: Floats) -> Floats:
-    """Return the probabilities of the mix, (n, V).
+    """Return the probabilities of the mixture, (n, V).
 
     Args:
         logs: Logarithms of the network's probabilities, (n, V).
-        prediction: What the memory says at the same places.
-        weight: The memory's share, (n,).
+        prediction: The n-gram predictions after the same contexts.
+        weight: Weight of the n-gram prediction, (n,).
     """
     result: Floats = np.exp(logs, dtype=np.float64)
     result += weight[:, None] * (prediction.p - result)
@@ -90,19 +90,19 @@ def mixed(logs: Any, prediction: NgramPrediction, weight: Floats) -> Floats:
 
 
 def log_probabilities(scores: Any) -> Floats:
-    """Return the logarithms of a network's probabilities in float64, (..., V), all finite."""
+    """Return log softmax of logits in float64, (..., V), all finite."""
     shifted = np.maximum(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True), -700.0)
     result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
 def mix(scores: Any, prediction: NgramPrediction, weight: float | None = None) -> Any:
-    """Return scores of a network's prediction with a memory's mixed in, (B, V), float32.
+    """Return the logarithms of the mixture, (B, V), float32.
 
     Args:
-        scores: The network's, (B, V).
-        prediction: What the memory says at the same places.
-        weight: The memory's share, instead of the gate's.
+        scores: Logits of the network, (B, V).
+        prediction: The n-gram predictions after the same contexts.
+        weight: Weight of the n-gram prediction, instead of that of the gate.
     """
     logs = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
     logs -= np.log(np.add.reduce(np.exp(logs), axis=1, keepdims=True))

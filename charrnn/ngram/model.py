@@ -1,4 +1,4 @@
-"""An n-gram memory of the training text: interpolated Kneser-Ney, exact, vectorised.
+"""The n-gram model of the training text: interpolated modified Kneser-Ney, exact, vectorised.
 
 The highest order counts occurrences; in a lower one the count of a key is the number
 of distinct keys of the next order that end in it, at least 1 (Kneser and Ney, 1995; Chen and
@@ -7,8 +7,8 @@ context's counts sum to S:
 
     P_k(x) = (c_k(x) - D_k(c_k(x)) + sum_y D_k(c_k(y)) P_{k-1}(x)) / S,    P_{-1} = 1 / V
 
-with y running over all that followed; what did not follow has count and discount 0. The climb
-stops at the first context that was never seen.
+with y over all symbols that followed the context; others have count and discount 0. The recursion
+stops at the first context that does not occur in the text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,69 +33,68 @@ from charrnn.ngram.counts import (
 )
 
 SMALLEST_PROBABILITY = np.float32(1e-30)
-"""A probability below this adds nothing to an entropy."""
+"""Lower bound of probabilities in logarithms; smaller ones add nothing to an entropy."""
 
 ASKED_TOGETHER = 1 << 18
-"""Probabilities that are asked for at once."""
+"""Most probabilities that are computed at once."""
 
 TABLE_CELLS = 1 << 19
-"""Probabilities after all short contexts that are kept ready, of one length of context."""
+"""Most probabilities in a table of all contexts of one length."""
 
 REMEMBERED_BYTES, LEAST_REMEMBERED, OVERHEAD = 1 << 26, 64, 1500
-"""Room for what single streams were told of contexts, how many of them fit at least, and bytes that
-each one takes besides."""
+"""Cache of single-context predictions: size in bytes, least number of entries, overhead per entry."""
 
 
 @dataclass(frozen=True)
 class NgramPrediction:
-    """What a memory says after some contexts, and how sure it can be."""
+    """n-gram predictions for n contexts, with the statistics that the gate uses."""
 
     p: Floats
-    """How likely each symbol is, (n, V); each row sums to one."""
+    """Probabilities of the next symbol, (n, V); each row sums to one."""
     order: Floats
-    """Length of the longest context that was seen before, (n,)."""
+    """Length of the longest context that occurs in the text, (n,)."""
     total: Floats
-    """Sum of its counts, (n,)."""
+    """Sum of the counts after that context, (n,)."""
     followers: Floats
-    """Different symbols that followed it, (n,)."""
+    """Number of distinct symbols after that context, (n,)."""
 
     @cached_property
     def q(self) -> NDArray[np.float32]:
-        """P in float32, (n, V)."""
+        """The probabilities in float32, (n, V)."""
         return self.p.astype(np.float32)
 
     @cached_property
     def log_q(self) -> NDArray[np.float32]:
-        """Its logarithms, all finite, (n, V)."""
+        """Logarithms of q, all finite, (n, V)."""
         logs: NDArray[np.float32] = np.log(np.maximum(self.q, SMALLEST_PROBABILITY))
         return logs
 
     @cached_property
-    def seen(self) -> Floats:
-        """Order, logarithms of total and followers, entropy of p in nats, (n, 4)."""
+    def statistics(self) -> Floats:
+        """Order, logarithms of total and followers, entropy of p in nats: (n, 4)."""
         entropy = -np.vecdot(self.q, self.log_q)
         return np.stack([self.order, np.log(self.total), np.log(self.followers), entropy], axis=1)
 
     @cached_property
     def peak(self) -> NDArray[np.float32]:
-        """Logarithm of the likeliest symbol's probability, (n,)."""
+        """Logarithm of the largest probability, (n,)."""
         peak: NDArray[np.float32] = self.log_q.max(axis=1)
         return peak
 
     @classmethod
-    def nothing(cls, vocab_size: int) -> "NgramPrediction":
-        """Return what is known before any symbol was counted: all are as likely."""
+    def uniform(cls, vocab_size: int) -> "NgramPrediction":
+        """Return the prediction without any counts: all symbols equally likely."""
         one = np.ones(1)
         return cls(np.full((1, vocab_size), 1.0 / vocab_size), 0 * one, one, one)
 
 
 class NgramModel:
-    """Counts of a text, and the probabilities that follow from them.
+    """n-gram counts of a text, and the probabilities computed from them.
 
     Args:
         orders: Order 0 first.
         vocab_size: V.
-        weight: Share in the mix with a network's prediction; None lets it follow from both.
+        weight: Weight in the mixture with the network; None lets the gate choose it.
     """
 
     def __init__(
@@ -107,25 +106,25 @@ class NgramModel:
 
     @property
     def order(self) -> int:
-        """Symbols of the longest context (K)."""
+        """Number of symbols in the longest context (K)."""
         return len(self.orders) - 1
 
     @property
     def num_entries(self) -> int:
-        """Keys of all orders."""
+        """Number of keys of all orders."""
         return sum(len(order.keys) for order in self.orders)
 
     def weighted(self, weight: float | None) -> "NgramModel | None":
-        """Return the same memory with another share in the mix, itself for None.
+        """Return the same counts with another mixture weight; self for None.
 
-        None where it has no say: for a weight of 0, given or its own.
+        The result is None if the weight is 0: the model is not used then.
         """
         if weight is None:
             return None if self.weight == 0 else self
         return NgramModel(self.orders, self.vocab_size, weight) if weight else None
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return the counts by their names in a checkpoint."""
+        """Return the counts by their tensor names in a checkpoint."""
         result: dict[str, NDArray[Any]] = {}
         for k, order in enumerate(self.orders):
             result |= {f"memory/{k}/keys": order.keys, f"memory/{k}/counts": order.counts}
@@ -142,7 +141,7 @@ class NgramModel:
         }
 
     def followers(self, order: int, contexts: Any) -> tuple[Any, Any]:
-        """Return where the keys of contexts begin and end among those of an order."""
+        """Return the range of keys that begin with each context, among the keys of an order."""
         keys, shift = self.orders[order].keys, np.uint64(self.bits)
         low = np.asarray(contexts, dtype=np.uint64) << shift if order else np.uint64(0)
         begin = np.searchsorted(keys, low)
@@ -150,25 +149,25 @@ class NgramModel:
         return begin, end
 
     def predict(self, contexts: Keys, lengths: NDArray[Any]) -> NgramPrediction:
-        """Return how likely each symbol is after each context, and how sure that is.
+        """Return the prediction after each context.
 
         Args:
-            contexts: The K symbols before, packed, oldest in the high bits; (n,).
-            lengths: How many of them there are really, 0 to K; (n,).
+            contexts: The last K symbols, packed, oldest in the high bits, (n,).
+            lengths: Number of symbols in each context, 0 to K, (n,).
         """
         n, tables = len(contexts), self._tables
         known = np.minimum(lengths, len(tables) - 1)
-        p, sure = np.empty((n, self.vocab_size)), np.empty((3, n))
+        p, stats = np.empty((n, self.vocab_size)), np.empty((3, n))
         for d, (table, facts) in enumerate(tables):
             rows = np.flatnonzero(known == d)
             if len(rows):
-                places = self._place(contexts[rows], d)
-                p[rows], sure[:, rows] = table[places], facts[:, places]
-        return self._climbed(p, sure, contexts, lengths, len(tables))
+                places = self._table_row(contexts[rows], d)
+                p[rows], stats[:, rows] = table[places], facts[:, places]
+        return self._interpolated(p, stats, contexts, lengths, len(tables))
 
     @cached_property
     def _tables(self) -> list[tuple[Floats, Floats]]:
-        """What is said after all contexts of 0, 1, ... symbols, as long as that fits: (V^d, V)."""
+        """Probabilities, (V^d, V), and statistics, (3, V^d), of all contexts of d = 0, 1, ... symbols."""
         tables: list[tuple[Floats, Floats]] = []
         for d in range(self.order + 1):
             n = self.vocab_size**d
@@ -178,31 +177,33 @@ class NgramModel:
             for i in range(d):
                 symbol = each // self.vocab_size**i % self.vocab_size
                 contexts |= symbol.astype(np.uint64) << np.uint64(self.bits * i)
-            p, sure = np.full((n, self.vocab_size), 1.0 / self.vocab_size), np.ones((3, n))
-            said = self._climbed(p, sure, contexts, np.full(n, d), 0)
-            tables.append((said.p, np.stack([said.order, said.total, said.followers])))
+            p, stats = np.full((n, self.vocab_size), 1.0 / self.vocab_size), np.ones((3, n))
+            prediction = self._interpolated(p, stats, contexts, np.full(n, d), 0)
+            tables.append(
+                (prediction.p, np.stack([prediction.order, prediction.total, prediction.followers]))
+            )
         return tables
 
-    def _place(self, contexts: Keys, d: int) -> Any:
-        """Return the row of the table of contexts of d symbols that each one ends in."""
+    def _table_row(self, contexts: Keys, d: int) -> Any:
+        """Return the row of each context in the table of contexts of d symbols."""
         place = np.zeros(len(contexts), dtype=np.int64)
         for i in reversed(range(d)):
             symbol = (contexts >> np.uint64(self.bits * i)) & mask(self.bits)
             place = place * self.vocab_size + symbol.astype(np.int64)
         return place
 
-    def _climbed(
-        self, p: Floats, sure: Floats, contexts: Keys, lengths: NDArray[Any], first: int
+    def _interpolated(
+        self, p: Floats, stats: Floats, contexts: Keys, lengths: NDArray[Any], first: int
     ) -> NgramPrediction:
-        """Return what is said after contexts, when p and sure say it without orders from `first` on."""
+        """Return predictions from those of the orders below `first`: p, and the statistics `stats`."""
         n, V, orders = len(contexts), self.vocab_size, self.orders[first:]
         if not orders:
-            return NgramPrediction(p, *sure)
+            return NgramPrediction(p, *stats)
         begin, size, total, spare = self._found(contexts, lengths, first)
         is_seen = size > 0
-        # What the orders above leave to each one: the product of their ratios; at the end, to p.
-        left = np.cumprod(np.where(is_seen, spare / total, 1.0)[::-1], axis=0)[::-1]
-        factors = np.concatenate([left[1:], np.ones((1, n))]) / total
+        # Back-off weight of each order: product of the ratios above it; the last one is that of p.
+        backoff = np.cumprod(np.where(is_seen, spare / total, 1.0)[::-1], axis=0)[::-1]
+        factors = np.concatenate([backoff[1:], np.ones((1, n))]) / total
         sizes = size.ravel()
         which = np.repeat(np.arange(len(sizes)), sizes)
         places = np.arange(len(which)) + (begin.ravel() - (np.cumsum(sizes) - sizes))[which]
@@ -212,21 +213,23 @@ class NgramModel:
         added = np.bincount(cells, kept * factors.ravel()[which], minlength=n * V).reshape(n, V)
         longest, rows = is_seen.sum(axis=0) - 1, np.arange(n)
         found = np.stack([first + longest, total[longest, rows], size[longest, rows]])
-        return NgramPrediction(added + p * left[0][:, None], *np.where(longest >= 0, found, sure))
+        return NgramPrediction(
+            added + p * backoff[0][:, None], *np.where(longest >= 0, found, stats)
+        )
 
     def _found(
         self, contexts: Keys, lengths: NDArray[Any], first: int
     ) -> tuple[Any, Any, Any, Any]:
-        """Return where orders from `first` on keep the keys of contexts, (K + 1 - first, n) each.
+        """Return the key ranges of contexts in the orders from `first` on, (K + 1 - first, n) each.
 
         Args:
             contexts: As for `predict`.
             lengths: The same.
-            first: The lowest order; what a lower one never saw, it has not seen either.
+            first: The lowest order.
 
         Returns:
-            Where the keys begin among those of all orders, how many there are, the sum of their
-            counts (at least 1), and of their discounts.
+            Index of the first key among the keys of all orders, number of keys, sum of their
+            counts (at least 1), and sum of their discounts.
         """
         orders = self.orders[first:]
         shape = (len(orders), len(contexts))
@@ -247,43 +250,42 @@ class NgramModel:
 
     @cached_property
     def _counts(self) -> NDArray[np.int32]:
-        """Counts of all orders, one after the other."""
+        """Counts of all orders, concatenated."""
         return np.concatenate([order.counts for order in self.orders])
 
     @cached_property
     def _names(self) -> NDArray[np.uint16]:
-        """The symbols that all keys end in."""
+        """Last symbol of each key of all orders, concatenated."""
         ones = mask(self.bits)
         return np.concatenate([(order.keys & ones).astype(np.uint16) for order in self.orders])
 
     @cached_property
     def _discount_table(self) -> Floats:
-        """What each order takes off counts of 0, 1, 2, and 3 or more, (K + 1, 4)."""
+        """Discounts of counts of 0, 1, 2, and 3 or more, by order: (K + 1, 4)."""
         return np.array([[0.0, *order.discounts] for order in self.orders])
 
     @cached_property
     def predict_one(self) -> Callable[[int, int], NgramPrediction]:
-        """What `predict` says of one context: (the symbols packed, how many) -> NgramPrediction.
+        """Prediction after one context, cached: (packed symbols, their number) -> NgramPrediction.
 
-        Contexts that come often, short ones above all, are remembered: a single stream needs it.
-        The last bits may differ from those of `predict`.
+        For single streams. The last bits may differ from those of `predict`.
         """
-        # p, q and log q of each, and what Python needs for them
+        # p, q and log q of each entry, and the overhead of Python objects
         most = max(LEAST_REMEMBERED, REMEMBERED_BYTES // (16 * self.vocab_size + OVERHEAD))
 
         @lru_cache(maxsize=most)
         def predict(context: int, length: int) -> NgramPrediction:
             if not length:
-                return self._refined(NgramPrediction.nothing(self.vocab_size), 0, 0)
+                return self._refined(NgramPrediction.uniform(self.vocab_size), 0, 0)
             shorter = predict(context & ((1 << self.bits * (length - 1)) - 1), length - 1)
-            if shorter.order[0] < length - 1:  # not even that was ever seen
+            if shorter.order[0] < length - 1:  # the shorter context does not occur either
                 return shorter
             return self._refined(shorter, context, length)
 
         return predict
 
     def _refined(self, shorter: NgramPrediction, context: int, k: int) -> NgramPrediction:
-        """Return what is known after one symbol more of context, itself an order's k symbols."""
+        """Return the prediction after a context of k symbols, from that after k - 1 symbols."""
         order, low = self.orders[k], context << self.bits
         begin = int(order.keys.searchsorted(np.uint64(low)))
         end = int(order.keys.searchsorted(np.uint64(low | self._ones), side="right"))
@@ -291,7 +293,7 @@ class NgramModel:
             return shorter
         total = int(order.sums[end] - order.sums[begin])
         p = shorter.p[0] * (float(order.discount_sums[end] - order.discount_sums[begin]) / total)
-        if end - begin == 1:  # as it mostly is after long contexts
+        if end - begin == 1:  # the common case for long contexts
             p[int(order.keys[begin]) & self._ones] += (
                 1 - float(order.discounts[min(total, 3) - 1]) / total
             )
@@ -303,19 +305,19 @@ class NgramModel:
 
 
 def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
-    """Yield parts of so many contexts that what is prediction of each fits into little memory."""
+    """Yield slices of contexts, each with at most ASKED_TOGETHER probabilities."""
     size = max(1, ASKED_TOGETHER // vocab_size)
     for begin in range(0, num_contexts, size):
         yield slice(begin, begin + size)
 
 
 def count_corpus(corpus: Corpus, order: int) -> NgramModel | None:
-    """Return the memory of a corpus's training text; None for order 0."""
+    """Return the n-gram model of the training text of a corpus; None for order 0."""
     if not order:
         return None
     return build(texts_of(corpus), corpus.vocab.size, order)
 
 
 def build(texts: Texts, vocab_size: int, order: int) -> NgramModel:
-    """Return the memory of texts."""
+    """Return the n-gram model of texts."""
     return NgramModel(count(texts, vocab_size, order), vocab_size)

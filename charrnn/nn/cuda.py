@@ -11,7 +11,7 @@ from charrnn.core.config import ModelConfig
 
 
 class DeviceNetwork:
-    """Weights on a device, arranged as in engine.py; one step at a time."""
+    """The weights on a device, arranged as in engine.py, and one step of them."""
 
     def __init__(
         self, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]], device: torch.device
@@ -30,7 +30,7 @@ class DeviceNetwork:
         self._decoder, self._decoder_bias = moved("decoder.weight").T, moved("decoder.bias")
 
     def step(self, ids: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Read a character of each stream, (B,): logits, (B, V), and the state after it."""
+        """Read one character of each stream, (B,); return logits, (B, V), and the new state."""
         x = self._table[ids]
         layers: list[tuple[Tensor, ...]] = []
         for i in range(self.config.num_layers):

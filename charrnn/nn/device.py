@@ -1,4 +1,4 @@
-"""What this machine has: device, precision, threads, speed. torch only inside functions."""
+"""Device, precision, threads and speed of this machine. torch is imported inside functions only."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ if TYPE_CHECKING:
 
 
 MOST_THREADS = 8
-"""Small recurrent products stop gaining from more threads than this."""
+"""More threads do not speed up the small products of a recurrent network."""
 
 MOST_ASKED = 1024
+"""Largest number of threads taken from OMP_NUM_THREADS."""
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-"""Microseconds of CPU in a period, and the period: what a container may use."""
+"""CPU limit of the container: microseconds of CPU per period, and the period."""
 
 
 PROBES, PROBE_SECONDS = 4, 0.8
-"""Steps that the speed probe makes at least, and for how long it goes on."""
+"""Least number of steps of the speed probe, and its least duration."""
 
 
 def default_threads() -> int:
-    """Return how many CPU threads to use: OMP_NUM_THREADS, else the cores at hand, at most 8.
+    """Return the number of CPU threads: OMP_NUM_THREADS, else the available cores, at most 8.
 
-    The processes of one training share the cores. torchrun sets OMP_NUM_THREADS to 1 for them,
-    which says nothing about the machine, unless the user has set more.
+    The processes of one training share the cores. torchrun sets OMP_NUM_THREADS to 1 for each of
+    them; that value is ignored, unless the user has set a larger one.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     wanted_here = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
     if wanted_here > (rank_from_env().size > 1):
         return min(wanted_here, MOST_ASKED)
-    return max(1, min(MOST_THREADS, cores_at_hand() // rank_from_env().local_size))
+    return max(1, min(MOST_THREADS, available_cores() // rank_from_env().local_size))
 
 
-def cores_at_hand() -> int:
-    """Return how many cores this process may use: its affinity, and what its container allows."""
+def available_cores() -> int:
+    """Return the number of cores that affinity and container allow this process."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # no control groups of version 2, or no limit
+    with suppress(OSError, ValueError):  # no cgroup v2, or no limit
         quota, period = CPU_LIMIT.read_text("ascii").split()
         cores = min(cores, max(1, round(int(quota) / int(period))))
     return cores
 
 
 def set_threads(threads: int | None, device: torch.device) -> int:
-    """Let torch use so many CPU threads, or as many as is best; return their number.
+    """Set the number of CPU threads of torch, None for the default; return the number.
 
-    Beside a GPU one is enough, and leaves the cores to other runs.
+    With a GPU the default is 1, which leaves the cores to other runs.
     """
     import torch
 
@@ -64,10 +65,10 @@ def set_threads(threads: int | None, device: torch.device) -> int:
 
 
 def be_deterministic(is_wanted: bool) -> None:
-    """Let CUDA use only kernels that give the same bits each time; a CPU always does.
+    """Restrict CUDA to deterministic kernels; those of a CPU always are.
 
-    `:16:8` is the one workspace that both cuBLAS and cuDNN name as reproducible; they read it
-    when their first product is made.
+    `:16:8` is the workspace that both cuBLAS and cuDNN document as reproducible; they read the
+    variable at their first product.
     """
     import torch
 
@@ -78,12 +79,12 @@ def be_deterministic(is_wanted: bool) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of a name: auto is CUDA where there is one, else the CPU.
+    """Return the device of a name: auto is CUDA if available, else the CPU.
 
-    Of several processes on one machine each has a GPU of its own.
+    With several processes on one machine each uses its own GPU.
 
     Raises:
-        InputError: There is no such device here.
+        InputError: The device is not available.
     """
     import torch
 
@@ -110,10 +111,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """Return fp32, bf16 or fp16: auto is bf16 where the device multiplies it fast.
+    """Return fp32, bf16 or fp16: auto is bf16 if the device has units for it.
 
     Raises:
-        InputError: The device cannot compute in the format asked for.
+        InputError: The device does not support the format.
     """
     if name == "auto":
         return "bf16" if has_bf16(device) else "fp32"
@@ -125,7 +126,7 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Say whether bf16 products are fast and work here; on a CPU by a tiny real call."""
+    """True if bf16 products are fast and work on this device; on a CPU a small LSTM is run."""
     import torch
 
     if device.type == "cuda":
@@ -146,7 +147,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which products are computed in `precision`."""
+    """Return a context in which products are computed in `precision`."""
     import torch
 
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
@@ -154,7 +155,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a device has done all it was asked to; a CPU always has."""
+    """Wait until a device has finished its work."""
     import torch
 
     if device.type == "cuda":
@@ -162,9 +163,9 @@ def synchronise(device: torch.device) -> None:
 
 
 def speed_class(device: torch.device, precision: str) -> float:
-    """Return this machine's training speed in FLOP/s, rounded to a power of two.
+    """Return the training speed of this machine in FLOP/s, rounded to a power of two.
 
-    Rounded, so that the noise of one short probe does not change which size is picked.
+    Rounding keeps the noise of a short probe from changing the preset.
     """
     import torch
 
@@ -194,7 +195,7 @@ def speed_class(device: torch.device, precision: str) -> float:
         return time.perf_counter() - begin
 
     tries = [seconds() for _ in range(PROBES)]
-    while sum(tries) < PROBE_SECONDS:  # a neighbour may have had the first ones
+    while sum(tries) < PROBE_SECONDS:  # another process may have slowed the first ones
         tries.append(seconds())
     fastest = min(tries)
     return float(2 ** round(math.log2(B * T * config.flops_per_char() / fastest)))

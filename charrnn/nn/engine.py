@@ -1,9 +1,8 @@
-"""One character at a time on the CPU: NumPy, float32; h and c can be read after every step.
+"""The network in NumPy, float32: one character per step, for one stream or a batch.
 
-The same network as model.py, arranged for sampling: the embedding and the first layer's input
-matrix are folded into one table, other layers (but those of a GRU) have one matrix for what comes
-from below and from before, and one tanh serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves
-folded into the weights.
+It is arranged for sampling. The embedding and the input matrix of the first layer are folded into
+one table. Other layers (not those of a GRU) multiply input and old state by one matrix. One tanh
+serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves folded into the weights.
 """
 
 from collections.abc import Mapping
@@ -20,15 +19,14 @@ State = tuple[Floats, ...]
 """(h, c) or (h,): each (L, H) for one stream, (L, B, H) for many."""
 
 TILE = 16
-"""Streams that are multiplied together. BLAS rounds a product differently with the number of its
-columns and, beyond 16, with a column's place; in tiles a stream's text depends on nothing but its
-seed."""
+"""Streams per matrix product. The rounding of a BLAS product depends on the number of columns and,
+beyond 16, on the index of a column; with fixed tiles a text depends on its seed alone."""
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 
 
 class Engine:
-    """Steps a network, one stream or many.
+    """Steps a network, for one stream or a batch.
 
     Args:
         config: The architecture.
@@ -45,7 +43,7 @@ class Engine:
         self._decoder_bias = weights["decoder.bias"]
 
     def empty_state(self, *batch: int) -> State:
-        """Return the state before any text, of one stream, or of a batch of them."""
+        """Return the state before any text, of one stream or of a batch."""
         return empty_state(self.config, *batch)
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
@@ -53,7 +51,7 @@ class Engine:
 
         Args:
             ids: The character, an int; or one for each of B streams, (B,).
-            state: What the text before has left.
+            state: State after the text before.
 
         Returns:
             Logits of the next character, (V,) or (B, V), and the new state.
@@ -69,14 +67,14 @@ class Engine:
 
 
 def empty_state(config: ModelConfig, *batch: int) -> State:
-    """Return the state of a network before any text, of one stream, or of a batch of them."""
+    """Return the state before any text, of one stream or of a batch."""
     shape = (config.num_layers, *batch, config.hidden_size)
     count = 2 if config.cell == "lstm" else 1
     return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
 
 
 class Matrix:
-    """A matrix W, (K, N), to be multiplied from the left by one vector or by many."""
+    """A matrix W, (K, N), for products x @ W of one row or of a batch."""
 
     def __init__(self, matrix: Floats) -> None:
         self.matrix = np.ascontiguousarray(matrix)
@@ -86,7 +84,7 @@ class Matrix:
         return np.ascontiguousarray(self.matrix.T)
 
     def times(self, x: Floats) -> Floats:
-        """Return x @ W: (K,) -> (N,), or (B, K) -> (B, N) in tiles, the last one padded."""
+        """Return x @ W: (K,) -> (N,), or (B, K) -> (B, N) in tiles; the last tile is padded."""
         if x.ndim == 1:
             product: Floats = np.dot(x, self.matrix)
             return product
@@ -99,17 +97,17 @@ class Matrix:
 
 
 class _Layer:
-    """What all cells share: where the weights lie.
+    """The weights of one layer, as all cells arrange them.
 
     Args:
-        weights: Of the whole network.
-        layer: Counted from 0.
+        weights: Weights of the network.
+        layer: Index of the layer.
         hidden_size: H.
-        embedding: Vectors of the characters, (V, E), in the first layer only; its input is ids.
+        embedding: The embedding, (V, E), for the first layer, whose input is ids; else None.
     """
 
     num_halved = 0
-    """Gates, from the first, that are sigmoids."""
+    """Number of gates, from the first, that are sigmoids."""
 
     def __init__(
         self,
@@ -125,7 +123,7 @@ class _Layer:
         self.bias_input = self.arrange(weights[name + "bias_ih_l0"])
         self.bias_recurrent = self.arrange(weights[name + "bias_hh_l0"])
         self.is_first = embedding is not None
-        if embedding is not None:  # each character's share of the gates, (V, gates * H)
+        if embedding is not None:  # (V, gates * H)
             self.from_input = embedding @ self.from_input
         self.combine()
 
@@ -136,7 +134,7 @@ class _Layer:
         return result
 
     def combine(self) -> None:
-        """Prepare what `gates` needs."""
+        """Combine the weights for `gates`."""
         bias = self.bias_input + self.bias_recurrent
         if self.is_first:
             self.table = self.from_input + bias
@@ -146,7 +144,7 @@ class _Layer:
             self.matrix = Matrix(np.concatenate([self.from_input, self.recurrent]))
 
     def gates(self, x: Any, h: Floats) -> Floats:
-        """Return what all gates add up to, (gates * H,) or (B, gates * H)."""
+        """Return the pre-activations of all gates, (gates * H,) or (B, gates * H)."""
         if self.is_first:
             gates = self.matrix.times(h)
             gates += self.table[x]
@@ -156,12 +154,12 @@ class _Layer:
         return gates
 
     def step(self, x: Any, state: list[Floats], new: list[Floats]) -> None:
-        """Read an input, and fill in the new state."""
+        """Read an input, and write the new state into `new`."""
         raise NotImplementedError
 
 
 class _LSTM(_Layer):
-    """i, f, g, o; kept in the order i, f, o, g so that the sigmoids lie side by side."""
+    """Gates i, f, g, o; stored in the order i, f, o, g, so that the sigmoids are contiguous."""
 
     num_halved = 3
 
@@ -186,7 +184,7 @@ class _LSTM(_Layer):
 
 
 class _GRU(_Layer):
-    """r, z, n; what n takes from before is inside the reset gate's reach, so it stays apart."""
+    """Gates r, z, n. The recurrent part of n is multiplied by r, so it stays separate."""
 
     num_halved = 2
 

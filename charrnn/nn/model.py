@@ -1,10 +1,10 @@
-"""CharRNN: embedding -> recurrent layers -> decoder.
+"""The network in PyTorch: embedding -> recurrent layers -> decoder.
 
 Legend of shapes, for the whole package:
     B batch (streams)   T time steps   V vocabulary
     E embedding         H hidden       L layers
-Batches come first everywhere; a state is a tuple of (L, B, H) tensors, (h, c) for LSTM and (h,)
-for GRU and RNN. It is an argument and a result, never kept on the module.
+The batch comes first everywhere. A state is a tuple of (L, B, H) tensors, (h, c) for LSTM and (h,)
+for GRU and RNN; it is an argument and a result, never an attribute of the module.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,21 +22,21 @@ from charrnn.core.seeds import derive_seed
 State = tuple[Tensor, ...]
 
 LEVELS = 1 << 16
-"""Steps in which the rate of weight drop is told apart on a CPU."""
+"""Resolution of the rate of weight drop on a CPU."""
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """One step's dropout: factors of 0 or 1/(1-p), the same at every time step of a window."""
+    """Dropout of one step: factors of 0 or 1/(1-p), the same at every time step of a window."""
 
     embedding: Tensor | None
     """(B, 1, E)."""
     layers: tuple[Tensor | None, ...]
-    """Behind each layer, (B, 1, H)."""
+    """On the output of each layer, (B, 1, H)."""
     recurrent: tuple[Tensor | None, ...]
-    """On each layer's recurrent matrix (weight drop, arXiv:1708.02182), (gates * H, H)."""
+    """On the recurrent matrix of each layer (weight drop, arXiv:1708.02182), (gates * H, H)."""
 
     def part(self, rows: slice) -> "Masks":
         """Return the masks of some streams."""
@@ -49,15 +49,15 @@ class Masks:
 class CharRNN(nn.Module):
     """A recurrent network over characters.
 
-    One torch module a layer: cuDNN's dropout between the layers of a single module cannot be
-    resumed exactly, and gradients of separate layers can be sent while others are computed.
+    One torch module per layer: the dropout of cuDNN inside a module of several layers cannot be
+    resumed exactly, and gradients of separate layers are sent while others are computed.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         E, H = config.embedding_size, config.hidden_size
-        # On "meta" torch draws no random numbers of its own; initialise() fills the weights.
+        # On "meta" torch draws no random numbers; initialise() fills the weights.
         with torch.device("meta"):
             self.embedding = nn.Embedding(config.vocab_size, E)
             self.layers = nn.ModuleList(
@@ -77,20 +77,20 @@ class CharRNN(nn.Module):
     def forward(
         self, inputs: Tensor, state: State, masks: Masks | None = None
     ) -> tuple[Tensor, State]:
-        """Return scores of the next character, and the state behind the last one.
+        """Return logits of the next character, and the state after the last one.
 
         Args:
             inputs: Ids, (B, T), int64.
-            state: What the text before has left, (L, B, H) each, float32.
-            masks: Dropout of this step; None to evaluate.
+            state: State after the text before, (L, B, H) each, float32.
+            masks: Dropout of this step; None for evaluation.
 
         Returns:
-            Logits, (B, T, V), float32; and the new state, float32 whatever autocast computes in.
+            Logits, (B, T, V), and the new state; float32, also under autocast.
         """
         x = times(self.embedding(inputs), masks.embedding if masks else None)
         ends: list[State] = []
         for i, layer in enumerate(self.layers):
-            assert isinstance(layer, nn.RNNBase)  # a ModuleList has forgotten it
+            assert isinstance(layer, nn.RNNBase)  # for the type checker
             start = tuple(part[i : i + 1] for part in state)
             x, end = run_layer(layer, x, start, masks.recurrent[i] if masks else None)
             x = times(x, masks.layers[i] if masks else None)
@@ -101,7 +101,7 @@ class CharRNN(nn.Module):
 
 
 def times(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return x with a dropout mask on it, if there is one."""
+    """Return x times a dropout mask, or x without one."""
     return x if mask is None else x * mask
 
 
@@ -120,15 +120,15 @@ def run_layer(
 
 
 def detach(state: State) -> State:
-    """Let values flow on and stop gradients: the truncation of BPTT.
+    """Return the state without its gradient: the truncation of BPTT.
 
-    A value that is not finite becomes 0: carried on, it would spoil every window after it.
+    Values that are not finite become 0; otherwise they would spoil all windows after this one.
     """
     return tuple(part.detach().nan_to_num(0.0, 0.0, 0.0) for part in state)
 
 
 def clear_rows(state: State, is_fresh: Tensor) -> State:
-    """Empty the state of some streams; is_fresh is (B,), bool."""
+    """Return the state with zeros for the streams in is_fresh, (B,), bool."""
     keep = (~is_fresh).to(state[0].dtype)[None, :, None]
     return tuple(part * keep for part in state)
 
@@ -136,8 +136,8 @@ def clear_rows(state: State, is_fresh: Tensor) -> State:
 def initialise(model: CharRNN, seed: int) -> None:
     """Fill all weights: orthogonal recurrent matrices, forget bias 1, small decoder.
 
-    An orthogonal matrix keeps the length of what it carries through time (arXiv:1312.6120);
-    a forget bias of 1 lets an untrained LSTM remember (Jozefowicz et al., 2015).
+    Orthogonal matrices preserve norms through time (arXiv:1312.6120); a forget bias of 1 lets an
+    untrained LSTM remember (Jozefowicz et al., 2015).
     """
     config, generator = model.config, torch.Generator().manual_seed(derive_seed(seed, "init", 0))
     H, num_gates = config.hidden_size, GATES[config.cell]
@@ -164,13 +164,13 @@ def draw_masks(
     batch_size: int,
     generator: torch.Generator,
 ) -> Masks | None:
-    """Draw one step's dropout on the generator's device; None where nothing is dropped.
+    """Return the dropout masks of one step, on the device of the generator; None without dropout.
 
     Args:
         config: The architecture.
-        rates: Shares dropped of the embedding, of layer outputs and of recurrent weights.
+        rates: Fractions dropped of the embedding, of layer outputs and of recurrent weights.
         batch_size: Streams (B).
-        generator: Seeded by the caller for this step.
+        generator: Seeded for this step.
     """
     embedding, outputs, recurrent = rates
     if not any(rates):
@@ -187,9 +187,9 @@ def draw_masks(
 def _matrix_mask(
     shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
 ) -> Tensor | None:
-    """Return a mask of a whole matrix; on a CPU drawn by NumPy.
+    """Return the mask of a matrix, drawn by NumPy on a CPU.
 
-    torch draws one number after the other there: at H = 384 this took 10 ms of a step's 36.
+    torch took 10 of the 36 ms of a step at H = 384: it draws the numbers one by one.
     """
     if not rate or generator.device.type != "cpu":
         return _mask(shape, rate, generator)
@@ -206,12 +206,12 @@ def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Te
 
 
 def load_weights(model: CharRNN, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Copy arrays, named as in shapes(config), into a model."""
+    """Copy arrays, named as in shapes(config), into a network."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.from_numpy(np.array(weights[name])))
 
 
 def weight_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-    """Return tensors as float32 arrays on the CPU, copied."""
+    """Return copies of tensors as float32 arrays."""
     return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in tensors.items()}

@@ -11,7 +11,7 @@ from charrnn.core.errors import CheckpointError, DivergedError
 from charrnn.core.events import Event, Finished, RolledBack, Sampled
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus
-from charrnn.data.cuda import resident
+from charrnn.data.cuda import maybe_to_gpu
 from charrnn.evaluation.protocols import num_held_out
 from charrnn.ngram.model import NgramModel, count_corpus
 from charrnn.nn.device import be_deterministic, pick_device, set_threads
@@ -96,7 +96,7 @@ class Trainer:
         be_deterministic(config.deterministic)
         batches, model_config = make_batches(corpus, config), config.model(corpus.vocab.size)
         self.learner = Learner(config, model_config, batches.batch_size, init, world)
-        self.batches = resident(batches, self.learner.device)
+        self.batches = maybe_to_gpu(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)
         self.throughput = Throughput(self.clock)
         self.budget = Budget(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import shapes
 from charrnn.core.seeds import derive_seed
-from charrnn.nn.device import cores_at_hand
+from charrnn.nn.device import available_cores
 from charrnn.nn.engine import Floats
 from charrnn.viz.activations import activations_of, states_in_pieces
 from charrnn.viz.properties import PROPERTIES, Property, Values
@@ -229,7 +229,7 @@ def untrained_activations(model: Model, ids: Sequence[int], kind: str) -> Iterat
     def one(number: int) -> Floats:
         return activations_of(states_in_pieces(untrained(model, number), ids), kind)
 
-    with_threads = ThreadPoolExecutor(min(NUM_RANDOM, cores_at_hand()))
+    with_threads = ThreadPoolExecutor(min(NUM_RANDOM, available_cores()))
     found = with_threads.map(one, range(NUM_RANDOM))
     with_threads.shutdown(wait=False)
     return found

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from charrnn.core.errors import InputError
 from charrnn.data.batches import IGNORED, RecordBatches, Streams, fit_streams, pad_records
 from charrnn.data.corpus import find_records
-from charrnn.data.cuda import on_device, resident
+from charrnn.data.cuda import maybe_to_gpu, to_gpu
 
 N, S, T = 103, 5, 6
 """Streams of 103 // 5 = 20 characters: 20 // 6 = 3 steps an epoch."""
@@ -204,7 +204,7 @@ def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_length():
 def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype):
     ids = np.random.default_rng(2).integers(0, 200, 1003).astype(dtype)
     streams = Streams(ids, 4, 16, 7, 0.2)
-    there = on_device(streams, torch.device(device))
+    there = to_gpu(streams, torch.device(device))
     assert (there.steps_per_epoch, there.batch_size) == (streams.steps_per_epoch, 4)
     for step in range(2 * streams.steps_per_epoch + 1):
         expected, found = streams.batch(step), there.batch(step)
@@ -218,4 +218,4 @@ def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype):
 
 def test_on_a_cpu_a_text_stays_where_it_is():
     streams = Streams(np.zeros(100, dtype=np.uint8), 4, 16, 7, 0.2)
-    assert resident(streams, torch.device("cpu")) is streams
+    assert maybe_to_gpu(streams, torch.device("cpu")) is streams

@@ -14,7 +14,7 @@ from charrnn.data import cache
 from charrnn.data import encoding as encoding_module
 from charrnn.data import text_files as textfiles
 from charrnn.data.corpus import load_corpus
-from charrnn.data.encoding import Part
+from charrnn.data.encoding import TextPart
 
 PROPERTY = settings(
     deadline=None,
@@ -174,7 +174,7 @@ def test_a_small_text_leaves_the_cache_folder_alone(tmp_path):
 
 
 def test_the_published_split_of_tiny_shakespeare():
-    part = Part(Path("tinyshakespeare.txt"), 1.0 - 0.1, adds_newline=False)
+    part = TextPart(Path("tinyshakespeare.txt"), 1.0 - 0.1, adds_newline=False)
     num_train = encoding_module._num_train(part, 1_115_394)
     assert (num_train, 1_115_394 - num_train) == (1_003_854, 111_540)
 

@@ -398,7 +398,7 @@ def test_anything_else_is_one_process_by_itself(monkeypatch, size):
 
 
 def test_processes_share_the_cores_whatever_torchrun_has_set(monkeypatch):
-    monkeypatch.setattr("charrnn.nn.device.cores_at_hand", lambda: 12)
+    monkeypatch.setattr("charrnn.nn.device.available_cores", lambda: 12)
     told(
         monkeypatch, RANK="0", WORLD_SIZE="4", LOCAL_RANK="0", LOCAL_WORLD_SIZE="4", MASTER_ADDR="a"
     )
@@ -409,7 +409,7 @@ def test_processes_share_the_cores_whatever_torchrun_has_set(monkeypatch):
 
 
 def test_alone_the_users_variable_counts_then_the_cores(monkeypatch):
-    monkeypatch.setattr("charrnn.nn.device.cores_at_hand", lambda: 12)
+    monkeypatch.setattr("charrnn.nn.device.available_cores", lambda: 12)
     told(monkeypatch)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert default_threads() == 3

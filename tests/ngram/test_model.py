@@ -147,10 +147,10 @@ def test_of_a_long_text_equally_spaced_runs_are_read():
     ids = np.arange(64_000) % 251
     runs = runs_of(ids.astype(np.uint8), 6_400)
     assert len(runs.ids) == 6_400
-    starts = np.flatnonzero(runs.places == 0)
+    starts = np.flatnonzero(runs.positions == 0)
     assert starts.tolist() == list(range(0, 6_400, 100))
     assert runs.ids[starts[:3]].tolist() == [0, 1000 % 251, 2000 % 251]
-    assert (runs_of(ids, 64_000).places == 0).sum() == 1
+    assert (runs_of(ids, 64_000).positions == 0).sum() == 1
 
 
 def test_each_record_is_a_text_between_newlines():
@@ -158,7 +158,7 @@ def test_each_record_is_a_text_between_newlines():
     records, _ = find_records(ids, 10)
     texts = records_of(ids, records, 10)
     assert texts.ids.tobytes() == b"\nab\n\ncde\n"
-    assert texts.places.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4]
+    assert texts.positions.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
