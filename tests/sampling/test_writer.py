@@ -1,10 +1,8 @@
-"""What goes to a terminal, into a pipe or a file, and as JSON."""
+"""Samples as a stream, as separated texts, and as JSON lines; marks of copies."""
 
 import dataclasses
 import io
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ import pytest
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.core.console import Console
-from charrnn.core.errors import CharRNNError, InputError
 from charrnn.core.output import OutputStream, open_output
 from charrnn.data.text_files import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
@@ -46,13 +43,6 @@ def make_samples(*texts, prompt=""):
     ]  # fmt: skip
 
 
-def shown(text, **options):
-    """Return the characters that reach a terminal."""
-    stream = io.BytesIO()
-    OutputStream(stream, for_terminal=True, **options).text(text, b"not this")
-    return stream.getvalue().decode()
-
-
 def written(samples, sampler, *, echo=False, for_terminal=False):
     stream = io.BytesIO()
     out = OutputStream(stream, for_terminal=for_terminal)
@@ -67,49 +57,6 @@ def json_lines(samples):
     text = stream.getvalue().decode()
     assert text.endswith("\n") or not samples
     return text.split("\n")[:-1]
-
-
-class Terminal:
-    """Stands in for sys.stdout."""
-
-    def __init__(self):
-        self.buffer = io.BytesIO()
-
-    def isatty(self):
-        return True
-
-
-# Characters.
-
-
-@pytest.mark.parametrize(
-    ("character", "expected"),
-    [
-        ("\x1b", r"\x1b"), ("\x00", r"\x00"), ("\x07", r"\x07"), ("\r", r"\r"), ("\x7f", r"\x7f"),
-        ("\x9b", r"\x9b"), ("\x85", r"\x85"), ("\u202e", r"\u202e"), ("\u2066", r"\u2066"),
-        ("\u2028", r"\u2028"), ("\udc80", r"\udc80"),
-    ],
-)  # fmt: skip
-def test_a_terminal_gets_controls_as_escapes(character, expected):
-    assert shown(f"a{character}b") == f"a{expected}b"
-
-
-def test_a_terminal_gets_newline_and_tab_and_all_letters_as_they_are():
-    assert shown("Zoë\n\t“ça” 3 × 7 €\U0001f600") == "Zoë\n\t“ça” 3 × 7 €\U0001f600"
-
-
-def test_raw_sends_controls_to_a_terminal():
-    assert shown("a\x1b[1m\u202eb", raw=True) == "a\x1b[1m\u202eb"
-
-
-def test_raw_never_fails_on_what_is_no_text():
-    assert shown("a\udc80b", raw=True) == r"a\udc80b"
-
-
-def test_a_pipe_gets_the_bytes_as_they_are():
-    stream = io.BytesIO()
-    OutputStream(stream).text("not this", b"\x1b[1m\xff\x00\r\n")
-    assert stream.getvalue() == b"\x1b[1m\xff\x00\r\n"
 
 
 # Several texts.
@@ -224,55 +171,6 @@ def test_json_holds_no_character_that_a_terminal_could_obey():
 def test_json_of_a_prompt_that_is_no_text_gives_it_back():
     (line,) = json_lines(make_samples("a", prompt="b\udcff"))
     assert json.loads(line)["prompt"].encode("utf-8", "surrogateescape") == b"b\xff"
-
-
-# Opening.
-
-
-def test_a_file_gets_what_a_pipe_would_get(tmp_path):
-    with open_output(tmp_path / "out.txt", raw=False) as out:
-        out.text("not this", b"\x1b\xff")
-    assert (tmp_path / "out.txt").read_bytes() == b"\x1b\xff"
-
-
-def test_stdout_is_written_for_a_terminal_only_if_it_is_one(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    with open_output(None, raw=False) as out:
-        out.text("\x1b", b"\x1b")
-    assert terminal.buffer.getvalue() == rb"\x1b"
-
-
-def test_a_file_is_never_taken_for_a_terminal(tmp_path, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    with open_output(tmp_path / "out.txt", raw=False) as out:
-        assert not out.for_terminal
-
-
-def test_an_output_that_cannot_be_opened_is_an_input_error(tmp_path):
-    with (
-        pytest.raises(InputError, match="^-o: .*missing.*No such file"),
-        open_output(tmp_path / "missing" / "out.txt", raw=False),
-    ):
-        pass
-
-
-def test_a_closed_stdout_is_an_error_with_a_way_out(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(CharRNNError, match="-o FILE"), open_output(None, raw=False):
-        pass
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("size", [1, 100_000])
-def test_a_full_disk_is_told_in_one_line(size):
-    with (
-        pytest.raises(CharRNNError, match="^/dev/full: not written: No space left"),
-        open_output(Path("/dev/full"), raw=False) as out,
-    ):
-        out.put(b"x" * size)
 
 
 def test_an_error_while_writing_still_closes_the_file(tmp_path):
