@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from common import begin
 
-from charrnn.checkpoints.model import load_model, train_config
+from charrnn.checkpoints.model import load_model
 from charrnn.data.batches import IGNORED
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
@@ -74,8 +74,8 @@ def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def make_case(run: Path, text: Path, kind: str) -> Case:
     """Ask a run about what it held out."""
     model = load_model(run / "best.safetensors")
-    corpus = load_corpus([text], train_config(model))
-    if corpus.digest != model.facts["corpus"]["digest"]:
+    corpus = load_corpus([text], model.train_config())
+    if not model.has_learned(corpus):
         raise SystemExit(f"{run} was trained on another text than {text}")
     memory = of_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order was named

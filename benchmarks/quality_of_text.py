@@ -16,7 +16,7 @@ from pathlib import Path
 
 from common import begin
 
-from charrnn.checkpoints.model import load_model, reading_of
+from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.names import find_model
 from charrnn.core.config import SampleConfig
 from charrnn.sampling.copies import Source
@@ -67,7 +67,7 @@ def main() -> None:
     sampler = Sampler(load_model(find_model(Path("checkpoints"), arguments.model)))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "training.txt").write_text(training, encoding="utf-8")
-        source = Source([Path(folder)], reading_of(sampler.model))
+        source = Source([Path(folder)], sampler.model.reading())
         print("| setting | known words | copied | longest | distinct |\n|---|---|---|---|---|")
         pieces = [
             held_out[i * arguments.length : (i + 1) * arguments.length]

@@ -55,7 +55,7 @@ def make_model(layers, hidden, text=None):
     weights = {n: rng.normal(0, 0.08, s).astype(np.float32) for n, s in shapes(config).items()}
     vocab = CharVocabulary(range(32, 32 + V))
     return Model(
-        config=config, weights=weights, vocab=vocab, records=False, starts={}, facts={},
+        config=config, weights=weights, vocab=vocab, records=False, starts={},
         memory=build(runs_of(text), V, 7) if text is not None else None,
     )  # fmt: skip
 

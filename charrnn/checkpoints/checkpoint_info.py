@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,91 +12,103 @@ from charrnn.checkpoints.state import state_digest
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CheckpointError, printable
 from charrnn.data.vocab import CharVocabulary
+from charrnn.ngram.model import NgramModel
 
 MOST_SHOWN = 100
-"""Characters of a vocabulary that the lines for people show."""
+"""Characters of a vocabulary that the table shows."""
+
+FIELDS = (
+    "sha256", "state_digest", "config", "num_parameters", "vocabulary", "corpus", "memory",
+    "metrics", "environment", "kind", "format_version", "version", "records", "parent", "plan",
+    "progress", "end", "file", "bytes",
+)  # fmt: skip
+"""What `info --json` prints; most of it stands in the file's JSON object as it is printed."""
 
 
-def inspect(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint says of itself, and its state digest.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointInfo:
+    """One checkpoint file, with its state digest."""
+
+    path: Path
+    num_bytes: int
+    model: Model
+    state_digest: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what --json prints."""
+        found = self.model.metadata.raw | {
+            "state_digest": self.state_digest,
+            "num_parameters": self.model.config.num_parameters(),
+            "file": str(self.path),
+            "bytes": self.num_bytes,
+        }
+        return {name: found.get(name) for name in FIELDS}
+
+
+def inspect(path: Path) -> CheckpointInfo:
+    """Open a checkpoint and compute its state digest.
 
     Raises:
         CheckpointError: It is damaged, foreign or newer.
         InputError: There is no such file, or it cannot be read.
     """
     model, others = read_model(path)
-    try:
-        return facts_of(model, others) | {"file": str(path), "bytes": path.stat().st_size}
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+    return describe(path, path.stat().st_size, model, others)
 
 
-def facts_of(model: Model, others: Tensors) -> dict[str, Any]:
-    """Return what a checkpoint says of itself."""
-    facts = model.facts
+def describe(path: Path, num_bytes: int, model: Model, others: Tensors) -> CheckpointInfo:
+    """Return the same of a checkpoint that is open."""
     tensors = others | {f"model/{name}": array for name, array in model.weights.items()}
     tensors |= model.memory.tensors() if model.memory else {}
-    kept = ("kind", "format_version", "version", "records", "parent", "plan", "progress", "end")
-    return {
-        "sha256": facts["sha256"],
-        "state_digest": state_digest(tensors, facts),
-        "config": facts["config"],
-        "num_parameters": model.config.num_parameters(),
-        "vocabulary": model.vocab.to_json(),
-        "corpus": facts.get("corpus"),
-        "memory": facts.get("memory"),
-        "metrics": facts.get("metrics"),
-        "environment": facts.get("environment"),
-    } | {name: facts.get(name) for name in kept}
+    try:
+        digest = state_digest(tensors, model.metadata.raw)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+    return CheckpointInfo(path=path, num_bytes=num_bytes, model=model, state_digest=digest)
 
 
-def lines_of(found: Mapping[str, Any]) -> list[str]:
-    """Return the same for people, a name and a value a line; nothing a terminal could obey."""
-    network = found["config"]["model"]
-    train = _object(found["config"].get("train"))
-    corpus, metrics = _object(found["corpus"]), _object(found["metrics"])
-    size = f"{network['cell']} {network['num_layers']}×{network['hidden_size']}"
-    counts = f"{corpus.get('num_train')} + {corpus.get('num_val')} held out"
+def format_checkpoint(info: CheckpointInfo) -> list[str]:
+    """Return a name and a value per line; control characters are escaped."""
+    model, metadata = info.model, info.model.metadata
+    network, corpus = model.config, metadata.corpus
+    files = ", ".join(corpus.files[:5]) if corpus else "?"
+    counts = f"{corpus.num_train} + {corpus.num_val} held out" if corpus else "?"
+    size = f"{network.cell} {network.num_layers}×{network.hidden_size}"
+    kind = f"{metadata.kind}, format {metadata.raw['format_version']}, charrnn {metadata.version}"
     rows = [
-        ("file", f"{found['file']}, {found['bytes']:,} bytes"),
-        ("kind", f"{found['kind']}, format {found['format_version']}, charrnn {found['version']}"),
-        ("network", f"{size}, {found['num_parameters']:,} parameters"),
-        ("memory", _memory_text(found["memory"])),
-        ("characters", _vocabulary_text(found["vocabulary"])),
-        ("text", f"{_names(corpus)}; {counts}"),
-        ("text digest", corpus.get("digest")),
-        ("step", _object(found["progress"]).get("step")),
-        ("ended", _object(found["end"]).get("stop_reason")),
-        ("started from", found["parent"]),
-        ("validation loss", _loss(metrics.get("val_loss"))),
-        ("training loss", _loss(metrics.get("train_loss"))),
-        ("settings", ", ".join(f"{k} {v}" for k, v in sorted(train.items()) if v is not None)),
-        ("made on", ", ".join(f"{k} {v}" for k, v in _object(found["environment"]).items())),
-        ("file digest", found["sha256"]),
-        ("state digest", found["state_digest"]),
+        ("file", f"{info.path}, {info.num_bytes:,} bytes"),
+        ("kind", kind),
+        ("network", f"{size}, {network.num_parameters():,} parameters"),
+        ("memory", _memory_text(model.memory)),
+        ("characters", _vocabulary_text(model.vocab.to_json())),
+        ("text", f"{files}; {counts}"),
+        ("text digest", corpus and corpus.digest),
+        ("step", metadata.progress and metadata.progress.step),
+        ("ended", metadata.end and metadata.end.stop_reason),
+        ("started from", metadata.parent),
+        ("validation loss", _loss_text(metadata.metrics.val_loss)),
+        ("training loss", _loss_text(metadata.metrics.train_loss)),
+        ("settings", _pairs_text(metadata.settings)),
+        ("made on", metadata.environment and _pairs_text(asdict(metadata.environment))),
+        ("file digest", metadata.sha256),
+        ("state digest", info.state_digest),
     ]
     return [f"{name:<16} {printable(value)}" for name, value in rows if value not in (None, "")]
 
 
-def _memory_text(memory: Any) -> str:
+def _memory_text(memory: NgramModel | None) -> str:
     if memory is None:
         return "none"
-    weight = "by its own judgement" if memory["weight"] is None else memory["weight"]
-    entries = sum(memory["entries"])
-    return f"contexts of up to {memory['order']}, {entries:,} entries, weight {weight}"
+    weight = "by its own judgement" if memory.weight is None else memory.weight
+    return f"contexts of up to {memory.order}, {memory.num_entries:,} entries, weight {weight}"
 
 
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _pairs_text(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {v}" for name, v in sorted(values.items()) if v is not None)
 
 
-def _names(corpus: Mapping[str, Any]) -> str:
-    files = corpus.get("files")
-    return ", ".join(map(str, files[:5])) if isinstance(files, list) else "?"
-
-
-def _loss(loss: object) -> str | None:
-    if not isinstance(loss, float):
+def _loss_text(loss: float | None) -> str | None:
+    if loss is None:
         return None
     return f"{loss_text(loss)} nats, {loss / math.log(2):.3f} bits per symbol"
 

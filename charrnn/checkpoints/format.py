@@ -1,4 +1,4 @@
-"""One .safetensors file <-> named arrays and facts, sealed by a SHA-256 in its own description.
+"""One .safetensors file <-> named arrays and a JSON object, sealed by a SHA-256 in that object.
 
 One metadata key, "charrnn", holds canonical JSON, and in it the SHA-256 of the whole file, computed
 with 64 zeros in its own place. There is no pickle, and no code in a file can run. Nothing is
@@ -39,7 +39,7 @@ HASH_KEY = b'\\"sha256\\":\\"'
 NO_HASH = "0" * 64
 
 Tensors = dict[str, NDArray[Any]]
-Facts = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 def read_file(path: Path) -> bytes:
@@ -52,8 +52,8 @@ def read_file(path: Path) -> bytes:
     return _read(path, is_whole=True)
 
 
-def read_facts(path: Path) -> Facts:
-    """Return what a checkpoint says of itself; its tensors are not read, nor its hash verified.
+def read_json(path: Path) -> JsonObject:
+    """Read the JSON object of a checkpoint file; neither its tensors nor its hash.
 
     Raises:
         CheckpointError: It is no checkpoint, or its header is damaged.
@@ -62,7 +62,7 @@ def read_facts(path: Path) -> Facts:
     data = _read(path, is_whole=False)
     try:
         header, _ = _parse_header(data)
-        return _parse_facts(header.get("__metadata__"))
+        return _parse_object(header.get("__metadata__"))
     except CheckpointError as error:
         raise CheckpointError(f"{printable(path)}: {error}") from None
 
@@ -111,11 +111,11 @@ def _header_size(start: bytes, size: int) -> int:
     return length
 
 
-def pack(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> bytes:
+def pack(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> bytes:
     """Return a checkpoint file's content, its hash filled in."""
     from safetensors.numpy import save
 
-    sealed = facts | {"format_version": FORMAT_VERSION, "sha256": NO_HASH}
+    sealed = raw | {"format_version": FORMAT_VERSION, "sha256": NO_HASH}
     text = json.dumps(sealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
     assert text.count('"sha256":"') == 1  # of two a reader could not tell which is the hash's
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -126,15 +126,15 @@ def pack(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> bytes:
     return b"".join([data[:place], digest.encode("ascii"), data[place + len(digest) :]])
 
 
-def unpack(data: bytes) -> tuple[Tensors, Facts]:
-    """Return the tensors of a checkpoint, as views into `data`, and its facts.
+def unpack(data: bytes) -> tuple[Tensors, JsonObject]:
+    """Return the tensors of a checkpoint, as views into `data`, and its JSON object.
 
     Raises:
         CheckpointError: It is not a whole, unaltered checkpoint.
     """
     header, begin = _parse_header(data)
-    facts = _parse_facts(header.pop("__metadata__", None))
-    _check_hash(data[:begin], data, facts)
+    raw = _parse_object(header.pop("__metadata__", None))
+    _check_hash(data[:begin], data, raw)
     if len(header) > MOST_TENSORS:
         raise CheckpointError(f"it declares {len(header)} tensors")
     entries = sorted(header.items(), key=_offsets)
@@ -143,7 +143,7 @@ def unpack(data: bytes) -> tuple[Tensors, Facts]:
         tensors[entry[0]], end = _view(data, begin, end, entry)
     if begin + end != len(data):
         raise CheckpointError("its tensors do not fill the file")
-    return tensors, facts
+    return tensors, raw
 
 
 def _parse_header(data: bytes) -> tuple[dict[str, Any], int]:
@@ -173,19 +173,19 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _parse_facts(metadata: object) -> Facts:
+def _parse_object(metadata: object) -> JsonObject:
     text = metadata.get("charrnn") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise CheckpointError("a safetensors file, but not one of charrnn's")
-    facts = _parse_json(text)
-    if not isinstance(facts, dict):
+    raw = _parse_json(text)
+    if not isinstance(raw, dict):
         raise CheckpointError("its description is no JSON object")
-    return facts
+    return raw
 
 
-def _check_hash(header: bytes, data: bytes, facts: dict[str, Any]) -> None:
+def _check_hash(header: bytes, data: bytes, raw: dict[str, Any]) -> None:
     place = header.find(HASH_KEY) + len(HASH_KEY)
-    if header.count(HASH_KEY) != 1 or facts.get("sha256") != _digest(data, place):
+    if header.count(HASH_KEY) != 1 or raw.get("sha256") != _digest(data, place):
         raise CheckpointError("damaged: its content does not fit its SHA-256")
 
 

@@ -6,16 +6,24 @@ memory/<order>/keys and memory/<order>/counts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.format import FORMAT_VERSION, Facts, Tensors, are_counts, read_file, unpack
+from charrnn.checkpoints.format import (
+    FORMAT_VERSION,
+    JsonObject,
+    Tensors,
+    are_counts,
+    read_file,
+    unpack,
+)
+from charrnn.checkpoints.metadata import Metadata, parse_metadata, parse_network
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import GATES, ModelConfig, TrainConfig, shapes
+from charrnn.core.config import ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.corpus import Corpus
 from charrnn.data.text_files import Reading
@@ -23,13 +31,11 @@ from charrnn.data.vocab import ByteVocabulary, Vocabulary, parse_vocabulary
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
 
-MIGRATIONS: dict[int, Callable[[Tensors, Facts], tuple[Tensors, Facts]]] = {}
-"""By format version: a pure function from tensors and facts of it to those of the next version."""
+MIGRATIONS: dict[int, Callable[[Tensors, JsonObject], tuple[Tensors, JsonObject]]] = {}
+"""By format version: a pure function from its tensors and JSON object to those of the next version."""
 
 FINITE_CHUNK = 1 << 20
 """Numbers looked at in one piece, so that a check needs little memory."""
-
-MOST_LAYERS = 64
 
 LARGEST_WEIGHT = 1e6
 """With weights up to this no product of a network overflows float32."""
@@ -49,8 +55,39 @@ class Model:
     """How often each id begins a line, for texts without newlines."""
     memory: NgramModel | None = None
     """An n-gram memory of the training text, mixed into what the network predicts."""
-    facts: dict[str, Any]
-    """Everything else the file says: settings, corpus, plan, progress, metrics, environment."""
+    metadata: Metadata = field(default_factory=Metadata)
+
+    def setting(self, name: str) -> Any:
+        """Return a training setting; its default where the file lacks it."""
+        default = getattr(TrainConfig(), name)
+        value = self.metadata.settings.get(name)
+        return value if type(value) is type(default) else default
+
+    def train_config(self) -> TrainConfig:
+        """Return all training settings.
+
+        Raises:
+            CheckpointError: A setting is malformed, or unknown to this version.
+            InputError: The file holds no settings.
+        """
+        if not self.metadata.settings:
+            raise InputError("the model does not say how it was trained")
+        return parse_dataclass(TrainConfig, self.metadata.settings, "settings")
+
+    def reading(self, encoding: str | None = None) -> Reading:
+        """Return how text files become this model's ids, in its own encoding or another one.
+
+        A record is a line, and a line does not end in a carriage return.
+        """
+        if isinstance(self.vocab, ByteVocabulary):
+            return Reading(bytes=True)
+        newlines = "lf" if self.records else self.setting("newlines")
+        return Reading(encoding=encoding or self.setting("encoding"), newlines=newlines)
+
+    def has_learned(self, corpus: Corpus) -> bool:
+        """Return whether a corpus has the texts and the reading of the training corpus."""
+        known = self.metadata.corpus
+        return known is not None and known.digest == corpus.digest
 
 
 def load_model(path: Path | str) -> Model:
@@ -84,27 +121,27 @@ def parse_model(data: bytes) -> tuple[Model, Tensors]:
         raise CheckpointError("its description lacks something") from None
 
 
-def upgrade(tensors: Tensors, facts: Facts) -> tuple[Tensors, Facts]:
+def upgrade(tensors: Tensors, raw: JsonObject) -> tuple[Tensors, JsonObject]:
     """Return a checkpoint's content as the newest format has it.
 
     Raises:
         CheckpointError: It is of a newer format than this program knows, or of none.
     """
-    version = facts.get("format_version")
+    version = raw.get("format_version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        writer = printable(facts.get("version"))[:40]
+        writer = printable(raw.get("version"))[:40]
         raise NewerFormatError(
             f"written by charrnn {writer} in format {printable(version)[:40]}, "
             f"this program reads formats up to {FORMAT_VERSION}; update charrnn"
         )
     for old in range(version, FORMAT_VERSION):
-        tensors, facts = MIGRATIONS[old](tensors, facts)
-    return tensors, facts
+        tensors, raw = MIGRATIONS[old](tensors, raw)
+    return tensors, raw
 
 
-def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:
-    vocab = parse_vocabulary(facts["vocabulary"])
-    config = model_config(facts["config"]["model"])
+def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
+    vocab = parse_vocabulary(raw["vocabulary"])
+    config = parse_network(raw["config"]["model"])
     if config.vocab_size != vocab.size:
         raise CheckpointError(f"{vocab.size} characters, but a network for {config.vocab_size}")
     weights = {
@@ -115,10 +152,10 @@ def _build(tensors: Tensors, facts: Facts) -> tuple[Model, Tensors]:
         config=config,
         weights=weights,
         vocab=vocab,
-        records=facts["records"] is True,
-        starts=_starts(facts["starts"], vocab),
-        memory=parse_memory(tensors, facts.get("memory"), vocab.size),
-        facts=facts,
+        records=raw["records"] is True,
+        starts=_starts(raw["starts"], vocab),
+        memory=parse_memory(tensors, raw.get("memory"), vocab.size),
+        metadata=parse_metadata(raw),
     )
     return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
 
@@ -196,24 +233,6 @@ def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
     return starts
 
 
-def model_config(values: Mapping[str, Any]) -> ModelConfig:
-    """Return the sizes that a checkpoint says.
-
-    Raises:
-        CheckpointError: They are none that a network may have.
-        TypeError: One is missing, or not known.
-    """
-    config = ModelConfig(**values)
-    sizes = {name: value for name, value in asdict(config).items() if name != "cell"}
-    if config.cell not in GATES:
-        raise CheckpointError(f"an unknown cell, {printable(config.cell)[:40]!r}")
-    for name, value in sizes.items():
-        most = MOST_LAYERS if name == "num_layers" else 65_536
-        if type(value) is not int or not 1 <= value <= most:
-            raise CheckpointError(f"{name} is {printable(value)[:40]}")
-    return config
-
-
 def check_tensors(
     found: Mapping[str, NDArray[Any]],
     expected: Mapping[str, tuple[int, ...]],
@@ -244,41 +263,3 @@ def is_finite(array: NDArray[Any], largest: float = float(np.finfo(np.float32).m
     pieces = (flat[i : i + FINITE_CHUNK] for i in range(0, len(flat), FINITE_CHUNK))
     # A NaN fails every comparison, and max and min pass it on.
     return all(bool(piece.max() <= largest and piece.min() >= -largest) for piece in pieces)
-
-
-def setting_of(model: Model, name: str) -> Any:
-    """Return a setting that a model was trained with; the usual one where it does not say."""
-    said = model.facts.get("config", {}).get("train")
-    usual = getattr(TrainConfig(), name)
-    value = said.get(name, usual) if isinstance(said, dict) else usual
-    return value if type(value) is type(usual) else usual
-
-
-def train_config(model: Model) -> TrainConfig:
-    """Return all settings that a model was trained with.
-
-    Raises:
-        CheckpointError: They are not those of this charrnn.
-        InputError: It does not say.
-    """
-    said = model.facts.get("config", {}).get("train")
-    if not isinstance(said, dict):
-        raise InputError("the model does not say how it was trained")
-    return parse_dataclass(TrainConfig, said, "settings")
-
-
-def reading_of(model: Model, encoding: str | None = None) -> Reading:
-    """Return how files become a model's symbols, in its own encoding or another one.
-
-    A record is a line, and a line does not end in a carriage return.
-    """
-    if isinstance(model.vocab, ByteVocabulary):
-        return Reading(bytes=True)
-    newlines = "lf" if model.records else setting_of(model, "newlines")
-    return Reading(encoding=encoding or setting_of(model, "encoding"), newlines=newlines)
-
-
-def has_learned(model: Model, corpus: Corpus) -> bool:
-    """Say whether a model's run was on these very texts, read in the same way."""
-    said = model.facts.get("corpus")
-    return isinstance(said, dict) and said.get("digest") == corpus.digest

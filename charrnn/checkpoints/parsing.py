@@ -23,7 +23,8 @@ def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
     """Yield the lines that are JSON objects with something in them; others are passed over."""
     for line in lines:
         with suppress(ValueError, RecursionError):
-            if found := as_mapping(json.loads(line, parse_constant=lambda _: None)):
+            found = json.loads(line, parse_constant=lambda _: None)
+            if found and isinstance(found, dict):
                 yield found
 
 
@@ -45,17 +46,6 @@ def as_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def as_texts(value: object) -> tuple[str, ...]:
-    """Return a list of texts; an empty one instead of anything else."""
-    are_texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-    return tuple(value) if isinstance(value, list) and are_texts else ()
-
-
-def as_mapping(value: object) -> Mapping[str, Any]:
-    """Return an object; an empty one instead of anything else."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def parse_dataclass(kind: type[T], values: object, what: str) -> T:
     """Rebuild a dataclass from what JSON gave back; what is missing has its default.
 
@@ -75,6 +65,17 @@ def parse_dataclass(kind: type[T], values: object, what: str) -> T:
         return kind(**{name: _convert(value, hints[name]) for name, value in values.items()})
     except InputError as error:
         raise CheckpointError(f"its {what}: {error}") from None
+
+
+def parse_part(kind: type[T], values: object) -> T | None:
+    """Rebuild a dataclass from the values that it has fields for; None unless all of them fit."""
+    if not isinstance(values, Mapping):
+        return None
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return parse_dataclass(kind, {n: v for n, v in values.items() if n in names}, "")
+    except (CheckpointError, TypeError):  # TypeError: a value without default is missing
+        return None
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:

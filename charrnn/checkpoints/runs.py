@@ -7,12 +7,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.format import Facts, read_facts
 from charrnn.checkpoints.log import read_tail
-from charrnn.checkpoints.model import model_config
+from charrnn.checkpoints.metadata import Metadata, read_metadata
 from charrnn.checkpoints.names import find_folder, find_model
-from charrnn.checkpoints.parsing import as_count, as_mapping, as_number, as_text
+from charrnn.checkpoints.parsing import as_count, as_text
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, METRICS
+from charrnn.core.config import ModelConfig
 from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import is_locked
@@ -127,12 +127,10 @@ def look_at(folder: Path, *, is_over: bool = False) -> RunInfo:
     """Return what the files of a run say; of one that is over, whoever still holds its lock."""
     # Before its log: one that ends in between did run.
     is_alive = not is_over and is_locked(folder / LOCK)
-    facts, log = _facts(folder / BEST), read_tail(folder / METRICS)
-    said = facts or {}
-    end, metrics = as_mapping(said.get("end")), as_mapping(said.get("metrics"))
-    progress = as_mapping(said.get("progress"))
-    reason = as_text(end.get("stop_reason")) if log.is_empty else log.stop_reason
-    speed = _first(log.chars_per_second, as_number(metrics.get("chars_per_second")))
+    best, log = _metadata(folder / BEST), read_tail(folder / METRICS)
+    known = best or Metadata()
+    end, corpus, metrics = known.end, known.corpus, known.metrics
+    reason = end.stop_reason if log.is_empty and end else log.stop_reason
     return RunInfo(
         run=folder.name,
         state=_state(reason, is_alive=is_alive),
@@ -140,14 +138,16 @@ def look_at(folder: Path, *, is_over: bool = False) -> RunInfo:
         stop_reason=None if is_alive else reason,
         code=None if is_alive else log.code,
         error=None if is_alive else log.error,
-        val_loss=as_number(metrics.get("val_loss")),
-        **_corpus(said),
-        **_sizes(said, folder),
-        step=_first(log.step, as_count(end.get("step")), as_count(progress.get("step"))),
+        val_loss=metrics.val_loss,
+        corpus=tuple(corpus.files) or None if corpus else None,
+        num_files=corpus.num_files if corpus else None,
+        corpus_digest=corpus.digest if corpus else None,
+        **_sizes(known.network, folder),
+        step=_first(log.step, end and end.step, known.progress and known.progress.step),
         total_steps=log.total_steps,
-        seconds=_first(log.seconds, as_number(end.get("seconds"))),
-        chars_per_second=speed,
-        best=None if facts is None else folder / BEST,
+        seconds=_first(log.seconds, end and end.seconds),
+        chars_per_second=_first(log.chars_per_second, metrics.chars_per_second),
+        best=None if best is None else folder / BEST,
         folder=folder,
     )
 
@@ -164,36 +164,23 @@ def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _facts(path: Path) -> Facts | None:
-    """Return what a checkpoint says; None if there is none, or it cannot be read."""
+def _metadata(path: Path) -> Metadata | None:
+    """Return the metadata of a checkpoint; None if it is missing or cannot be read."""
     try:
-        return read_facts(path)
+        return read_metadata(path)
     except (CheckpointError, InputError):
         return None
 
 
-def _corpus(facts: Facts) -> dict[str, Any]:
-    """Return what a checkpoint says of its text."""
-    corpus = as_mapping(facts.get("corpus"))
-    files = corpus.get("files")
-    are_names = isinstance(files, list) and all(isinstance(name, str) for name in files)
-    return {
-        "corpus": tuple(files) if are_names and files else None,
-        "num_files": as_count(corpus.get("num_files")),
-        "corpus_digest": as_text(corpus.get("digest")),
-    }
-
-
-def _sizes(facts: Facts, folder: Path) -> dict[str, Any]:
-    """Return the network of a checkpoint; without one that of the run's settings."""
-    values = as_mapping(as_mapping(facts.get("config")).get("model"))
-    try:
-        config = model_config(values)
-    except (CheckpointError, TypeError):
+def _sizes(network: ModelConfig | None, folder: Path) -> dict[str, Any]:
+    """Return the sizes of a best model's network; without one, of the run's settings."""
+    if network is None:
         return _sizes_of_settings(folder / CONFIG) | {"num_parameters": None}
-    names = ("cell", "num_layers", "hidden_size")
-    return {name: getattr(config, name) for name in names} | {
-        "num_parameters": config.num_parameters()
+    return {
+        "cell": network.cell,
+        "num_layers": network.num_layers,
+        "hidden_size": network.hidden_size,
+        "num_parameters": network.num_parameters(),
     }
 
 
@@ -300,12 +287,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Return the settings in a file, by name."""
     if path.name == CONFIG:
         return read_settings(path)
-    facts = read_facts(path)
-    config = as_mapping(facts.get("config"))
-    return {**as_mapping(config.get("train")), **as_mapping(config.get("model")), **_text_of(facts)}
-
-
-def _text_of(facts: Facts) -> dict[str, Any]:
-    """Return which text a checkpoint has learned."""
-    corpus = as_mapping(facts.get("corpus"))
-    return {"corpus": corpus.get("files"), "corpus_digest": corpus.get("digest")}
+    found = read_metadata(path)
+    network, corpus = found.network, found.corpus
+    text = {"corpus": corpus and corpus.files, "corpus_digest": corpus and corpus.digest}
+    return {**found.settings, **(asdict(network) if network else {}), **text}

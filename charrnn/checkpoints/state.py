@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.format import Facts, Tensors, are_counts
+from charrnn.checkpoints.format import JsonObject, Tensors
+from charrnn.checkpoints.metadata import (
+    CorpusMetadata,
+    End,
+    Environment,
+    Plan,
+    Progress,
+    parse_plan,
+)
 from charrnn.checkpoints.model import Model, check_tensors, is_finite, read_model
 from charrnn.checkpoints.parsing import parse_dataclass
 from charrnn.core.config import MAY_CHANGE, ModelConfig, TrainConfig, shapes
@@ -20,41 +28,11 @@ from charrnn.core.errors import CheckpointError, InputError, printable
 MOST_HALVINGS = 3
 """Times that a run goes back to its last good state with half the learning rate."""
 
-STOP_REASONS = ("finished", "early_stop", "max_time")
-"""How a run ends that nobody has cut short."""
-
-Plan = Sequence[tuple[int, int]]
-"""(from step, total steps) in order of the first: what was planned, and each correction since.
-
-An entry that begins where the one before had its end begins a new cycle: a finished run that was
-given a larger budget. (s, s) ends a cycle at step s, before its time.
-"""
-
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
-
-MOST_PLANNED = 100_000
-"""Entries of a plan; with a correction at each of 20 validations a run has far fewer."""
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 Weights = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """Counts that decide how training goes on."""
-
-    step: int = 0
-    """Optimiser updates, those left out included."""
-    skipped: int = 0
-    """Updates left out, their gradients not being finite."""
-    skipped_in_a_row: int = 0
-    halvings: int = 0
-    """How often the learning rate was halved, because training had diverged."""
-    loss_scale: float | None = None
-    """Of the fp16 scaler; None without one."""
-    scale_growth: int | None = None
-    """Updates since the scale last changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,23 +52,6 @@ class Timing:
     seconds_timed: float = 0.0
     scored_per_second: float | None = None
     """Speed of validation, in characters."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class End:
-    """How a run has ended: the figures that `train` printed."""
-
-    step: int
-    epoch: float
-    val_loss: float | None
-    bits_per_char: float | None
-    chars_per_second: float | None
-    seconds: float
-    stop_reason: str
-
-    def __post_init__(self) -> None:
-        if self.stop_reason not in STOP_REASONS:
-            raise InputError("no reason that a run ends for")
 
 
 @dataclass(slots=True)
@@ -136,19 +97,6 @@ class Shipped:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusFacts:
-    """What a checkpoint says of its text."""
-
-    digest: str
-    num_train: int
-    """Characters of training text."""
-    num_val: int
-    files: list[str]
-    """Names as they were given, the first hundred."""
-    num_files: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """A full checkpoint, opened to go on from."""
 
@@ -156,12 +104,8 @@ class Snapshot:
     model: Model
     config: TrainConfig
     state: State
-    corpus: CorpusFacts
-    threads: int | None
-    """CPU threads that it was trained with."""
-    precision: str | None
-    processes: int = 1
-    """How many trained it together."""
+    corpus: CorpusMetadata
+    environment: Environment
     shipped: Shipped | None = None
     """What the run's best file holds; None if no validation has chosen it, or it is lost."""
     end: End | None = None
@@ -200,32 +144,30 @@ def parse_snapshot(path: Path, model: Model, others: Tensors) -> Snapshot:
 
 
 def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
-    facts = model.facts
-    if facts["kind"] != "full":
+    metadata, raw = model.metadata, model.metadata.raw
+    if metadata.kind != "full":
         raise CheckpointError("it holds a model without its training; use --init-from")
-    config = parse_dataclass(TrainConfig, facts["config"]["train"], "settings")
+    config, corpus, environment = model.train_config(), metadata.corpus, metadata.environment
+    if corpus is None or environment is None:
+        raise CheckpointError("its description lacks something")
     if config.model(model.vocab.size) != model.config:
         raise CheckpointError("its settings are not those of its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
-    environment = facts["environment"]
-    processes = environment.get("processes", 1)
-    if facts.get("val_source") is not None:  # where --val-file was, from any folder
-        config = replace(config, val_file=Path(_name(facts["val_source"])))
+    if raw.get("val_source") is not None:  # where --val-file was, from any folder
+        config = replace(config, val_file=Path(_name(raw["val_source"])))
     return Snapshot(
         path=path,
         model=model,
         config=config,
         state=State(
             tensors=others | {f"model/{name}": array for name, array in model.weights.items()},
-            progress=_progress(facts["progress"]),
-            plan=_plan(facts["plan"]),
-            best=parse_dataclass(BestSoFar, facts["validation"], "validation"),
-            timing=parse_dataclass(Timing, facts["timing"], "timing"),
+            progress=_progress(raw["progress"]),
+            plan=parse_plan(raw["plan"]),
+            best=parse_dataclass(BestSoFar, raw["validation"], "validation"),
+            timing=parse_dataclass(Timing, raw["timing"], "timing"),
         ),
-        corpus=parse_dataclass(CorpusFacts, facts["corpus"], "corpus"),
-        threads=environment["threads"] if are_counts([environment["threads"]]) else None,
-        precision=str(environment["precision"]),
-        processes=processes if are_counts([processes]) else 1,
+        corpus=corpus,
+        environment=environment,
     )
 
 
@@ -255,37 +197,25 @@ def _progress(values: Any) -> Progress:
     return progress
 
 
-def _plan(entries: Any) -> list[tuple[int, int]]:
-    """Return a plan's entries: (from step, total steps), never going back."""
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_PLANNED:
-        raise CheckpointError("its plan is no list of steps")
-    if not all(are_counts(e) and len(e) == 2 and e[0] <= e[1] < 2**63 for e in entries):
-        raise CheckpointError("its plan is no list of steps")
-    starts = [start for start, _ in entries]
-    if starts[0] != 0 or starts != sorted(starts):
-        raise CheckpointError("its plan is not in order")
-    return [(start, total) for start, total in entries]
-
-
 def are_finite(tensors: Mapping[str, NDArray[Any]]) -> bool:
     """Say whether every number of every tensor is finite."""
     return all(is_finite(array) for array in tensors.values())
 
 
-def state_digest(tensors: Mapping[str, NDArray[Any]], facts: Facts) -> str:
+def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
     """Return the SHA-256 over all that decides how training goes on, in hex.
 
     Two checkpoints with the same digest continue bit for bit alike. Times, metrics, machine,
     names of files and what validation found are not in it, nor is a setting or count that has its
     default: one that is added later changes no digest of before.
     """
-    train = _without_defaults(facts["config"].get("train", {}), TrainConfig)
-    corpus = {key: facts["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
-    said = {key: facts.get(key) for key in ("vocabulary", "memory", "plan")} | {
-        "model": facts["config"]["model"],
+    train = _without_defaults(raw["config"].get("train", {}), TrainConfig)
+    corpus = {key: raw["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
+    said = {key: raw.get(key) for key in ("vocabulary", "memory", "plan")} | {
+        "model": raw["config"]["model"],
         "train": {name: value for name, value in train.items() if name not in MAY_CHANGE},
         "corpus": corpus,
-        "progress": _without_defaults(facts["progress"], Progress),
+        "progress": _without_defaults(raw["progress"], Progress),
     }
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name, array in sorted(tensors.items()):

@@ -35,7 +35,7 @@ def info(
     """
     make_console(quiet, verbose)
 
-    from charrnn.checkpoints.checkpoint_info import inspect, lines_of
+    from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text
     from charrnn.core.output import print_result
 
@@ -45,7 +45,7 @@ def info(
         survey_text(Path(path), flags, environment, as_json=as_json)
         return
     found = inspect(find_model(checkpoints, path))
-    print_result(json.dumps(found) if as_json else "\n".join(lines_of(found)))
+    print_result(json.dumps(found.as_json()) if as_json else "\n".join(format_checkpoint(found)))
 
 
 def survey_text(

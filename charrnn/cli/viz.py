@@ -270,9 +270,8 @@ def viewed(
 
 def has_learned(view: "View", paths: list[Path]) -> bool:
     """Say whether a text, by its name, is among those that the model learned."""
-    from charrnn.checkpoints.parsing import as_mapping, as_texts
-
-    learned = as_texts(as_mapping(view.model.facts.get("corpus")).get("files"))
+    corpus = view.model.metadata.corpus
+    learned = corpus.files if corpus else []
     return bool({Path(name).absolute() for name in learned} & {p.absolute() for p in paths})
 
 

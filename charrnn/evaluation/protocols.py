@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from charrnn.checkpoints.model import Model, has_learned, train_config
+from charrnn.checkpoints.model import Model
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.data.batches import IGNORED, PAD_TO, Batch, pad_records
@@ -195,8 +195,8 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     Raises:
         InputError: They are not those, or nothing of them was held out.
     """
-    corpus = load_corpus(paths, train_config(model))
-    if not has_learned(model, corpus):
+    corpus = load_corpus(paths, model.train_config())
+    if not model.has_learned(corpus):
         raise InputError(
             "--held-out: these are not the files that the model learned, or they have changed; "
             "leave it out to read all of them"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from charrnn.checkpoints.model import Model, reading_of, setting_of, train_config
+from charrnn.checkpoints.model import Model
 from charrnn.core.config import ScoreConfig
 from charrnn.core.console import figures_text
 from charrnn.core.errors import InputError, printable
@@ -118,7 +118,7 @@ class Scorer:
         if is_held_out:
             yield self.held_out(paths, names)
             return
-        reading = reading_of(self.model, self.config.encoding)
+        reading = self.model.reading(self.config.encoding)
         for path in find_files(paths)[0]:
             ids, num_skipped = read_ids(
                 self.model.vocab, reading, path, skips=self.config.unknown == "skip"
@@ -136,7 +136,10 @@ class Scorer:
         corpus = held_out_corpus(self.model, paths)
         name = ", ".join(names.get(Path(file), file) for file in corpus.files)
         return Text(
-            name, corpus.val, split=split_name(train_config(self.model)), records=corpus.val_records
+            name,
+            corpus.val,
+            split=split_name(self.model.train_config()),
+            records=corpus.val_records,
         )
 
     def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
@@ -207,7 +210,7 @@ class Scorer:
             self.memory,
             split=text.split,
             precision="fp32",
-            seed=setting_of(self.model, "seed"),
+            seed=self.model.setting("seed"),
         )
         figures = figures_of(found, protocol, self.model.vocab, ids, mark)
         return Scored(text.name, record, text, figures)

@@ -5,11 +5,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.format import are_counts
 from charrnn.checkpoints.model import Model, read_model
-from charrnn.checkpoints.parsing import parse_dataclass
 from charrnn.checkpoints.run_folder import SPOOLED, Run, step_files
-from charrnn.checkpoints.state import End, Shipped, Snapshot, load_snapshot
+from charrnn.checkpoints.state import Shipped, Snapshot, load_snapshot
 from charrnn.core.config import BUDGETS, MAY_CHANGE, TrainConfig
 from charrnn.core.console import time_text
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
@@ -62,32 +60,16 @@ def with_shipped(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
         snapshot.model.config, snapshot.model.vocab.to_json(),
     ):  # fmt: skip
         return snapshot, ""
-    end, state = parse_end(model.facts.get("end")), snapshot.state
-    is_of_this_plan = model.facts.get("plan") == [list(entry) for entry in state.plan]
-    if end is not None and not (is_of_this_plan and end.step == state.progress.step):
+    end, plan, state = model.metadata.end, model.metadata.plan, snapshot.state
+    if end is not None and not (plan == state.plan and end.step == state.progress.step):
         end = None  # the run was given a larger budget since
     return replace(snapshot, shipped=parse_shipped(model), end=end), ""
 
 
 def parse_shipped(model: Model) -> Shipped | None:
     """Return what a validation has chosen, None if a best file holds something else."""
-    chosen = model.facts.get("shipped")
-    if not isinstance(chosen, dict) or not are_counts([chosen.get("step")]):
-        return None
-    if not isinstance(chosen.get("loss"), float):
-        return None
-    return Shipped(weights=model.weights, loss=chosen["loss"], step=chosen["step"])
-
-
-def parse_end(values: Any) -> End | None:
-    """Return how a run has ended, None if its best file does not say."""
-    if not isinstance(values, dict):
-        return None
-    names = {each.name for each in fields(End)}
-    try:
-        return parse_dataclass(End, {n: v for n, v in values.items() if n in names}, "end")
-    except (CheckpointError, TypeError):
-        return None
+    best = model.metadata.best
+    return Shipped(weights=model.weights, loss=best.loss, step=best.step) if best else None
 
 
 def resumed_config(
@@ -99,10 +81,10 @@ def resumed_config(
     replaces the old one as a whole.
     """
     kept: dict[str, Any] = {}
-    if num_processes == snapshot.processes:
-        kept["threads"] = snapshot.threads
+    if num_processes == (snapshot.environment.processes or 1):
+        kept["threads"] = snapshot.environment.threads
     if snapshot.config.device == given.get("device", snapshot.config.device):
-        kept["precision"] = snapshot.precision
+        kept["precision"] = snapshot.environment.precision
     if any(name in given for name in BUDGETS):
         kept |= dict.fromkeys(BUDGETS)
     return replace(snapshot.config, **(kept | dict(given)))
@@ -208,7 +190,7 @@ def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
     )
     if snapshot.is_over and config.budget() != snapshot.config.budget():
         text += "; its plan had ended, so the learning rate begins again at half its peak"
-    if (config.device, config.threads) != (snapshot.config.device, snapshot.threads):
+    if (config.device, config.threads) != (snapshot.config.device, snapshot.environment.threads):
         text += "; with another device or number of threads the last bits may differ"
     return text
 
@@ -219,14 +201,14 @@ def sources(snapshot: Snapshot) -> list[Path]:
     Raises:
         InputError: Its checkpoint does not say.
     """
-    names, folder = snapshot.model.facts.get("sources"), snapshot.path.parent
+    names, folder = snapshot.model.metadata.sources, snapshot.path.parent
     run = printable(folder.name)
     again = f"name it: charrnn train FILE --run {run} --resume"
-    if not isinstance(names, list) or not names:
+    if not names:
         raise InputError(f"{run}: its checkpoint does not say which text it learns; {again}")
     paths = []
     for name in names:
-        if not isinstance(name, str) or "\0" in name:
+        if "\0" in name:
             raise InputError(f"{run}: its checkpoint names a text in vain; {again}")
         path = Path(name)
         if path.name == SPOOLED and not path.exists():

@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from charrnn.checkpoints.metadata import End
 from charrnn.checkpoints.run_folder import CONFIG, METRICS, Run
-from charrnn.checkpoints.state import End
 from charrnn.core.config import as_settings
 from charrnn.core.console import Console
 from charrnn.core.errors import ClosedPipeError, DivergedError

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.model import Model, reading_of
+from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError, printable
 from charrnn.data.encoding import closed
 from charrnn.data.text_files import Codes, Reading, Survey, find_files, read_codes
@@ -257,7 +257,7 @@ class Novelty:
 
     def __init__(self, corpus: Path, model: Model) -> None:
         self._model = model
-        self._source = Source([corpus], reading_of(model))
+        self._source = Source([corpus], model.reading())
         self._lines = frozenset(lines_of(self._source)) if model.records else None
 
     def are_new(self, samples: Sequence[Sample]) -> list[bool]:

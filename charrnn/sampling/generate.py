@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.checkpoints.model import load_model, reading_of
+from charrnn.checkpoints.model import load_model
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
@@ -94,7 +94,7 @@ class Generation:
         request = self.request
         self.check_prompts()
         novelty = Novelty(request.novel, self.sampler.model) if request.novel else None
-        reading = reading_of(self.sampler.model)
+        reading = self.sampler.model.reading()
         source = Source([request.check_copies], reading) if request.check_copies else None
         with opened(request) as (stream, earlier):
             jobs = request.jobs(self.seed(earlier))

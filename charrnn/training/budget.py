@@ -3,7 +3,8 @@
 import math
 from dataclasses import replace
 
-from charrnn.checkpoints.state import Plan, Timing
+from charrnn.checkpoints.metadata import Plan
+from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
 from charrnn.training.schedule import UNKNOWN, steps_for_budget
 from charrnn.training.throughput import Throughput

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from charrnn import __version__
-from charrnn.checkpoints.format import Facts, pack
+from charrnn.checkpoints.format import JsonObject, pack
+from charrnn.checkpoints.metadata import Plan
 from charrnn.checkpoints.run_folder import Run
-from charrnn.checkpoints.state import Plan, State, Weights
+from charrnn.checkpoints.state import State, Weights
 from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.errors import CharRNNError, printable, reason_of
 from charrnn.core.events import Finished, Saved, SaveFailed
@@ -38,8 +39,8 @@ class Saver:
     def __init__(
         self,
         run: Run | None,
-        facts: Facts,
-        sources: Facts,
+        facts: JsonObject,
+        sources: JsonObject,
         memory: NgramModel | None = None,
         world: World = ALONE,
     ) -> None:
@@ -141,7 +142,7 @@ def describe(
     corpus: Corpus,
     environment: dict[str, Any],
     parent: str | None,
-) -> Facts:
+) -> JsonObject:
     """Return what stays the same over a run: settings, text and machine."""
     return {
         "version": __version__,
@@ -161,7 +162,7 @@ def describe(
     }
 
 
-def describe_sources(config: TrainConfig, corpus: Corpus) -> Facts:
+def describe_sources(config: TrainConfig, corpus: Corpus) -> JsonObject:
     """Return where the texts are, as absolute names; nothing of that is in a file to share."""
     names = list(corpus.sources)
     is_short = len(json.dumps(json.dumps(names))) <= LONGEST_SOURCES
@@ -171,7 +172,7 @@ def describe_sources(config: TrainConfig, corpus: Corpus) -> Facts:
     }
 
 
-def describe_state(state: State) -> Facts:
+def describe_state(state: State) -> JsonObject:
     """Return what a full checkpoint says beside its tensors."""
     return {
         "plan": [list(entry) for entry in state.plan],

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charrnn.checkpoints.state import MOMENTS, Progress, Weights
+from charrnn.checkpoints.metadata import Progress
+from charrnn.checkpoints.state import MOMENTS, Weights
 from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.rank import check_shares
 from charrnn.core.seeds import derive_seed

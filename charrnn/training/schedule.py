@@ -2,7 +2,7 @@
 
 import math
 
-from charrnn.checkpoints.state import Plan
+from charrnn.checkpoints.metadata import Plan
 
 DEFAULT_EPOCHS = 40.0
 DEFAULT_SECONDS = 600.0

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import MOST_HALVINGS, Snapshot, State, are_finite
@@ -131,8 +131,8 @@ class Trainer:
         self.validator.resume(state.best, snapshot.shipped)
         self.throughput.resume(self.step, state.timing)
         self.budget.resume(state.plan, state.timing)
-        for name in ("parent", "corpus"):  # the text may have another file name now
-            self.saver.facts[name] = snapshot.model.facts.get(name)
+        self.saver.facts["parent"] = snapshot.model.metadata.parent
+        self.saver.facts["corpus"] = asdict(snapshot.corpus)  # files may have other names now
         if self.config.budget() != snapshot.config.budget():
             self.is_replanned = True
             self.budget.replan(self.step, is_over=snapshot.is_over)

@@ -94,7 +94,7 @@ def transfer(model: Model, vocab: Vocabulary) -> Initial:
         is_new=is_new,
         new="".join(c for c, is_first in zip(ours, is_new, strict=True) if is_first),
         dropped="".join(c for c in theirs if c not in set(ours)),
-        parent=str(model.facts["sha256"]),
+        parent=str(model.metadata.sha256),
     )
 
 

@@ -33,7 +33,6 @@ def as_model(
         records=corpus.train_records is not None,
         starts=corpus.starts,
         memory=memory,
-        facts={},
     )
 
 

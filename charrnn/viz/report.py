@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.checkpoints.format import read_facts
-from charrnn.checkpoints.model import Model, has_learned, load_model, train_config
-from charrnn.checkpoints.parsing import as_mapping, as_text, as_texts
+from charrnn.checkpoints.metadata import Metadata, read_metadata
+from charrnn.checkpoints.model import Model, load_model
 from charrnn.checkpoints.run_folder import BEST, CONFIG, step_files
 from charrnn.checkpoints.runs import look_at
 from charrnn.core.config import SampleConfig
@@ -171,13 +170,13 @@ def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Pictur
     """Return what is known of a run, and the surprise at its held-out text or why there is none."""
     history, model = read_history(folder), load_model(folder / BEST)
     steps = step_files(folder)
-    said = read_facts(steps[-1]) if steps else {}
+    newest = read_metadata(steps[-1]) if steps else Metadata()
     run = RunSummary(
         info=look_at(folder, is_over=is_over),
         history=history,
         model=model,
-        sources=as_texts(said.get("sources")),
-        val_source=as_text(said.get("val_source")),
+        sources=tuple(newest.sources),
+        val_source=newest.val_source,
     )
     try:
         corpus = read_corpus_again(run)
@@ -197,11 +196,11 @@ def read_corpus_again(run: RunSummary) -> Corpus:
     """
     if not run.sources:
         raise InputError("the run does not say where its text is")
-    config = train_config(run.model)
+    config = run.model.train_config()
     if run.val_source:
         config = replace(config, val_file=Path(run.val_source))
     corpus = load_corpus([Path(name) for name in run.sources], config)
-    if not has_learned(run.model, corpus):
+    if not run.model.has_learned(corpus):
         raise InputError("the text has changed since it was learned")
     return corpus
 
@@ -251,13 +250,13 @@ def sample_text(model: Model) -> str:
 
 def reproduction(run: RunSummary) -> list[Element]:
     """Return the settings of a run, and the command that makes it again."""
-    corpus = as_mapping(run.model.facts.get("corpus"))
+    metadata = run.model.metadata
     again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [
         ("text", ", ".join(run.text_arguments[:5])),
-        ("digest of text, split and reading", str(corpus.get("digest"))),
+        ("digest of text, split and reading", str(metadata.corpus and metadata.corpus.digest)),
         *((name, str(v)) for name, v in sorted(run.settings.items()) if v is not None),
-        ("made with", f"charrnn {run.model.facts.get('version')}"),
+        ("made with", f"charrnn {metadata.version}"),
     ]
     return [
         Heading("How to make it again"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.model import Model
-from charrnn.checkpoints.parsing import as_count, as_mapping, as_number, as_text
+from charrnn.checkpoints.parsing import as_number, as_text
 from charrnn.checkpoints.runs import GOES_ON, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
@@ -99,8 +99,8 @@ class RunSummary:
         if not self.has_memory:
             return self.loss
         scores = self.history.last.get("scores")
-        first = as_mapping(scores[0]) if isinstance(scores, list) and scores else {}
-        found = as_number(first.get("network_loss"))
+        first = scores[0] if isinstance(scores, list) and scores else None
+        found = as_number(first.get("network_loss")) if isinstance(first, dict) else None
         return found or dict(self.history.curves[ALONE_CURVE]).get(self.best_step)
 
     @property
@@ -118,7 +118,8 @@ class RunSummary:
     @property
     def best_step(self) -> int:
         """The step of the model that is kept."""
-        return as_count(as_mapping(self.model.facts.get("progress")).get("step")) or 0
+        progress = self.model.metadata.progress
+        return progress.step if progress else 0
 
     @property
     def advice(self) -> str:
@@ -128,7 +129,7 @@ class RunSummary:
     @property
     def settings(self) -> Mapping[str, Any]:
         """Those of the run."""
-        return as_mapping(as_mapping(self.model.facts.get("config")).get("train"))
+        return self.model.metadata.settings
 
     @property
     def text_arguments(self) -> list[str]:
@@ -228,8 +229,8 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
     anew = ["charrnn", "train", *run.text_arguments, *reading_flags(run), *where]
     longer = [*anew, "--max-time", max_time(max(LEAST_TIME, MORE_TIME * seconds))]
     as_long = [*anew, "--max-time", max_time(seconds)]
-    dropout = min(MOST_DROPOUT, (as_number(run.settings.get("dropout")) or 0) + MORE_DROPOUT)
-    lower = (as_number(run.settings.get("lr")) or 0.003) / 3
+    dropout = min(MOST_DROPOUT, run.model.setting("dropout") + MORE_DROPOUT)
+    lower = run.model.setting("lr") / 3
     resume = ["charrnn", "train", "--run", info.run, "--resume", *where]
     by_kind = {
         "diverged": ("train with smaller steps", [*as_long, "--lr", f"{lower:.2g}"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.model import Model, load_model, reading_of
+from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.encoding import read_ids
 from charrnn.data.vocab import ByteVocabulary, Ids, Vocabulary
@@ -132,7 +132,7 @@ def read_view(
         ids = held_out_ids(held_out_corpus(loaded, paths))[:length]
         return View(loaded, ids, f"held out of {title}, read by {model.parent.name}", memory_weight)
     pieces: list[Ids] = []
-    reading = reading_of(loaded)
+    reading = loaded.reading()
     for path in paths:
         left = length - sum(map(len, pieces))
         piece, num_missing = (

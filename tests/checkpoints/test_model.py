@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from charrnn.checkpoints.format import FORMAT_VERSION, pack, read_facts, unpack
+from charrnn.checkpoints.format import FORMAT_VERSION, pack, read_json, unpack
 from charrnn.checkpoints.model import check_tensors, load_model, read_model, upgrade
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError
@@ -178,7 +178,7 @@ def test_a_model_comes_back_with_all_it_needs(tmp_path):
         np.testing.assert_array_equal(model.weights[name], array)
     assert model.vocab.decode([0, 3, 4]) == "aé€"
     assert (model.records, model.starts) == (False, {0: 7, 3: 2})
-    assert model.facts["metrics"] == {"val_loss": 1.25}
+    assert model.metadata.metrics.val_loss == 1.25
     assert list(others) == ["raw/a"]
 
 
@@ -289,7 +289,7 @@ def test_facts_are_read_without_the_tensors_or_a_look_at_the_hash(tmp_path):
         file.seek(-5, 2)
         file.write(b"other")
     tracemalloc.start()
-    assert read_facts(path) == facts
+    assert read_json(path) == facts
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
 
@@ -302,7 +302,7 @@ def test_facts_of_what_is_no_checkpoint_are_refused_by_its_name(tmp_path, data):
     with pytest.raises(
         CheckpointError, match=r"^\S+/model\.safetensors: (?!.*model\.safetensors:)"
     ):
-        read_facts(file_of(tmp_path, data))
+        read_json(file_of(tmp_path, data))
 
 
 def test_a_missing_file_is_an_input_error(tmp_path):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.checkpoints.metadata import End, Progress
 from charrnn.checkpoints.parsing import parse_dataclass as from_json
-from charrnn.checkpoints.state import End, Progress, Timing
+from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError, NewerFormatError
 

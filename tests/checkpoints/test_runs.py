@@ -57,10 +57,12 @@ def make_run(
     write_log(folder, *log)
     facts = {
         "config": {"model": MODEL, "train": {"lr": 0.01, "seed": 0} | train},
-        "corpus": {"digest": digest, "files": list(files), "num_files": len(files)},
+        "corpus": {
+            "digest": digest, "files": list(files), "num_files": len(files), "num_train": 9, "num_val": 1,
+        },
         "metrics": {"val_loss": loss},
         "progress": {"step": 20},
-    }
+    }  # fmt: skip
     (folder / "best.safetensors").write_bytes(pack({"x": np.zeros(3, np.float32)}, facts))
     return folder
 
@@ -167,7 +169,8 @@ def test_a_run_whose_lock_is_held_is_running_whatever_its_log_says(checkpoints):
 def test_a_model_without_its_log_says_itself_how_it_ended(checkpoints):
     folder = checkpoints / "shared"
     folder.mkdir(parents=True)
-    facts = {"end": {"stop_reason": "early_stop", "step": 7, "seconds": 2.5}}
+    end = {name: ENDED[name] for name in ("epoch", "val_loss", "bits_per_char", "chars_per_second")}
+    facts = {"end": end | {"stop_reason": "early_stop", "step": 7, "seconds": 2.5}}
     (folder / "best.safetensors").write_bytes(pack({}, facts))
     info = look_at(folder)
     assert (info.state, info.step, info.seconds) == ("finished", 7, 2.5)

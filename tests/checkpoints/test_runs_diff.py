@@ -14,8 +14,10 @@ def make_run(checkpoints, name, model=MODEL, digest="a" * 64, files=("a.txt",), 
     folder.mkdir(parents=True)
     facts = {
         "config": {"model": model, "train": {"lr": 0.01, "bytes": False, "steps": 20} | train},
-        "corpus": {"digest": digest, "files": list(files)},
-    }
+        "corpus": {
+            "digest": digest, "files": list(files), "num_files": len(files), "num_train": 9, "num_val": 1,
+        },
+    }  # fmt: skip
     (folder / "best.safetensors").write_bytes(pack({}, facts))
     return folder
 

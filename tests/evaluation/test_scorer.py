@@ -62,7 +62,7 @@ def test_json_has_one_object_a_file_and_protocol(trained):
 
 def test_held_out_gives_what_training_reported(trained):
     result = trained("score", "fox.txt", "--held-out", "--json", "--protocol", "streamed")
-    said = load_model(Path("checkpoints/fox/best.safetensors")).facts["metrics"]["val_loss"]
+    said = load_model(Path("checkpoints/fox/best.safetensors")).metadata.metrics.val_loss
     line = json.loads(result.stdout)
     assert line["loss"] == pytest.approx(said, abs=1e-7)
     assert line["chars"] == 176 - 1  # a tenth of 1760

@@ -47,7 +47,7 @@ def read_for_ever(folder: Path) -> int:
     """Open the model again and again, until the run is over; steps must never go back."""
     newest = 0
     while not (folder / "over").exists():
-        step = load_model(folder / "best.safetensors").facts["progress"]["step"]
+        step = load_model(folder / "best.safetensors").metadata.progress.step
         if step < newest:
             return 1
         newest = step

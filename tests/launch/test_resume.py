@@ -10,9 +10,10 @@ import torch
 from sessions import VARIANTS, Session, digest
 
 from charrnn.checkpoints.format import pack, unpack
+from charrnn.checkpoints.metadata import End, Progress
 from charrnn.checkpoints.model import read_model
 from charrnn.checkpoints.run_folder import step_files
-from charrnn.checkpoints.state import End, Progress, load_snapshot, state_digest
+from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.core.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.data.corpus import load_corpus
@@ -175,7 +176,7 @@ def test_the_best_of_before_is_still_the_best(text_file):
     session.train(run, stop_at=17)
     session.train(run, lr=0.01)
     ours, theirs = (read_model(r.best)[0] for r in (run, whole))
-    assert ours.facts["shipped"] == theirs.facts["shipped"]
+    assert ours.metadata.best == theirs.metadata.best
     assert all(np.array_equal(ours.weights[n], theirs.weights[n]) for n in ours.weights)
 
 
@@ -204,7 +205,7 @@ def test_a_best_file_that_is_lost_is_made_anew(text_file):
     session.train(run, stop_at=12)
     run.best.unlink()
     session.train(run)
-    assert read_model(run.best)[0].facts["shipped"]["step"] > 12
+    assert read_model(run.best)[0].metadata.best.step > 12
 
 
 @pytest.mark.parametrize("change", [{"eval_every": 3}, {"save_every": 4}, {"eval_every": 1000}])
@@ -325,7 +326,7 @@ def test_a_divergence_goes_back_and_halves_the_rate(text_file):
     assert (back.step, back.good_step, back.lr) == (23, 10, 0.005)
     assert events[-1].step == 30
     assert events[-1].stop_reason == "finished"
-    assert read_model(step_files(run.folder)[-1])[0].facts["progress"]["halvings"] == 1
+    assert read_model(step_files(run.folder)[-1])[0].metadata.progress.halvings == 1
 
 
 def test_weights_that_are_not_finite_are_a_divergence_too(text_file):

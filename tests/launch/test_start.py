@@ -116,7 +116,7 @@ def test_resume_from_another_folder_finds_the_text(call, text_file, tmp_path, mo
         "train", "--checkpoints", "../checkpoints", "--run", "text", "--resume", "--steps", 30, "-q"
     )
     assert (code, out) == (0, "../checkpoints/text/best.safetensors\n")
-    assert load_model(Path(out.strip())).facts["corpus"]["files"] == ["text.txt"]
+    assert load_model(Path(out.strip())).metadata.corpus.files == ["text.txt"]
 
 
 def test_what_came_from_stdin_is_found_in_the_run(charrnn, text_file):
@@ -460,7 +460,7 @@ def test_a_new_run_starts_from_trained_weights(call, text_file):
     assert f"{len(new)} characters new: {' '.join(new)}" in err
     assert "dropped, not in this text" in err
     ours, theirs = (load_model(Path(f"checkpoints/{n}/best.safetensors")) for n in ("new", "old"))
-    assert ours.facts["parent"] == theirs.facts["sha256"]
+    assert ours.metadata.parent == theirs.metadata.sha256
     for character in "king":
         i, j = (m.vocab.encode(character)[0] for m in (ours, theirs))
         for name in ("embedding.weight", "decoder.weight", "decoder.bias"):

@@ -272,7 +272,7 @@ def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines):
     cut = session.new_run()
     ranks(lambda world: train_as_rank(world, corpus, config, cut, stop_at=6))
     snapshot = newest_snapshot(cut)[0]
-    assert snapshot.processes == 2
+    assert snapshot.environment.processes == 2
     ended = ranks(lambda world: train_as_rank(world, corpus, config, cut, snapshot))
     assert all(
         np.array_equal(ended[rank][1].tensors[name], both[rank][1].tensors[name])

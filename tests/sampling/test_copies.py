@@ -186,7 +186,7 @@ def make_model(vocab, records=True):
         cell="rnn", vocab_size=vocab.size, embedding_size=2, hidden_size=3, num_layers=1
     )
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
-    return Model(config=config, weights=weights, vocab=vocab, records=records, starts={}, facts={})
+    return Model(config=config, weights=weights, vocab=vocab, records=records, starts={})
 
 
 LETTERS = make_model(CharVocabulary(map(ord, "\nAanësZo ")))

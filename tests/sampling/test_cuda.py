@@ -28,7 +28,7 @@ def device(request):
     return torch.device(request.param)
 
 
-def random_model(cell, *, vocab=None, scale=0.15, **facts):
+def random_model(cell, *, vocab=None, scale=0.15, **more):
     vocab = vocab or CharVocabulary(map(ord, LETTERS))
     config = ModelConfig(
         cell=cell, vocab_size=vocab.size, embedding_size=5, hidden_size=33, num_layers=2
@@ -36,8 +36,7 @@ def random_model(cell, *, vocab=None, scale=0.15, **facts):
     rng = np.random.default_rng(41)
     weights = {n: rng.normal(0, scale, s).astype(np.float32) for n, s in shapes(config).items()}
     return Model(
-        config=config, weights=weights, vocab=vocab,
-        **{"records": False, "starts": {}, "facts": {}} | facts,
+        config=config, weights=weights, vocab=vocab, **{"records": False, "starts": {}} | more,
     )  # fmt: skip
 
 

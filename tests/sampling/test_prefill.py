@@ -18,9 +18,7 @@ def make_model(characters="\nab", *, vocab=None, records=False, starts=None):
     )
     rng = np.random.default_rng(3)
     weights = {n: rng.normal(0, 0.5, s).astype(np.float32) for n, s in shapes(config).items()}
-    return Model(
-        config=config, weights=weights, vocab=vocab, records=records, starts=starts or {}, facts={}
-    )
+    return Model(config=config, weights=weights, vocab=vocab, records=records, starts=starts or {})
 
 
 def prefill(model):

@@ -43,7 +43,7 @@ def chain(links, *, vocab=None, records=False, starts=None):
     weights["decoder.weight"] = table
     return Model(
         config=config, weights=weights, vocab=vocab, records=records,
-        starts=starts or {}, facts={},
+        starts=starts or {} ,
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def random_model(cell="lstm", *, hidden_size=33, records=False):
     )
     rng = np.random.default_rng(41)
     weights = {n: rng.normal(0, 0.4, s).astype(np.float32) for n, s in shapes(config).items()}
-    return Model(config=config, weights=weights, vocab=vocab, records=records, starts={}, facts={})
+    return Model(config=config, weights=weights, vocab=vocab, records=records, starts={})
 
 
 def write(model, prompt, length=10, stops=(), seed=1, **settings):

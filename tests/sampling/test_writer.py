@@ -25,9 +25,7 @@ def make_sampler(vocab, records=False):
         cell="rnn", vocab_size=vocab.size, embedding_size=2, hidden_size=3, num_layers=1
     )
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
-    return Sampler(
-        Model(config=config, weights=weights, vocab=vocab, records=records, starts={}, facts={})
-    )
+    return Sampler(Model(config=config, weights=weights, vocab=vocab, records=records, starts={}))
 
 
 ABC = CharVocabulary(map(ord, "\nabcé"))

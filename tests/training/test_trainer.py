@@ -87,7 +87,7 @@ def test_the_final_loss_is_that_of_the_file_over_all_held_out_text(text_file):
     expected = score(network, streamed(corpus.val))
     assert events[-1].val_loss == pytest.approx(expected.loss, abs=1e-7)
     assert expected.chars == len(corpus.val) - 1
-    assert model.facts["metrics"]["val_loss"] == events[-1].val_loss
+    assert model.metadata.metrics.val_loss == events[-1].val_loss
     assert events[-1].bits_per_char == pytest.approx(expected.loss / math.log(2))
 
 
@@ -105,9 +105,9 @@ def test_a_full_checkpoint_holds_the_training_state(text_file):
     model, rest = read_model(step_files(run.folder)[0])
     assert {"state/h", "state/c", "raw/decoder.weight", "optim/decoder.bias/exp_avg"} <= set(rest)
     assert rest["state/h"].shape == (1, 3, 16)
-    assert model.facts["progress"]["step"] == 25
-    assert model.facts["plan"] == [[0, 25]]
-    assert model.facts["memory"] is None
+    assert model.metadata.progress.step == 25
+    assert model.metadata.plan == [(0, 25)]
+    assert model.memory is None
 
 
 def test_the_shared_model_holds_weights_only(text_file):
@@ -143,7 +143,7 @@ def test_without_held_out_text_the_newest_weights_are_the_best(text_file):
     model, _ = read_model(run.best)
     full, _ = read_model(step_files(run.folder)[0])
     assert np.array_equal(model.weights["decoder.weight"], full.weights["decoder.weight"])
-    assert model.facts["metrics"]["val_loss"] is None
+    assert model.metadata.metrics.val_loss is None
 
 
 def test_patience_ends_a_run_that_gets_no_better(text_file):
@@ -158,7 +158,7 @@ def test_a_stop_saves_where_it_is(text_file):
     assert end.stop_reason == "signal"
     assert 13 <= end.step < 25
     assert step_files(run.folder)[-1].name == f"step-{end.step:08d}.safetensors"
-    assert load_model(run.best).facts["metrics"]["val_loss"] is None
+    assert load_model(run.best).metadata.metrics.val_loss is None
 
 
 def test_a_rate_that_is_far_too_high_never_reaches_a_file(text_file):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from charrnn.checkpoints.metadata import Metadata
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
@@ -23,7 +24,12 @@ def model_of(vocab, config=CONFIG):
         weights[name] += np.arange(vocab.size).reshape(-1, *[1] * (weights[name].ndim - 1))
     weights["layers.1.weight_hh_l0"] += 7
     return Model(
-        config=config, weights=weights, vocab=vocab, records=False, starts={}, facts={"sha256": "5"}
+        config=config,
+        weights=weights,
+        vocab=vocab,
+        records=False,
+        starts={},
+        metadata=Metadata(sha256="5"),
     )
 
 

@@ -174,7 +174,7 @@ def newline_counter():
     bias[0, 1], gates[0, 1, mark] = -20, 40
     bias[1, 1], gates[1, 1, newline] = 20, -40
     bias[2, 1] = 20
-    return Model(config=config, weights=weights, vocab=vocab, records=False, starts={}, facts={})
+    return Model(config=config, weights=weights, vocab=vocab, records=False, starts={})
 
 
 def test_an_activation_is_that_of_a_unit_set_by_hand():
@@ -199,7 +199,7 @@ def test_an_untrained_network_reads_pieces_as_it_reads_the_whole(cell, records):
     model = untrained(
         Model(
             config=config, weights=weights, vocab=CharVocabulary(map(ord, "\nabcde")),
-            records=records, starts={}, facts={},
+            records=records, starts={} ,
         )
     )  # fmt: skip
     ids = np.random.default_rng(0).choice(6, 1003, p=[0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
@@ -238,7 +238,7 @@ def test_an_untrained_network_is_like_one_that_training_begins_with(cell):
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
     model = Model(
         config=config, weights=weights, vocab=CharVocabulary(range(97, 137)), records=False,
-        starts={}, facts={},
+        starts={} ,
     )  # fmt: skip
     ours = untrained(model).weights
     for name, theirs in begun.state_dict().items():

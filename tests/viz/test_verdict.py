@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from charrnn.checkpoints.metadata import parse_metadata
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import RunInfo
 from charrnn.core.config import ModelConfig
@@ -33,9 +34,15 @@ def facts(state="finished", *, loss=None, says="", vocab=None, folder="checkpoin
     said = {
         "progress": {"step": 840},
         "config": {"train": {"dropout": 0.5, "lr": 0.009}},
-        "corpus": {"files": ["my plays.txt"], "num_files": 1},
+        "corpus": {
+            "files": ["my plays.txt"],
+            "num_files": 1,
+            "digest": "",
+            "num_train": 9,
+            "num_val": 1,
+        },
     }
-    model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, facts=said,
+    model = Model(config=config, weights={}, vocab=vocab, records=False, starts={}, metadata=parse_metadata(said),
         memory=SimpleNamespace(weight=None) if memory else None)  # fmt: skip
     info = RunInfo(
         **NOTHING | more | {"val_loss": loss},
@@ -123,7 +130,7 @@ def test_what_is_left_is_told_and_a_new_run_reads_as_the_old_one():
     """30 s for 10 of 40 steps: 90 s are left."""
     found = facts("stopped", step=10, total_steps=40, seconds=30)
     assert steps(found)[0].startswith("go on where it stands, for about 1m30s:")
-    found.model.facts["config"]["train"] |= {
+    found.model.metadata.raw["config"]["train"] |= {
         "lines": True,
         "encoding": "latin-1",
         "newlines": "keep",
