@@ -21,7 +21,7 @@ from charrnn.core.signals import Interrupts
 from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.progress import TrainingProgress
 from charrnn.launch.workers import RankZero, train_prepared
-from charrnn.training.trainer import CUT
+from charrnn.training.trainer import INTERRUPTED
 
 SCHEMA = 1
 """Version of the JSON that commands print."""
@@ -66,7 +66,7 @@ def launch(
             rank_zero.send_run(prepared)
             with world.peer_errors():
                 train_prepared(prepared, interrupts, world, run, shown.show)
-            code = interrupts.exit_code if result["stop_reason"] in CUT else 0
+            code = interrupts.exit_code if result["stop_reason"] in INTERRUPTED else 0
         except Exception as error:
             code, reason = getattr(error, "exit_code", 1), str(error)
             result["stop_reason"] = "diverged" if isinstance(error, DivergedError) else "error"
@@ -81,7 +81,7 @@ def launch(
 
 def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
     """Say how to go on, and off a terminal how it has ended."""
-    if result["stop_reason"] in CUT and not run.is_empty:
+    if result["stop_reason"] in INTERRUPTED and not run.is_empty:
         console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
     elif console.is_live and run.best.exists():
         console.line(f"try: {command_of(run, 'sample', run.folder.name)}")

@@ -225,7 +225,7 @@ def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
     for step in range(NUM_COLD + NUM_TIMED):
         batch, begin = batches.batch(step), time.monotonic()
         learner.update(batch, step, config.lr)
-        learner.report()  # waits for the device
+        learner.take_stats()  # waits for the device
         times.append(time.monotonic() - begin)
         chars.append(batch.num_chars)
     return float(np.median(times[NUM_COLD:])), int(np.median(chars[NUM_COLD:]))

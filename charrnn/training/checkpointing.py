@@ -25,7 +25,7 @@ LONGEST_SOURCES = 50_000
 """Bytes of all names of a run's texts; with more of them a resume has to name them."""
 
 
-class Saver:
+class Checkpointer:
     """Writes checkpoints of one run.
 
     Args:

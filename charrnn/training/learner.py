@@ -42,18 +42,18 @@ SMALLEST_SCALE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Means over the updates since the last report."""
+class UpdateStats:
+    """Means over the updates since the last `take_stats`."""
 
     loss: float | None
     """None if no update was made."""
     grad_norm: float | None
     skipped: int
-    """Updates left out since the start, their gradients not being finite."""
+    """Updates skipped since the start of the run, because their gradients were not finite."""
     longest_streak: int
-    """Of updates left out in a row, since the last report or going on from before it."""
+    """Most updates skipped in a row; a streak may have begun before the last `take_stats`."""
     is_sound: bool
-    """Whether the weights are finite and of a sane size, and so is the fp16 scale."""
+    """Whether the weights and the fp16 scale are finite and of a normal size."""
 
 
 class Learner:
@@ -166,10 +166,10 @@ class Learner:
                 list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay
             )
 
-    def report(self) -> Report:
-        """Return the means since the last report, and wait for the device to have them."""
+    def take_stats(self) -> UpdateStats:
+        """Return the means since the last call, and reset them; waits for the device."""
         loss, norm, count = (self.world.all_reduce_sum(self.sums) / self.world.size).tolist()
-        report = Report(
+        stats = UpdateStats(
             loss=loss / count if count else None,
             grad_norm=norm / count if count else None,
             skipped=int(self.skipped),
@@ -178,7 +178,7 @@ class Learner:
         )
         self.sums.zero_()
         self.longest_streak.copy_(self.skipped_in_a_row)
-        return report
+        return stats
 
     def _is_sound(self) -> bool:
         largest = torch.stack(torch._foreach_norm(list(self.model.parameters()), float("inf")))

@@ -12,7 +12,7 @@ from charrnn.evaluation.diagnosis import advice
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.training.budget import Budget
-from charrnn.training.learner import Learner, Report
+from charrnn.training.learner import Learner, UpdateStats
 from charrnn.training.throughput import Throughput
 from charrnn.training.validation import Validator
 
@@ -76,16 +76,16 @@ def planned_event(step: int, budget: Budget) -> Planned:
     )
 
 
-def step_event(step: int, lr: float, report: Report, budget: Budget) -> Step:
+def step_event(step: int, lr: float, stats: UpdateStats, budget: Budget) -> Step:
     """Return the means over the newest updates, with speed and time."""
     return Step(
         step=step,
         total_steps=budget.total_steps,
         epoch=budget.epoch(step),
-        loss=report.loss,
+        loss=stats.loss,
         lr=lr,
-        grad_norm=report.grad_norm,
-        skipped=report.skipped,
+        grad_norm=stats.grad_norm,
+        skipped=stats.skipped,
         chars_per_second=budget.throughput.chars_per_second,
         seconds=budget.throughput.elapsed(),
         seconds_left=budget.seconds_left(step),

@@ -1,4 +1,4 @@
-"""Plan for a budget; (step, plan) -> learning rate; early stopping."""
+"""Learning rate from step and plan: warm-up, cosine, cycles; the limits of a budget."""
 
 import math
 
@@ -8,22 +8,17 @@ DEFAULT_EPOCHS = 40.0
 DEFAULT_SECONDS = 600.0
 
 UNKNOWN = 1_000_000_000
-"""Total of a plan for a time budget before the first steps were timed."""
+"""Total steps of a plan for a time budget, before the first steps were timed."""
 
 LATER_PEAK = 0.5
-"""Peak of the second cycle and of all after it, as a share of the first one's."""
-
-
-def phase(step: int, plan: Plan) -> float:
-    """Return how far through its cycle a step is, from 0 to 1."""
-    return position(step, plan)[1]
+"""Peak learning rate of the second and all later cycles, as a fraction of the first peak."""
 
 
 def position(step: int, plan: Plan) -> tuple[int, float]:
-    """Return a step's cycle, from 0, and how far through it the step is, from 0 to 1.
+    """Return the cycle of a step, from 0, and the progress through that cycle, from 0 to 1.
 
-    Each entry goes on from the phase that the one before had reached, and comes to 1 at its own
-    total; so a correction bends the line and never breaks it.
+    Each entry of the plan continues from the progress that the previous one had reached, and
+    reaches 1 at its own total. So a correction changes the slope of the progress, never its value.
     """
     cycle, done = 0, 0.0
     for i, (start, total) in enumerate(plan):
@@ -38,9 +33,13 @@ def position(step: int, plan: Plan) -> tuple[int, float]:
 
 
 def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int) -> float:
-    """Return the rate of a step: linear warm-up, then half a cosine to zero at the cycle's end.
+    """Return the learning rate of a step: linear warm-up, then half a cosine to 0.
 
-    The warm-up takes at most a tenth of the plan.
+    Args:
+        step: From 0.
+        plan: (from step, total steps) of the first plan and of each correction.
+        peak: Highest rate of the first cycle.
+        warmup_steps: Length of the warm-up; at most a tenth of the plan.
     """
     warmup = min(warmup_steps, plan[-1][1] // 10)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
@@ -52,7 +51,7 @@ def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int) -> floa
 def steps_for_budget(
     epochs: float | None, steps: int | None, max_time: float | None, steps_per_epoch: int
 ) -> tuple[int | None, float | None]:
-    """Return the most steps and the most seconds that a run may take; None is no limit."""
+    """Return the largest number of steps and of seconds of a run; None is no limit."""
     if steps is not None:
         return steps, max_time
     if epochs is None and max_time is None:

@@ -19,14 +19,14 @@ from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
 from charrnn.training import reporting
 from charrnn.training.budget import Budget
-from charrnn.training.checkpointing import Saver, describe, describe_sources
-from charrnn.training.learner import Learner, Report
+from charrnn.training.checkpointing import Checkpointer, describe, describe_sources
+from charrnn.training.learner import Learner, UpdateStats
 from charrnn.training.schedule import learning_rate
 from charrnn.training.throughput import Throughput
 from charrnn.training.transfer import Initial
 from charrnn.training.validation import Validator
 
-CUT = ("signal", "requeue")
+INTERRUPTED = ("signal", "requeue")
 """Stop reasons of an interrupted run, which can be resumed."""
 
 MOST_SKIPPED = 10
@@ -109,11 +109,11 @@ class Trainer:
         )
         environment = reporting.environment(self.learner, self.threads)
         facts = describe(config, model_config, corpus, environment, init.parent if init else None)
-        self.saver = Saver(run, facts, describe_sources(config, corpus), memory, world)
+        sources = describe_sources(config, corpus)
+        self.checkpointer = Checkpointer(run, facts, sources, memory, world)
         self.step = self.halvings = self.resumed_at = 0
-        self.is_replanned = False
         self.train_loss = reporting.RecentLoss()
-        self.stop_reason = "finished"
+        self.is_replanned, self.stop_reason = False, "finished"
         self.good = self.state()
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -127,12 +127,12 @@ class Trainer:
         if found != expected:
             raise CheckpointError(f"the state of {found} streams; there are {expected}")
         self.restore(state)
-        self.saver.last_saved = self.resumed_at = self.step
+        self.checkpointer.last_saved = self.resumed_at = self.step
         self.validator.resume(state.best, snapshot.shipped)
         self.throughput.resume(self.step, state.timing)
         self.budget.resume(state.plan, state.timing)
-        self.saver.facts["parent"] = snapshot.model.metadata.parent
-        self.saver.facts["corpus"] = asdict(snapshot.corpus)  # files may have other names now
+        self.checkpointer.facts["parent"] = snapshot.model.metadata.parent
+        self.checkpointer.facts["corpus"] = asdict(snapshot.corpus)  # not the new file names
         if self.config.budget() != snapshot.config.budget():
             self.is_replanned = True
             self.budget.replan(self.step, is_over=snapshot.is_over)
@@ -176,7 +176,7 @@ class Trainer:
             if self.is_done():  # False if training had diverged at its very end
                 break
         yield from self.finish()
-        self.saver.check()
+        self.checkpointer.check()
 
     def is_done(self) -> bool:
         """Return whether training ends here, and set the stop reason."""
@@ -193,17 +193,15 @@ class Trainer:
     def requested_stop(self) -> str:
         """Return the stop reason from `should_stop`, empty without one."""
         reason = self.should_stop()
-        if isinstance(reason, str):
-            return reason
-        return "signal" if reason else ""
+        return reason if isinstance(reason, str) else ("signal" if reason else "")
 
     def train_on(self) -> Iterator[Event]:
         """Train until the plan, the time budget or the patience is exhausted."""
         while not self.is_done():
-            report = self.train_until_report()
+            stats = self.train_until_report()
             lr = self.learning_rate(self.step - 1)
-            yield reporting.step_event(self.step, lr, report, self.budget)
-            if report.longest_streak >= MOST_SKIPPED or not report.is_sound:
+            yield reporting.step_event(self.step, lr, stats, self.budget)
+            if stats.longest_streak >= MOST_SKIPPED or not stats.is_sound:
                 yield from self.roll_back()
                 continue
             if self.budget.plan_if_due(self.step):
@@ -215,7 +213,7 @@ class Trainer:
             if is_whole and self.budget.is_due(self.budget.save_every, self.step):
                 yield from self.save()
 
-    def train_until_report(self) -> Report:
+    def train_until_report(self) -> UpdateStats:
         """Train up to the next report, or up to the next validation, save or preview."""
         begin, first, num_chars = self.clock(), self.step, 0
         window = self.budget.window()
@@ -228,10 +226,10 @@ class Trainer:
             self.learner.update(batch, self.step, self.learning_rate(self.step))
             num_chars += batch.num_chars
             self.step += 1
-        report = self.learner.report()
+        stats = self.learner.take_stats()
         self.throughput.trained(self.step, self.step - first, num_chars, self.clock() - begin)
-        self.train_loss.add(self.step - first, report.loss)
-        return report
+        self.train_loss.add(self.step - first, stats.loss)
+        return stats
 
     def roll_back(self) -> Iterator[Event]:
         """Go back to the last good state and halve the learning rate.
@@ -251,8 +249,8 @@ class Trainer:
         self.validator.best = replace(self.good.best)
         self.throughput.roll_back(self.step)
         self.budget.roll_back(self.step)
-        peak = self.config.lr / 2**halvings
-        yield RolledBack(step=diverged_at, good_step=self.step, lr=peak)
+        lr = self.config.lr / 2**halvings
+        yield RolledBack(step=diverged_at, good_step=self.step, lr=lr)
         if self.step > 0:
             yield from self.save()  # so that a resumed run has the smaller rate
 
@@ -274,7 +272,7 @@ class Trainer:
         self.throughput.evaluated(self.step, result.chars, self.clock() - begin)
         yield result
         if self.validator.shipped is not shipped:
-            if self.saver.last_saved == 0:  # a model alone cannot be resumed
+            if self.checkpointer.last_saved == 0:  # a model alone cannot be resumed
                 yield from self.save()
             yield from self.save_best()
 
@@ -288,15 +286,15 @@ class Trainer:
             self.good = state
         begin = self.clock()
         metrics = reporting.checkpoint_metrics(None, self.train_loss, self.throughput)
-        yield from self.saver.save_state(state, metrics)
+        yield from self.checkpointer.save_state(state, metrics)
         self.throughput.saved(self.clock() - begin)
-        if self.validator.shipped is None or self.saver.is_best_due:
+        if self.validator.shipped is None or self.checkpointer.is_best_due:
             yield from self.save_best()
 
     def save_best(self, end: Finished | None = None) -> Iterator[Event]:
         """Write the best validated model, or else the newest averaged weights."""
         best = self.validator.shipped
-        yield from self.saver.save_best(
+        yield from self.checkpointer.save_best(
             best.weights if best else self.learner.averaged_arrays(),
             best.step if best else self.step,
             self.budget.plan,
@@ -309,14 +307,15 @@ class Trainer:
     def save_the_end(self) -> Iterator[Event]:
         """Validate once more and save, where training has ended."""
         is_new = self.step > self.resumed_at or (self.step and self.validator.shipped is None)
-        if is_new and self.stop_reason not in CUT and self.validator.best.evaluated != self.step:
+        is_due = is_new and self.validator.best.evaluated != self.step
+        if is_due and self.stop_reason not in INTERRUPTED:
             yield from self.validate()
-        if self.saver.last_saved != self.step:
+        if self.checkpointer.last_saved != self.step:
             yield from self.save()
 
     def finish(self) -> Iterator[Event]:
         """Score the best model, save it with the summary of the run, and yield the summary."""
-        is_complete = self.step > 0 and self.stop_reason not in CUT
+        is_complete = self.step > 0 and self.stop_reason not in INTERRUPTED
         if is_complete:
             yield from self.validator.score_shipped(self.budget.final_chars())
             if reason := self.requested_stop():  # a resumed run scores again
@@ -326,5 +325,5 @@ class Trainer:
         )
         if is_complete:
             yield from self.save_best(end)
-            self.saver.clear_away()
+            self.checkpointer.clear_away()
         yield end

@@ -6,7 +6,7 @@ from history import NOTHING, make_template
 from charrnn.checkpoints.format import pack, unpack
 from charrnn.checkpoints.model import upgrade
 from charrnn.core.errors import CheckpointError
-from charrnn.training.checkpointing import Saver
+from charrnn.training.checkpointing import Checkpointer
 
 LARGE = 10 << 20
 
@@ -15,7 +15,7 @@ def small_checkpoint() -> bytes:
     """Return the smallest model that training writes."""
     template = make_template()
     tensors = {n: t for n, t in template.state.tensors.items() if n.startswith("model/")}
-    facts = Saver(None, template.facts, {}).facts | {"kind": "model", "metrics": NOTHING}
+    facts = Checkpointer(None, template.facts, {}).facts | {"kind": "model", "metrics": NOTHING}
     return pack(tensors, facts)
 
 

@@ -13,7 +13,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.events import Saved, SaveFailed
 from charrnn.data.corpus import load_corpus
 from charrnn.launch.resume import newest_snapshot
-from charrnn.training.checkpointing import Saver
+from charrnn.training.checkpointing import Checkpointer
 from charrnn.training.trainer import Trainer
 
 CONFIG = TrainConfig(
@@ -47,12 +47,12 @@ def make_template(hidden_size: int = 2) -> Template:
     text.write_text("abcabd\n" * 40 + TEXT[:30].replace("W", ""), encoding="utf-8")
     corpus = load_corpus([text], config)
     trainer = Trainer(config, corpus, None, lambda: False, lambda: 0.0)
-    return Template(trainer.good, trainer.saver.facts, corpus.vocab.size)
+    return Template(trainer.good, trainer.checkpointer.facts, corpus.vocab.size)
 
 
 def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFailed]:
     """Save full checkpoints and models in turn, as training does; yield how each went."""
-    saver = Saver(run, template.facts, {"sources": ["text.txt"]})
+    checkpointer = Checkpointer(run, template.facts, {"sources": ["text.txt"]})
     for step in steps:
         state = template.at(step)
         weights = {
@@ -61,8 +61,8 @@ def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFa
             if name.startswith("model/")
         }
         yield from [
-            *saver.save_state(state, NOTHING),
-            *saver.save_best(weights, step, state.plan, NOTHING, loss=5 - step / 8),
+            *checkpointer.save_state(state, NOTHING),
+            *checkpointer.save_best(weights, step, state.plan, NOTHING, loss=5 - step / 8),
         ]
 
 

@@ -30,7 +30,7 @@ from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.engine import Engine
-from charrnn.training.checkpointing import Saver, describe_state
+from charrnn.training.checkpointing import Checkpointer, describe_state
 
 END = {
     "step": 1, "epoch": 0.5, "val_loss": 2.5, "bits_per_char": 3.6, "chars_per_second": None,
@@ -57,15 +57,15 @@ def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     with work_folder():
         template = make_template()
     texts = runs_of(np.array([1, 2, 3, 1, 2, 4, 1, 2], dtype=np.uint8))
-    saver = Saver(None, template.facts, {}, build(texts, template.vocab_size, 2))
-    facts = saver.facts | describe_state(template.state)
+    checkpointer = Checkpointer(None, template.facts, {}, build(texts, template.vocab_size, 2))
+    facts = checkpointer.facts | describe_state(template.state)
     facts |= {
         "kind": kind, "metrics": {"val_loss": 2.5}, "sources": ["text.txt"],
         "format_version": FORMAT_VERSION, "shipped": {"loss": 2.5, "step": 1}, "end": END,
     }  # fmt: skip
     header: dict[str, Any] = {}
     body = b""
-    for name, array in (template.state.tensors | saver.memory).items():
+    for name, array in (template.state.tensors | checkpointer.memory).items():
         if kind == "model" and not name.startswith(("model/", "memory/")):
             continue
         end = len(body) + array.nbytes

@@ -506,13 +506,13 @@ def test_a_first_best_never_stands_without_a_full_checkpoint(text_file):
     run, seen = session.new_run(), []
 
     def prepare(trainer):
-        save = trainer.saver.save_best
+        save = trainer.checkpointer.save_best
 
         def look(*arguments, **options):
             seen.append([path.name for path in step_files(run.folder)])
             return save(*arguments, **options)
 
-        trainer.saver.save_best = look
+        trainer.checkpointer.save_best = look
 
     session.train(run, prepare=prepare)
     assert seen[0] == ["step-00000005.safetensors"]

@@ -121,7 +121,7 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(batches):
     learner = train(make_learner(), batches, range(2))
     before, average = weights(learner), learner.averaged.decoder.weight.detach().clone()
     state = {k: v.clone() for k, v in learner.optimizer.state[learner.model.decoder.bias].items()}
-    learner.report()
+    learner.take_stats()
     good = learner.model.decoder.bias.register_hook(lambda grad: grad * float("nan"))
     train(learner, batches, [2])
     good.remove()
@@ -133,12 +133,12 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(batches):
     )
     after = learner.optimizer.state[learner.model.decoder.bias]
     assert all(torch.equal(state[key], after[key]) for key in state)
-    report = learner.report()
-    assert (report.loss, report.skipped, report.longest_streak) == (None, 1, 1)
+    stats = learner.take_stats()
+    assert (stats.loss, stats.skipped, stats.longest_streak) == (None, 1, 1)
     train(learner, batches, [3])
-    report = learner.report()
-    assert (report.skipped, report.longest_streak) == (1, 1)
-    assert report.loss is not None
+    stats = learner.take_stats()
+    assert (stats.skipped, stats.longest_streak) == (1, 1)
+    assert stats.loss is not None
 
 
 def test_a_report_is_the_mean_since_the_last_one(batches):
@@ -147,8 +147,8 @@ def test_a_report_is_the_mean_since_the_last_one(batches):
     for step in range(3):
         losses.append(make_loss(learner, batches, step))
         train(learner, batches, [step])
-    assert learner.report().loss == pytest.approx(sum(losses) / 3, abs=1e-6)
-    assert learner.report().loss is None
+    assert learner.take_stats().loss == pytest.approx(sum(losses) / 3, abs=1e-6)
+    assert learner.take_stats().loss is None
 
 
 def make_loss(learner, batches, step):
@@ -178,5 +178,5 @@ def test_a_short_text_is_learned_by_heart():
     for step in range(300):
         learner.update(streams.batch(step), step, lr=0.01)
         if step == 250:
-            learner.report()
-    assert learner.report().loss < 0.1
+            learner.take_stats()
+    assert learner.take_stats().loss < 0.1

@@ -6,24 +6,26 @@ from itertools import pairwise
 import pytest
 
 from charrnn.checkpoints.state import BestSoFar
-from charrnn.training.schedule import UNKNOWN, learning_rate, phase, position, steps_for_budget
+from charrnn.training.schedule import UNKNOWN, learning_rate, position, steps_for_budget
 
 
-def test_phase_runs_from_zero_to_one():
-    assert [phase(step, [(0, 200)]) for step in (0, 50, 100, 200)] == [0, 0.25, 0.5, 1]
+def test_the_position_in_a_cycle_runs_from_zero_to_one():
+    assert [position(step, [(0, 200)]) for step in (0, 50, 100, 200)] == [
+        (0, 0), (0, 0.25), (0, 0.5), (0, 1),
+    ]  # fmt: skip
 
 
 def test_a_correction_goes_on_from_where_the_plan_was():
     plan = [(0, 200), (100, 150)]  # half-way through, the end moves from 200 to 150
-    assert phase(100, plan) == 0.5
-    assert phase(125, plan) == 0.75
-    assert phase(150, plan) == 1
+    assert position(100, plan) == (0, 0.5)
+    assert position(125, plan) == (0, 0.75)
+    assert position(150, plan) == (0, 1)
 
 
 def test_a_later_end_slows_down_but_never_goes_back():
     plan = [(0, 200), (100, 500)]
-    assert phase(100, plan) == 0.5
-    assert phase(300, plan) == 0.75
+    assert position(100, plan) == (0, 0.5)
+    assert position(300, plan) == (0, 0.75)
     rates = [learning_rate(step, plan, 1.0, 0) for step in range(500)]
     assert all(later <= earlier for earlier, later in pairwise(rates))
 
@@ -57,7 +59,7 @@ def test_warm_up_takes_at_most_a_tenth_of_the_plan():
     assert learning_rate(0, [(0, 5)], 1.0, 60) == pytest.approx(1.0)
     # It follows a correction: 300 steps have 30.
     assert learning_rate(14, [(0, 100), (8, 300)], 1.0, 60) == pytest.approx(
-        0.5 * 0.5 * (1 + math.cos(math.pi * phase(14, [(0, 100), (8, 300)])))
+        0.5 * 0.5 * (1 + math.cos(math.pi * position(14, [(0, 100), (8, 300)])[1]))
     )
 
 

@@ -417,10 +417,10 @@ def test_a_best_model_that_could_not_be_written_is_written_with_the_next_save(
         trainer.train_until_report()
     list(trainer.validate())  # the first best, with a full checkpoint
     assert not run.best.exists()
-    assert trainer.saver.is_best_due
+    assert trainer.checkpointer.is_best_due
     list(trainer.save())
     assert run.best.exists()
-    assert not trainer.saver.is_best_due
+    assert not trainer.checkpointer.is_best_due
     assert len(tries) == 2
     list(trainer.save())  # a full checkpoint alone
     assert len(tries) == 2
