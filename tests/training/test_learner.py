@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from charrnn.core.config import TrainConfig
-from charrnn.data.batches import Streams
+from charrnn.data.batches import IGNORED, Batch, Streams
+from charrnn.nn.model import weight_arrays
 from charrnn.training.learner import Learner
 
 V, S, T = 11, 3, 8
@@ -157,6 +158,44 @@ def make_loss(learner, batches, step):
     loss = learner.loss(batches.batch(step), step).item()
     learner.state = state
     return loss
+
+
+def test_a_loss_is_a_mean_over_the_characters_that_count(batches):
+    learner = make_learner(dropout=0.0, embedding_dropout=0.0, weight_drop=0.0)
+    batch = batches.batch(0)
+    targets = np.array(batch.targets)
+    targets[0, 2:] = targets[2, 5:] = IGNORED  # records end there
+    logits, _ = learner.model(torch.from_numpy(batch.inputs), learner.model.empty_state(S))
+    expected = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), torch.from_numpy(targets).flatten(), ignore_index=IGNORED
+    )
+    found = learner.loss(Batch(batch.inputs, targets, batch.is_fresh), 0)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_optimiser_counts_the_updates_that_were_made_also_after_a_resume(batches):
+    learner = train(make_learner(), batches, range(3))
+    bad = learner.model.decoder.bias.register_hook(lambda grad: grad * float("nan"))
+    train(learner, batches, [3])
+    bad.remove()
+    train(learner, batches, [4])
+    progress = learner.progress(5, 0)
+    assert (progress.step, progress.skipped, progress.skipped_in_a_row) == (5, 1, 0)
+    again = make_learner()
+    again.restore(weight_arrays(learner.tensors()), progress)
+    for ours, theirs in zip(again.model.parameters(), learner.model.parameters(), strict=True):
+        assert again.optimizer.state[ours]["step"] == learner.optimizer.state[theirs]["step"] == 4
+    train(again, batches, [5])
+    train(learner, batches, [5])
+    for name, weight in weights(learner).items():
+        assert torch.equal(weights(again)[name], weight)
+
+
+def test_rows_that_are_fewer_leave_the_state_of_all_streams_as_it_was(batches):
+    learner = train(make_learner(), batches, [0])
+    before, batch = learner.state, batches.batch(1)
+    learner.loss(Batch(batch.inputs[:2], batch.targets[:2], batch.is_fresh[:2]), 1)
+    assert learner.state is before
 
 
 def test_tensors_name_everything_that_training_goes_on_from(batches):
