@@ -1,33 +1,94 @@
-"""metrics.jsonl and samples.jsonl of a run: read their end."""
+"""metrics.jsonl and samples.jsonl of a run: append events, read them back leniently."""
 
+import contextlib
+import json
+import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.parsing import as_count, as_number, as_text, objects
+from charrnn.core.events import Event, Planned, RolledBack, Sampled, Step
+
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+
+LONGEST_LINE = 1 << 20
+"""Bytes; no line that is written is longer."""
+
+NUM_LOGGED = 1000
+"""Lines about steps in metrics.jsonl: about this many per run at most."""
 
 TAIL = 64 << 10
-"""Bytes that are read; about 200 lines."""
+"""Bytes that `read_tail` reads; about 200 lines."""
 
-LAST_WORDS = ("ended", "finished", "failed")
-"""Events of which one stands in the last line of a run that has ended; `ended` in new runs."""
+ENDS = ("ended", "finished")
+"""Events that end a log: `train` on the command line writes `ended` last, in Python `finished`."""
 
 WANTED = ("step", "total_steps", "seconds", "chars_per_second")
+
+LARGEST = 2**63
+
+
+class RunLog:
+    """Appends events to the logs in a run's folder.
+
+    A log that cannot be written does not stop training.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (METRICS, SAMPLES):
+            _cut_torn_line(folder / name)
+        self._last_logged = 0
+        self._log_every = 1
+
+    def record(self, event: Event) -> None:
+        """Append an event; of a long run's steps only some."""
+        if isinstance(event, Planned):
+            self._log_every = max(1, event.total_steps // NUM_LOGGED)
+        if isinstance(event, Step):
+            if event.step - self._last_logged < self._log_every:
+                return
+            self._last_logged = event.step
+        if isinstance(event, RolledBack):
+            self._last_logged = event.good_step
+        name = SAMPLES if isinstance(event, Sampled) else METRICS
+        self.append(name, {"event": type(event).__name__.lower()} | asdict(event))
+
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Append one flat JSON object to a log; numbers that are not finite become null."""
+        values = {key: None if _is_infinite(value) else value for key, value in line.items()}
+        text = json.dumps(values, default=lambda value: Path(value).name, ensure_ascii=False)
+        data = text.encode("utf-8", "backslashreplace") + b"\n"  # JSON's escapes are the same
+        with contextlib.suppress(OSError), (self.folder / name).open("ab") as log:
+            log.write(data)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove an unfinished last line: its writer was killed in the middle of it."""
+    with contextlib.suppress(OSError), path.open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        start = max(0, size - LONGEST_LINE)
+        log.seek(start)
+        log.truncate(start + log.read().rfind(b"\n") + 1)
+
+
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogTail:
-    """What the end of a log says; None is what it does not say."""
+    """Newest values in a log; None is what it does not contain."""
 
     is_empty: bool
-    """No line of it can be read."""
+    """It has no readable line."""
     stop_reason: str | None
-    """None as long as the run goes on, and for ever if its process was killed."""
+    """None while the run is running, and after its process was killed."""
     code: int | None
-    """The exit code; older runs do not say it."""
+    """Exit code."""
     error: str | None
     step: int | None
     total_steps: int | None
@@ -36,10 +97,10 @@ class LogTail:
 
 
 def read_tail(path: Path) -> LogTail:
-    """Return what the end of a log says; of a log that cannot be read, nothing."""
-    lines = objects(_tail(path))
+    """Read the end of a log; an unreadable log counts as empty."""
+    lines = _objects(_last_lines(path))
     last = next(lines, {})
-    end = last if last.get("event") in LAST_WORDS else {}
+    end = last if last.get("event") in ENDS else {}
     newest = _newest(chain([last], lines))
     return LogTail(
         is_empty=not last,
@@ -53,10 +114,16 @@ def read_tail(path: Path) -> LogTail:
     )
 
 
-def _tail(path: Path) -> list[bytes]:
-    """Return the last lines of a file, the newest first; one that is torn is no JSON."""
+def read_log(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in a log, oldest first; torn and foreign lines are skipped."""
+    with contextlib.suppress(OSError), path.open("rb") as log:
+        yield from _objects(log)
+
+
+def _last_lines(path: Path) -> list[bytes]:
+    """Return the last lines of a file, newest first; a torn line is not valid JSON."""
     try:
-        if not path.is_file():  # to open a pipe would wait for ever
+        if not path.is_file():  # to open a pipe would wait forever
             return []
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
@@ -66,7 +133,7 @@ def _tail(path: Path) -> list[bytes]:
 
 
 def _newest(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the newest value of each that is wanted; lines come newest first."""
+    """Return the newest value for each name in WANTED; lines come newest first."""
     found: dict[str, Any] = {}
     for line in lines:
         is_forecast = line.get("event") == "planned"  # its seconds are those of the whole run
@@ -76,3 +143,30 @@ def _newest(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         if len(found) == len(WANTED):
             break
     return found
+
+
+def _objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines that are non-empty JSON objects."""
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(line, parse_constant=lambda _: None)
+            if found and isinstance(found, dict):
+                yield found
+
+
+def as_number(value: object) -> float | None:
+    """Return a finite number below 2**63 in size; None for any other value."""
+    if type(value) is int:
+        return as_count(value)
+    is_number = isinstance(value, float) and math.isfinite(value) and abs(value) < LARGEST
+    return value if is_number and isinstance(value, float) else None
+
+
+def as_count(value: object) -> int | None:
+    """Return an integer in [0, 2**63); None for any other value."""
+    return value if isinstance(value, int) and type(value) is int and 0 <= value < LARGEST else None
+
+
+def as_text(value: object) -> str | None:
+    """Return a string; None for any other value."""
+    return value if isinstance(value, str) else None

@@ -4,7 +4,8 @@ import contextlib
 import re
 from pathlib import Path
 
-from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, METRICS, SAMPLES, Run
+from charrnn.checkpoints.log import METRICS, SAMPLES
+from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
 from charrnn.core.files import sync_folder
 from charrnn.data.text_files import has_nul

@@ -1,9 +1,6 @@
-"""Typed values from JSON: strict for checkpoints, lenient for logs."""
+"""Dataclasses from JSON objects: strict, or None where a value does not fit."""
 
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -11,39 +8,10 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 
-LARGEST = 2**63
-
 T = TypeVar("T")
 
 SMALLEST = 1e-12
 """No number that is kept lies between 0 and this."""
-
-
-def objects(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines that are JSON objects with something in them; others are passed over."""
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            found = json.loads(line, parse_constant=lambda _: None)
-            if found and isinstance(found, dict):
-                yield found
-
-
-def as_number(value: object) -> float | None:
-    """Return a number of a sane size."""
-    if type(value) is int:
-        return as_count(value)
-    is_number = isinstance(value, float) and math.isfinite(value) and abs(value) < LARGEST
-    return value if is_number and isinstance(value, float) else None
-
-
-def as_count(value: object) -> int | None:
-    """Return a whole number from 0 up."""
-    return value if isinstance(value, int) and type(value) is int and 0 <= value < LARGEST else None
-
-
-def as_text(value: object) -> str | None:
-    """Return a text."""
-    return value if isinstance(value, str) else None
 
 
 def parse_dataclass(kind: type[T], values: object, what: str) -> T:

@@ -1,34 +1,24 @@
 """A run's folder: name, lock, checkpoints, what is kept of them, and the logs."""
 
 import contextlib
-import json
-import math
 import os
 import re
 import socket
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from charrnn.checkpoints.log import METRICS, SAMPLES, RunLog
 from charrnn.core.errors import BusyError, printable
-from charrnn.core.events import Event, Planned, RolledBack, Sampled, Step
 from charrnn.core.files import remove, remove_temporary, try_lock, verify, write_durably
 
 BEST, LOCK = "best.safetensors", ".lock"
 CONFIG, SPOOLED = "config.toml", "input.txt"
-METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
-LONGEST_LINE = 1 << 20
-"""Bytes of a log's line."""
 
 NUM_KEPT = 3
 """Full checkpoints kept while a run goes on; one after its normal end."""
 
 LOCK_TRIES, LOCK_PAUSE = 7, 0.05
 """How often, and with how many seconds between, a trainer tries to lock its run."""
-
-NUM_LOGGED = 1000
-"""Lines about steps in metrics.jsonl, at most about so many a run."""
 
 
 class Run:
@@ -40,10 +30,7 @@ class Run:
         self.damaged: set[Path] = set()
         """Full checkpoints that could not be read; left as they are, and not counted."""
         remove_temporary(folder)
-        for name in (METRICS, SAMPLES):
-            _cut_torn_line(folder / name)
-        self._last_logged = 0
-        self._log_every = 1
+        self.log = RunLog(folder)
 
     @property
     def best(self) -> Path:
@@ -87,27 +74,6 @@ class Run:
         """Return the name of the newest full checkpoint."""
         return self.good_files()[-1].name if self.good_files() else None
 
-    def record(self, event: Event) -> None:
-        """Append an event to the logs; a log that cannot be written stops no training."""
-        if isinstance(event, Planned):
-            self._log_every = max(1, event.total_steps // NUM_LOGGED)
-        if isinstance(event, Step):
-            if event.step - self._last_logged < self._log_every:
-                return
-            self._last_logged = event.step
-        if isinstance(event, RolledBack):
-            self._last_logged = event.good_step
-        name = SAMPLES if isinstance(event, Sampled) else METRICS
-        self.append(name, {"event": type(event).__name__.lower()} | asdict(event))
-
-    def append(self, name: str, line: dict[str, Any]) -> None:
-        """Append one flat JSON object to a log; numbers that are not finite become null."""
-        values = {key: None if _is_lost(value) else value for key, value in line.items()}
-        text = json.dumps(values, default=lambda value: Path(value).name, ensure_ascii=False)
-        data = text.encode("utf-8", "backslashreplace") + b"\n"  # JSON's escapes are the same
-        with contextlib.suppress(OSError), (self.folder / name).open("ab") as log:
-            log.write(data)
-
     @property
     def is_empty(self) -> bool:
         """Whether nothing has been saved."""
@@ -134,19 +100,6 @@ class Run:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Take the unfinished last line off a log: its writer was killed in the middle of it."""
-    with contextlib.suppress(OSError), path.open("r+b") as log:
-        size = log.seek(0, os.SEEK_END)
-        start = max(0, size - LONGEST_LINE)
-        log.seek(start)
-        log.truncate(start + log.read().rfind(b"\n") + 1)
-
-
-def _is_lost(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def step_files(folder: Path) -> list[Path]:

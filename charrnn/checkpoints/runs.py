@@ -7,11 +7,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.log import read_tail
+from charrnn.checkpoints.log import METRICS, as_count, as_text, read_tail
 from charrnn.checkpoints.metadata import Metadata, read_metadata
 from charrnn.checkpoints.names import find_folder, find_model
-from charrnn.checkpoints.parsing import as_count, as_text
-from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, METRICS
+from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK
 from charrnn.core.config import ModelConfig
 from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of

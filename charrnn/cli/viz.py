@@ -225,8 +225,8 @@ def report(
 
 def folder_of(checkpoints: Path, run: str) -> Path:
     """Return the folder of a run that is named, or whose folder or model is."""
+    from charrnn.checkpoints.log import METRICS
     from charrnn.checkpoints.names import find_folder, find_model
-    from charrnn.checkpoints.run_folder import METRICS
 
     folder = find_folder(checkpoints, run, METRICS)  # a model may still be to come
     folder = folder or find_model(checkpoints, run).parent

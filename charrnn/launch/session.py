@@ -8,8 +8,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from charrnn.checkpoints.log import METRICS
 from charrnn.checkpoints.metadata import End
-from charrnn.checkpoints.run_folder import CONFIG, METRICS, Run
+from charrnn.checkpoints.run_folder import CONFIG, Run
 from charrnn.core.config import as_settings
 from charrnn.core.console import Console
 from charrnn.core.errors import ClosedPipeError, DivergedError
@@ -73,7 +74,7 @@ def launch(
             raise
         finally:
             console.close()
-            run.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
+            run.log.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
             print_end(run, result, as_json=as_json)
         show_what_next(run, result, code, console)
         return world.broadcast(code)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charrnn.checkpoints.parsing import as_count, as_text
+from charrnn.checkpoints.format import are_counts
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
 from charrnn.core.files import try_lock
 from charrnn.sampling.jobs import Jobs
@@ -119,8 +119,8 @@ class Earlier:
             found = json.loads(self._file.readline())
         except (ValueError, RecursionError):
             found = None
-        is_sample = isinstance(found, dict) and as_text(found.get("text")) is not None
-        if not is_sample or None in (as_count(found.get("index")), as_count(found.get("seed"))):
+        is_sample = isinstance(found, dict) and isinstance(found.get("text"), str)
+        if not is_sample or not are_counts([found.get("index"), found.get("seed")]):
             raise self._foreign()
         sample: dict[str, Any] = found
         return sample

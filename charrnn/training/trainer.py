@@ -68,7 +68,7 @@ def train(
         trainer.resume(resume)
     for event in trainer.events():
         if run is not None:
-            run.record(event)
+            run.log.record(event)
         yield event
 
 

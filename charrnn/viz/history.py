@@ -1,12 +1,11 @@
 """What a run's logs say of its past: curves, and the previews of what it wrote."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.parsing import as_count, as_number, as_text, objects
-from charrnn.checkpoints.run_folder import METRICS, SAMPLES
+from charrnn.checkpoints.log import METRICS, SAMPLES, as_count, as_number, as_text, read_log
 from charrnn.core.errors import InputError, printable
 from charrnn.evaluation.protocols import COLD
 
@@ -56,11 +55,11 @@ def read_history(folder: Path) -> History:
     if not (folder / METRICS).is_file():
         raise InputError(f"{printable(folder)}: no {METRICS} in it; name a run")
     history = History(folder.name, {name: [] for name in CURVES})
-    for line in _lines(folder / METRICS):
+    for line in read_log(folder / METRICS):
         _take(history, line)
     validations = history.curves["validation loss"]
     previews = {}
-    for line in _lines(folder / SAMPLES):
+    for line in read_log(folder / SAMPLES):
         step, text = as_count(line.get("step")), as_text(line.get("text"))
         if step is not None and text is not None:
             before = [loss for at, loss in validations if at <= step]
@@ -93,12 +92,3 @@ def _take(history: History, line: Mapping[str, Any]) -> None:
         value = as_number(line.get(key))
         if event == kind and value is not None:
             history.curves[name].append((step, value))
-
-
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a log; what is torn or foreign is passed over."""
-    try:
-        with path.open("rb") as log:
-            yield from objects(log)
-    except OSError:
-        return

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charrnn.checkpoints.log import as_number, as_text
 from charrnn.checkpoints.model import Model
-from charrnn.checkpoints.parsing import as_number, as_text
 from charrnn.checkpoints.runs import GOES_ON, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
