@@ -1,4 +1,4 @@
-"""Config dataclasses: every setting with default, unit, range and help; weight shapes."""
+"""Config dataclasses: each setting with default, unit, range and help; weight shapes."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 from charrnn.core.errors import InputError, printable
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-"""Rows of a recurrent matrix, in units of the hidden size."""
+"""Rows of a recurrent matrix, in multiples of the hidden size."""
 
 MAX_SYMBOLS = 65_535
 """Largest vocabulary: ids are at most 16 bits wide."""
@@ -17,7 +17,7 @@ MAX_SYMBOLS = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition on one value, and the words that complete "must be ..."."""
+    """A condition on a value, and the words after "must be"."""
 
     test: Callable[[Any], bool]
     wording: str
@@ -34,7 +34,7 @@ def positive() -> Check:
 
 
 def within(low: float, high: float, *, without: str = "") -> Check:
-    """Accept numbers of an interval; `without` names its open ends: "low", "high" or both."""
+    """Accept numbers in an interval; `without` names its open ends: "low", "high" or both."""
 
     def test(value: float) -> bool:
         return (low < value if "low" in without else low <= value) and (
@@ -61,7 +61,7 @@ def setting(
     kind: str = "",
     metavar: str = "",
 ) -> Any:
-    """Make a dataclass field that carries all that a command line needs to offer it."""
+    """Return a dataclass field with the metadata that its command-line option needs."""
     metadata = {
         "help": help,
         "check": one_of(*choices) if choices else check,
@@ -75,10 +75,10 @@ def setting(
 
 
 def check_fields(config: Any) -> None:
-    """Hold every value against its field's check.
+    """Check every value of a config.
 
     Raises:
-        InputError: A value is out of its range.
+        InputError: A value is out of range.
     """
     for each in fields(config):
         value, check = getattr(config, each.name), each.metadata.get("check")
@@ -89,7 +89,7 @@ def check_fields(config: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """Architecture: all that is needed to rebuild the network around its weights."""
+    """Architecture of a network: everything besides its weights."""
 
     cell: str
     """lstm, gru or rnn."""
@@ -103,19 +103,19 @@ class ModelConfig:
     """Recurrent layers (L)."""
 
     def num_parameters(self) -> int:
-        """Return how many numbers are trained."""
+        """Return the number of trainable parameters."""
         return sum(math.prod(shape) for shape in shapes(self).values())
 
     def flops_per_char(self) -> float:
-        """Return floating-point operations to train on one character: 6 a weight of a product."""
+        """Return floating-point operations to train on one character: 6 for each matrix weight."""
         products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
         return 6.0 * sum(math.prod(shape) for shape in products)
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every weight, as in the torch model's `state_dict()`.
+    """Return names and shapes of all weights, as in the torch model's `state_dict()`.
 
-    The gates lie one under the other in a matrix: i, f, g, o for LSTM; r, z, n for GRU.
+    The gates are stacked along the rows: i, f, g, o for LSTM; r, z, n for GRU.
     """
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
     rows = GATES[config.cell] * H
@@ -135,12 +135,12 @@ TEXT, SIZE, BUDGET, TUNING, MACHINE = "Text", "Size", "Budget", "Fine tuning", "
 
 
 BUDGETS = ("epochs", "steps", "max_time")
-"""Settings that say how long to train."""
+"""Settings that limit the length of training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Settings of a training run. None means: let the plan, the text or the machine decide."""
+    """Settings of a training run. None: chosen by the plan, the text or the machine."""
 
     bytes: bool = setting(False, "Learn bytes instead of characters: any file at all.", group=TEXT)
     encoding: str = setting("utf-8", "Encoding of the text files.", group=TEXT, metavar="E")
@@ -278,7 +278,7 @@ class TrainConfig:
             raise InputError("--bytes: bytes stay as they are; leave out --encoding and --newlines")
 
     def budget(self) -> tuple[float | None, ...]:
-        """Return what says how long to train."""
+        """Return the values of BUDGETS."""
         return tuple(getattr(self, name) for name in BUDGETS)
 
     def model(self, vocab_size: int) -> ModelConfig:
@@ -295,17 +295,17 @@ class TrainConfig:
 MAY_CHANGE = frozenset(
     each.name for each in fields(TrainConfig) if each.metadata["group"] in (BUDGET, MACHINE)
 ) - {"seed"} | {"val_file"}
-"""Settings that a resumed run may be given anew: budget, cadences, machine, the name of a file."""
+"""Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
 def as_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings of a run by name."""
+    """Return the settings by name."""
     return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
-    """How characters are drawn, and how many."""
+    """Settings of sampling."""
 
     length: int = setting(
         500, "Characters after the prompt.", check=at_least(0), flags=("-l", "--length")
@@ -336,7 +336,7 @@ class SampleConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreConfig:
-    """How a text is scored."""
+    """Settings of scoring a text."""
 
     memory_weight: float | None = setting(
         None,

@@ -11,16 +11,16 @@ from charrnn.core.errors import escape_controls, printable
 from charrnn.core.events import Figures
 
 LINE_SECONDS = 10.0
-"""Off a terminal a line about progress is written this often."""
+"""Interval of progress lines in a log (stderr is not a terminal)."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Say whether a stream is a terminal that can do more than print lines."""
+    """True if a stream is a terminal that can move its cursor (TERM is not dumb)."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def time_text(seconds: float | None) -> str:
-    """Return a time for people: 9s, 4m10s, 2h05m."""
+    """Return a duration: 9s, 4m10s, 2h05m."""
     if seconds is None:
         return "?"
     whole = round(seconds)
@@ -32,7 +32,7 @@ def time_text(seconds: float | None) -> str:
 
 
 def speed_text(chars_per_second: float | None) -> str:
-    """Return a speed for people: 950, 31.2k, 1.8M char/s."""
+    """Return a speed: 950 char/s, 31.2k char/s, 1.8M char/s."""
     if chars_per_second is None:
         return "? char/s"
     for limit, unit in ((1e6, "M"), (1e3, "k")):
@@ -47,7 +47,7 @@ def loss_text(loss: float | None) -> str:
 
 
 def figures_text(figures: Figures, unit: str) -> str:
-    """Return a score for people."""
+    """Return the losses of a score: nats per character or byte, bits, and the network alone."""
     text = f"{figures.loss:.4f} nats per {unit}"
     if figures.bits_per_char is not None:
         text += f", {figures.bits_per_char:.3f} bits per character"
@@ -57,11 +57,11 @@ def figures_text(figures: Figures, unit: str) -> str:
 
 
 class Console:
-    """Writes messages to stderr. Escapes all text before it is printed.
+    """Writes messages to stderr, with control characters escaped.
 
     Args:
-        verbosity: -1 errors only, 0 normal, 1 every event.
-        stream: Where to write; stderr.
+        verbosity: -1 warnings and errors only, 0 normal, 1 every event.
+        stream: The stream to write to; stderr by default.
     """
 
     def __init__(self, verbosity: int = 0, stream: TextIO | None = None) -> None:
@@ -69,10 +69,10 @@ class Console:
         self.verbosity = verbosity
         self.is_live = is_terminal(self.stream) and verbosity >= 0
         self.bar: Any = None
-        """A tqdm bar, below the lines."""
+        """A tqdm progress bar; messages are printed above it."""
 
     def line(self, text: str) -> None:
-        """Write a line, above the bar if there is one."""
+        """Write a line, above the progress bar if there is one."""
         if self.stream is None or self.verbosity < 0:
             return
         encoding = self.stream.encoding or "utf-8"
@@ -83,27 +83,27 @@ class Console:
             else:
                 self.stream.write(text + "\n")
                 self.stream.flush()
-        except OSError:  # nobody can read us; what is being done is worth more than that
+        except OSError:  # stderr is closed; the command continues without output
             self.bar, self.stream, self.is_live = None, None, False
 
     def note(self, text: str) -> None:
-        """Write a remark."""
+        """Write a note."""
         self.line(f"note: {printable(text)}")
 
     def warn(self, text: str) -> None:
-        """Write what went wrong without stopping anything; also when quiet."""
+        """Write a warning: a failure that stops nothing. Also with --quiet."""
         verbosity, self.verbosity = self.verbosity, max(0, self.verbosity)
         self.line(f"warning: {printable(text)}")
         self.verbosity = verbosity
 
     def error(self, text: str, code: int | None = None) -> None:
-        """Write why a command ends, and off a terminal its exit code; also when quiet."""
+        """Write the error that ends a command; in a log with its exit code. Also with --quiet."""
         self.close()
         self.verbosity = max(0, self.verbosity)
         self.line(f"charrnn: error: {printable(text)}{self._code(code)}")
 
     def last(self, text: str, code: int) -> None:
-        """Write what has happened as the last line of a log; a terminal needs none."""
+        """Write the last line of a log: the outcome and exit code. A terminal gets none."""
         if not self.is_live:
             self.line(f"charrnn: {printable(text)}{self._code(code)}")
 
@@ -111,7 +111,7 @@ class Console:
         return "" if code is None or self.is_live else f" (exit code {code})"
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
@@ -120,12 +120,12 @@ class Console:
     def counting(
         self, total: int, unit: str = "char", done: int = 0
     ) -> Iterator[Callable[[int], None]]:
-        """Show how much of something is done; what is yielded is told the number.
+        """Show progress; yield a function that takes the number of units done.
 
         Args:
-            total: Of what is counted.
-            unit: Its name, in the singular.
-            done: How many there were before.
+            total: Number of units.
+            unit: Name of a unit, in the singular.
+            done: Number of units done at the start.
         """
         if not self.is_live:
             yield self._count_in_lines(total, unit, done)

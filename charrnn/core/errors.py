@@ -1,12 +1,12 @@
-"""What a user can fix: one error class for each exit code.
+"""Errors that a user can fix: one class for each exit code.
 
 CharRNNError          1   failure while running (disk, memory)
-├── InputError        2   usage, or input that cannot be used; known before the first step
-├── DivergedError     3   training no longer gives finite numbers
-├── CheckpointError   4   a checkpoint that is damaged, foreign or newer than this program
-│   └── NewerFormatError  newer: nothing is wrong with it
-├── BusyError        75   try again: somebody else is using it
-└── ClosedPipeError   0   whoever read our output has left: no failure, and nothing to say
+├── InputError        2   wrong usage or unusable input, found before the first step
+├── DivergedError     3   losses or gradients are no longer finite
+├── CheckpointError   4   a checkpoint that is damaged, foreign or of a newer version
+│   └── NewerFormatError  of a newer version, and intact
+├── BusyError        75   try again: another process uses the run or the file
+└── ClosedPipeError   0   stdout was closed by its reader (as `head` does); not an error
 """
 
 import os
@@ -19,72 +19,72 @@ OBEYED = (
     "\\u2028\\u2029\\ud800-\\udfff"  # separators of lines, lone surrogates
 )
 CONTROLS = re.compile(f"[{OBEYED}]")
-"""What a terminal could obey; newline and tab are not among them."""
+"""Characters that a terminal may interpret as commands; newline and tab are not among them."""
 
 CONTROLS_AND_LAYOUT = re.compile(f"[{OBEYED}{LAYOUT}]")
 
 
 class CharRNNError(Exception):
-    """A failure that is told in one line: what, why, what to do. Base of all others."""
+    """Base class. The message is one line: what failed, why, and what to do."""
 
     exit_code = 1
 
 
 class InputError(CharRNNError):
-    """Arguments, a text, a prompt, a device or a folder that cannot be used."""
+    """An argument, text, prompt, device or folder cannot be used."""
 
     exit_code = 2
 
 
 class DivergedError(CharRNNError):
-    """Losses or gradients stopped being finite and did not recover."""
+    """Losses or gradients were not finite, at smaller learning rates too."""
 
     exit_code = 3
 
 
 class CheckpointError(CharRNNError):
-    """A file that is no checkpoint, or no longer the one that was written."""
+    """A file is not a checkpoint, or it changed after it was written."""
 
     exit_code = 4
 
 
 class NewerFormatError(CheckpointError):
-    """A checkpoint of a later charrnn. Nothing is wrong with it, and nothing may replace it."""
+    """A checkpoint was written by a newer charrnn. It is intact and must not be replaced."""
 
 
 class BusyError(CharRNNError):
-    """The run is being trained by another process."""
+    """Another process trains the run, or writes the file."""
 
     exit_code = 75
 
 
 class ClosedPipeError(CharRNNError):
-    """The reader of stdout has gone, as `head` does when it has enough."""
+    """The reader of stdout closed it, as `head` does."""
 
     exit_code = 0
 
 
 def printable(value: object) -> str:
-    r"""Return str(value) with every character that a terminal could obey written as an escape.
+    r"""Return str(value) with all control characters escaped, newline and tab included.
 
     C0 and C1 controls, bidirectional controls, line separators and lone surrogates become
-    `\x1b`, `\u202e` and so on; newline and tab do too, since an error is one line.
+    `\x1b`, `\u202e` and so on: the result is one line that a terminal shows as it is.
     """
     return escape_controls(str(value), CONTROLS_AND_LAYOUT)
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the system refused, in its own words."""
+    """Return the operating system's message for an error."""
     return os.strerror(error.errno) if error.errno else str(error)
 
 
 def escape_controls(text: str, controls: re.Pattern[str] = CONTROLS) -> str:
-    """Return a text with every control that a terminal could obey written as an escape."""
+    """Return a text with its control characters escaped; newline and tab stay by default."""
     return controls.sub(lambda match: escape(match[0]), text)
 
 
 def is_control(character: str) -> bool:
-    """Say whether a terminal could obey this character (newline and tab do not count)."""
+    """True for a control character; newline and tab do not count."""
     return CONTROLS.match(character) is not None
 
 

@@ -6,50 +6,50 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """What a text costs a model, as it is reported."""
+    """Losses of a model on a text, by one protocol."""
 
     protocol: str
-    """How the text was read: streamed, cold-256, records."""
+    """How the text is cut and read: streamed, cold-256 or records."""
     chars: int
     """Symbols scored."""
     loss: float
-    """Nats per symbol, of network and memory."""
+    """Nats per symbol, of network and n-gram memory together."""
     network_loss: float
-    """Of the network alone; equal without a memory."""
+    """Nats per symbol, of the network alone; equal to `loss` without a memory."""
     bits_per_char: float | None
-    """None for bytes that are no UTF-8."""
+    """None for bytes that are not UTF-8."""
     bits_per_byte: float | None
     perplexity: float
     memory: float
-    """Mean share of the memory in the mix; 0 without."""
+    """Mean weight of the n-gram memory in the mixture; 0 without a memory."""
     signature: str
-    """All that the figures depend on beside weights and text."""
+    """Everything that the figures depend on, besides weights and text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """Everything is ready; the next step comes."""
+    """Model and text are ready; the first step follows."""
 
     step: int
-    """Steps that were made before: 0, or where a resumed run goes on."""
+    """Steps made before: 0 in a new run."""
     num_parameters: int
     steps_per_epoch: int
     device: str
     precision: str
     threads: int
-    """Of each process."""
+    """CPU threads of each process."""
     processes: int = 1
-    """That train together."""
+    """World size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """How many steps there will be, and how often what happens; again when a plan is corrected."""
+    """Number of steps and intervals of validations, saves and previews; again after a correction."""
 
     step: int
     total_steps: int
     seconds: float | None
-    """Forecast of the whole run."""
+    """Forecast of the duration of the whole run."""
     eval_every: int
     save_every: int
     sample_every: int
@@ -57,44 +57,44 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """Some optimiser updates were made: the newest one, and means since the last report."""
+    """Optimiser updates since the last report: the newest step, and means."""
 
     step: int
     total_steps: int
     epoch: float
     loss: float | None
-    """None if every update since the last report was left out."""
+    """Training loss; None if every update since the last report was skipped."""
     lr: float
     grad_norm: float | None
     skipped: int
-    """Updates left out since the start, because a gradient was not finite."""
+    """Updates skipped since the start, because a gradient was not finite."""
     chars_per_second: float | None
-    """Over the whole run, inside steps, without the first three."""
+    """Training speed over the whole run, without the first three steps."""
     seconds: float
     seconds_left: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluated:
-    """The averaged weights were tried on held-out text."""
+    """Validation: the averaged weights, scored on held-out text."""
 
     step: int
     loss: float
-    """Of what is shipped: with the memory, if there is one."""
+    """Nats per character, with the n-gram memory if there is one."""
     network_loss: float
-    """Of the network alone."""
+    """Nats per character, of the network alone."""
     chars: int
     """Characters scored."""
     protocol: str
-    """How they were read: streamed, cold-256 or records."""
+    """How the text is cut and read: streamed, cold-256 or records."""
     is_best: bool
     is_final: bool
-    """Over all of the held-out text, in float32: the figure to report."""
+    """Over all held-out text, in float32: the figure to report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampled:
-    """A preview: what the network writes now. Same prompt and seed each time."""
+    """A preview: text sampled from the current network, with the same prompt and seed each time."""
 
     step: int
     text: str
@@ -102,7 +102,7 @@ class Sampled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:
-    """A file is safely on disk."""
+    """A checkpoint is on disk."""
 
     step: int
     path: Path
@@ -111,44 +111,45 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SaveFailed:
-    """A file could not be written; training goes on, and the next save tries again."""
+    """A checkpoint could not be written; training continues, and the next save tries again."""
 
     step: int
     path: Path
-    """The run's folder."""
+    """Folder of the run."""
     reason: str
     newest: str | None
-    """Name of the newest full checkpoint that is there."""
+    """File name of the newest full checkpoint; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolledBack:
-    """Training had diverged, and goes on from its last good state."""
+    """Training diverged, and continues from its last good state."""
 
     step: int
-    """Where it was noticed."""
+    """The step that diverged."""
     good_step: int
+    """The step of the good state."""
     lr: float
-    """The new peak of the learning rate, half of the one before."""
+    """The new peak learning rate, half of the old one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """Training is over."""
+    """Training has ended."""
 
     step: int
     epoch: float
     stop_reason: str
     """finished, early_stop, max_time, signal or requeue."""
     unit: str
-    """What a loss is counted over: character or byte."""
+    """Unit of a loss: character or byte."""
     val_loss: float | None
-    """Of the model that is shipped, streamed."""
+    """Validation loss of the best model, streamed."""
     bits_per_char: float | None
     scores: tuple[Figures, ...]
-    """Of the shipped model, by every protocol; none where nothing is held out."""
+    """Of the best model, one for each protocol; empty without held-out text."""
     advice: str
-    """What the losses say of how well the network fits the text; empty without."""
+    """Diagnosis from the losses (underfitting, overfitting, good fit); may be empty."""
     train_loss: float | None
     chars_per_second: float | None
     seconds: float

@@ -1,7 +1,7 @@
-"""Files that are there whole, or not at all, whatever happens while they are written.
+"""Durable files: written whole or not at all, even if the process is killed; file locks.
 
-All writing goes through the names of `os` as they stand here, so that a test can put a recorder,
-or a disk that fails, in its place.
+All writes call functions of `os` through this module, so that a test can record them or make them
+fail.
 """
 
 import errno
@@ -14,25 +14,25 @@ from pathlib import Path
 READ_SIZE = 1 << 20
 
 YOUNG_SECONDS = 60.0
-"""A temporary file younger than this may belong to a process that is about to lock it."""
+"""A temporary file younger than this may belong to a process that has not locked it yet."""
 
 CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What a file system says that cannot sync a folder."""
+"""Errors of file systems that cannot sync a folder."""
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Put a file in place so that at any moment either the old or the new one is there, whole.
+    """Replace a file so that at any moment either the old or the new content is there, whole.
 
     Temporary file in the same folder, write, fsync, rename, fsync of the folder.
 
     Raises:
-        OSError: It could not be written; the temporary file is gone, the old one untouched.
+        OSError: The write failed; the temporary file is removed, the old file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
-        os.unlink(temporary)  # noqa: PTH108  (of a killed process that had our number)
+        os.unlink(temporary)  # noqa: PTH108  (of a killed process with the same pid)
     try:
         _write(temporary, data)
         os.replace(temporary, path)  # noqa: PTH105
@@ -44,40 +44,40 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def verify(path: Path, data: bytes) -> None:
-    """Read a file back and compare.
+    """Read a file back and compare it with what was written.
 
     Raises:
-        OSError: It cannot be read, or is not what was written.
+        OSError: It cannot be read, or it differs.
     """
     descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
-        place = 0
+        offset = 0
         while piece := os.read(descriptor, READ_SIZE):
-            if data[place : place + len(piece)] != piece:
+            if data[offset : offset + len(piece)] != piece:
                 break
-            place += len(piece)
+            offset += len(piece)
     finally:
         os.close(descriptor)
-    if place != len(data):
+    if offset != len(data):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def remove(path: Path) -> None:
-    """Delete a file; one that stays for some reason does no harm."""
+    """Delete a file; an error is ignored."""
     with suppress(OSError):
         os.unlink(path)  # noqa: PTH108
 
 
 def remove_temporary(folder: Path) -> None:
-    """Delete what killed processes left half-written. Nobody else may be writing in the folder."""
+    """Delete the temporary files of killed processes. No other process may write in the folder."""
     for path in folder.glob(".*.tmp"):
         remove(path)
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file for as long as it is open; the kernel lets go when its process dies.
+    """Lock an open file until it is closed; the kernel releases the lock if the process dies.
 
-    False if another process holds it; True also where the system or its files know no locks.
+    False if another process holds it; True also where the system or file system has no locks.
     """
     try:
         import fcntl
@@ -91,15 +91,14 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether somebody holds a file's lock.
+    """True if another process holds the lock of a file.
 
-    False also where that cannot be told: there is no such file, we may not read it, or the system
-    knows no locks.
+    False also if the file does not exist or is not readable, or if the system has no locks.
     """
     try:
         import fcntl
 
-        # To open a pipe would wait for ever.
+        # O_NONBLOCK: opening a named pipe would block forever
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
     except (ImportError, OSError):
         return False
@@ -114,7 +113,7 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a temporary file from being swept away while it is written and used."""
+    """Protect a temporary file from `sweep` while it is in use."""
     descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
         try_lock(descriptor)
@@ -124,9 +123,9 @@ def held(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path, pattern: str) -> None:
-    """Delete temporary files, in a folder that many processes use, that nobody holds any more."""
+    """Delete the temporary files that no process holds any more, in a folder shared by many."""
     if os.name == "nt":
-        return  # there are no locks to tell by
+        return  # no locks, so files in use cannot be recognised
     for path in folder.glob(pattern):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | _FLAGS)
@@ -139,11 +138,11 @@ def sweep(folder: Path, pattern: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
+    """Write a new file and wait until it is on disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
     try:
         left = memoryview(data)
-        while left:  # the system may take less than it is given
+        while left:  # os.write may write only a part
             left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
@@ -151,7 +150,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Wait until the entries of a folder are on disk."""
     if os.name == "nt":
         return  # Windows cannot open a folder
     descriptor = os.open(folder, os.O_RDONLY)
@@ -165,7 +164,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: CHARRNN_CACHE, else the user's own."""
+    """Return the cache folder: $CHARRNN_CACHE, else `charrnn` in the user's cache folder."""
     if named := os.environ.get("CHARRNN_CACHE"):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111

@@ -28,12 +28,12 @@ FLUSH_SECONDS = 0.1
 
 
 class OutputStream:
-    """Where text goes.
+    """A binary stream that text is written to.
 
     Args:
-        stream: Takes bytes.
-        for_terminal: A person looks at it: every character at once, controls made visible.
-        raw: Send controls to a terminal as they are.
+        stream: Receives the bytes.
+        for_terminal: The stream is a terminal: flush each piece, escape control characters.
+        raw: Send control characters to a terminal unescaped.
     """
 
     def __init__(self, stream: BinaryIO, *, for_terminal: bool = False, raw: bool = False) -> None:
@@ -65,9 +65,9 @@ def open_output(
     """Yield the output stream of a file or stdout; flush it at the end.
 
     Args:
-        path: Of a file that is written anew; None is stdout.
-        raw: Send controls to a terminal as they are.
-        stream: The file, where it is open already; its owner closes it.
+        path: The file to overwrite; None is stdout.
+        raw: Send control characters to a terminal unescaped.
+        stream: The file if it is already open; the caller closes it.
 
     Raises:
         InputError: The file cannot be opened.
@@ -92,15 +92,15 @@ def open_output(
         raise CharRNNError(f"{where}: not written: {reason_of(error)}") from None
     finally:
         if is_ours:
-            with suppress(OSError):  # all is flushed, or the error is on its way already
+            with suppress(OSError):  # everything is flushed, or the error is already raised
                 stream.close()
 
 
 def emptied(path: Path) -> BinaryIO:
-    """Open a file to write it anew, or make it.
+    """Open a file for writing, locked and empty; create it if needed.
 
     Raises:
-        BusyError: Another process goes on with it.
+        BusyError: Another process writes it.
     """
     stream = path.open("ab")
     if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -112,29 +112,29 @@ def emptied(path: Path) -> BinaryIO:
 
 
 def leave_pipe() -> ClosedPipeError:
-    """Return the end of a command whose reader has gone."""
+    """Return the error that ends a command after its reader closed stdout."""
     drop_stdout()
     return ClosedPipeError("the reader of stdout has gone")
 
 
 def drop_stdout() -> None:
-    """Let what is still in the buffer go nowhere: the interpreter flushes it, and would complain."""
+    """Discard buffered output: the interpreter flushes it at exit and would report an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stdout_has_colours() -> bool:
-    """Say whether stdout is a terminal that may be written on in colours."""
+    """True if stdout is a terminal and NO_COLOR is not set."""
     return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 def print_result(text: str, *, raw: bool = False) -> None:
-    """Print a line on stdout, whatever its encoding; raw for colours that are our own."""
+    """Print a line on stdout as UTF-8; raw keeps the escape sequences of colours."""
     with open_output(None, raw=raw) as out:
         out.text(text + "\n", text.encode("utf-8", "surrogateescape") + b"\n")
 
 
 def json_line(fields: Mapping[str, object]) -> str:
-    """Return an object as a line of JSON; what a terminal could obey stands as JSON's own escape."""
+    """Return an object as one line of JSON; control characters become JSON escapes."""
     text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
     line = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
@@ -143,12 +143,12 @@ def json_line(fields: Mapping[str, object]) -> str:
 def print_table(
     names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()
 ) -> None:
-    """Print a table under the names of its columns.
+    """Print a table with a header: aligned on a terminal, tab-separated elsewhere.
 
     Args:
-        names: Of the columns.
-        rows: A text for each column.
-        numeric: Columns that are aligned at their right.
+        names: The header.
+        rows: One text a column.
+        numeric: Indices of right-aligned columns.
     """
     lines = [[printable(cell) for cell in row] for row in (names, *rows)]
     if is_terminal(sys.stdout):
@@ -158,15 +158,15 @@ def print_table(
 
 
 def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
-    """Return a table as wide as the terminal, the first line its head."""
+    """Return a table as wide as the terminal; the first line is the header."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for place, name in enumerate(lines[0]):
+    for index, name in enumerate(lines[0]):
         table.add_column(
-            Text(name), justify="right" if place in numeric else "left", overflow="fold"
+            Text(name), justify="right" if index in numeric else "left", overflow="fold"
         )
     for line in lines[1:]:
         table.add_row(*map(Text, line))
@@ -174,7 +174,7 @@ def aligned(lines: Sequence[Sequence[str]], numeric: Sequence[int]) -> str:
 
 
 def rendered(table: object) -> str:
-    """Return what rich makes of a table, as wide as the terminal."""
+    """Return a rich table as text, as wide as the terminal."""
     from rich.console import Console
 
     stream = io.StringIO()

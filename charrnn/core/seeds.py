@@ -1,13 +1,13 @@
-"""Derive seeds from (seed, purpose, step), so that no state of a generator has to be saved."""
+"""Derive seeds from (seed, purpose, step), so that no generator state needs to be saved."""
 
 import hashlib
 
 
 def derive_seed(seed: int, purpose: str, step: int) -> int:
-    """Return 63 bits that depend on all three arguments and on nothing else.
+    """Return 63 bits, a function of the three arguments.
 
-    A generator is seeded with it just before use, so that the offsets of epoch 7 or the
-    dropout masks of step 1200 are the same in a resumed run, on every rank, at any cadence.
+    A generator is seeded just before use. So the offsets of epoch 7 or the dropout masks of step
+    1200 are the same in a resumed run, on every rank, and at any interval of saves or validations.
     """
     return _bits(f"{seed}/{purpose}/{step}", 63)
 
@@ -15,8 +15,8 @@ def derive_seed(seed: int, purpose: str, step: int) -> int:
 def sample_seed(seed: int, index: int) -> int:
     """Return the seed of sample `index` of a call: `seed` itself for 0, else 53 derived bits.
 
-    53 bits pass through every JSON reader unharmed; derived ones keep two calls with
-    neighbouring seeds from writing the same texts.
+    53 bits are exact in every JSON reader. Derived seeds keep two calls with adjacent seeds from
+    writing the same texts.
     """
     return seed if index == 0 else _bits(f"{seed}/{index}", 53)
 

@@ -14,7 +14,7 @@ from charrnn.core.errors import InputError, printable, reason_of
 SIZE_FIELDS = ("hidden_size", "num_layers", "embedding_size")
 
 LARGEST = 1 << 20
-"""Bytes of a file of settings."""
+"""Largest file of settings, in bytes."""
 
 
 def resolve(
@@ -23,13 +23,13 @@ def resolve(
     file: Mapping[str, Any],
     preset: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Merge the sources of a run's settings: flag over environment over file over preset.
+    """Merge the sources of settings: flag over environment over file over preset over default.
 
-    A size named by flag or environment also beats the sizes that a file gives.
+    --size as a flag or in the environment also overrides the sizes in the file.
 
     Returns:
-        Value by field of TrainConfig, and by field where it came from: "flag",
-        "environment", "file", "preset" or "default".
+        Values by field of TrainConfig, and origins by field: "flag", "environment", "file",
+        "preset" or "default".
     """
     if "size" in flags or "size" in environment:
         file = {name: value for name, value in file.items() if name not in SIZE_FIELDS}
@@ -37,7 +37,7 @@ def resolve(
     origins = dict.fromkeys(values, "default")
     layers = {"preset": preset, "file": file, "environment": environment, "flag": flags}
     for origin, layer in layers.items():
-        if "steps" in layer or "epochs" in layer:  # two words for one thing: the stronger one says
+        if "steps" in layer or "epochs" in layer:  # the stronger source decides both
             values["steps"] = values["epochs"] = None
             origins["steps"] = origins["epochs"] = origin
         for name, value in layer.items():
@@ -46,10 +46,10 @@ def resolve(
 
 
 def check_keys(names: Mapping[str, Any], where: str) -> None:
-    """Refuse settings that do not exist.
+    """Check that all settings exist.
 
     Raises:
-        InputError: A key is no field of TrainConfig; the nearest one is named.
+        InputError: A key is not a field of TrainConfig; the message names the closest one.
     """
     known = [each.name for each in fields(TrainConfig)]
     for name in names:
@@ -60,10 +60,10 @@ def check_keys(names: Mapping[str, Any], where: str) -> None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings of a --config file, as TOML gives them.
+    """Return the settings in a --config file, with TOML's types.
 
     Raises:
-        InputError: It cannot be read, is no TOML, or has a setting that does not exist.
+        InputError: It cannot be read, is not TOML, or contains an unknown setting.
     """
     data = read_small_file(path, "--config", LARGEST)
     try:
@@ -75,7 +75,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def read_small_file(path: Path, option: str, most: int) -> bytes:
-    """Return what is in a file that an option names, or comes through a pipe of that name.
+    """Return the content of a file, or named pipe, that an option names.
 
     Raises:
         InputError: It cannot be read, or has more than `most` bytes.
@@ -83,7 +83,7 @@ def read_small_file(path: Path, option: str, most: int) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
-    except (OSError, ValueError) as error:  # the latter for a name with a NUL
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise InputError(f"{option}: {printable(path)}: {reason}") from None
     if len(data) > most:
@@ -92,11 +92,11 @@ def read_small_file(path: Path, option: str, most: int) -> bytes:
 
 
 def to_toml(settings: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> str:
-    """Return settings as TOML, a line each; None is left out, since TOML has no word for it.
+    """Return settings as TOML, one a line, without those that are None.
 
     Args:
         settings: Values by name.
-        origins: Where each came from, put behind it as a comment.
+        origins: Origin of each, written as a comment.
     """
     lines = []
     for name, value in settings.items():
@@ -109,6 +109,6 @@ def to_toml(settings: Mapping[str, Any], origins: Mapping[str, str] | None = Non
 def _literal(value: object) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    text = str(value).encode("utf-8", "replace").decode("utf-8")  # TOML holds no lone surrogates
-    # A JSON string is a TOML string, but for DEL, which TOML wants escaped.
+    text = str(value).encode("utf-8", "replace").decode("utf-8")  # TOML forbids lone surrogates
+    # A JSON string is a TOML string, except that TOML requires DEL to be escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

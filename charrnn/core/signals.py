@@ -1,7 +1,7 @@
-"""Signals: the first asks for an orderly end, the second leaves at once.
+"""Signals: the first one stops a run after a save, the second one ends the process at once.
 
-SIGINT, SIGTERM and SIGHUP stop a run; SIGUSR1 is for queues, which start it again. Of several
-processes that train together all stop at the same step, whichever of them the signal has reached.
+SIGINT, SIGTERM and SIGHUP stop a run; SIGUSR1 is for job queues, which start it again. If one rank
+receives a signal, all ranks stop at the same step.
 """
 
 import os
@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 REPEAT_SECONDS = 0.5
-"""A signal that comes twice within this time was sent once: by a terminal and its shell, say."""
+"""A signal repeated within this time counts once: a terminal and its shell may both send it."""
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
@@ -21,13 +21,13 @@ REQUEUE = getattr(signal, "SIGUSR1", None)
 
 
 def exit_code_of(number: int) -> int:
-    """Return the exit code of a process that a signal has stopped; 75 asks to be started again."""
+    """Return the exit code after a signal: 128 + its number; 75 (start again) after SIGUSR1."""
     return 75 if number == REQUEUE else 128 + number
 
 
 @contextmanager
 def without_handlers() -> Iterator[None]:
-    """Let signals do what they do by default: a call that waits in C hears of no handler."""
+    """Restore the default handlers: Python handlers do not run during a blocking call in C."""
     before: dict[int, signal._HANDLER] = {}
     for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -40,23 +40,25 @@ def without_handlers() -> Iterator[None]:
 
 
 class Interrupts:
-    """Within its `with` block signals only set a flag. Calling it says whether one has come.
+    """In its `with` block signals only set a flag. Calling the object returns the stop reason.
 
     Args:
-        largest: Of several processes that train together: the largest of all their numbers. Then
-            all have to call this together, and a second signal does not make one leave at once: a
-            launcher repeats its signal, and ends them itself when they take too long.
+        all_reduce_max: Maximum of a number over all ranks, a collective call. With it all ranks must
+            call this object together, and a second signal does not end the process: torchrun
+            repeats its signal, and kills the processes if they take too long.
     """
 
-    def __init__(self, largest: Callable[[int], int] | None = None) -> None:
+    def __init__(self, all_reduce_max: Callable[[int], int] | None = None) -> None:
         self.received: int | None = None
-        self._largest = largest
+        self._all_reduce_max = all_reduce_max
         self._since = 0.0
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
         for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job
+            if (
+                signal.getsignal(number) is not signal.SIG_IGN
+            ):  # ignored under nohup or in a background job
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -70,21 +72,21 @@ class Interrupts:
             signal.signal(number, handler)
 
     def __call__(self) -> str:
-        """Return the stop reason that a signal has given, empty before one has come."""
-        if self._largest is not None:
-            self.received = self._largest(self.received or 0) or None
+        """Return "requeue" after SIGUSR1, "signal" after another signal, "" before any."""
+        if self._all_reduce_max is not None:
+            self.received = self._all_reduce_max(self.received or 0) or None
         if self.received is None:
             return ""
         return "requeue" if self.received == REQUEUE else "signal"
 
     @property
     def exit_code(self) -> int:
-        """The process's exit code: 0 if no signal has come."""
+        """Exit code of the process: 0 if no signal was received."""
         return 0 if self.received is None else exit_code_of(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.received is None:
             self.received, self._since = number, now
-        elif self._largest is None and now - self._since > REPEAT_SECONDS:
+        elif self._all_reduce_max is None and now - self._since > REPEAT_SECONDS:
             os._exit(exit_code_of(number))

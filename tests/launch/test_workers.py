@@ -303,8 +303,8 @@ def test_each_attempt_of_torchrun_meets_by_itself(monkeypatch):
 class NoSignals:
     """In the place of Interrupts, which only the main thread may set."""
 
-    def __init__(self, largest):
-        self.largest = largest
+    def __init__(self, all_reduce_max):
+        self.all_reduce_max = all_reduce_max
 
     def __enter__(self):
         return self
@@ -418,7 +418,7 @@ def test_alone_the_users_variable_counts_then_the_cores(monkeypatch):
 
 
 def test_several_processes_stop_for_a_signal_that_only_one_has_had():
-    others = Interrupts(largest=lambda number: max(number, signal.SIGUSR1))
+    others = Interrupts(all_reduce_max=lambda number: max(number, signal.SIGUSR1))
     assert (others(), others.exit_code) == ("requeue", 75)
 
 
