@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 JsonLines = Callable[[], Iterable[dict[str, Any]]] | None
-"""What --json prints, line by line; None without it."""
+"""Returns the objects that --json prints, one per line; None without --json."""
 
 LENGTH, MOST = 5000, 100_000
-"""Symbols that are read unless others are asked for; a page of many more than MOST opens nowhere."""
+"""Default and maximum of --length; browsers do not open pages of many more characters."""
 
 UNIT_HELP = "A unit by layer and number, both from 0. [default: 0:0]"
 HIDDEN_HELP = "The output h of a unit instead of its cell, tanh(c)."
 
 
 def to_page(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add where a picture goes."""
+    """Add the options of every picture: --output and --open."""
     for decorate in (
         option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),
         option(
@@ -50,7 +50,7 @@ def to_page(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_text(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every picture of a text takes."""
+    """Add the arguments and options of every picture of a text."""
     for decorate in (
         to_page,
         option(
@@ -224,11 +224,11 @@ def report(
 
 
 def folder_of(checkpoints: Path, run: str) -> Path:
-    """Return the folder of a run that is named, or whose folder or model is."""
+    """Return the folder of a run, given its name, its folder or a model file in it."""
     from charrnn.checkpoints.log import METRICS
     from charrnn.checkpoints.names import find_folder, find_model
 
-    folder = find_folder(checkpoints, run, METRICS)  # a model may still be to come
+    folder = find_folder(checkpoints, run, METRICS)  # a new run has no model yet
     folder = folder or find_model(checkpoints, run).parent
     if not (folder / METRICS).is_file():
         raise InputError(f"{printable(run)}: no run: there is no {METRICS} beside it")
@@ -236,7 +236,7 @@ def folder_of(checkpoints: Path, run: str) -> Path:
 
 
 def activation_kind(is_hidden: bool, view: "View") -> str:
-    """Return which activation is meant; only an LSTM has cells."""
+    """Return the kind of activation to show: "cell" for an LSTM without --hidden, else "hidden"."""
     return "hidden" if is_hidden or view.model.config.cell != "lstm" else "cell"
 
 
@@ -245,7 +245,7 @@ def viewed(
     console: Console, checkpoints: Path, model: str, files: tuple[str, ...], length: int,
     held_out: bool, weight: float | None,
 ) -> Iterator["View"]:  # fmt: skip
-    """Yield the model and the text that a command line names."""
+    """Yield the model and the text that the command line names, with notes on stderr."""
     if not 1 <= length <= MOST:
         raise InputError(f"--length: must be in [1, {MOST:,}], got {length:,}")
     if weight is not None and not 0 <= weight <= 1:
@@ -269,7 +269,7 @@ def viewed(
 
 
 def has_learned(view: "View", paths: list[Path]) -> bool:
-    """Say whether a text, by its name, is among those that the model learned."""
+    """Return whether one of the files was a training file of the model, by its path."""
     corpus = view.model.metadata.corpus
     learned = corpus.files if corpus else []
     return bool({Path(name).absolute() for name in learned} & {p.absolute() for p in paths})
@@ -278,7 +278,7 @@ def has_learned(view: "View", paths: list[Path]) -> bool:
 def show(
     output: Path | None, opens: bool, picture: Callable[[], "Picture"], numbers: JsonLines
 ) -> None:
-    """Write a picture as a page, or numbers as JSON lines, or plain text, as was asked for."""
+    """Write a picture as a page (-o), as JSON lines (--json), or as text on stdout."""
     from charrnn.core.output import json_line, print_result, stdout_has_colours
     from charrnn.viz.render.html import write_page
     from charrnn.viz.render.plain_text import plain_text
@@ -295,5 +295,5 @@ def show(
     elif numbers is not None:
         for line in numbers():
             print_result(json_line(line))
-    else:  # a text's own controls are signs by now
+    else:  # control characters of the text are escaped already
         print_result(plain_text(picture(), colour=stdout_has_colours()), raw=True)

@@ -1,1 +1,1 @@
-"""What a model predicts and stores, and the report of a run, as elements of a page."""
+"""Pictures of what a model predicts and stores, and the report of a run."""

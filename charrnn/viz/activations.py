@@ -16,15 +16,15 @@ from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
 KINDS = ("cell", "hidden")
-"""tanh(c) of an LSTM, which gates have not cut; or h, the output, which every cell has."""
+"""cell: tanh(c) of an LSTM, before the output gate. hidden: the output h, which every cell has."""
 
 NUM_PIECES, WARM_UP = 16, 128
-"""Pieces of a text that are read side by side, and symbols that are read before each."""
+"""Pieces of a text that are read as one batch, and symbols that are read before each piece."""
 
 NUM_GUESSES = 5
 
 BITS = 1 / np.log(2)
-"""Of a nat."""
+"""Bits in a nat."""
 
 
 def activations_of(state: State, kind: str) -> Floats:
@@ -35,11 +35,12 @@ def activations_of(state: State, kind: str) -> Floats:
 def states(model: Model, ids: Sequence[int]) -> State:
     """Return h, and c of an LSTM, after each symbol of a text, (T, L, H) each.
 
-    Read step by step, as a torch layer gives c only at the end of a text: behind a newline, where
-    there is one; a model of lines begins anew at each.
+    The state before the text is the state after a newline, if the vocabulary has one. A model of
+    lines resets its state after each newline. The network runs step by step, because a torch layer
+    returns c of the last step only.
 
     Args:
-        model: With its weights.
+        model: The network and its vocabulary.
         ids: The text, (T,).
     """
     engine = Engine(model.config, model.weights)
@@ -56,10 +57,10 @@ def states(model: Model, ids: Sequence[int]) -> State:
 
 
 def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
-    """Return about the same, faster: pieces of the text side by side, each behind what precedes it.
+    """Return about the same as `states`, faster: pieces of the text are read as one batch.
 
-    It is the same for a network that forgets within WARM_UP symbols, as untrained ones do, to
-    within a hundredth. Arguments as of `states`.
+    Each piece is preceded by WARM_UP symbols. The result of a network that forgets within so many
+    symbols, as untrained ones do, differs by less than 0.01. Arguments as of `states`.
     """
     engine, newline = Engine(model.config, model.weights), model.vocab.newline
     text, size = np.asarray(ids), -(-len(ids) // NUM_PIECES)
@@ -81,36 +82,36 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
 
 
 def in_order(result: Floats, length: int) -> Floats:
-    """Return what was read in pieces, (T / P, L, P, H), as one text, (T, L, H)."""
+    """Return states of P pieces, (T / P, L, P, H), as states of one text, (T, L, H)."""
     _, L, _, H = result.shape
     return result.transpose(2, 0, 1, 3).reshape(-1, L, H)[:length]
 
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What was expected of each symbol of a text, before it was read."""
+    """Predictions for each symbol of a text, made before the symbol is read."""
 
     bits: NDArray[np.float64]
-    """Surprise at the symbol that came, (T,)."""
+    """Surprise at the actual symbol, in bits, (T,)."""
     guesses: NDArray[np.int64]
-    """The likeliest symbols, the best first, (T, K)."""
+    """The likeliest symbols, best first, (T, K)."""
     probabilities: NDArray[np.float64]
-    """Theirs, (T, K)."""
+    """Probabilities of the guesses, (T, K)."""
 
 
 def expectations(
     sampler: Sampler, ids: Ids, hidden: Floats, memory_weight: float | None = None
 ) -> Expectations:
-    """Return what was expected of each symbol of a text.
+    """Return the predictions for each symbol of a text.
 
-    It is read as `sample` begins a text: behind a newline where there is one, else the first symbol
-    is expected as lines begin. A model of lines begins anew at each.
+    The text begins as a text of `sample` does: after a newline, if the vocabulary has one. A model
+    of lines begins anew after each newline.
 
     Args:
-        sampler: Of the model.
+        sampler: Sampler of the model.
         ids: The text, (T,).
-        hidden: The output of the last layer after each symbol, (T, H).
-        memory_weight: The memory's share, instead of the model's own; 0 is the network alone.
+        hidden: Output of the last layer after each symbol, (T, H).
+        memory_weight: Weight of the n-gram memory, 0 for the network alone; None is the model's own.
     """
     memory = sampler.memory(SampleConfig(memory_weight=memory_weight))
     newline = sampler.model.vocab.newline if sampler.model.records else None
@@ -132,13 +133,13 @@ def expectations(
 
 
 def logits_before(sampler: Sampler, ids: Ids, hidden: Floats, newline: int | None) -> Floats:
-    """Return the network's logits of each symbol before it is read, (T, V).
+    """Return the logits of the network before each symbol is read, (T, V).
 
     Args:
-        sampler: Of the model.
+        sampler: Sampler of the model.
         ids: The text, (T,).
-        hidden: The output of the last layer after each symbol, (T, H).
-        newline: Behind it a text begins anew, if there is one.
+        hidden: Output of the last layer after each symbol, (T, H).
+        newline: Id after which the state is reset; None to keep it.
     """
     weights, (first, _) = sampler.model.weights, sampler.prefill.one("")
     logits = np.empty((len(ids), sampler.model.vocab.size), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a run's logs say of its past: curves, and the previews of what it wrote."""
+"""The history of a run, read from its logs: curves, and previews of its text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,39 +18,39 @@ CURVES = {
     "learning rate": ("step", "lr"),
     "gradient norm": ("step", "grad_norm"),
 }
-"""By name the event and the field that a curve is made of."""
+"""Event and field of each curve, by name of the curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run wrote at a step: with the same prompt and seed each time."""
+    """A text that the model wrote at a step; prompt and seed are the same at each step."""
 
     step: int
     text: str
     val_loss: float | None
-    """Of the newest validation before it."""
+    """Loss of the last validation up to that step."""
 
 
 @dataclass(slots=True)
 class History:
-    """The past of one run, without what was done again after a resume."""
+    """The history of one run. Steps that were repeated after a resume are there once."""
 
     name: str
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     previews: list[Preview] = field(default_factory=list)
     last: Mapping[str, Any] = field(default_factory=dict)
-    """The `finished` of the log, empty where it has none."""
+    """The `finished` event of the log; empty if there is none."""
     chars: list[int] = field(default_factory=list)
-    """Held-out symbols that each validation of the log has read."""
+    """Number of held-out symbols that each validation read."""
     epoch: float | None = None
-    """Passes over the text at the newest step."""
+    """Passes over the text at the last step."""
 
 
 def read_history(folder: Path) -> History:
-    """Return what the logs of a run say.
+    """Read the history of a run from its logs.
 
     Raises:
-        InputError: It has no log.
+        InputError: The folder has no log.
     """
     if not (folder / METRICS).is_file():
         raise InputError(f"{printable(folder)}: no {METRICS} in it; name a run")
@@ -65,13 +65,15 @@ def read_history(folder: Path) -> History:
             before = [loss for at, loss in validations if at <= step]
             previews[step] = Preview(step, text, before[-1] if before else None)
     newest = max((points[-1][0] for points in history.curves.values() if points), default=0)
-    kept = [step for step in sorted(previews) if step <= newest]  # the others come again
+    kept = [
+        step for step in sorted(previews) if step <= newest
+    ]  # a resumed run writes the later ones again
     history.previews = [previews[step] for step in kept]
     return history
 
 
 def _take(history: History, line: Mapping[str, Any]) -> None:
-    """Take in one line of a log; a resumed run forgets what it will do again."""
+    """Add one event of a log; after a resume, drop points beyond the step that was loaded."""
     event, step = line.get("event"), as_count(line.get("step"))
     if step is None:
         return
@@ -86,7 +88,7 @@ def _take(history: History, line: Mapping[str, Any]) -> None:
         history.epoch = as_number(line.get("epoch"))
     if event == "evaluated" and line.get("protocol") != COLD.name:
         history.chars.append(as_count(line.get("chars")) or 0)
-    if line.get("is_final"):  # of the best model, by every protocol
+    if line.get("is_final"):  # scores of the best model, no points of a curve
         return
     for name, (kind, key) in CURVES.items():
         value = as_number(line.get(key))

@@ -1,4 +1,4 @@
-"""The surprise, predictions and cells pictures, and their JSON."""
+"""The surprise, predictions and cells pictures, and their JSON lines."""
 
 import base64
 import re
@@ -33,13 +33,13 @@ from charrnn.viz.unit_search import UnitMatch
 from charrnn.viz.view import View
 
 MOST_PACKED = 1_400_000
-"""Characters that all units may take of a page, which is to stay below 2 MB."""
+"""Characters for all units in a page, so that the page stays below 2 MB."""
 
 Unit = tuple[int, int]
-"""Layer and unit, both from 0."""
+"""(layer, unit), both from 0."""
 
 KIND_WORDS = {"cell": "tanh(c), its memory cell", "hidden": "h, its output"}
-"""What an activation of a unit is, by kind."""
+"""The activation of a unit in words, by kind."""
 
 JsonLines = Iterator[dict[str, Any]]
 
@@ -61,11 +61,11 @@ SEARCH_REMARK = (
 
 
 def unit_data(values: Floats, chosen: Iterable[Floats]) -> Mapping[str, object]:
-    """Return what a page's script needs to colour a text by any unit.
+    """Return the data that the script of a page needs to colour a text by any unit.
 
     Args:
         values: All activations, (T, L, H).
-        chosen: Those of units that are shown first, (T,) each.
+        chosen: Activations of the units at the top of the menu, (T,) each.
     """
     flat = values.reshape(len(values), -1)
     numbers, packed = packed_units(flat)
@@ -74,17 +74,19 @@ def unit_data(values: Floats, chosen: Iterable[Floats]) -> Mapping[str, object]:
 
 
 def coded_unit(values: Floats) -> str:
-    """Return activations in [-1, 1] as a byte each, 0 to 254, in base64."""
+    """Return activations in [-1, 1] as one byte each, 0 to 254, in base64."""
     numbers = np.rint((np.clip(values, -1, 1) + 1) * 127).astype(np.uint8)
     return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def packed_units(values: Floats, most: int = MOST_PACKED) -> tuple[list[int], str]:
-    """Return which units there is room for, and their levels; those that move most come first.
+    """Return the units that fit on a page, and their packed levels.
+
+    If not all fit, units with a small standard deviation are left out.
 
     Args:
         values: Activations, (T, N).
-        most: Characters that the levels may take.
+        most: Characters of the packed levels at most.
     """
     levels = activation_levels(values).T
     by_movement = np.argsort(-values.std(axis=0), kind="stable")
@@ -98,7 +100,7 @@ def packed_units(values: Floats, most: int = MOST_PACKED) -> tuple[list[int], st
 
 
 def packed_levels(levels: Levels) -> str:
-    """Return levels as half a byte each, row by row, by zlib, in base64."""
+    """Return levels as half a byte each, row by row, compressed by zlib, in base64."""
     flat = levels.astype(np.uint8).ravel()
     flat = np.append(flat, np.zeros(len(flat) % 2, dtype=np.uint8))
     return base64.b64encode(zlib.compress((flat[::2] << 4 | flat[1::2]).tobytes(), 6)).decode()
@@ -108,18 +110,18 @@ def packed_levels(levels: Levels) -> str:
 
 
 def surprise_picture(view: View) -> Picture:
-    """Return the text coloured by the surprise at each symbol."""
+    """Return the text, coloured by the surprise at each symbol."""
     bits = view.expected.bits
     mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each"
     elements: list[Element] = [
         Remark(f"{mean}: as if one of {2 ** bits.mean():.1f} were drawn each time."),
-        Coloured(view.signs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
+        Coloured(view.glyphs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
     ]
     return Picture(f"Surprise: {view.title}", elements, lambda: page_data(view))
 
 
 def surprise_numbers(view: View) -> JsonLines:
-    """Yield what is said of each symbol."""
+    """Yield one object per symbol: surprise in bits, and the best guesses."""
     expected = view.expected
     for t, symbol in enumerate(view.text):
         guesses = zip(expected.guesses[t].tolist(), expected.probabilities[t].tolist(), strict=True)
@@ -132,11 +134,11 @@ def surprise_numbers(view: View) -> JsonLines:
 
 
 def page_data(view: View, *, ahead: int = 0) -> Mapping[str, object]:
-    """Return what the script of a page says of each symbol.
+    """Return the details of each symbol for the script of a page.
 
     Args:
         view: The text.
-        ahead: 1 for the guesses about the next symbol, 0 for those about the symbol itself.
+        ahead: 1 for guesses about the next symbol, 0 for guesses about the symbol itself.
     """
     expected = view.expected
     shares = np.rint(expected.probabilities * 100).astype(int).tolist()
@@ -154,13 +156,13 @@ def page_data(view: View, *, ahead: int = 0) -> Mapping[str, object]:
 
 
 def predictions_picture(view: View, unit: str, values: Floats | None, kind: str) -> Picture:
-    """Return the text, and under each symbol the five best guesses for the next.
+    """Return the text, with the five best guesses for the next symbol below each symbol.
 
     Args:
         view: The text.
-        unit: What the text is coloured by; empty for the surprise at each symbol.
-        values: The unit's activation at each symbol, (T,).
-        kind: Which activation.
+        unit: Name of the unit that colours the text; empty to colour by surprise.
+        values: Activation of that unit at each symbol, (T,); None to colour by surprise.
+        kind: Kind of activation, a key of KIND_WORDS.
     """
     expected = view.expected
     levels, scale = surprise_levels(expected.bits), SURPRISE
@@ -173,13 +175,13 @@ def predictions_picture(view: View, unit: str, values: Floats | None, kind: str)
         "one column left of what it predicts."
     )
     names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
-    guesses = Guesses(view.signs, levels, scale, names, expected.probabilities[1:])
+    guesses = Guesses(view.glyphs, levels, scale, names, expected.probabilities[1:])
     elements: list[Element] = [Remark(remark), guesses]
     return Picture(f"Predictions: {view.title}", elements, lambda: page_data(view, ahead=1))
 
 
 def prediction_numbers(view: View, values: Floats | None) -> JsonLines:
-    """Yield what is said of each symbol, and the activation there, (T,), of a unit if one is asked."""
+    """Yield one object per symbol, with the activation of a unit, (T,), if it is given."""
     for t, line in enumerate(surprise_numbers(view)):
         yield line if values is None else line | {"activation": float(values[t])}
 
@@ -190,14 +192,14 @@ def prediction_numbers(view: View, values: Floats | None) -> JsonLines:
 def cells_picture(
     view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[UnitMatch], kind: str
 ) -> Picture:
-    """Return the text coloured by units: those chosen, on a page also any other.
+    """Return the text, coloured by the chosen units; a page offers all other units too.
 
     Args:
         view: The text.
         values: All activations, (T, L, H).
-        chosen: UnitText by label, at least one.
-        found: What a search has found, if there was one.
-        kind: Which activation.
+        chosen: Units by label, at least one.
+        found: Results of the search; empty without one.
+        kind: Kind of activation, a key of KIND_WORDS.
     """
     columns = {label: values[:, layer, unit] for label, (layer, unit) in chosen.items()}
     levels = {f"{n}, {span(each)}": activation_levels(each) for n, each in columns.items()}
@@ -205,7 +207,7 @@ def cells_picture(
     elements = [
         *(search_elements(found) if found else []),
         Remark(remark),
-        UnitText(view.signs, levels),
+        UnitText(view.glyphs, levels),
     ]
     return Picture(
         f"Cells: {view.title}",
@@ -215,22 +217,22 @@ def cells_picture(
 
 
 def span(values: Floats) -> str:
-    """Return between what a unit moves."""
+    """Return the range of a unit in words."""
     return f"{values.min():.2f} to {values.max():.2f}"
 
 
 def chosen_units(
     names: Sequence[str], found: Sequence[UnitMatch], config: ModelConfig
 ) -> dict[str, Unit]:
-    """Return the units to show by label: those named, and those that were found.
+    """Return the units to show, by label: named units, then units that the search found.
 
     Args:
-        names: As --unit takes them.
-        found: What a search has found.
-        config: Of the network.
+        names: Values of --unit.
+        found: Results of the search.
+        config: Shape of the network.
 
     Raises:
-        InputError: There is no such unit.
+        InputError: The network has no such unit.
     """
     chosen = {f"{name} (asked for)": parse_unit(name, config) for name in names}
     for each in found:
@@ -241,10 +243,10 @@ def chosen_units(
 
 
 def parse_unit(name: str, config: ModelConfig) -> Unit:
-    """Return the unit that --unit names.
+    """Return the unit that a value of --unit names.
 
     Raises:
-        InputError: It is none of the network's.
+        InputError: The network has no such unit.
     """
     match = re.fullmatch(r"([0-9]{1,4}):([0-9]{1,6})", name, re.ASCII)
     unit = (int(match[1]), int(match[2])) if match else (config.num_layers, 0)
@@ -257,14 +259,14 @@ def parse_unit(name: str, config: ModelConfig) -> Unit:
 
 
 def unit_name(unit: Unit) -> str:
-    """Return a unit as --unit takes it."""
+    """Return a unit in the form of --unit: layer:unit."""
     return f"{unit[0]}:{unit[1]}"
 
 
 def unit_numbers(
     view: View, values: Floats, chosen: Mapping[str, Unit], found: Sequence[UnitMatch] | None
 ) -> JsonLines:
-    """Yield what was found; without a search, None, the activations at each symbol."""
+    """Yield the results of the search, or, if `found` is None, the activations at each symbol."""
     if found is not None:
         yield from (asdict(each) for each in found)
         return
@@ -274,7 +276,7 @@ def unit_numbers(
 
 
 def search_elements(found: Sequence[UnitMatch]) -> list[Element]:
-    """Return what a search has found."""
+    """Return the results of the search as a table, with a heading and an explanation."""
     rows = [
         [
             each.name,
@@ -291,7 +293,7 @@ def search_elements(found: Sequence[UnitMatch]) -> list[Element]:
 
 
 def unit_text(found: UnitMatch) -> str:
-    """Return a unit that was found; none where a random network does as well."""
+    """Return the name of a unit that was found; "none" if an untrained network does as well."""
     if found.score <= found.random:
         return "none"
     return unit_name((found.layer, found.unit)) + (" (off)" if found.sign < 0 else "")

@@ -41,15 +41,15 @@ from charrnn.viz.view import View
 REPORT = "report.html"
 
 SHOWN_SURPRISE = 1000
-"""Symbols of held-out text in a report."""
+"""Symbols of held-out text that a report shows."""
 
 SEED, LENGTH, NUM_RECORDS = 1, 600, 20
-"""Of what a report lets the model write."""
+"""Seed, characters and, for a model of lines, number of lines of the sample in a report."""
 
 MOST_PREVIEWS = 12
 
 COUNTED = 1_000_000
-"""Symbols of training text whose frequencies are counted."""
+"""Symbols of training text that the unigram entropy is computed from."""
 
 
 ABOUT_CURVES = "The first chart says how good it is."
@@ -67,10 +67,10 @@ ABOUT_PREVIEWS = (
 
 
 def evolution_picture(folders: Sequence[Path]) -> Picture:
-    """Return the curves of some runs, and the previews of the first one.
+    """Return the curves of one or more runs, and the previews of the first one.
 
     Raises:
-        InputError: One of them has no log.
+        InputError: A run has no log.
     """
     histories = [read_history(folder) for folder in folders]
     if len({history.name for history in histories}) < len(histories):
@@ -85,7 +85,7 @@ def evolution_picture(folders: Sequence[Path]) -> Picture:
 
 
 def curve_elements(histories: Sequence[History]) -> list[Element]:
-    """Return the losses of runs in one chart; of a single one also its rate and gradients."""
+    """Return the validation losses of runs in one chart; for a single run, all its curves."""
     if len(histories) > 1:
         title = "Validation loss, nats (lower is better)"
         charts = [Chart(title, {each.name: each.curves["validation loss"] for each in histories})]
@@ -94,7 +94,7 @@ def curve_elements(histories: Sequence[History]) -> list[Element]:
         losses = {name: found[name] for name in found if "loss" in name}
         charts = [Chart("Loss, nats (lower is better)", losses)]
         if losses.get(ALONE_CURVE) == losses.get("validation loss"):
-            losses.pop(ALONE_CURVE)  # there is no memory
+            losses.pop(ALONE_CURVE)  # the model has no memory
         charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
     has_any = any(points for chart in charts for points in chart.series.values())
     is_part = any(min(each.chars, default=0) < max(each.chars, default=0) for each in histories)
@@ -103,23 +103,23 @@ def curve_elements(histories: Sequence[History]) -> list[Element]:
 
 
 def preview_elements(history: History, of_which: str = "") -> list[Element]:
-    """Return what a run wrote at some of its steps, side by side."""
+    """Return previews of a run, side by side."""
     texts = [(preview_title(each), each.text) for each in chosen_previews(history.previews)]
     shown = [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("It has no previews.")]
     return [Heading(f"How the text{of_which} changed"), *shown]
 
 
 def chosen_previews(previews: Sequence[Preview]) -> list[Preview]:
-    """Return some of the previews, the first and the last among them, denser at the beginning."""
+    """Return at most MOST_PREVIEWS previews, first and last included, denser at the beginning."""
     if len(previews) <= MOST_PREVIEWS:
         return list(previews)
     last = len(previews) - 1
-    places = {round(last * (i / (MOST_PREVIEWS - 1)) ** 2) for i in range(MOST_PREVIEWS)}
-    return [previews[place] for place in sorted(places)]
+    indices = {round(last * (i / (MOST_PREVIEWS - 1)) ** 2) for i in range(MOST_PREVIEWS)}
+    return [previews[i] for i in sorted(indices)]
 
 
 def preview_title(preview: Preview) -> str:
-    """Return the step of a preview and how good the model was."""
+    """Return the step of a preview and the validation loss."""
     loss = "" if preview.val_loss is None else f", validation loss {loss_text(preview.val_loss)}"
     return f"step {preview.step:,}{loss}"
 
@@ -128,11 +128,15 @@ def preview_title(preview: Preview) -> str:
 
 
 def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
-    """Return all that is to be said about a run, which may just be over and still locked.
+    """Return the report of a run.
+
+    Args:
+        folder: The run's folder.
+        is_over: The run has just ended, although its lock is still held.
 
     Raises:
-        InputError: It has no log, or no model yet.
-        CheckpointError: Its model is damaged.
+        InputError: The run has no log, or no model yet.
+        CheckpointError: The model is damaged.
     """
     run, surprise = read_run(folder, is_over=is_over)
     elements = [
@@ -148,7 +152,7 @@ def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
 
 
 def report_numbers(folder: Path) -> dict[str, Any]:
-    """Return the same as an object of JSON; raises as `report_picture` does."""
+    """Return the report as a JSON object. Raises as `report_picture`."""
     run, _ = read_run(folder)
     kind = outcome(run)
     return {
@@ -167,7 +171,10 @@ def report_numbers(folder: Path) -> dict[str, Any]:
 
 
 def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Picture]:
-    """Return what is known of a run, and the surprise at its held-out text or why there is none."""
+    """Return a summary of a run, and the surprise picture of its held-out text.
+
+    Without a held-out text the picture is a remark that says why.
+    """
     history, model = read_history(folder), load_model(folder / BEST)
     steps = step_files(folder)
     newest = read_metadata(steps[-1]) if steps else Metadata()
@@ -189,10 +196,10 @@ def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Pictur
 
 
 def read_corpus_again(run: RunSummary) -> Corpus:
-    """Read the texts of a run again.
+    """Read the training text of a run again.
 
     Raises:
-        InputError: They are gone, or have changed.
+        InputError: The text is missing, or has changed.
     """
     if not run.sources:
         raise InputError("the run does not say where its text is")
@@ -206,10 +213,10 @@ def read_corpus_again(run: RunSummary) -> Corpus:
 
 
 def held_out_view(model: Model, corpus: Corpus) -> View:
-    """Return the held-out text of a run, as far as a report shows it.
+    """Return the first SHOWN_SURPRISE symbols of the held-out text.
 
     Raises:
-        InputError: Nothing was held out.
+        InputError: No text was held out.
     """
     if not len(corpus.val):
         raise InputError("nothing was held out")
@@ -217,18 +224,18 @@ def held_out_view(model: Model, corpus: Corpus) -> View:
 
 
 def entropy(ids: Ids) -> float:
-    """Return the entropy of symbols by their frequencies, nats each."""
+    """Return the unigram entropy of a text, nats per symbol."""
     counts = np.bincount(ids)
     shares = counts[counts > 0] / len(ids)
     return float(-(shares * np.log(shares)).sum())
 
 
 def write_report(folder: Path) -> Path:
-    """Write the page about a run into its folder; return where it is.
+    """Write the report of a run as a page into its folder, and return the path.
 
     Raises:
         InputError, CheckpointError: As of `report_picture`.
-        OSError: The disk is full, among others.
+        OSError: The page cannot be written, for example because the disk is full.
     """
     path = folder / REPORT
     write_durably(path, page_bytes(report_picture(folder, is_over=True)))
@@ -236,20 +243,20 @@ def write_report(folder: Path) -> Path:
 
 
 def sample_elements(model: Model) -> list[Element]:
-    """Return what the model writes, the same each time."""
+    """Return a sample of the model's text; the seed is fixed."""
     remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
     return [Heading("What it writes"), Remark(remark), Listing(sample_text(model))]
 
 
 def sample_text(model: Model) -> str:
-    """Return a text by the model, or some of its lines."""
+    """Return a text from the model, or, for a model of lines, some lines."""
     count = NUM_RECORDS if model.records else 1
     jobs = Jobs([""], [SampleConfig(length=LENGTH)], count, SEED)
     return "\n".join(sample.text for sample in Sampler(model).write(jobs, batch_size=2))
 
 
 def reproduction(run: RunSummary) -> list[Element]:
-    """Return the settings of a run, and the command that makes it again."""
+    """Return the command that repeats a run, and its settings."""
     metadata = run.model.metadata
     again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [

@@ -1,8 +1,8 @@
-"""Which unit alone says most about a property of the text, and whether that is more than luck.
+"""Find the single unit that predicts a property of the text best, and compare it with chance.
 
-A unit is chosen on the first half of a text and scored on the second. Beside it stands the best
-unit, found in the same way, of some networks of the same shape with random weights: they too carry
-some of the text along, and among a thousand units one is always lucky.
+A unit is chosen on the first half of a text and scored on the second half. The baseline is the best
+unit, found in the same way, of untrained networks of the same shape: their state too depends on the
+text, and the best of a thousand units is always better than an average one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,34 +21,34 @@ from charrnn.viz.activations import activations_of, states_in_pieces
 from charrnn.viz.properties import PROPERTIES, Property, Values
 
 FEWEST, FEWEST_RUNS = 20, 3
-"""Characters of either kind, in each half, below which a property is left out; and how often it
-must begin there, or a count fall."""
+"""A property is left out if half a text has fewer characters with it, or without it, than FEWEST, or
+if it begins there less often than FEWEST_RUNS. A count must fall that often in each half."""
 
 NUM_RANDOM = 3
-"""Random networks; the best unit of all of them is what counts."""
+"""Untrained networks; the baseline is the best unit of all of them."""
 
 Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnitMatch:
-    """The unit that goes best with a property."""
+    """The unit that predicts a property best. Fields are keys of `viz cells --search --json`."""
 
     name: str
     measure: str
-    """AUC of a property that holds or not: 0.5 is chance, 1 is perfect. |r| of a count."""
+    """AUC for a property that is true or false: 0.5 is chance, 1 is perfect. |r| for a count."""
     layer: int
     unit: int
     sign: int
-    """-1 for a unit that is low where the property holds, or the count is large."""
+    """-1 if the unit is low where the property is true, or where the count is large; else 1."""
     chosen: float
-    """Its score where it was chosen."""
+    """Its score on the first half, where it was chosen."""
     score: float
-    """Its score on the other half."""
+    """Its score on the second half."""
     random: float
-    """That of the best unit of random networks, found in the same way."""
+    """Score of the best unit of untrained networks on the second half."""
     share: float
-    """Of the characters that have the property; the mean of a count."""
+    """Fraction of symbols with the property, or mean of the count."""
 
 
 def search_units(
@@ -57,36 +57,36 @@ def search_units(
     text: str,
     widths: NDArray[np.int64] | None = None,
 ) -> list[UnitMatch]:
-    """Return the best unit for each property that the text has, the clearest first.
+    """Return the best unit for each property that the text has; the largest lead comes first.
 
     Args:
-        ours: Activations of a network at each symbol of a text, (T, L, H).
-        random: Those of untrained networks of the same shape.
+        ours: Activations of the network at each symbol of the text, (T, L, H).
+        random: Activations of untrained networks of the same shape.
         text: Held-out text.
-        widths: How many symbols each character of the text is; all are one unless given.
+        widths: Number of symbols of each character; 1 each by default.
     """
     repeats = 1 if widths is None else widths
     wanted = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
     wanted = {each: values for each, values in wanted.items() if has_enough(values, each)}
     width, best = ours.shape[2], best_units(wanted, ours)
-    lucky = [best_units(wanted, each) for each in random]
+    untrained_best = [best_units(wanted, each) for each in random]
     found = [
-        unit_match(each, values, best[n], [others[n] for others in lucky], width)
+        unit_match(each, values, best[n], [others[n] for others in untrained_best], width)
         for n, (each, values) in enumerate(wanted.items())
     ]
     return sorted(found, key=lambda f: f.score - f.random, reverse=True)
 
 
 def ranks(units: Floats) -> Scores:
-    """Return the rank of each activation among those of its unit, from 1; equals share theirs."""
+    """Return the rank of each activation within its unit, from 1; ties share their mean rank."""
     columns = np.ascontiguousarray(units.T)
     order = np.argsort(columns, axis=1)
     ordered = np.take_along_axis(columns, order, axis=1)
-    places = np.arange(len(units))
+    indices = np.arange(len(units))
     is_new = ordered[:, 1:] != ordered[:, :-1]
     edge = np.ones((len(columns), 1), dtype=bool)
-    first = np.where(np.hstack([edge, is_new]), places, 0)
-    last = np.where(np.hstack([is_new, edge]), places, len(units) - 1)
+    first = np.where(np.hstack([edge, is_new]), indices, 0)
+    last = np.where(np.hstack([is_new, edge]), indices, len(units) - 1)
     first = np.maximum.accumulate(first, axis=1)
     last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
     result = np.empty(columns.shape)
@@ -96,25 +96,25 @@ def ranks(units: Floats) -> Scores:
 
 @dataclass(frozen=True, slots=True)
 class UnitRanks:
-    """The units of one network: chosen by one half of a text, scored by the other."""
+    """Activations and ranks of one network, cut in two halves: one to choose, one to score."""
 
     first: Floats
     """Activations of the first half, (T // 2, N)."""
     second: Floats
-    """Those of the second, (T - T // 2, N)."""
+    """Activations of the second half, (T - T // 2, N)."""
     ranks: Scores
     """Ranks of the first half, (T // 2, N)."""
 
     @classmethod
     def of(cls, values: Floats) -> "UnitRanks":
-        """Return the units of activations, (T, L, H)."""
+        """Return the two halves of activations, (T, L, H)."""
         flat = values.reshape(len(values), -1)
         half = len(flat) // 2
         return cls(flat[:half], flat[half:], ranks(flat[:half]))
 
 
 def has_enough(values: Values, each: Property) -> bool:
-    """Say whether both halves of a text have enough of a property to tell."""
+    """Return whether both halves of a text have enough of a property for a score."""
     half = len(values) // 2
     halves = (values[:half], values[half:])
     if each.is_count:
@@ -126,29 +126,29 @@ def has_enough(values: Values, each: Property) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BestUnit:
-    """The best of some units for a property; scores are in [-1, 1], 0 being chance."""
+    """The best unit of a network for a property. Scores are in [-1, 1]; 0 is chance."""
 
     index: int
-    """Which unit, of all layers."""
+    """Index over the units of all layers."""
     chosen: float
-    """Its score where it was chosen."""
+    """Its score on the first half, where it was chosen."""
     score: float
-    """That on the other half, positive where it keeps its sign."""
+    """Its score on the second half, positive if the sign is the same."""
 
 
 def best_units(wanted: Mapping[Property, Values], activations: Floats) -> list[BestUnit]:
     """Return the best unit of a network for each property.
 
     Args:
-        wanted: What each property is at each symbol, (T,).
-        activations: The network's, (T, L, H).
+        wanted: Value of each property at each symbol, (T,).
+        activations: Activations of the network, (T, L, H).
     """
     units = UnitRanks.of(activations)
     return [best_unit(each, values, units) for each, values in wanted.items()]
 
 
 def best_unit(each: Property, values: Values, units: UnitRanks) -> BestUnit:
-    """Return the best of some units for a property, which is `values` at each symbol, (T,)."""
+    """Return the best unit for a property with the given values, (T,)."""
     half = len(units.first)
     if each.is_count:
         first = correlations(values[:half], units.first)
@@ -166,14 +166,14 @@ def best_unit(each: Property, values: Values, units: UnitRanks) -> BestUnit:
 def unit_match(
     each: Property, values: Values, best: BestUnit, random: Sequence[BestUnit], width: int
 ) -> UnitMatch:
-    """Return what was found for a property.
+    """Return the result of the search for one property.
 
     Args:
         each: The property.
-        values: What it is at each symbol, (T,).
-        best: The network's best unit.
-        random: Those of untrained networks.
-        width: Units of a layer.
+        values: Its value at each symbol, (T,).
+        best: Best unit of the network.
+        random: Best unit of each untrained network.
+        width: Units in a layer.
     """
     layer, unit = divmod(best.index, width)
     return UnitMatch(
@@ -190,18 +190,18 @@ def unit_match(
 
 
 def reported_score(each: Property, score: float) -> float:
-    """Return a score as it is reported: an AUC instead of 2 AUC - 1."""
+    """Return a score in [-1, 1] as it is reported: AUC for a property, r for a count."""
     return score if each.is_count else 0.5 + score / 2
 
 
 def rank_biserial(values: Values, ranked: Scores) -> Scores:
-    """Return 2 AUC - 1 of each unit alone for a property, (N,): the area under the ROC curve.
+    """Return 2 AUC - 1 of each unit for a property, (N,); AUC is the area under the ROC curve.
 
-    It is the share of pairs, one character with the property and one without, whose activations
-    are in that order, ties counting half (Mann and Whitney, 1947).
+    AUC is the fraction of pairs, one character with the property and one without, in which the
+    first has the higher activation; ties count half (Mann and Whitney, 1947).
 
     Args:
-        values: 0 or 1, (T,).
+        values: The property, 0 or 1, (T,).
         ranked: Ranks of activations, (T, N).
     """
     num_with = values.sum()
@@ -212,7 +212,7 @@ def rank_biserial(values: Values, ranked: Scores) -> Scores:
 
 
 def correlations(values: Values, units: Floats) -> Scores:
-    """Return Pearson's r of each unit with a count, (N,); 0 for a unit that never moves."""
+    """Return Pearson's r of each unit with a count, (N,); 0 for a unit that is constant."""
     centred = units - units.mean(axis=0, dtype=np.float64)
     wanted = values - values.mean()
     norms = np.sqrt((centred**2).sum(axis=0) * (wanted**2).sum())
@@ -221,7 +221,7 @@ def correlations(values: Values, units: Floats) -> Scores:
 
 
 def untrained_activations(model: Model, ids: Sequence[int], kind: str) -> Iterator[Floats]:
-    """Return the activations of NUM_RANDOM untrained networks, read from now on beside the caller.
+    """Return the activations of NUM_RANDOM untrained networks, computed in background threads.
 
     Arguments as of `states` and `activations_of`.
     """
@@ -229,14 +229,14 @@ def untrained_activations(model: Model, ids: Sequence[int], kind: str) -> Iterat
     def one(number: int) -> Floats:
         return activations_of(states_in_pieces(untrained(model, number), ids), kind)
 
-    with_threads = ThreadPoolExecutor(min(NUM_RANDOM, available_cores()))
-    found = with_threads.map(one, range(NUM_RANDOM))
-    with_threads.shutdown(wait=False)
+    executor = ThreadPoolExecutor(min(NUM_RANDOM, available_cores()))
+    found = executor.map(one, range(NUM_RANDOM))
+    executor.shutdown(wait=False)
     return found
 
 
 def untrained(model: Model, number: int = 0) -> Model:
-    """Return a network of the same shape as it is before training, with other random numbers."""
+    """Return an untrained network of the same shape; each number gives other random weights."""
     rng = np.random.default_rng(derive_seed(0, "untrained", number))
     H = model.config.hidden_size
     weights: dict[str, Floats] = {}
@@ -253,6 +253,6 @@ def untrained(model: Model, number: int = 0) -> Model:
         else:
             weight = np.zeros(shape)
             if "bias_ih" in name and model.config.cell == "lstm":
-                weight[H : 2 * H] = 1  # forget gates that remember
+                weight[H : 2 * H] = 1  # as in training: forget gates begin open
         weights[name] = weight.astype(np.float32)
     return replace(model, weights=weights)

@@ -1,4 +1,4 @@
-"""How a run went and what to try next, in plain words."""
+"""The outcome of a run, next steps and figures, in plain words."""
 
 import math
 import shlex
@@ -18,11 +18,11 @@ from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
 LITTLE = 0.9
-"""Share of the loss of one that knows the frequencies alone; a network above it knows little else."""
+"""Above this fraction of the unigram entropy, a network has learned little more than frequencies."""
 
 MORE_TIME = 3
 LEAST_TIME = 300.0
-"""How many times as long the next run should be, and seconds that it should at least have."""
+"""Length of a suggested run: as a multiple of this run's, and in seconds at least."""
 
 MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.6
 
@@ -50,7 +50,7 @@ HEADLINES = {
     "network of this size has little more to learn from this text.",
     "ended": "It ended as planned.",
 }  # fmt: skip
-"""How a run went, by kind."""
+"""Sentences on a run, by outcome."""
 
 ENDS = {
     "finished": "as planned",
@@ -59,43 +59,43 @@ ENDS = {
     "signal": "stopped by a signal",
     "requeue": "saved, to go on elsewhere",
 }
-"""Why a run ended, in words."""
+"""Reasons to stop, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What a report is made of. None is what nobody knows."""
+    """Everything that a report shows of a run. None means unknown."""
 
     info: RunInfo
     history: History
     model: Model
     sources: tuple[str, ...] = ()
-    """Absolute names of what the run was started on, files and folders."""
+    """Absolute paths of the training files and folders, as given to the run."""
     val_source: str | None = None
-    """That of its --val-file."""
+    """Absolute path of its --val-file."""
     shown: float | None = None
-    """Nats per symbol of the held-out text that a report shows."""
+    """Loss on the part of the held-out text that the report shows, nats per symbol."""
     unigram_entropy: float | None = None
-    """Nats per symbol for one that knows how frequent each is, and nothing else."""
+    """Unigram entropy of the training text, nats per symbol."""
 
     @property
     def unit(self) -> str:
-        """What a loss is counted over."""
+        """Name of a symbol: character or byte."""
         return self.model.vocab.unit
 
     @property
     def loss(self) -> float | None:
-        """Validation loss of the model that is kept, nats."""
+        """Validation loss of the best model, nats per symbol."""
         return self.info.val_loss
 
     @property
     def has_memory(self) -> bool:
-        """Whether what it writes is mixed with a memory."""
+        """Whether the model mixes its predictions with an n-gram memory."""
         return self.model.memory is not None and self.model.memory.weight != 0
 
     @property
     def network_loss(self) -> float | None:
-        """The same without the memory: of all held-out text, or as the run had it at that step."""
+        """Validation loss without the memory: the final score, else that of the best step."""
         if not self.has_memory:
             return self.loss
         scores = self.history.last.get("scores")
@@ -105,53 +105,53 @@ class RunSummary:
 
     @property
     def train_loss(self) -> float | None:
-        """Of the network alone, on what it trained on last."""
+        """Training loss at the end of the run, of the network alone."""
         points = self.history.curves["training loss"]
         newest = points[-1][1] if points else None
         return as_number(self.history.last.get("train_loss")) or newest
 
     @property
     def epochs(self) -> float | None:
-        """Passes over the text."""
+        """Passes over the training text."""
         return self.history.epoch
 
     @property
     def best_step(self) -> int:
-        """The step of the model that is kept."""
+        """Step of the best model."""
         progress = self.model.metadata.progress
         return progress.step if progress else 0
 
     @property
     def advice(self) -> str:
-        """What training said at its end, how the network fits first."""
+        """The advice at the end of training; it begins with a diagnosis."""
         return as_text(self.history.last.get("advice")) or ""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Those of the run."""
+        """Training settings of the run, by name."""
         return self.model.metadata.settings
 
     @property
     def text_arguments(self) -> list[str]:
-        """Names of the text's files and folders, as a command takes them."""
+        """Paths of the training files and folders, for a command line."""
         return [relative_path(name) for name in self.sources] or ["FILE..."]
 
     @property
     def checkpoints_option(self) -> list[str]:
-        """The option for the folder of all runs, if it is not the usual one."""
+        """The option --checkpoints, if the folder of all runs is not the default."""
         folder = self.info.folder.parent
         return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
 
 
 def relative_path(name: str) -> str:
-    """Return an absolute name as it is from here, if it lies below."""
+    """Return an absolute path relative to the working folder, if it is inside it."""
     with suppress(ValueError, OSError):
         return str(Path(name).relative_to(Path.cwd()))
     return name
 
 
 def verdict(run: RunSummary) -> list[Element]:
-    """Return how the run went, what to try next, and its figures."""
+    """Return the elements: outcome, next steps, figures."""
     kind = outcome(run)
     return [
         Heading("How it went"),
@@ -165,7 +165,7 @@ def verdict(run: RunSummary) -> list[Element]:
 
 
 def headline(run: RunSummary, kind: str) -> str:
-    """Return how a run went in a sentence or two, by its kind."""
+    """Return one or two sentences on the outcome of a run."""
     info = run.info
     total = f" of {info.total_steps:,}" if info.total_steps and kind in GOES_ON else ""
     return HEADLINES[kind].format(
@@ -179,7 +179,7 @@ def headline(run: RunSummary, kind: str) -> str:
 
 
 def outcome(run: RunSummary) -> str:
-    """Return the kind of end that a run has come to, one of HEADLINES."""
+    """Return the outcome of a run, a key of HEADLINES."""
     if run.info.state in HEADLINES:
         return run.info.state
     if run.loss is None:
@@ -194,7 +194,7 @@ def outcome(run: RunSummary) -> str:
 
 
 def loss_meaning(run: RunSummary) -> Iterator[str]:
-    """Yield what the validation loss means, or without one that of the text which is shown."""
+    """Yield sentences on the meaning of the validation loss, or of the loss on the text shown."""
     size, unit = run.model.vocab.size, run.unit
     loss = run.shown if run.loss is None else run.loss
     if loss is None:
@@ -223,7 +223,7 @@ def loss_meaning(run: RunSummary) -> Iterator[str]:
 
 
 def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
-    """Return what to do next and why, as commands."""
+    """Return the next steps as pairs: reason, command."""
     info, seconds = run.info, run.info.seconds or 0.0
     where, temperature = run.checkpoints_option, f"{SampleConfig().temperature:g}"
     anew = ["charrnn", "train", *run.text_arguments, *reading_flags(run), *where]
@@ -249,7 +249,7 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
 
 
 def reading_flags(run: RunSummary) -> list[str]:
-    """Return the options without which a text would be read or held out otherwise."""
+    """Return the options that are needed to read and split the text in the same way."""
     settings, usual = run.settings, TrainConfig()
     flags = [f"--{name}" for name in ("bytes", "lines") if settings.get(name) is True]
     for name in ("encoding", "newlines", "val_frac"):
@@ -260,7 +260,7 @@ def reading_flags(run: RunSummary) -> list[str]:
 
 
 def time_left(info: RunInfo) -> str:
-    """Return about how long a run would still take."""
+    """Return about how much time a run has left, in words; empty if unknown."""
     if not (info.step and info.total_steps and info.seconds):
         return ""
     left = info.seconds / info.step * max(0, info.total_steps - info.step)
@@ -268,7 +268,7 @@ def time_left(info: RunInfo) -> str:
 
 
 def max_time(seconds: float) -> str:
-    """Return a time as --max-time takes it, roundly."""
+    """Return a duration in whole minutes, in the form of --max-time."""
     minutes = max(1, round(seconds / 60))
     if minutes < 60:
         return f"{minutes}m"
@@ -279,7 +279,7 @@ def max_time(seconds: float) -> str:
 
 
 def figures(run: RunSummary) -> list[tuple[str, str]]:
-    """Return what a run has ended with, by name."""
+    """Return the figures of a run as rows: name, value."""
     info, alone = run.info, run.network_loss if run.has_memory else None
     layers = f"{info.num_layers} layer{'s' * (info.num_layers != 1)}"
     without = "" if alone is None else ", network alone"
@@ -298,7 +298,7 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
 
 
 def loss_words(loss: float | None, unit: str) -> str:
-    """Return a loss, and between how many symbols it means to hesitate."""
+    """Return a loss, and its perplexity in words."""
     if loss is None:
         return "?"
     return f"{loss_text(loss)} nats per {unit}: hesitates between {math.exp(loss):.1f}"

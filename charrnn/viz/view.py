@@ -1,4 +1,4 @@
-"""A model and a text to look at, with visible symbols."""
+"""A model and a text to look at, with a visible glyph for each symbol."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,56 +17,56 @@ from charrnn.nn.engine import State
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import Expectations, expectations, states
 
-SIGNS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
+GLYPHS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
 UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
-"""Unicode's classes of what has no shape of its own."""
+"""Unicode categories of characters without a visible shape."""
 
 
 def glyphs(vocab: Vocabulary) -> list[str]:
-    """Return a sign for each symbol of a vocabulary, (V,)."""
+    """Return a glyph for each symbol of a vocabulary, (V,)."""
     if isinstance(vocab, ByteVocabulary):
         return [glyph(chr(i)) if i < 0x7F else f"{i:02X}" for i in range(256)]
     return [glyph(vocab.decode([i])) for i in range(vocab.size)]
 
 
 def glyph(character: str) -> str:
-    """Return a sign for one character."""
+    """Return a glyph for one character."""
     import unicodedata
 
-    if character in SIGNS:
-        return SIGNS[character]
+    if character in GLYPHS:
+        return GLYPHS[character]
     is_unseen = any(unicodedata.category(c) in UNSEEN for c in character)
     return "".join(map(escape, character)) if is_unseen else character
 
 
 @dataclass(frozen=True)
 class View:
-    """A text that a model reads."""
+    """A text, and what a model predicts and stores while it reads the text."""
 
     model: Model
     ids: Ids
     """The text, (T,)."""
     title: str
     memory_weight: float | None = None
-    """The memory's share in what is expected; None is the model's own."""
+    """Weight of the n-gram memory in the predictions; None is the model's own."""
     num_unknown: int = 0
-    """Characters that the model never saw, left out."""
+    """Number of characters that were left out because the model has never seen them."""
 
     @property
     def unit(self) -> str:
-        """What a symbol is called."""
+        """Name of a symbol: character or byte."""
         return self.model.vocab.unit
 
     @cached_property
     def text(self) -> str:
-        """The text, a character for each symbol; a byte is the character of its number."""
+        """The text, one character per symbol; byte b is the character chr(b)."""
         if isinstance(self.model.vocab, ByteVocabulary):
             return bytes(self.ids.tolist()).decode("latin-1")
         return self.model.vocab.decode(self.ids.tolist())
 
     @cached_property
     def characters(self) -> tuple[str, NDArray[np.int64]]:
-        """The text as people read it, and how many symbols each character of it is."""
+        """The text as people read it, and the number of symbols of each character."""
         if not isinstance(self.model.vocab, ByteVocabulary):
             return self.text, np.ones(len(self.text), dtype=np.int64)
         text = bytes(self.ids.tolist()).decode("utf-8", "surrogateescape")
@@ -74,31 +74,31 @@ class View:
         return text, np.array(widths, dtype=np.int64)
 
     def character(self, symbol: int) -> str:
-        """Return one symbol as `text` has it."""
+        """Return one symbol as it is in `text`."""
         vocab = self.model.vocab
         return chr(symbol) if isinstance(vocab, ByteVocabulary) else vocab.decode([symbol])
 
     @cached_property
     def alphabet(self) -> list[str]:
-        """A sign for each symbol of the vocabulary."""
+        """A glyph for each symbol of the vocabulary."""
         return glyphs(self.model.vocab)
 
     @cached_property
-    def signs(self) -> list[str]:
-        """A sign for each symbol of the text; blanks stay blank, and a newline ends the line."""
-        shown = {" ": " ", "\n": SIGNS["\n"] + "\n"}
+    def glyphs(self) -> list[str]:
+        """A glyph for each symbol of the text; a space stays blank, a newline also ends the line."""
+        shown = {" ": " ", "\n": GLYPHS["\n"] + "\n"}
         symbols = zip(self.text, self.ids.tolist(), strict=True)
         return [shown.get(character, self.alphabet[i]) for character, i in symbols]
 
     @cached_property
     def expected(self) -> Expectations:
-        """What the model expects at each symbol."""
+        """Predictions of the model for each symbol."""
         hidden = self.states[0][:, -1]
         return expectations(Sampler(self.model), self.ids, hidden, self.memory_weight)
 
     @cached_property
     def states(self) -> State:
-        """What every unit is after each symbol: h, and c of an LSTM, (T, L, H) each."""
+        """State of every unit after each symbol: h, and c of an LSTM, (T, L, H) each."""
         return states(self.model, self.ids.tolist())
 
 
@@ -111,15 +111,15 @@ def read_view(
     is_held_out: bool = False,
     memory_weight: float | None = None,
 ) -> View:
-    """Open a model and a text.
+    """Load a model and read a text.
 
     Args:
         model: A checkpoint file.
-        files: The text; of several, one after the other.
-        names: Of files that are called otherwise than they are.
-        length: Symbols that are read, from the first.
-        is_held_out: Of the files that the model learned, only what was held out.
-        memory_weight: The memory's share in what is expected.
+        files: The text; several files are joined in order.
+        names: Names to show instead of a file's own.
+        length: Number of symbols to read, from the first.
+        is_held_out: The files are the training text; read only its held-out part.
+        memory_weight: Weight of the n-gram memory in the predictions.
 
     Raises:
         InputError: A file cannot be read, or is empty.

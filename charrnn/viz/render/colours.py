@@ -7,37 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Levels = NDArray[np.int64]
-"""A level each, 0 to 8."""
+"""The level of each symbol, 0 to 8, (T,)."""
 
 COUNT = 9
 
 SURPRISES = (0.25, 0.5, 1, 2, 3, 4.5, 6, 8)
-"""Bits at which the next level begins."""
+"""Bits at which each level after the first begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How levels are shown."""
+    """How levels are shown: as colours, as CSS classes, as marks."""
 
     name: str
-    """What is shown."""
+    """The quantity that the levels measure."""
     order: str
-    """By which colours, for those who do not see them."""
+    """The order of the colours in words, for screen readers."""
     letter: str
-    """Of the classes of a page's style: s0 to s8, or d0 to d8."""
+    """First letter of the CSS classes on a page: s0 to s8, or d0 to d8."""
     labels: Sequence[str]
-    """What a page writes into the box of each level."""
+    """Text in the legend's box of each level."""
     colours: Sequence[str | None]
-    """Backgrounds out of 256 colours."""
-    signs: str
-    """Without colours."""
+    """Background of each level in the 256-colour palette; None is the terminal's own."""
+    marks: str
+    """Mark of each level where there is no colour."""
     legend: str
-    """Of the signs."""
+    """Legend of the marks."""
 
 
 SEQUENTIAL = (None, "230", "229", "222", "215", "208", "166", "130", "88")
 DIVERGING = ("25", "68", "110", "153", None, "223", "215", "172", "130")
-"""Yellow to brown, and blue to orange: the colour-blind tell them apart."""
+"""Yellow to brown, and blue to orange: safe for colour-blind readers."""
 
 DARK = {"25", "68", "166", "130", "88", "172"}
 """Backgrounds that need white letters."""
@@ -52,7 +52,7 @@ SURPRISE = Scale(
     SEQUENTIAL,
     STRENGTHS,
     "bits of surprise beneath each line:  "
-    + "  ".join(f"{sign} {edge:g}" for sign, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
+    + "  ".join(f"{glyph} {edge:g}" for glyph, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
 )
 ACTIVATION = Scale(
     "activation",
@@ -80,10 +80,10 @@ def surprise_levels(bits: NDArray[np.float64]) -> Levels:
 
 
 def activation_levels(values: NDArray[np.floating]) -> Levels:
-    """Return the level of each activation in [-1, 1]; the middle one is about none."""
+    """Return the level of each activation in [-1, 1]; level 4 is about 0."""
     return probability_levels((values + 1) / 2)
 
 
 def probability_levels(values: NDArray[np.floating]) -> Levels:
-    """Return the level of each value in [0, 1]."""
+    """Return the level of each value in [0, 1], rounded."""
     return np.asarray(np.clip(np.rint(values * (COUNT - 1)), 0, COUNT - 1), dtype=np.int64)

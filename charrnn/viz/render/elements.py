@@ -13,14 +13,14 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """The heading of what follows."""
+    """A section heading."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence or some; the main one is what a reader takes along."""
+    """One or more sentences; the main remark is emphasised."""
 
     text: str
     is_main: bool = False
@@ -28,81 +28,80 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Lines as they are: commands, or what a model has written."""
+    """Lines shown as they are: commands, or text from a model."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table; without names it has no head."""
+    """A table; without names it has no header."""
 
     names: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: Sequence[int] = ()
-    """Columns of numbers."""
+    """Indices of the columns that are aligned right."""
     summary: str = ""
-    """What stands on a page in its place until somebody opens it."""
+    """Label of the fold that hides the table on a page; empty for no fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves over one axis; those without points are left out."""
+    """Curves on one pair of axes; a curve without points is left out."""
 
     title: str
     series: Mapping[str, Points]
-    """By name, x rising."""
+    """Points by name; x ascends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Texts side by side, each under its title."""
+    """Texts side by side, each as (title, text)."""
 
     stages: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Coloured:
-    """A text whose symbols are coloured by levels."""
+    """A text with a background colour for each symbol."""
 
-    signs: Sequence[str]
-    """What each symbol looks like, (T,); with a newline behind it where a line ends."""
+    glyphs: Sequence[str]
+    """Glyph of each symbol, (T,); a glyph that ends with a newline ends its line."""
     levels: Levels
-    """Of each symbol, (T,)."""
+    """Level of each symbol, (T,)."""
     scale: Scale
     label: str
-    """What it is, for those who do not see it."""
+    """Description for screen readers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """A text whose symbols are coloured by levels, and under each the guesses for the next."""
+    """A coloured text with the likeliest next symbols below each symbol."""
 
-    signs: Sequence[str]
-    """What each symbol looks like, (T,)."""
+    glyphs: Sequence[str]
+    """Glyph of each symbol, (T,)."""
     levels: Levels
-    """Of each symbol, (T,)."""
+    """Level of each symbol, (T,)."""
     scale: Scale
-    """How these are shown."""
     guesses: Sequence[Sequence[str]]
-    """Signs of the likeliest next symbols, the best first, (T - 1, K)."""
+    """Glyphs of the likeliest next symbols, best first, (T - 1, K)."""
     shares: NDArray[np.float64]
     """Their probabilities, (T - 1, K)."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitText:
-    """A text coloured by one unit: plain text shows each, on a page one chooses."""
+    """A text coloured by a unit: plain text shows one after another, a page lets readers choose."""
 
-    signs: Sequence[str]
-    """As of a coloured text."""
+    glyphs: Sequence[str]
+    """Glyph of each symbol, (T,), as in `Coloured`."""
     levels: Mapping[str, Levels]
-    """Of each symbol, by the unit's name, (T,)."""
+    """Level of each symbol, (T,), by name of the unit."""
 
 
-def bare(sign: str) -> str:
-    """Return a sign without the newline behind it."""
-    return sign.removesuffix("\n")
+def bare(glyph: str) -> str:
+    """Return a glyph without its final newline."""
+    return glyph.removesuffix("\n")
 
 
 Element = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | UnitText
@@ -110,9 +109,9 @@ Element = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesse
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A heading, parts, and what only a page shows."""
+    """A title, elements, and data for the script of a page."""
 
     title: str
     elements: Sequence[Element]
     data: Callable[[], Mapping[str, object]] = dict
-    """What a page's script says of a symbol that one points at."""
+    """Returns the details that the page's script shows for a symbol under the pointer."""

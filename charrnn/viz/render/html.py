@@ -26,16 +26,16 @@ from charrnn.viz.render.elements import (
 from charrnn.viz.render.svg import line_chart
 
 Html = str
-"""Markup; whatever comes from a text or a file went through `escape`."""
+"""Markup; all text from users, models and files in it is escaped."""
 
 
 def page_bytes(picture: Picture) -> bytes:
-    """Return a picture as the content of a file."""
+    """Return a picture as the bytes of an HTML file."""
     return page(picture).encode("utf-8", "backslashreplace")
 
 
 def page(picture: Picture) -> Html:
-    """Return a picture as a whole page."""
+    """Return a picture as a complete HTML page."""
     package = files("charrnn.viz.render")
     style, script = (package.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js"))
     title, sections = escape(printable(picture.title)), "\n".join(map(section, picture.elements))
@@ -53,7 +53,7 @@ def page(picture: Picture) -> Html:
 
 
 def as_data(data: object) -> str:
-    """Return JSON that no page reads as markup."""
+    """Return JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -61,7 +61,7 @@ def as_data(data: object) -> str:
 
 
 def section(element: Element) -> Html:
-    """Return one part of a page."""
+    """Return the markup of one element."""
     match element:
         case Heading(text):
             return f"<h2>{escape(text)}</h2>"
@@ -78,25 +78,25 @@ def section(element: Element) -> Html:
             return line_chart(title, series)
         case Stages(texts):
             return stages(texts)
-        case Coloured(signs, levels, scale, label):
-            return legend(scale) + text_box(signs, levels, scale, label)
+        case Coloured(glyphs, levels, scale, label):
+            return legend(scale) + text_box(glyphs, levels, scale, label)
         case Guesses():
             return (
                 legend(element.scale)
                 + legend(PROBABILITY)
                 + reader(grid(element), "grid", "Text and guesses for the next")
             )
-        case UnitText(signs, units):
+        case UnitText(glyphs, units):
             first = next(iter(units.values()))
-            box = text_box(signs, first, ACTIVATION, "Text coloured by a unit")
+            box = text_box(glyphs, first, ACTIVATION, "Text coloured by a unit")
             return unit_choice(list(units)) + legend(ACTIVATION) + box
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int]) -> Html:
-    """Return a table; columns of numbers are aligned at their right."""
+    """Return a table; numeric columns are aligned right."""
 
     def cells(tag: str, values: Sequence[str]) -> Html:
-        marks = (' class="n"' if place in numeric else "" for place in range(len(values)))
+        marks = (' class="n"' if i in numeric else "" for i in range(len(values)))
         pairs = zip(marks, values, strict=True)
         return "".join(f"<{tag}{mark}>{escape(value)}</{tag}>" for mark, value in pairs)
 
@@ -106,7 +106,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence
 
 
 def stages(texts: Iterable[tuple[str, str]]) -> Html:
-    """Return texts side by side."""
+    """Return boxes side by side, each with a title and a text."""
     boxes = "".join(
         f'<section class="stage"><strong>{escape(title)}</strong>'
         f"<pre>{escape(escape_controls(text))}</pre></section>"
@@ -116,7 +116,7 @@ def stages(texts: Iterable[tuple[str, str]]) -> Html:
 
 
 def legend(scale: Scale) -> Html:
-    """Return what the levels of a scale mean."""
+    """Return the legend of a scale."""
     boxes = "".join(
         f'<span class="{scale.letter}{level}">{escape(label)}</span>'
         for level, label in enumerate(scale.labels)
@@ -125,29 +125,29 @@ def legend(scale: Scale) -> Html:
     return f'<div class="legend" role="img" aria-label="{label}">{escape(scale.name)} {boxes}</div>'
 
 
-def text_box(signs: Sequence[str], levels: Levels, scale: Scale, label: str) -> Html:
-    """Return a text whose characters are coloured by levels.
+def text_box(glyphs: Sequence[str], levels: Levels, scale: Scale, label: str) -> Html:
+    """Return a text with a background colour for each symbol.
 
     Args:
-        signs: What each symbol looks like, (T,); with a newline behind it where a line ends.
-        levels: Of each symbol, (T,).
+        glyphs: Glyph of each symbol, (T,); a glyph that ends with a newline ends its line.
+        levels: Level of each symbol, (T,).
         scale: How levels are shown.
-        label: What it is, for those who do not see it.
+        label: Description for screen readers.
     """
     letters = (
-        f'<i class="{scale.letter}{level}">{escape(bare(sign))}</i>' + "\n" * sign.endswith("\n")
-        for sign, level in zip(signs, levels.tolist(), strict=True)
+        f'<i class="{scale.letter}{level}">{escape(bare(glyph))}</i>' + "\n" * glyph.endswith("\n")
+        for glyph, level in zip(glyphs, levels.tolist(), strict=True)
     )
     return reader(letters, "text", label)
 
 
 def reader(symbols: Iterable[Html], kind: str, label: str) -> Html:
-    """Return a text that one reads with mouse, finger or keys, each symbol an element of its own.
+    """Return a text whose symbols readers explore with mouse, finger or keyboard.
 
     Args:
-        symbols: An element each.
-        kind: Its class.
-        label: What it is, for those who do not see it.
+        symbols: One HTML element per symbol.
+        kind: CSS class of the text.
+        label: Description for screen readers.
     """
     return (
         f'<div class="reader"><div class="{kind}" id="text" tabindex="0" role="application" '
@@ -156,17 +156,17 @@ def reader(symbols: Iterable[Html], kind: str, label: str) -> Html:
     )
 
 
-def grid(part: Guesses) -> Iterator[Html]:
-    """Yield a column for each symbol: itself, and the guesses for the next."""
-    steps = probability_levels(part.shares).tolist()
-    for t, (sign, level) in enumerate(zip(part.signs, part.levels.tolist(), strict=True)):
-        pairs = zip(part.guesses[t], steps[t], strict=True) if t < len(steps) else ()
+def grid(element: Guesses) -> Iterator[Html]:
+    """Yield one column per symbol: its glyph, and below it the guesses for the next."""
+    steps = probability_levels(element.shares).tolist()
+    for t, (glyph, level) in enumerate(zip(element.glyphs, element.levels.tolist(), strict=True)):
+        pairs = zip(element.guesses[t], steps[t], strict=True) if t < len(steps) else ()
         cells = "".join(f'<i class="s{step}">{escape(guess)}</i>' for guess, step in pairs)
-        yield f'<div><b class="{part.scale.letter}{level}">{escape(bare(sign))}</b>{cells}</div>'
+        yield f'<div><b class="{element.scale.letter}{level}">{escape(bare(glyph))}</b>{cells}</div>'
 
 
 def unit_choice(labels: Sequence[str]) -> Html:
-    """Return what one chooses a unit with; the first one is shown."""
+    """Return the menu of units; the first one is selected."""
     options = "".join(f"<option>{escape(label)}</option>" for label in labels)
     return (
         '<div class="bar"><label for="unit">Unit</label>'
@@ -175,37 +175,37 @@ def unit_choice(labels: Sequence[str]) -> Html:
 
 
 def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
-    """Write a picture as a page.
+    """Write a picture as an HTML file.
 
     Raises:
-        InputError: The file is something else, or cannot be written.
+        InputError: The file exists and is no page, or cannot be written.
     """
     from charrnn.core.files import write_durably
 
     check_page(path)
     html = page_bytes(picture())
     try:
-        write_durably(path.resolve(), html)  # of a link, what it leads to
+        write_durably(path.resolve(), html)  # a link stays a link; its target is replaced
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
 
 
 def check_page(path: Path) -> None:
-    """Refuse to put a page in the place of something else, such as the text that it shows.
+    """Refuse to overwrite a file that is no page, such as the text that the page shows.
 
     Raises:
-        InputError: There is a file that is no page.
+        InputError: The file exists and is no page.
     """
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
         is_page = is_file and first_bytes(path) in (b"<!doctype html>", b"")
     except (OSError, ValueError):
-        return  # there is none, or writing says what is wrong
+        return  # there is no such file, or writing it reports the error
     if not is_page:
         raise InputError(f"-o: {printable(path)}: is there, and is no page; name another file")
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return how a file begins, in small letters."""
+    """Return the first 15 bytes of a file in lower case."""
     with path.open("rb") as file:
         return file.read(15).lower()

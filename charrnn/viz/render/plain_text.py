@@ -33,23 +33,23 @@ from charrnn.viz.render.elements import (
 )
 
 WIDTH = 72
-"""Columns of a line of text."""
+"""Columns after which a line of text is broken."""
 
 CURVE_WIDTH = 40
-"""Columns of a curve."""
+"""Columns of a curve drawn with bars."""
 
 BARS = "▁▂▃▄▅▆▇█"
 
 UNLIKELY = 0.05
-"""Probability below which a guess is not spelt out where there is no colour."""
+"""Without colour a guess with a lower probability is shown as a dot."""
 
 
 def plain_text(picture: Picture, *, colour: bool) -> str:
-    """Return a picture as text, without its title.
+    """Return the lines of a picture, without its title.
 
     Args:
-        picture: What is shown.
-        colour: Whether the terminal has 256 colours.
+        picture: The elements to show.
+        colour: Use escapes for 256 colours.
     """
     return "\n".join(
         line for element in picture.elements for line in element_lines(element, colour=colour)
@@ -57,7 +57,7 @@ def plain_text(picture: Picture, *, colour: bool) -> str:
 
 
 def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
-    """Yield the lines of one part."""
+    """Yield the lines of one element."""
     match element:
         case Heading(text):
             yield from ("", printable(text), "─" * cell_len(printable(text)))
@@ -72,21 +72,21 @@ def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
         case Stages(stages):
             for title, text in stages:
                 yield from (f"--- {printable(title)}", escape_controls(text))
-        case Coloured(signs, levels, scale):
+        case Coloured(glyphs, levels, scale):
             yield from (
                 legend(scale, colour=colour),
                 "",
-                *text_lines(signs, levels, scale, colour=colour),
+                *text_lines(glyphs, levels, scale, colour=colour),
             )
         case Guesses():
             yield legend(element.scale, colour=colour)
             yield from (legend(PROBABILITY, colour=colour), "")
             yield from guess_lines(element, colour=colour)
-        case UnitText(signs, units):
+        case UnitText(glyphs, units):
             yield legend(ACTIVATION, colour=colour)
             for name, levels in units.items():
                 yield from ("", f"unit {printable(name)}")
-                yield from text_lines(signs, levels, ACTIVATION, colour=colour)
+                yield from text_lines(glyphs, levels, ACTIVATION, colour=colour)
 
 
 # Tables and curves
@@ -103,7 +103,7 @@ def table_lines(rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> Iterat
 
 
 def chart_lines(title: str, series: Mapping[str, Points]) -> Iterator[str]:
-    """Yield each curve as bars, between its first value and its last."""
+    """Yield one line per curve: first value, bars, last value."""
     drawn = {printable(name): points for name, points in series.items() if points}
     if not drawn:
         return
@@ -116,7 +116,7 @@ def chart_lines(title: str, series: Mapping[str, Points]) -> Iterator[str]:
 
 
 def bars(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """Return a bar for each value; of many, for the mean of those that stand together."""
+    """Return one bar per value, or per mean of neighbouring values if there are too many."""
     pieces = np.array_split(np.asarray(values, dtype=float), min(width, len(values)))
     means = np.array([piece.mean() for piece in pieces])
     spread = np.ptp(means) or 1.0
@@ -128,7 +128,7 @@ def bars(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
 
 
 def legend(scale: Scale, *, colour: bool) -> str:
-    """Return what the levels of a scale mean."""
+    """Return the legend of a scale."""
     if not colour:
         return scale.legend
     boxes = coloured([f" {label} " for label in scale.labels], np.arange(COUNT), scale)
@@ -136,27 +136,27 @@ def legend(scale: Scale, *, colour: bool) -> str:
 
 
 def text_lines(
-    signs: Sequence[str], levels: Levels, scale: Scale, *, colour: bool
+    glyphs: Sequence[str], levels: Levels, scale: Scale, *, colour: bool
 ) -> Iterator[str]:
-    """Yield a text coloured by levels; without colour each line has signs of them beneath it."""
-    widths = [cell_width(sign) for sign in signs]
-    starts = {i for i, sign in enumerate(signs, start=1) if sign.endswith("\n")}
+    """Yield the lines of a coloured text; without colour, a line of marks follows each."""
+    widths = [cell_width(glyph) for glyph in glyphs]
+    starts = {i for i, glyph in enumerate(glyphs, start=1) if glyph.endswith("\n")}
     for begin, end in line_bounds(widths, starts):
         if colour:
-            yield coloured(list(map(bare, signs[begin:end])), levels[begin:end], scale)
+            yield coloured(list(map(bare, glyphs[begin:end])), levels[begin:end], scale)
             continue
-        yield "".join(signs[begin:end]).rstrip("\n")
+        yield "".join(glyphs[begin:end]).rstrip("\n")
         yield marks(levels[begin:end], widths[begin:end], scale).rstrip()
 
 
-def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
-    """Yield a text in blocks of lines: itself, and under each symbol the guesses for the next.
+def guess_lines(element: Guesses, *, colour: bool) -> Iterator[str]:
+    """Yield blocks of lines: the text, then one line per guess below each symbol.
 
-    A column is as wide as its widest sign. Without colour unlikely guesses are dots.
+    A column is as wide as its widest glyph. Without colour, unlikely guesses are dots.
     """
-    shares = part.shares
-    columns = [[bare(sign)] for sign in part.signs]
-    for column, guesses, row in zip(columns, part.guesses, shares, strict=False):
+    shares = element.shares
+    columns = [[bare(glyph)] for glyph in element.glyphs]
+    for column, guesses, row in zip(columns, element.guesses, shares, strict=False):
         shown = colour | (row >= UNLIKELY)
         column += [g if is_shown else "·" for g, is_shown in zip(guesses, shown, strict=True)]
     widths = [max(map(cell_width, column)) for column in columns]
@@ -167,33 +167,33 @@ def guess_lines(part: Guesses, *, colour: bool) -> Iterator[str]:
         for k in range(shares.shape[1]):
             lines.append([set_cell_size(columns[t][k + 1], widths[t]) for t in range(begin, last)])
         if colour:
-            yield coloured(lines[0], part.levels[begin:end], part.scale)
+            yield coloured(lines[0], element.levels[begin:end], element.scale)
             for k, line in enumerate(lines[1:]):
                 yield coloured(line, steps[begin:last, k], PROBABILITY)
         else:
-            lines.insert(1, [marks(part.levels[begin:end], widths[begin:end], part.scale)])
+            lines.insert(1, [marks(element.levels[begin:end], widths[begin:end], element.scale)])
             yield from ("".join(line).rstrip() for line in lines)
         if end < len(columns):
             yield ""
 
 
 def marks(levels: Levels, widths: Sequence[int], scale: Scale) -> str:
-    """Return the level of each symbol as a sign, repeated over the columns of the symbol."""
+    """Return the mark of each symbol's level, repeated to the width of the symbol."""
     pairs = zip(levels.tolist(), widths, strict=True)
-    return "".join(scale.signs[level] * width for level, width in pairs)
+    return "".join(scale.marks[level] * width for level, width in pairs)
 
 
-def cell_width(sign: str) -> int:
-    """Return how many columns of a terminal a sign takes: 中 takes two."""
-    return max(1, cell_len(bare(sign)))
+def cell_width(glyph: str) -> int:
+    """Return the number of terminal columns of a glyph: 中 takes two."""
+    return max(1, cell_len(bare(glyph)))
 
 
 def line_bounds(widths: Sequence[int], starts: Container[int] = ()) -> Iterator[tuple[int, int]]:
-    """Yield the first index of each line, and the index after its last: WIDTH columns at most.
+    """Yield (begin, end) of each line; a line has at most WIDTH columns.
 
     Args:
         widths: Columns of each symbol.
-        starts: Indices that begin a line in any case.
+        starts: Indices that always begin a line.
     """
     begin = columns = 0
     for i, width in enumerate(widths):
@@ -205,14 +205,14 @@ def line_bounds(widths: Sequence[int], starts: Container[int] = ()) -> Iterator[
         yield begin, len(widths)
 
 
-def coloured(signs: Sequence[str], levels: NDArray[np.int64], scale: Scale) -> str:
-    """Return signs on backgrounds out of 256 colours; a run of one level is one escape."""
+def coloured(glyphs: Sequence[str], levels: NDArray[np.int64], scale: Scale) -> str:
+    """Return glyphs on 256-colour backgrounds; one escape per run of equal levels."""
     parts, before = [], None
-    for sign, level in zip(signs, levels.tolist(), strict=True):
+    for glyph, level in zip(glyphs, levels.tolist(), strict=True):
         background = scale.colours[level]
         if background != before:
             ink = "231" if background in DARK else "16"
             parts.append(f"\x1b[38;5;{ink};48;5;{background}m" if background else "\x1b[0m")
             before = background
-        parts.append(sign)
+        parts.append(glyph)
     return "".join(parts) + "\x1b[0m"

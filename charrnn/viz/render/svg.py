@@ -11,23 +11,23 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
 NUM_TICKS = 5
 
 SMALLEST = 1e-9
-"""A spread below this share of the values, or values below it, are rounding; an axis needs more."""
+"""Spread of an axis at least, relative to its values; less is rounding error."""
 
 MOST_PIECES = 240
-"""Of a curve; of each only its ends, its lowest and its highest point are drawn."""
+"""Pieces of a curve; each is drawn by its two ends, its lowest and its highest point."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "", "7 3")
-"""Colours that are told apart by the colour-blind (Okabe and Ito, 2008), and dashes besides."""
+"""Colours that are safe for colour-blind readers (Okabe and Ito, 2008), each with a dash pattern."""
 
 
 def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") -> str:
-    """Return curves over one axis, with a legend beneath.
+    """Return a figure: curves on one pair of axes, with a legend below.
 
     Args:
-        title: What is drawn, any text.
-        series: Points by name, x rising; those without points are left out.
-        x_label: What x is.
+        title: Caption, any text.
+        series: Points by name, x ascending; a curve without points is left out.
+        x_label: Name of the x axis.
     """
     drawn = {name: points for name, points in series.items() if points}
     if not drawn:
@@ -48,7 +48,7 @@ def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") 
 
 
 def described(title: str, drawn: Mapping[str, Points]) -> str:
-    """Return where each curve begins and ends, for those who do not see it."""
+    """Return the first and last point of each curve in words, for screen readers."""
     ends = (
         f"{name}: {points[0][1]:.4g} at step {points[0][0]:,.0f}, "
         f"{points[-1][1]:.4g} at step {points[-1][0]:,.0f}"
@@ -58,11 +58,11 @@ def described(title: str, drawn: Mapping[str, Points]) -> str:
 
 
 def thinned(points: Points, most: int = MOST_PIECES) -> Iterator[tuple[float, float]]:
-    """Yield points that look like all of them: of each piece the first, extremes and the last.
+    """Yield fewer points that draw the same curve: ends and extremes of each piece.
 
     Args:
-        points: Of a curve, x rising.
-        most: Pieces.
+        points: Points of a curve, x ascending.
+        most: Number of pieces at most.
     """
     size = -(-len(points) // most)
     for begin in range(0, len(points), size):
@@ -73,7 +73,7 @@ def thinned(points: Points, most: int = MOST_PIECES) -> Iterator[tuple[float, fl
 
 
 class _Axis:
-    """From values to places on the page, with round numbers as ticks."""
+    """Map values to coordinates, with ticks at round numbers."""
 
     def __init__(self, low: float, high: float, begin: float, end: float) -> None:
         widest = max(abs(low), abs(high), SMALLEST)
@@ -89,11 +89,11 @@ class _Axis:
         self._begin, self._end = begin, end
 
     def text(self, value: float) -> str:
-        """Return a tick's value, with as many decimals as tell it from the next."""
+        """Return the label of a tick, with enough decimals to differ from the next."""
         return f"{value:,.{self._decimals}f}" if self._decimals < 6 else f"{value:.3g}"
 
-    def place(self, value: float) -> float:
-        """Return where a value lies."""
+    def coordinate(self, value: float) -> float:
+        """Return the coordinate of a value."""
         share = (value - self.low) / (self.high - self.low)
         return float(round(self._begin + share * (self._end - self._begin), 1))
 
@@ -101,13 +101,13 @@ class _Axis:
 def _grid(across: _Axis, up: _Axis) -> list[str]:
     parts = []
     for value in up.ticks:
-        y = up.place(value)
+        y = up.coordinate(value)
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="currentColor" '
             f'stroke-opacity=".15"/><text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{up.text(value)}</text>'
         )
     for value in across.ticks:
-        x = across.place(value)
+        x = across.coordinate(value)
         anchor = "end" if value == across.ticks[-1] else "middle"
         parts.append(
             f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{across.text(value)}</text>'
@@ -118,7 +118,7 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
 def _curves(series: Mapping[str, Points], across: _Axis, up: _Axis) -> list[str]:
     parts = []
     for number, points in enumerate(series.values()):
-        path = " ".join(f"{across.place(x)},{up.place(y)}" for x, y in thinned(points))
+        path = " ".join(f"{across.coordinate(x)},{up.coordinate(y)}" for x, y in thinned(points))
         colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
