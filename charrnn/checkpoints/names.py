@@ -36,7 +36,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
         try:
             checkpoints.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
-            return _opened(folder)
+            return _lock_folder(folder)
         except FileExistsError:
             if not checkpoints.is_dir():
                 raise InputError(
@@ -54,7 +54,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
             ) from None
 
 
-def _opened(folder: Path) -> Run:
+def _lock_folder(folder: Path) -> Run:
     """Lock a run's folder, and see to it that its name lasts."""
     run = Run(folder)
     for parent in (folder.parent, folder.parent.parent):
@@ -79,19 +79,19 @@ def open_run(folder: Path) -> Run:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_folder(folder)
-            run = _opened(folder)
+            run = _lock_folder(folder)
         except FileNotFoundError:
             continue  # whoever had it has just taken it away
         except OSError as error:
             reason = reason_of(error)
             raise InputError(f"{printable(folder)}: {reason}; choose another --run") from None
-        if run.is_there:
+        if run.still_exists:
             return run
         run.close()
     raise BusyError(f"{printable(folder)}: comes and goes; try again")
 
 
-def is_ours(name: str) -> bool:
+def is_run_file(name: str) -> bool:
     """Say whether a file's name is one that only a run has."""
     return (
         name in (METRICS, SAMPLES, CONFIG) or re.fullmatch(r"step-.*|\..*\.tmp", name) is not None
@@ -105,7 +105,7 @@ def check_folder(folder: Path) -> None:
         InputError: It has neither lock nor checkpoint.
     """
     names = {path.name for path in folder.iterdir()}
-    is_run = LOCK in names or BEST in names or all(map(is_ours, names))
+    is_run = LOCK in names or BEST in names or all(map(is_run_file, names))
     if not is_run:
         raise InputError(f"{printable(folder)}: a folder, but no run; choose another --run")
 

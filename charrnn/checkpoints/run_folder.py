@@ -81,14 +81,14 @@ class Run:
 
     def discard_if_empty(self) -> None:
         """Remove what a run has made that ended before its first save, and nothing else."""
-        if self.is_empty and self.is_there:
+        if self.is_empty and self.still_exists:
             for name in (METRICS, SAMPLES, CONFIG, SPOOLED, LOCK):
                 remove(self.folder / name)
             with contextlib.suppress(OSError):  # it holds something that is not ours
                 self.folder.rmdir()
 
     @property
-    def is_there(self) -> bool:
+    def still_exists(self) -> bool:
         """Whether the folder that is locked is still the one of this name."""
         try:
             return os.path.samestat(os.fstat(self._lock), (self.folder / LOCK).stat())
@@ -116,7 +116,7 @@ def _step_of(path: Path) -> int:
 def _lock(path: Path) -> int:
     """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    if not _try_patiently(descriptor):
+    if not _lock_with_retries(descriptor):
         number, _, host = os.read(descriptor, 100).decode("utf-8", "replace").strip().partition(" ")
         os.close(descriptor)
         raise BusyError(
@@ -128,7 +128,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _try_patiently(descriptor: int) -> bool:
+def _lock_with_retries(descriptor: int) -> bool:
     """Lock an open file, a few times if need be: who looks whether we live holds it for a moment."""
     for _ in range(LOCK_TRIES - 1):
         if try_lock(descriptor):

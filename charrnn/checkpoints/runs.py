@@ -93,7 +93,7 @@ class RunInfo:
         return f"{step}/{self.total_steps:,}" if has_total else step
 
 
-def all_runs(checkpoints: Path) -> list[RunInfo]:
+def list_runs(checkpoints: Path) -> list[RunInfo]:
     """Return all runs, the lowest validation loss first; those without one last, by name.
 
     Raises:
@@ -105,7 +105,7 @@ def all_runs(checkpoints: Path) -> list[RunInfo]:
         return []
     except OSError as error:
         raise InputError(f"--checkpoints: {printable(checkpoints)}: {reason_of(error)}") from None
-    return sorted(map(look_at, folders), key=_rank)
+    return sorted(map(summarize_run, folders), key=_rank)
 
 
 def _rank(info: RunInfo) -> tuple[bool, float, str]:
@@ -122,10 +122,10 @@ def is_run(folder: Path) -> bool:
     return any(name in kept or fnmatch(name, "step-*.safetensors") for name in names)
 
 
-def look_at(folder: Path, *, is_over: bool = False) -> RunInfo:
+def summarize_run(folder: Path, *, has_ended: bool = False) -> RunInfo:
     """Return what the files of a run say; of one that is over, whoever still holds its lock."""
     # Before its log: one that ends in between did run.
-    is_alive = not is_over and is_locked(folder / LOCK)
+    is_alive = not has_ended and is_locked(folder / LOCK)
     best, log = _metadata(folder / BEST), read_tail(folder / METRICS)
     known = best or Metadata()
     end, corpus, metrics = known.end, known.corpus, known.metrics
@@ -200,7 +200,7 @@ def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> st
     return Path(names[0]).name + (f" and {num_more} more" if num_more else "")
 
 
-def of_corpus(infos: Sequence[RunInfo], corpus: str | None) -> list[RunInfo]:
+def filter_by_corpus(infos: Sequence[RunInfo], corpus: str | None) -> list[RunInfo]:
     """Return the runs that learned a text: all, if none is named.
 
     Args:
@@ -218,17 +218,17 @@ def _learned(info: RunInfo, corpus: str) -> bool:
     return any(corpus in (str(p), p.name, p.stem) or Path(corpus) == p for p in paths)
 
 
-def with_loss(infos: Sequence[RunInfo]) -> list[RunInfo]:
+def filter_by_loss(infos: Sequence[RunInfo]) -> list[RunInfo]:
     """Return the runs whose best can be compared, in the same order."""
     return [info for info in infos if info.best is not None and info.val_loss is not None]
 
 
-def num_texts(infos: Sequence[RunInfo]) -> int:
+def count_texts(infos: Sequence[RunInfo]) -> int:
     """Return how many different texts runs have learned."""
     return len({info.corpus_digest for info in infos} - {None})
 
 
-def names_of(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
+def join_names(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
     """Return the names of runs or of their texts, for a message."""
     names = [corpus_text(i.corpus, i.num_files) if of_texts else i.run for i in infos]
     distinct = [printable(name) for name in dict.fromkeys(names)]

@@ -87,7 +87,7 @@ class State:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shipped:
+class BestModel:
     """The weights in the file to share."""
 
     weights: Weights
@@ -106,13 +106,13 @@ class Snapshot:
     state: State
     corpus: CorpusMetadata
     environment: Environment
-    shipped: Shipped | None = None
+    best_model: BestModel | None = None
     """What the run's best file holds; None if no validation has chosen it, or it is lost."""
     end: End | None = None
     """How the run ended; None if it was cut short, or has a new budget since."""
 
     @property
-    def is_over(self) -> bool:
+    def plan_is_complete(self) -> bool:
         """Whether its plan has had its end."""
         return self.end is not None or self.state.progress.step >= self.state.plan[-1][1]
 

@@ -45,17 +45,17 @@ def runs(
         ctx.default_map = dict.fromkeys(runs.commands, given)
         return
 
-    from charrnn.checkpoints.runs import COLUMNS, NUMERIC, all_runs, names_of, of_corpus
+    from charrnn.checkpoints.runs import COLUMNS, NUMERIC, filter_by_corpus, join_names, list_runs
     from charrnn.core.output import print_result, print_table
 
-    there = all_runs(checkpoints)
-    found = of_corpus(there, corpus)
+    there = list_runs(checkpoints)
+    found = filter_by_corpus(there, corpus)
     if found and as_json:
         print_result("\n".join(json.dumps(info.as_json()) for info in found))
     elif found:
         print_table(COLUMNS, [info.row() for info in found], NUMERIC)
     elif there:
-        console.note(f"no run of {corpus}; there are runs of: {names_of(there, of_texts=True)}")
+        console.note(f"no run of {corpus}; there are runs of: {join_names(there, of_texts=True)}")
     else:
         console.note(f"no run in {checkpoints} yet")
 
@@ -72,15 +72,15 @@ def best(
     """
     console = make_console(quiet, verbose)
 
-    from charrnn.checkpoints.runs import all_runs, num_texts, of_corpus, with_loss
+    from charrnn.checkpoints.runs import count_texts, filter_by_corpus, filter_by_loss, list_runs
     from charrnn.core.output import print_result
 
-    there = all_runs(checkpoints)
-    found = with_loss(of_corpus(there, corpus))
+    there = list_runs(checkpoints)
+    found = filter_by_loss(filter_by_corpus(there, corpus))
     if not found:
         raise InputError(why_none(there, checkpoints, corpus))
-    if num_texts(found) > 1:
-        console.note(f"losses of {num_texts(found)} different texts compared; --corpus picks one")
+    if count_texts(found) > 1:
+        console.note(f"losses of {count_texts(found)} different texts compared; --corpus picks one")
     first = found[0]
     line = {"run": first.run, "best": str(first.best), "val_loss": first.val_loss}
     print_result(json.dumps(line) if as_json else str(first.best))
@@ -88,15 +88,15 @@ def best(
 
 def why_none(there: list["RunInfo"], checkpoints: Path, corpus: str | None) -> str:
     """Return why none of the runs is the best, and which there are."""
-    from charrnn.checkpoints.runs import names_of, of_corpus
+    from charrnn.checkpoints.runs import filter_by_corpus, join_names
 
-    learned = of_corpus(there, corpus)
+    learned = filter_by_corpus(there, corpus)
     if not there:
         return f"no run in {printable(checkpoints)} yet; train one first: charrnn train FILE"
     if not learned:
-        texts = names_of(there, of_texts=True)
+        texts = join_names(there, of_texts=True)
         return f"--corpus: {printable(corpus)}: no run has learned it; there are runs of: {texts}"
-    return f"no run has a validation loss yet, of: {names_of(learned)}; train one with --val-frac"
+    return f"no run has a validation loss yet, of: {join_names(learned)}; train one with --val-frac"
 
 
 @runs.command(cls=GroupedCommand)

@@ -7,7 +7,7 @@ from typing import Any
 
 from charrnn.checkpoints.model import Model, read_model
 from charrnn.checkpoints.run_folder import SPOOLED, Run, step_files
-from charrnn.checkpoints.state import Shipped, Snapshot, load_snapshot
+from charrnn.checkpoints.state import BestModel, Snapshot, load_snapshot
 from charrnn.core.config import BUDGETS, MAY_CHANGE, TrainConfig
 from charrnn.core.console import time_text
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
@@ -35,7 +35,7 @@ def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
             run.damaged.add(path)
             continue
         warnings = [f"{problem}; going on from {snapshot.path.name}" for problem in problems]
-        snapshot, problem = with_shipped(snapshot, run)
+        snapshot, problem = with_best_model(snapshot, run)
         return snapshot, warnings + ([problem] if problem else [])
     name = run.folder.name
     way_out = f"another run can start from its model, if that is whole: --init-from {name}"
@@ -44,7 +44,7 @@ def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
     raise InputError(f"{printable(run.folder)}: no full checkpoint to go on from; {way_out}")
 
 
-def with_shipped(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
+def with_best_model(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
     """Return a snapshot with what the run's best file holds, how it ended, and a warning if any.
 
     Raises:
@@ -63,13 +63,13 @@ def with_shipped(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
     end, plan, state = model.metadata.end, model.metadata.plan, snapshot.state
     if end is not None and not (plan == state.plan and end.step == state.progress.step):
         end = None  # the run was given a larger budget since
-    return replace(snapshot, shipped=parse_shipped(model), end=end), ""
+    return replace(snapshot, best_model=parse_best_model(model), end=end), ""
 
 
-def parse_shipped(model: Model) -> Shipped | None:
+def parse_best_model(model: Model) -> BestModel | None:
     """Return what a validation has chosen, None if a best file holds something else."""
     best = model.metadata.best
-    return Shipped(weights=model.weights, loss=best.loss, step=best.step) if best else None
+    return BestModel(weights=model.weights, loss=best.loss, step=best.step) if best else None
 
 
 def resumed_config(
@@ -188,7 +188,7 @@ def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
         f"goes on from {printable(snapshot.path)}, "
         f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
     )
-    if snapshot.is_over and config.budget() != snapshot.config.budget():
+    if snapshot.plan_is_complete and config.budget() != snapshot.config.budget():
         text += "; its plan had ended, so the learning rate begins again at half its peak"
     if (config.device, config.threads) != (snapshot.config.device, snapshot.environment.threads):
         text += "; with another device or number of threads the last bits may differ"

@@ -196,14 +196,14 @@ class Budget:
         if self.total_steps >= UNKNOWN:
             self.is_planned = False
 
-    def replan(self, step: int, *, is_over: bool) -> None:
+    def replan(self, step: int, *, plan_is_complete: bool) -> None:
         """Replace the plan of another budget, from `step` on.
 
         Args:
             step: Steps made so far.
-            is_over: The old plan is complete, so that a new cycle begins.
+            plan_is_complete: The old plan is complete, so that a new cycle begins.
         """
-        if is_over and self.total_steps > step:
+        if plan_is_complete and self.total_steps > step:
             self.plan.append((step, step))
         self.is_planned = False  # a few steps are timed before cadences and a time are planned
         self.eval_every, self.sample_every = self._config.eval_every, self._config.sample_every

@@ -128,15 +128,15 @@ class Trainer:
             raise CheckpointError(f"the state of {found} streams; there are {expected}")
         self.restore(state)
         self.checkpointer.last_saved = self.resumed_at = self.step
-        self.validator.resume(state.best, snapshot.shipped)
+        self.validator.resume(state.best, snapshot.best_model)
         self.throughput.resume(self.step, state.timing)
         self.budget.resume(state.plan, state.timing)
         self.checkpointer.facts["parent"] = snapshot.model.metadata.parent
         self.checkpointer.facts["corpus"] = asdict(snapshot.corpus)  # not the new file names
         if self.config.budget() != snapshot.config.budget():
             self.is_replanned = True
-            self.budget.replan(self.step, is_over=snapshot.is_over)
-            if snapshot.is_over:
+            self.budget.replan(self.step, plan_is_complete=snapshot.plan_is_complete)
+            if snapshot.plan_is_complete:
                 self.validator.best.num_worse = 0
         self.good = self.state()
 
@@ -265,13 +265,13 @@ class Trainer:
         """Score the averaged weights on held-out text; save them if they are the best so far."""
         if not self.budget.eval_chars:
             return
-        begin, shipped = self.clock(), self.validator.shipped
+        begin, best_model = self.clock(), self.validator.best_model
         result = self.validator.validate(self.step, self.budget.eval_chars)
         if result is None:
             return
         self.throughput.evaluated(self.step, result.chars, self.clock() - begin)
         yield result
-        if self.validator.shipped is not shipped:
+        if self.validator.best_model is not best_model:
             if self.checkpointer.last_saved == 0:  # a model alone cannot be resumed
                 yield from self.save()
             yield from self.save_best()
@@ -288,12 +288,12 @@ class Trainer:
         metrics = reporting.checkpoint_metrics(None, self.train_loss, self.throughput)
         yield from self.checkpointer.save_state(state, metrics)
         self.throughput.saved(self.clock() - begin)
-        if self.validator.shipped is None or self.checkpointer.is_best_due:
+        if self.validator.best_model is None or self.checkpointer.is_best_due:
             yield from self.save_best()
 
     def save_best(self, end: Finished | None = None) -> Iterator[Event]:
         """Write the best validated model, or else the newest averaged weights."""
-        best = self.validator.shipped
+        best = self.validator.best_model
         yield from self.checkpointer.save_best(
             best.weights if best else self.learner.averaged_arrays(),
             best.step if best else self.step,
@@ -306,7 +306,7 @@ class Trainer:
 
     def save_the_end(self) -> Iterator[Event]:
         """Validate once more and save, where training has ended."""
-        is_new = self.step > self.resumed_at or (self.step and self.validator.shipped is None)
+        is_new = self.step > self.resumed_at or (self.step and self.validator.best_model is None)
         is_due = is_new and self.validator.best.evaluated != self.step
         if is_due and self.stop_reason not in INTERRUPTED:
             yield from self.validate()
@@ -317,7 +317,7 @@ class Trainer:
         """Score the best model, save it with the summary of the run, and yield the summary."""
         is_complete = self.step > 0 and self.stop_reason not in INTERRUPTED
         if is_complete:
-            yield from self.validator.score_shipped(self.budget.final_chars())
+            yield from self.validator.score_best(self.budget.final_chars())
             if reason := self.requested_stop():  # a resumed run scores again
                 self.stop_reason, is_complete = reason, False
         end = reporting.finished_event(

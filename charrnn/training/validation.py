@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from charrnn.checkpoints.model import Model
-from charrnn.checkpoints.state import BestSoFar, Shipped, Weights
+from charrnn.checkpoints.state import BestModel, BestSoFar, Weights
 from charrnn.core.config import ModelConfig, SampleConfig, TrainConfig
 from charrnn.core.events import Evaluated, Figures
 from charrnn.core.seeds import derive_seed
@@ -59,13 +59,13 @@ class Validator:
         self.should_stop = should_stop
         self.protocols = held_out_protocols(corpus)
         self.best = BestSoFar()
-        self.shipped: Shipped | None = None
+        self.best_model: BestModel | None = None
         self.final: dict[str, Score] = {}
 
-    def resume(self, best: BestSoFar, shipped: Shipped | None) -> None:
+    def resume(self, best: BestSoFar, best_model: BestModel | None) -> None:
         """Go on with what was known; if the best weights are lost, the next ones are the best."""
-        self.best, self.shipped = replace(best), shipped
-        if shipped is None:
+        self.best, self.best_model = replace(best), best_model
+        if best_model is None:
             self.best.loss, self.best.evaluated = None, 0
 
     def validate(self, step: int, most_chars: int) -> Evaluated | None:
@@ -85,21 +85,21 @@ class Validator:
             return None
         is_best = self.best.update(score.loss, step)
         # After a resume the file may hold better ones, from steps that are still to be repeated.
-        kept = self.shipped.loss if self.shipped else math.inf
+        kept = self.best_model.loss if self.best_model else math.inf
         if score.loss < kept or (is_best and score.loss == kept):
             weights = learner.averaged_arrays()
-            self.shipped = Shipped(weights=weights, loss=score.loss, step=step)
+            self.best_model = BestModel(weights=weights, loss=score.loss, step=step)
         return self.evaluated(self.protocols[0], score, step, is_best=is_best, is_final=False)
 
-    def score_shipped(self, most_chars: int) -> Iterator[Evaluated]:
+    def score_best(self, most_chars: int) -> Iterator[Evaluated]:
         """Score the shipped weights in float32, as they are saved, by every protocol.
 
         Nothing without them, and nothing more once it is cut short.
         """
-        if self.shipped is None:
+        if self.best_model is None:
             return
         model = CharRNN(self.learner.model.config)
-        load_weights(model, self.shipped.weights)
+        load_weights(model, self.best_model.weights)
         model.to(self.learner.device)
         for protocol in self.protocols:
             score = score_held_out(
@@ -114,7 +114,7 @@ class Validator:
             if score is None:
                 return
             self.final[protocol.name] = score
-            yield self.evaluated(protocol, score, self.shipped.step, is_best=True, is_final=True)
+            yield self.evaluated(protocol, score, self.best_model.step, is_best=True, is_final=True)
 
     def evaluated(
         self, protocol: Protocol, score: Score, step: int, *, is_best: bool, is_final: bool
@@ -162,7 +162,7 @@ class Validator:
         if self.final:
             score = self.final[self.protocols[0].name]
             return score.network if self.is_better_alone else score.loss
-        return self.shipped.loss if self.shipped else self.best.loss
+        return self.best_model.loss if self.best_model else self.best.loss
 
     def preview(self) -> str:
         """Write a little with the averaged weights: the same prompt and seed each time.

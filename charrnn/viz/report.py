@@ -11,7 +11,7 @@ import numpy as np
 from charrnn.checkpoints.metadata import Metadata, read_metadata
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.checkpoints.run_folder import BEST, CONFIG, step_files
-from charrnn.checkpoints.runs import look_at
+from charrnn.checkpoints.runs import summarize_run
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CharRNNError, InputError, printable
@@ -127,18 +127,18 @@ def preview_title(preview: Preview) -> str:
 # Report
 
 
-def report_picture(folder: Path, *, is_over: bool = False) -> Picture:
+def report_picture(folder: Path, *, has_ended: bool = False) -> Picture:
     """Return the report of a run.
 
     Args:
         folder: The run's folder.
-        is_over: The run has just ended, although its lock is still held.
+        has_ended: The run has just ended, although its lock is still held.
 
     Raises:
         InputError: The run has no log, or no model yet.
         CheckpointError: The model is damaged.
     """
-    run, surprise = read_run(folder, is_over=is_over)
+    run, surprise = read_run(folder, has_ended=has_ended)
     elements = [
         *verdict(run),
         *sample_elements(run.model),
@@ -170,7 +170,7 @@ def report_numbers(folder: Path) -> dict[str, Any]:
     }
 
 
-def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Picture]:
+def read_run(folder: Path, *, has_ended: bool = False) -> tuple[RunSummary, Picture]:
     """Return a summary of a run, and the surprise picture of its held-out text.
 
     Without a held-out text the picture is a remark that says why.
@@ -179,7 +179,7 @@ def read_run(folder: Path, *, is_over: bool = False) -> tuple[RunSummary, Pictur
     steps = step_files(folder)
     newest = read_metadata(steps[-1]) if steps else Metadata()
     run = RunSummary(
-        info=look_at(folder, is_over=is_over),
+        info=summarize_run(folder, has_ended=has_ended),
         history=history,
         model=model,
         sources=tuple(newest.sources),
@@ -238,7 +238,7 @@ def write_report(folder: Path) -> Path:
         OSError: The page cannot be written, for example because the disk is full.
     """
     path = folder / REPORT
-    write_durably(path, page_bytes(report_picture(folder, is_over=True)))
+    write_durably(path, page_bytes(report_picture(folder, has_ended=True)))
     return path
 
 

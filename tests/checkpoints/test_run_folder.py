@@ -112,7 +112,7 @@ def test_a_folder_that_was_taken_away_is_made_again(run, monkeypatch):
 
     monkeypatch.setattr("charrnn.checkpoints.names._opened", lose_it_once)
     found = open_run(folder)
-    assert (len(opened), found.is_there) == (2, True)
+    assert (len(opened), found.still_exists) == (2, True)
     found.close()
 
 

@@ -16,7 +16,13 @@ from forks import python
 
 from charrnn.checkpoints.format import pack
 from charrnn.checkpoints.names import open_run
-from charrnn.checkpoints.runs import all_runs, corpus_text, look_at, of_corpus, with_loss
+from charrnn.checkpoints.runs import (
+    corpus_text,
+    filter_by_corpus,
+    filter_by_loss,
+    list_runs,
+    summarize_run,
+)
 from charrnn.core.settings import to_toml
 
 QUICK = ["--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "--threads", "1"]
@@ -94,7 +100,7 @@ def on_terminal(*arguments):
 def test_the_lowest_loss_comes_first_and_runs_without_one_last_by_name(checkpoints):
     for name, loss in (("d", 2.5), ("c", None), ("b", 1.5), ("a", None)):
         make_run(checkpoints, name, loss)
-    assert [info.run for info in all_runs(checkpoints)] == ["b", "d", "a", "c"]
+    assert [info.run for info in list_runs(checkpoints)] == ["b", "d", "a", "c"]
 
 
 def test_a_folder_that_is_no_run_is_not_listed(checkpoints):
@@ -105,7 +111,7 @@ def test_a_folder_that_is_no_run_is_not_listed(checkpoints):
     for name in (".lock", "step-00000007.safetensors", "metrics.jsonl"):
         (checkpoints / f"with {name}").mkdir()
         (checkpoints / f"with {name}" / name).touch()
-    assert [info.run for info in all_runs(checkpoints)] == [
+    assert [info.run for info in list_runs(checkpoints)] == [
         "run", "with .lock", "with metrics.jsonl", "with step-00000007.safetensors",
     ]  # fmt: skip
 
@@ -134,7 +140,7 @@ def test_a_checkpoints_folder_that_is_a_file_is_refused(charrnn, text_file):
 )  # fmt: skip
 def test_the_last_line_says_how_a_run_ended(checkpoints, reason, code, state):
     last = ENDED | {"stop_reason": reason, "code": code, "error": "why"}
-    info = look_at(make_run(checkpoints, "run", log=(STEP, last)))
+    info = summarize_run(make_run(checkpoints, "run", log=(STEP, last)))
     assert (info.state, info.stop_reason, info.code) == (state, reason, code)
     assert (info.error, info.is_alive) == ("why", False)
 
@@ -144,22 +150,22 @@ def test_the_last_line_says_how_a_run_ended(checkpoints, reason, code, state):
 )
 def test_a_log_that_the_python_api_wrote_ends_with_finished(checkpoints, reason, state):
     last = {"event": "finished", "stop_reason": reason}
-    info = look_at(make_run(checkpoints, "run", log=(STEP, last)))
+    info = summarize_run(make_run(checkpoints, "run", log=(STEP, last)))
     assert (info.state, info.stop_reason, info.code, info.error) == (state, reason, None, None)
 
 
 @pytest.mark.parametrize("log", [(), (STEP,), (STEP, ENDED, {"event": "started", "step": 5000})])
 def test_a_run_without_a_last_word_was_killed(checkpoints, log):
-    assert look_at(make_run(checkpoints, "run", log=log)).state == "killed"
+    assert summarize_run(make_run(checkpoints, "run", log=log)).state == "killed"
 
 
 def test_a_run_whose_lock_is_held_is_running_whatever_its_log_says(checkpoints):
     folder = make_run(checkpoints, "run")
     run = open_run(folder)
-    info = look_at(folder)
+    info = summarize_run(folder)
     assert (info.state, info.is_alive, info.stop_reason, info.code) == ("running", True, None, None)
     run.close()
-    assert look_at(folder).state == "finished"
+    assert summarize_run(folder).state == "finished"
 
 
 def test_a_model_without_its_log_says_itself_how_it_ended(checkpoints):
@@ -168,7 +174,7 @@ def test_a_model_without_its_log_says_itself_how_it_ended(checkpoints):
     end = {name: ENDED[name] for name in ("epoch", "val_loss", "bits_per_char", "chars_per_second")}
     facts = {"end": end | {"stop_reason": "early_stop", "step": 7, "seconds": 2.5}}
     (folder / "best.safetensors").write_bytes(pack({}, facts))
-    info = look_at(folder)
+    info = summarize_run(folder)
     assert (info.state, info.step, info.seconds) == ("finished", 7, 2.5)
 
 
@@ -178,20 +184,22 @@ def test_a_model_without_its_log_says_itself_how_it_ended(checkpoints):
 def test_the_newest_line_gives_steps_time_and_speed(checkpoints):
     plan = {"event": "planned", "step": 1300, "total_steps": 4000, "seconds": 999.0}
     older = STEP | {"step": 1000, "seconds": 60.0}
-    info = look_at(make_run(checkpoints, "run", log=(older, STEP, plan)))
+    info = summarize_run(make_run(checkpoints, "run", log=(older, STEP, plan)))
     assert (info.step, info.total_steps) == (1300, 4000)
     assert (info.seconds, info.chars_per_second) == (90.0, 31_200.0)  # of a plan it is a forecast
 
 
 def test_a_torn_last_line_is_left_out(checkpoints):
-    info = look_at(make_run(checkpoints, "run", log=(STEP, b'{"event": "step", "step": 1300')))
+    info = summarize_run(
+        make_run(checkpoints, "run", log=(STEP, b'{"event": "step", "step": 1300'))
+    )
     assert (info.step, info.state) == (1234, "killed")
 
 
 def test_of_a_long_log_only_the_end_is_read(checkpoints):
     folder = make_run(checkpoints, "run", log=(b"x" * (8 << 20), b"\n", STEP))
     tracemalloc.start()
-    assert look_at(folder).step == 1234
+    assert summarize_run(folder).step == 1234
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
 
@@ -258,7 +266,7 @@ def test_a_run_that_has_no_model_yet_has_the_sizes_of_its_settings(checkpoints):
     write_log(folder, STEP)
     settings = {"cell": "gru", "hidden_size": 5, "num_layers": 3}
     (folder / "config.toml").write_text(to_toml(settings), "utf-8")
-    info = look_at(folder)
+    info = summarize_run(folder)
     assert info.row() == ["new", "?", "killed", "?", "gru 3×5", "1,234/5,000", "1m30s", "31.2k"]
     assert (info.best, info.corpus, info.num_parameters) == (None, None, None)
 
@@ -268,7 +276,7 @@ def test_settings_that_are_none_do_no_harm(checkpoints, text):
     folder = checkpoints / "new"
     write_log(folder, STEP)
     (folder / "config.toml").write_text(text, "utf-8")
-    assert look_at(folder).row()[4] == "?"
+    assert summarize_run(folder).row()[4] == "?"
 
 
 # What is shown.
@@ -338,7 +346,7 @@ def test_runs_of_a_text_are_kept(checkpoints, corpus, runs):
     make_run(checkpoints, "one", 1.0, files=("texts/a.txt", "b.txt"), digest="abc123ff")
     make_run(checkpoints, "two", 2.0, files=("b.txt",), digest="dddddddd")
     write_log(checkpoints / "without")
-    assert [info.run for info in of_corpus(all_runs(checkpoints), corpus)] == runs
+    assert [info.run for info in filter_by_corpus(list_runs(checkpoints), corpus)] == runs
 
 
 def test_a_text_that_no_run_has_learned_is_answered_with_those_that_there_are(charrnn, checkpoints):
@@ -414,7 +422,7 @@ def test_a_run_is_running_while_it_is_trained_then_stopped_then_finished(
     command = [*python(), "-m", "charrnn", *train, "--steps", "100000"]
     training = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not with_loss(all_runs(checkpoints)) and training.poll() is None:
+        while not filter_by_loss(list_runs(checkpoints)) and training.poll() is None:
             time.sleep(0.05)
         (line,) = objects(charrnn("runs", "--json"))
         assert (line["run"], line["state"], line["is_alive"]) == ("text", "running", True)

@@ -73,6 +73,6 @@ def recover(folder: Path) -> tuple[int, int]:
         if run.is_empty:
             return 0, 0
         snapshot, _ = newest_snapshot(run)
-        return snapshot.state.progress.step, snapshot.shipped.step if snapshot.shipped else 0
+        return snapshot.state.progress.step, snapshot.best_model.step if snapshot.best_model else 0
     finally:
         run.close()

@@ -25,7 +25,7 @@ from charrnn.checkpoints.model import parse_model
 from charrnn.checkpoints.state import parse_snapshot
 from charrnn.core.config import shapes
 from charrnn.core.errors import CheckpointError
-from charrnn.launch.resume import parse_shipped
+from charrnn.launch.resume import parse_best_model
 from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
@@ -186,7 +186,7 @@ def look(data: bytes) -> str:
     except CheckpointError:
         pass
     try:
-        parse_shipped(model)
+        parse_best_model(model)
         parse_snapshot(Path("x"), model, others)
     except CheckpointError:
         return "a model"

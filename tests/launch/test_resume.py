@@ -189,7 +189,7 @@ def test_a_better_model_from_steps_that_are_repeated_is_not_lost(text_file):
 
     def ahead(snapshot):
         return dataclasses.replace(
-            snapshot, shipped=dataclasses.replace(snapshot.shipped, loss=0.5, step=19)
+            snapshot, best_model=dataclasses.replace(snapshot.best_model, loss=0.5, step=19)
         )
 
     events = session.train(run, change=ahead)
@@ -288,7 +288,7 @@ def test_a_plan_is_over_at_its_last_step_though_the_end_was_not_written(text_fil
     session = Session(text_file)
     run = session.new_run()
     session.train(run, stop_at=stop_at)
-    assert dataclasses.replace(newest_snapshot(run)[0], end=None).is_over == over
+    assert dataclasses.replace(newest_snapshot(run)[0], end=None).plan_is_complete == over
 
 
 def test_a_second_cycle_can_be_interrupted_too(text_file):

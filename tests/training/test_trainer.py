@@ -322,7 +322,7 @@ def test_a_validation_scores_the_averaged_weights(text_file):
     assert abs(averaged - raw) > 1e-3
     event = trainer.validator.validate(trainer.step, 10**6)
     assert event.loss == pytest.approx(averaged, abs=1e-9)
-    kept = trainer.validator.shipped.weights["decoder.bias"]
+    kept = trainer.validator.best_model.weights["decoder.bias"]
     assert np.array_equal(kept, learner.averaged.decoder.bias.numpy())
 
 
@@ -339,7 +339,7 @@ def validated(text_file, **changes):
 def test_the_last_scores_are_those_of_the_best_weights_in_float32(text_file, monkeypatch):
     trainer = validated(text_file)
     validator, learner, asked = trainer.validator, trainer.learner, []
-    best = validator.shipped.loss
+    best = validator.best_model.loss
     with torch.no_grad():
         learner.averaged.decoder.bias += torch.linspace(-1, 1, len(learner.averaged.decoder.bias))
     assert validator.validate(20, 10**6).loss > best + 0.01
@@ -350,7 +350,7 @@ def test_the_last_scores_are_those_of_the_best_weights_in_float32(text_file, mon
 
     monkeypatch.setattr("charrnn.training.validation.score_held_out", score_and_keep)
     monkeypatch.setattr(learner, "precision", "bf16")
-    events = list(validator.score_shipped(10**6))
+    events = list(validator.score_best(10**6))
     assert len(events) == len(validator.protocols) == len(asked)
     assert (events[0].loss, events[0].step) == (pytest.approx(best, abs=1e-7), 10)
     assert all(given.get("precision", "fp32") == "fp32" for given in asked)
@@ -358,10 +358,10 @@ def test_the_last_scores_are_those_of_the_best_weights_in_float32(text_file, mon
 
 def test_a_validation_as_good_as_the_best_changes_nothing(text_file):
     validator = validated(text_file).validator
-    shipped = validator.shipped
+    best_model = validator.best_model
     event = validator.validate(15, 10**6)
-    assert (event.loss, event.is_best) == (shipped.loss, False)
-    assert validator.shipped is shipped
+    assert (event.loss, event.is_best) == (best_model.loss, False)
+    assert validator.best_model is best_model
     assert (validator.best.step, validator.best.num_worse) == (10, 1)
 
 
@@ -372,7 +372,7 @@ def test_where_the_best_is_lost_the_next_validation_is_the_best(text_file):
     assert (validator.best.loss, validator.best.evaluated) == (None, 0)
     assert (known.loss, known.evaluated) == (0.01, 5)  # the checkpoint's own stays
     assert validator.validate(15, 10**6).is_best
-    validator.resume(known, validator.shipped)
+    validator.resume(known, validator.best_model)
     assert not validator.validate(18, 10**6).is_best
 
 
