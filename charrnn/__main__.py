@@ -1,4 +1,4 @@
-"""The way in: `charrnn`, `python -m charrnn`. Every error is one line and an exit code."""
+"""Entry point of `charrnn` and `python -m charrnn`: every error is one line and an exit code."""
 
 import os
 import signal
@@ -7,35 +7,35 @@ import time
 from contextlib import suppress
 from types import FrameType
 
-# Small products are faster on one BLAS thread, and a text must not depend on their number.
+# Small matrix products are faster on one BLAS thread, and a text must not depend on their number.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Training threads that wait spin for a moment, then sleep: with OpenMP's own 300,000 turns a
-# neighbour who takes a core made an update 20 times slower, and alone nothing is gained.
+# Waiting OpenMP threads spin briefly, then sleep. With the default of 300,000 spins, another
+# process on one of the cores made an update 20 times slower; on idle cores nothing is gained.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from charrnn.core.errors import CharRNNError, ClosedPipeError
 from charrnn.core.rank import rank_from_env
 
 HEAD_START = 1.0
-"""Seconds that the first of several processes has to say why all of them end."""
+"""Seconds that other ranks wait after an error, so that rank 0 can print the reason."""
 
 
 def main() -> None:
-    """Run the command line; leave with the exit code that the help describes."""
+    """Run the command line, and exit with its code."""
     from charrnn.core.signals import NAMES
 
-    for name in NAMES:  # let what was begun be cleaned up
+    for name in NAMES:  # so that `finally` blocks run
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, leave)
     code = run_cli(sys.argv[1:])
     if code and rank_from_env().rank:
-        time.sleep(HEAD_START)  # torchrun ends all when it sees one leave
+        time.sleep(HEAD_START)  # torchrun kills all ranks as soon as one exits
     sys.exit(code)
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """End the process as a signal asks, by way of all `finally` blocks."""
+    """End the process after a signal, through all `finally` blocks."""
     from charrnn.core.signals import exit_code_of
 
     code = exit_code_of(number)
@@ -46,7 +46,7 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 def run_cli(arguments: list[str]) -> int:
-    """Return the exit code of a command line; every error is one line on stderr."""
+    """Run a command line; return its exit code. Every error is one line on stderr."""
     import click
 
     from charrnn.cli.app import cli
@@ -69,7 +69,7 @@ def report(error: Exception) -> int:
     from charrnn.core.console import Console
 
     if rank_from_env().rank and isinstance(error, click.ClickException | CharRNNError):
-        return error.exit_code  # the first process says the same
+        return error.exit_code  # rank 0 prints the same error
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return 2
@@ -90,7 +90,7 @@ def report(error: Exception) -> int:
 
 
 def describe_failure(error: Exception) -> str:
-    """Return what happened, for errors that no command expects."""
+    """Return the message of an unexpected error."""
     first_line = (str(error) or type(error).__name__).splitlines()[0]
     if isinstance(error, MemoryError) or "out of memory" in first_line or "alloc" in first_line:
         return f"out of memory: {first_line}; use a smaller --batch-size or --hidden-size"

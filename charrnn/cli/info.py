@@ -58,7 +58,7 @@ def survey_text(
 
     facts: dict[str, Any] = {}
     for finding in survey([path], SettingSources(flags, environment, {})):
-        facts |= finding.facts
+        facts |= finding.values
         if not as_json:
             print_result(f"{finding.name:<16} {finding.text}")
     if as_json:

@@ -97,7 +97,7 @@ def make_report(folder: Path, console: Console) -> None:
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """Return the settings of a --config file, as the command line would have them."""
+    """Return the settings of a --config file, converted as on the command line."""
     if path is None:
         return {}
     return convert_settings(read_settings(path), f"--config: {printable(path)}")

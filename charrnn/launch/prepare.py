@@ -20,27 +20,27 @@ from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.training.transfer import Initial, architecture, transfer, transfer_notes
 
 SECOND_RATE = 0.5
-"""Learning rate of a run that begins with trained weights, as a share of the usual one."""
+"""Factor of the preset learning rate for a run that starts from trained weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """All that a run needs to begin."""
+    """A run that is ready to train."""
 
     config: TrainConfig
     origins: dict[str, str]
-    """Where each setting came from."""
+    """Source of each setting."""
     corpus: Corpus
     notes: list[str]
     resume: Snapshot | None = None
-    """Where to go on from."""
+    """The training state to resume."""
     init: Initial | None = None
-    """What to start from instead of random weights."""
+    """Weights to start from, instead of random ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingSources:
-    """Settings by where they come from."""
+    """Settings of a command line, by source."""
 
     flags: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -48,7 +48,7 @@ class SettingSources:
 
     @property
     def all(self) -> dict[str, Any]:
-        """Settings that somebody has named, the stronger source winning."""
+        """All settings that a source names; flags override the environment, and it the file."""
         values, origins = resolve(self.flags, self.environment, self.file, {})
         return {name: value for name, value in values.items() if origins[name] != "default"}
 
@@ -60,18 +60,18 @@ def prepare(
     corpus: Corpus | None = None,
     num_processes: int = 1,
 ) -> PreparedRun:
-    """Read the text, pick a size for it, and decide every setting.
+    """Read the text, choose a network size, and resolve all settings of a new run.
 
     Args:
-        paths: Files and folders.
-        given: Settings as they were named.
-        init_from: A checkpoint whose weights the run starts from, and whose sizes it has.
-        corpus: The text, where it was read already.
-        num_processes: How many train together; a batch of our own choice is a multiple of it.
+        paths: Text files and folders.
+        given: Settings by source.
+        init_from: A checkpoint that gives initial weights and network size.
+        corpus: The text, if it is already read.
+        num_processes: World size; a default batch size is a multiple of it.
 
     Raises:
-        InputError: A setting, a file or a device cannot be used.
-        CheckpointError: What to start from is damaged.
+        InputError: A setting, file or device cannot be used.
+        CheckpointError: The checkpoint of `init_from` is damaged.
     """
     model = load_model(init_from) if init_from else None
     fixed = architecture(model, given.all) if model else {}
@@ -93,7 +93,7 @@ def prepare(
 
 
 def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> Task:
-    """Return what a network is wanted for; the machine is only timed where it matters."""
+    """Return the task for a preset; the speed of the machine is measured only if it is needed."""
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
     is_open = config.steps is None and config.epochs is None and config.max_time is None
@@ -114,10 +114,10 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
 def fit_to_text(
     config: TrainConfig, corpus: Corpus, num_processes: int = 1
 ) -> tuple[TrainConfig, list[str]]:
-    """Return settings whose batch and window the text can fill, and a note if that took a change.
+    """Reduce batch size and window to what the text can fill; return a note if they changed.
 
     Raises:
-        InputError: The processes that train together could not share the batch out evenly.
+        InputError: The batch size is not a multiple of the number of processes.
     """
     check_shares(config.batch_size, num_processes)
     size, window = fit_batches(corpus, config)
@@ -137,12 +137,12 @@ def fit_to_text(
 
 
 def shown_name(name: str) -> str:
-    """Return a file's name for people; a text that came through a pipe has none."""
+    """Return the name of a file without its folder; `stdin` for a spooled text."""
     return "stdin" if Path(name).name.startswith(".stdin.") else Path(name).name
 
 
 def plan_text(config: TrainConfig, corpus: Corpus) -> str:
-    """Return the line about text, network and budget."""
+    """Return one line about text, network and budget."""
     names = ", ".join(printable(shown_name(name)) for name in corpus.files[:3])
     more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
     unit = "bytes" if config.bytes else "characters"
@@ -154,7 +154,7 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
 
 
 def budget_text(config: TrainConfig) -> str:
-    """Return how long a run may take."""
+    """Return the limits of a run: steps, epochs, time."""
     limits = [f"{config.steps:,} steps"] if config.steps else []
     limits += [f"{config.epochs:g} epochs"] if config.epochs else []
     limits += [time_text(config.max_time)] if config.max_time else []

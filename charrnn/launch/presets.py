@@ -1,4 +1,4 @@
-"""Which network, for how much text, how much time, and which machine: a fixed table."""
+"""Presets: network size and hyperparameters by amount of text, time budget and machine speed."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,33 +7,33 @@ from typing import Any
 from charrnn.core.config import ModelConfig
 
 NOMINAL_SPEED = float(1 << 36)
-"""FLOP/s that are assumed where no probe is made: two CPU cores, float32."""
+"""FLOP/s that are assumed without a measurement: two CPU cores, float32."""
 
 NAMED = {"tiny": 128, "small": 256, "medium": 512, "large": 1024}
-"""Hidden size of the presets; all have one layer: one wide layer beats two for the first hours."""
+"""Hidden sizes by name. One layer: one wide layer is better than two in the first hours."""
 
 AVERAGED_PARTS = 16
-"""The weights are averaged over about one part in so many of a run."""
+"""The average of weights spans about 1/16 of the run."""
 
 MEMORY_ORDER = 7
-"""Symbols of the memory's longest context; fewer for large vocabularies."""
+"""Symbols in the longest context of the n-gram memory; fewer for large vocabularies."""
 
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
     "dropout", "embedding_dropout", "weight_drop", "weight_decay", "ema_decay", "memory",
 )  # fmt: skip
-"""What a preset decides, where nobody else does."""
+"""Settings that a preset chooses unless another source names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table."""
+    """One row of the table."""
 
     hidden_size: int
     least_flops: float
-    """Floating-point operations that a budget must allow, or a smaller network ends better."""
+    """Smallest budget, in floating-point operations; below it a smaller network is better."""
     least_chars: int
-    """Characters of training text below which it would only learn them by heart."""
+    """Smallest training text, in characters; a smaller one is overfitted."""
     lr: float
     batch_size: int
     seq_len: int
@@ -51,15 +51,15 @@ TABLE = (
     Row(1536, 1e16, 20_000_000, 1.5e-3, 128, 64),
     Row(2048, 5e16, 100_000_000, 1e-3, 128, 64),
 )
-"""Short windows pay where updates are cheap: on a CPU 32 characters cost no more each than 64."""
+"""Short windows give more updates: on a CPU a character costs the same in windows of 32 and 64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a network is wanted for."""
+    """Text, budget and machine that a network is chosen for."""
 
     num_chars: int
-    """Of training text."""
+    """Characters of training text."""
     vocab_size: int
     epochs: float | None
     steps: int | None
@@ -69,12 +69,12 @@ class Task:
 
 
 def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what a size means for a task, for each of PRESET_FIELDS.
+    """Return a value for each of PRESET_FIELDS.
 
     Args:
         size: auto, or a name.
         task: Text, budget and speed.
-        given: Settings that are fixed already; what is left open follows from them.
+        given: Settings that are already fixed; the others follow from them.
     """
     row = pick_row(size, task, given.get("hidden_size"))
     chosen = {
@@ -90,7 +90,7 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:
-    """Return the table's row for a size; auto is the largest that text and budget allow."""
+    """Return the row of a size; auto is the largest that text and budget allow."""
     hidden_size = hidden_size or NAMED.get(size)
     if hidden_size is not None:
         wanted = hidden_size
@@ -100,17 +100,17 @@ def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:
 
 
 def _affords(row: Row, task: Task) -> bool:
-    if task.seconds is None:  # counted in steps or epochs: the text alone decides, within reason
+    if task.seconds is None:  # a budget in steps or epochs: limited by the text, up to medium
         return row.hidden_size <= NAMED["medium"]
     return row.least_flops <= task.seconds * task.flops_per_second
 
 
 def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
-    """Return dropout, weight decay and averaging for how often the text will be passed over.
+    """Return dropout, weight decay and averaging for the expected number of epochs.
 
-    Up to two passes a text needs no dropout; each doubling from there wants 0.0625 more, and each
-    pass 0.01 of decay, up to 0.1. (Decay does more: after ten passes 0.1 with half the dropout is
-    0.042 nats better than 0.01, and 0.3 is worse again; after three it makes no difference.)
+    Dropout: none up to two epochs, then 0.0625 more with each doubling. Weight decay: 0.01 an
+    epoch, up to 0.1. (Measured after ten epochs: decay 0.1 with half the dropout is 0.042 nats
+    better than decay 0.01, and 0.3 is worse again. After three epochs there is no difference.)
     """
     steps = expected_steps(chosen, task)
     passes = steps * chosen["batch_size"] * chosen["seq_len"] / max(1, task.num_chars)
@@ -125,7 +125,7 @@ def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
 
 
 def expected_steps(chosen: dict[str, Any], task: Task) -> float:
-    """Return about how many updates the budget allows."""
+    """Return an estimate of the number of updates that the budget allows."""
     model = ModelConfig(
         cell=task.cell,
         vocab_size=task.vocab_size,

@@ -29,7 +29,7 @@ from charrnn.core.events import (
 
 
 class TrainingProgress:
-    """Renders events on a console."""
+    """Shows the events of training on a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -38,7 +38,7 @@ class TrainingProgress:
         self._last_line = -math.inf
 
     def show(self, event: Event) -> None:
-        """Render what training reports."""
+        """Show an event."""
         match event:
             case Started():
                 self._console.line(started_text(event))
@@ -84,7 +84,7 @@ class TrainingProgress:
                 refresh=False,
             )
             bar.n = event.step
-            bar.refresh()  # reports are some tenths of a second apart already
+            bar.refresh()  # events are already some tenths of a second apart
             return
         now = time.monotonic()
         is_timed = event.chars_per_second is not None
@@ -113,7 +113,7 @@ class TrainingProgress:
 
 
 def make_bar(event: Planned, stream: TextIO) -> Any:
-    """Return a tqdm bar for a plan."""
+    """Return a progress bar for a plan."""
     from tqdm import tqdm
 
     return tqdm(
@@ -128,7 +128,7 @@ def make_bar(event: Planned, stream: TextIO) -> Any:
 
 
 def save_failed_text(event: SaveFailed) -> str:
-    """Return the line about a save that could not be made."""
+    """Return the warning about a failed save."""
     return (
         f"{event.path}: not saved at step {event.step}: {event.reason}; training goes on and "
         f"tries again; the newest good checkpoint is {event.newest or 'none'}"
@@ -136,7 +136,7 @@ def save_failed_text(event: SaveFailed) -> str:
 
 
 def rolled_back_text(event: RolledBack) -> str:
-    """Return the line about a divergence."""
+    """Return the warning about a divergence."""
     return (
         f"diverged at step {event.step}; back to step {event.good_step}, "
         f"the learning rate halved to {event.lr:g}"
@@ -144,7 +144,7 @@ def rolled_back_text(event: RolledBack) -> str:
 
 
 def started_text(event: Started) -> str:
-    """Return the line about the network and the machine."""
+    """Return one line about network and machine."""
     count = f"{event.threads} thread{'s' * (event.threads != 1)}"
     threads = f", {count}" if event.device == "cpu" else ""
     if event.processes > 1:
@@ -156,7 +156,7 @@ def started_text(event: Started) -> str:
 
 
 def step_text(event: Step, val_loss: float | None) -> str:
-    """Return a line about progress."""
+    """Return one line of progress for a log."""
     total = f"/{event.total_steps}" if event.seconds_left is not None else ""
     text = (
         f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
@@ -167,7 +167,7 @@ def step_text(event: Step, val_loss: float | None) -> str:
 
 
 def finished_rows(event: Finished) -> list[tuple[str, str]]:
-    """Return the summary of a run as name and value."""
+    """Return the summary of a run as pairs of name and value."""
     reasons = {
         "finished": "finished",
         "early_stop": "stopped early: no better any more",

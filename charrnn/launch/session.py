@@ -1,4 +1,4 @@
-"""Train with signals, logging and output."""
+"""Train on rank 0: signals, log, display, result and exit code."""
 
 import json
 import os
@@ -25,14 +25,14 @@ from charrnn.launch.workers import RankZero, train_prepared
 from charrnn.training.trainer import INTERRUPTED
 
 SCHEMA = 1
-"""Version of the JSON that commands print."""
+"""Version of the JSON that `train` prints."""
 
 RESULT_KEYS = tuple(each.name for each in fields(End))
-"""Of the JSON that `train` prints, in this order, and of the log's last line."""
+"""Keys of the result in the printed JSON, in this order, and in the last line of the log."""
 
 
 class ShownRun:
-    """Shows the events of a run; keeps its result, and writes its settings as resolved."""
+    """Shows the events of a run, collects its result, and writes its resolved settings."""
 
     def __init__(self, run: Run, prepared: PreparedRun, console: Console) -> None:
         self.result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
@@ -40,7 +40,7 @@ class ShownRun:
         self._progress = TrainingProgress(console)
 
     def show(self, event: Event) -> None:
-        """Show an event, and update the result."""
+        """Show an event, and update result and settings."""
         self._progress.show(event)
         if isinstance(event, Step | Finished):
             values = {key: getattr(event, key) for key in RESULT_KEYS if hasattr(event, key)}
@@ -54,10 +54,10 @@ class ShownRun:
 def launch(
     run: Run, prepared: PreparedRun, console: Console, rank_zero: RankZero, *, as_json: bool
 ) -> int:
-    """Train, show what happens, and print the result; return the exit code.
+    """Train, show the events, and print the result; return the exit code.
 
-    The result is printed whenever something was saved, also after an error. The log's last line
-    says how it ended, with the exit code: torchrun's own is 1 whatever happened.
+    The result is printed if anything was saved, also after an error. The last line of the log
+    holds the exit code, because torchrun's own exit code is 1 after any error.
     """
     world = rank_zero.world
     shown = ShownRun(run, prepared, console)
@@ -81,7 +81,7 @@ def launch(
 
 
 def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
-    """Say how to go on, and off a terminal how it has ended."""
+    """Show the command that continues or samples; in a log also the outcome."""
     if result["stop_reason"] in INTERRUPTED and not run.is_empty:
         console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
     elif console.is_live and run.best.exists():
@@ -90,9 +90,9 @@ def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console
 
 
 def write_config(run: Run, settings: dict[str, Any]) -> None:
-    """Write the run's settings as resolved; without size, since the sizes stand there."""
+    """Write the resolved settings of a run; without `size`, which the network's sizes replace."""
     text = to_toml({name: value for name, value in settings.items() if name != "size"})
-    with suppress(OSError):  # the checkpoints hold the settings too
+    with suppress(OSError):  # checkpoints contain the settings too
         write_durably(run.folder / CONFIG, text.encode("utf-8"))
 
 
@@ -108,7 +108,7 @@ def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
 
 
 def command_of(run: Run, *words: str) -> str:
-    """Return a command line about a run, as a shell takes it."""
+    """Return a command line for a run, quoted for a shell."""
     folder = run.folder.parent
     where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
     return shlex.join(["charrnn", *words, *where])

@@ -23,47 +23,47 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.model import NgramModel, chunks, count_corpus
 
 RARE = 10
-"""A character that occurs fewer times than this can hardly be learned."""
+"""A character with fewer occurrences than this is hardly learned."""
 
 MOST_SHOWN = 12
-"""Rare characters that are listed."""
+"""Largest number of rare characters in the list."""
 
-MOST_ASKED = 200_000
-"""Held-out characters that the memory is asked about."""
+MOST_SCORED = 200_000
+"""Largest number of held-out characters that the n-gram memory is scored on."""
 
 MOST_CELLS = 200_000_000
-"""The same times V: what is asked takes time for each symbol that might come."""
+"""Largest product of that number and the vocabulary size, which the time is proportional to."""
 
 Counts = NDArray[np.int64]
 
 NUM_COLD, NUM_TIMED = 3, 8
-"""Steps before the clock runs, and those that are timed."""
+"""Warm-up steps and timed steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing about a text."""
+    """One line about a text."""
 
     name: str
     text: str
-    """For people."""
-    facts: dict[str, Any]
-    """The same for scripts."""
+    """For the terminal."""
+    values: dict[str, Any]
+    """The same for --json."""
 
 
 def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
-    """Yield what a text is; what takes longest comes last.
+    """Yield findings about a text, the slowest last.
 
     Args:
-        paths: Files and folders.
-        given: How to read it, and what time there is.
+        paths: Text files and folders.
+        given: Settings by source: how the text is read, and the budget.
 
     Raises:
-        InputError: It cannot be read, or there is nothing to learn in it.
+        InputError: The text cannot be read, or is too short.
     """
     config = TrainConfig(**given.all)
     corpus = load_corpus(paths, config)
-    fit_batches(corpus, config)  # there is enough to learn, or an error now
+    fit_batches(corpus, config)  # fails now if the text is too short
     counts = counts_of(corpus)
     yield files_finding(corpus)
     yield encoding_finding(corpus, config, counts)
@@ -74,7 +74,7 @@ def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
 
 
 def files_finding(corpus: Corpus) -> Finding:
-    """Return what is read."""
+    """Return files and bytes."""
     size = sum(Path(name).stat().st_size for name in corpus.files)
     names = ", ".join(map(printable, corpus.files[:3]))
     more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
@@ -82,7 +82,7 @@ def files_finding(corpus: Corpus) -> Finding:
 
 
 def encoding_finding(corpus: Corpus, config: TrainConfig, counts: Counts) -> Finding:
-    """Return encoding and line ends."""
+    """Return encoding, lines and line ends."""
     vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
         return Finding("read as", "bytes", {"encoding": "bytes"})
@@ -102,7 +102,7 @@ def encoding_finding(corpus: Corpus, config: TrainConfig, counts: Counts) -> Fin
 
 
 def counts_of(corpus: Corpus) -> Counts:
-    """Return how often each symbol occurs, (V,)."""
+    """Return occurrences of each symbol, (V,)."""
     size, chunk = corpus.vocab.size, 1 << 24
     parts = [corpus.train] if corpus.train is corpus.val else [corpus.train, corpus.val]
     pieces = [part[i : i + chunk] for part in parts for i in range(0, len(part), chunk)]
@@ -113,7 +113,7 @@ def counts_of(corpus: Corpus) -> Counts:
 
 
 def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
-    """Yield the vocabulary, and what is rare in it."""
+    """Yield the vocabulary, and its rare characters."""
     vocab = corpus.vocab
     if not isinstance(vocab, CharVocabulary):
         num = int(np.count_nonzero(counts))
@@ -121,8 +121,8 @@ def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
         return
     shown = "".join(vocab.decode(range(min(100, vocab.size)))).replace("\n", "⏎")
     more = "..." if vocab.size > 100 else ""
-    facts = {"num_symbols": vocab.size, "vocabulary": vocab.to_json()}
-    yield Finding("characters", f"{vocab.size:,} different: {printable(shown)}{more}", facts)
+    values = {"num_symbols": vocab.size, "vocabulary": vocab.to_json()}
+    yield Finding("characters", f"{vocab.size:,} different: {printable(shown)}{more}", values)
     rare = np.flatnonzero(counts < RARE)
     if len(rare):
         by_count = rare[np.argsort(counts[rare], kind="stable")]
@@ -136,7 +136,7 @@ def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
 
 
 def split_finding(corpus: Corpus) -> Finding:
-    """Return how much is learned, and how much held out."""
+    """Return the sizes of training text and held-out text."""
     text = f"{corpus.num_train:,} to learn, {corpus.num_val:,} held out"
     if corpus.train_records is not None and corpus.val_records is not None:
         text += (
@@ -147,55 +147,55 @@ def split_finding(corpus: Corpus) -> Finding:
 
 
 def memory_finding(corpus: Corpus) -> Finding:
-    """Return what the memory alone makes of the held-out text."""
+    """Return the loss of the n-gram memory alone on the held-out text."""
     begin = time.monotonic()
     memory = count_corpus(corpus, MEMORY_ORDER)
-    assert memory is not None  # an order was named
+    assert memory is not None  # None only for order 0
     seconds = time.monotonic() - begin
-    loss = memory_loss(memory, asked_of(corpus))
-    facts = {"memory_loss": loss, "memory_entries": memory.num_entries}
+    loss = memory_loss(memory, scored_batches(corpus))
+    values = {"memory_loss": loss, "memory_entries": memory.num_entries}
     made = f"{memory.num_entries:,} entries, made in {seconds:.1f} s"
     if loss is None:
-        return Finding("memory alone", f"nothing is held out; {made}", facts)
+        return Finding("memory alone", f"nothing is held out; {made}", values)
     unit = corpus.vocab.unit
     bits = f"{loss / math.log(2):.3f} bits per {unit} ({loss:.4f} nats)"
     return Finding(
         "memory alone",
         f"{bits}; {made}; a network that learned for long enough comes below it",
-        facts,
+        values,
     )
 
 
 def memory_loss(memory: NgramModel, batches: Iterable[Batch]) -> float | None:
-    """Return nats per symbol of a text for the memory alone, None where nothing is asked."""
+    """Return the loss of the n-gram memory alone, nats per symbol; None without text."""
     total = count = 0.0
     reader = None
     for batch in batches:
         if reader is None or len(reader.lengths) != len(batch.inputs):
             reader = ContextTracker(memory, len(batch.inputs))
         contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
-        asked = batch.targets != IGNORED
-        places = contexts[asked], lengths[asked], batch.targets[asked]
-        for part in chunks(len(places[0]), memory.vocab_size):
-            context, length, target = (each[part] for each in places)
+        is_scored = batch.targets != IGNORED
+        scored = contexts[is_scored], lengths[is_scored], batch.targets[is_scored]
+        for part in chunks(len(scored[0]), memory.vocab_size):
+            context, length, target = (each[part] for each in scored)
             p = memory.predict(context, length).p[np.arange(len(target)), target]
             total -= float(np.log(p).sum())
             count += len(p)
     return total / count if count else None
 
 
-def asked_of(corpus: Corpus) -> Iterator[Batch]:
-    """Return held-out text; of a long one a part."""
+def scored_batches(corpus: Corpus) -> Iterator[Batch]:
+    """Return batches of held-out text, of a long text only the first part."""
     if not num_held_out(corpus):
         return iter(())
-    most = min(MOST_ASKED, MOST_CELLS // corpus.vocab.size)
+    most = min(MOST_SCORED, MOST_CELLS // corpus.vocab.size)
     return held_out_batches(corpus, held_out_protocols(corpus)[0], most)
 
 
 def training_findings(
     paths: list[Path], given: SettingSources, corpus: Corpus
 ) -> Iterator[Finding]:
-    """Yield the network that would be picked, and how fast it learns here."""
+    """Yield the network that `train` would choose, and its training speed on this machine."""
     config = prepare(paths, given, corpus=corpus).config
     model = config.model(corpus.vocab.size)
     yield Finding(
@@ -214,7 +214,7 @@ def training_findings(
 
 
 def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
-    """Return the median time of an update, and the symbols it trains on."""
+    """Return the median duration of an update in seconds, and its number of symbols."""
     from charrnn.nn.device import pick_device, set_threads
     from charrnn.training.learner import Learner
 
@@ -225,7 +225,7 @@ def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
     for step in range(NUM_COLD + NUM_TIMED):
         batch, begin = batches.batch(step), time.monotonic()
         learner.update(batch, step, config.lr)
-        learner.take_stats()  # waits for the device
+        learner.take_stats()  # waits until the device has finished
         times.append(time.monotonic() - begin)
         chars.append(batch.num_chars)
     return float(np.median(times[NUM_COLD:])), int(np.median(chars[NUM_COLD:]))

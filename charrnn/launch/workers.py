@@ -1,4 +1,4 @@
-"""Ranks above 0: receive the prepared run from rank 0 and train without output."""
+"""Ranks above 0: receive the prepared run from rank 0, and train without output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,17 +20,18 @@ from charrnn.training.transfer import Initial
 
 @dataclass(frozen=True, slots=True)
 class SharedRun:
-    """A run that is ready, as it goes to another process; the text is read there."""
+    """A prepared run as rank 0 broadcasts it; each rank reads the text itself."""
 
     config: TrainConfig
     sources: tuple[str, ...]
-    """Absolute names of the texts."""
+    """Absolute paths of the texts."""
     digest: str
+    """Digest of the corpus."""
     resume: Snapshot | None
     init: Initial | None
 
     def prepare(self) -> PreparedRun:
-        """Read the text.
+        """Read the text, and check that it is the text of rank 0.
 
         Raises:
             InputError: It cannot be read, or differs from the text that rank 0 has read.
@@ -42,19 +43,19 @@ class SharedRun:
 
 
 Task = SharedRun | int
-"""What to train, or the exit code to leave with."""
+"""The broadcast message: a run to train, or an exit code."""
 
 
 class RankZero:
-    """What the first process knows of the others; they wait for exactly one of two calls."""
+    """Rank 0's side of the one broadcast that the other ranks wait for."""
 
     def __init__(self, world: World = ALONE) -> None:
         self.world = world
         self._is_waiting = True
 
     def send_run(self, prepared: PreparedRun) -> None:
-        """Let them train along."""
-        assert self._is_waiting  # they would take a second call for something else
+        """Let the other ranks train."""
+        assert self._is_waiting  # a second broadcast would meet another collective call
         self._is_waiting = False
         corpus = prepared.corpus
         task: Task = SharedRun(
@@ -63,7 +64,7 @@ class RankZero:
         self.world.broadcast(task)
 
     def send_exit(self, code: int) -> None:
-        """Let them leave with an exit code, if they still wait for something to do."""
+        """Let the other ranks exit with a code, if they are still waiting."""
         if self._is_waiting:
             self._is_waiting = False
             task: Task = code
@@ -71,7 +72,7 @@ class RankZero:
 
 
 def follow_rank_zero(world: World) -> int:
-    """Train the run that rank 0 shares; return the exit code of rank 0."""
+    """Train the run that rank 0 broadcasts; return the exit code of rank 0."""
     task: Task = 0
     shared = world.broadcast(task)
     if isinstance(shared, int):
@@ -97,7 +98,7 @@ def train_prepared(
     run: Run | None = None,
     show: Callable[[Event], object] = lambda event: None,
 ) -> None:
-    """Train to the end. Only rank 0 has a run to write, and shows the events."""
+    """Train to the end. Only rank 0 writes a run and shows the events."""
     for event in train(
         prepared.config,
         prepared.corpus,
