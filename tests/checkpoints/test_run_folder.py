@@ -110,7 +110,7 @@ def test_a_folder_that_was_taken_away_is_made_again(run, monkeypatch):
         opened.append(found)
         return found
 
-    monkeypatch.setattr("charrnn.checkpoints.names._opened", lose_it_once)
+    monkeypatch.setattr("charrnn.checkpoints.names._lock_folder", lose_it_once)
     found = open_run(folder)
     assert (len(opened), found.still_exists) == (2, True)
     found.close()
