@@ -49,6 +49,17 @@ def test_without_a_time_the_text_decides_up_to_medium():
     assert pick_row("auto", with_(seconds=None, steps=10, num_chars=60_000)).hidden_size == 256
 
 
+@pytest.mark.parametrize("row", TABLE[1:])
+def test_a_row_is_taken_from_exactly_its_characters_and_operations_on(row):
+    enough = with_(num_chars=row.least_chars, seconds=1.0, flops_per_second=row.least_flops)
+    assert pick_row("auto", enough) is row
+    before = TABLE[TABLE.index(row) - 1]
+    fewer = dataclasses.replace(enough, num_chars=row.least_chars - 1)
+    assert pick_row("auto", fewer) is before
+    slower = dataclasses.replace(enough, flops_per_second=row.least_flops * 0.999)
+    assert pick_row("auto", slower) is before
+
+
 def test_the_table_is_in_order():
     for field in ("hidden_size", "least_flops", "least_chars", "batch_size"):
         column = [getattr(row, field) for row in TABLE]
@@ -87,6 +98,15 @@ def test_steps_of_epochs_by_hand():
     chosen = {"hidden_size": 7, "num_layers": 1, "embedding_size": 5, "batch_size": 2, "seq_len": 3}
     task = with_(num_chars=600, seconds=None, epochs=4)
     assert expected_steps(chosen, task) == 400
+
+
+def test_of_several_budgets_the_one_that_ends_first_counts():
+    chosen = preset("small", TINY_SHAKESPEARE, {})
+    by_steps, by_epochs = with_(seconds=None, steps=50), with_(seconds=None, epochs=0.01)
+    few, some = expected_steps(chosen, by_epochs), expected_steps(chosen, by_steps)
+    assert few < some < expected_steps(chosen, TINY_SHAKESPEARE)
+    assert expected_steps(chosen, with_(steps=50)) == some == 50
+    assert expected_steps(chosen, with_(steps=50, epochs=0.01)) == few
 
 
 def test_more_passes_mean_more_dropout_and_every_preset_is_valid():

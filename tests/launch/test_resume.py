@@ -23,6 +23,7 @@ from charrnn.launch.resume import (
     leaves_nothing_to_do,
     newest_snapshot,
     resumed_config,
+    with_shipped,
 )
 from charrnn.training.trainer import Trainer
 
@@ -389,6 +390,53 @@ def test_a_budget_that_is_given_replaces_the_old_one(text_file):
     assert resumed_config(snapshot, {"max_time": 60.0}).budget() == (None, None, 60.0)
     assert resumed_config(snapshot, {}).budget() == (None, 30, None)
     assert resumed_config(snapshot, {}).threads == 1
+
+
+def test_what_was_picked_for_a_machine_is_kept_where_it_still_fits(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    snapshot, _ = newest_snapshot(run)
+    environment = dataclasses.replace(
+        snapshot.environment, threads=7, precision="bf16", processes=2
+    )
+    snapshot = dataclasses.replace(snapshot, environment=environment)
+    both = resumed_config(snapshot, {}, 2)
+    assert (both.threads, both.precision) == (7, "bf16")
+    assert resumed_config(snapshot, {}, 3).threads == session.config.threads == 1
+    assert resumed_config(snapshot, {"threads": 5}, 2).threads == 5
+    assert resumed_config(snapshot, {"device": "cpu"}, 2).precision == "bf16"
+    assert resumed_config(snapshot, {"device": "cuda"}, 2).precision == "fp32"
+    assert resumed_config(snapshot, {"precision": "fp32"}, 2).precision == "fp32"
+
+
+def test_a_run_that_has_ended_is_over_for_a_budget_that_it_has_just_used_up(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run)
+    snapshot, _ = newest_snapshot(run)
+    seconds = snapshot.state.timing.seconds
+    for steps, max_time, over in (
+        (30, 1e6, True), (31, 1e6, False), (29, None, True), (31, seconds, True),
+        (31, seconds + 1, False), (None, seconds, True), (None, seconds + 1, False),
+    ):  # fmt: skip
+        config = dataclasses.replace(session.config, steps=steps, max_time=max_time)
+        assert leaves_nothing_to_do(snapshot, config, 10) == over
+    unended = dataclasses.replace(snapshot, end=None)
+    assert not leaves_nothing_to_do(unended, session.config, 10)
+
+
+def test_an_end_counts_only_for_its_own_plan_and_step(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run)
+    snapshot, _ = newest_snapshot(run)
+    assert snapshot.end is not None
+    state = snapshot.state
+    longer = dataclasses.replace(state, plan=[(0, 30), (30, 50)])
+    later = dataclasses.replace(state, progress=dataclasses.replace(state.progress, step=31))
+    for each in (longer, later):
+        assert with_shipped(dataclasses.replace(snapshot, state=each), run)[0].end is None
 
 
 # Damage.

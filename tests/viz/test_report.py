@@ -102,8 +102,10 @@ def test_a_curve_goes_through_its_points():
 
 
 def test_a_curve_of_one_point_or_one_value_has_an_axis_too():
-    for points in ([(5, 2.0)], [(0, 0.0), (10, 0.0)], [(0, 1e-9), (10, 1e-9)]):
+    for points in ([(5, 2.0)], [(0, 0.0), (10, 0.0)], [(0, 1e-9), (10, 1e-9)], [(0, -3.0)]):
         assert "nan" not in line_chart("x", {"a": points})
+    ticks = re.findall(r">(-?[\d.]+)</text>", line_chart("x", {"a": [(0, -3.0)]}))
+    assert {"-3", "-2"} <= set(ticks)
 
 
 def test_a_long_curve_keeps_its_ends_and_extremes():
