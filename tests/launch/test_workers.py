@@ -32,7 +32,7 @@ from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.resume import newest_snapshot
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.device import default_threads
-from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost
+from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost, joined
 from charrnn.training.learner import Learner
 from charrnn.training.trainer import Trainer, train
 
@@ -375,6 +375,40 @@ def told(monkeypatch, **values):
         monkeypatch.delenv(name, raising=False)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_rank_0_reports_a_command_line_that_all_have(monkeypatch, call, rank):
+    told(
+        monkeypatch, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK="0", LOCAL_WORLD_SIZE="2",
+        MASTER_ADDR="a",
+    )  # fmt: skip
+    code, _, err = call("train", "--nothing")
+    assert (code, err.count("\n")) == (2, 1 - rank)
+
+
+def test_a_signal_ends_a_rank_that_waits_for_others(monkeypatch):
+    told(
+        monkeypatch, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1", LOCAL_WORLD_SIZE="2", MASTER_ADDR="a"
+    )
+    calls = []
+    monkeypatch.setattr(
+        "charrnn.nn.distributed._init_process_group",
+        lambda: calls.append(signal.getsignal(signal.SIGTERM)),
+    )
+    monkeypatch.setattr(
+        torch.distributed, "destroy_process_group", lambda: calls.append("destroyed")
+    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with joined() as world:
+            assert (world.rank, world.size) == (1, 2)
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        with pytest.raises(InputError), joined():
+            raise InputError("the other rank may have exited")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert calls == [signal.SIG_DFL, "destroyed", signal.SIG_DFL]
 
 
 def test_a_rank_is_read_from_torchruns_variables(monkeypatch):
