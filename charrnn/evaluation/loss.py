@@ -16,7 +16,7 @@ from charrnn.data.vocab import Ids, Vocabulary, num_bytes, num_characters
 from charrnn.evaluation.protocols import Protocol, held_out_batches
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Keys
-from charrnn.ngram.gate import log_probabilities, share
+from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.nn.device import autocast
 from charrnn.nn.distributed import ALONE, World
@@ -130,8 +130,7 @@ def _mixed(
         prediction = memory.predict(contexts.flat[chosen], lengths.flat[chosen])
         logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
         weight = share(logs, prediction, memory.weight)
-        there = np.arange(len(chosen)), targets.flat[chosen]
-        p = (1 - weight) * np.exp(logs[there]) + weight * prediction.p[there]
+        p = target_probabilities(logs, prediction, weight, targets.flat[chosen])
         result[:, chosen] = -np.log(p), weight
     mix, weights = torch.from_numpy(result.reshape(2, *targets.shape)).to(logits.device)
     return mix, weights

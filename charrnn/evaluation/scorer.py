@@ -19,7 +19,7 @@ from charrnn.data.corpus import LONGEST, Records, find_records
 from charrnn.data.encoding import read_ids
 from charrnn.data.text_files import find_files
 from charrnn.data.vocab import Ids
-from charrnn.evaluation.dynamic import adapted
+from charrnn.evaluation.dynamic import score_dynamically
 from charrnn.evaluation.loss import Score, costs_of, figures_of, score, signature
 from charrnn.evaluation.protocols import (
     BY_RECORD,
@@ -171,7 +171,7 @@ class Scorer:
         """Return what a text costs by one protocol."""
         with self.counting(protocol.num_predictions(len(ids))) as report:
             if protocol.is_adapted:
-                return adapted(self.network, ids, self.memory, report=report)
+                return score_dynamically(self.network, ids, self.memory, show_done=report)
             return score(self.network, told(protocol.batches(ids), report), self.memory)
 
     def score_records(self, text: Text, records: Records, *, each: bool) -> Iterator[Scored]:

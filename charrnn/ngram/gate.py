@@ -8,6 +8,7 @@ nothing is fitted in a run.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.ngram.counts import Floats
 from charrnn.ngram.model import NgramPrediction
@@ -86,6 +87,22 @@ def mixed(logs: Any, prediction: NgramPrediction, weight: Floats) -> Floats:
     """
     result: Floats = np.exp(logs, dtype=np.float64)
     result += weight[:, None] * (prediction.p - result)
+    return result
+
+
+def target_probabilities(
+    logs: Any, prediction: NgramPrediction, weight: Floats, targets: NDArray[Any]
+) -> Floats:
+    """Return the probability of one symbol each in the mixture, (n,).
+
+    Args:
+        logs: Logarithms of the network's probabilities, (n, V).
+        prediction: The n-gram predictions after the same contexts.
+        weight: Weight of the n-gram prediction, (n,).
+        targets: The symbols, (n,).
+    """
+    at = np.arange(len(targets)), targets
+    result: Floats = (1 - weight) * np.exp(logs[at]) + weight * prediction.p[at]
     return result
 
 

@@ -1,15 +1,14 @@
-"""Learning while scoring: counts against a memory built anew, and nothing learned too early."""
+"""Dynamic evaluation: the network learns, and nothing before it is scored."""
 
 import numpy as np
 import pytest
 import torch
 
 from charrnn.core.config import ModelConfig
-from charrnn.evaluation.dynamic import AdaptiveNetwork, OnlineNgrams, adapted
+from charrnn.evaluation.dynamic import AdaptiveNetwork, score_dynamically
 from charrnn.evaluation.loss import score
 from charrnn.evaluation.protocols import streamed
-from charrnn.ngram.context import ContextTracker
-from charrnn.ngram.counts import Texts, runs_of
+from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.model import CharRNN, initialise
 
@@ -29,47 +28,9 @@ def network():
     return model
 
 
-def follow(memory, ids):
-    contexts, lengths = ContextTracker(memory, 1).read(ids[None, :-1])
-    return OnlineNgrams(memory).follow(contexts[0], lengths[0], ids[1:])
-
-
-def test_each_symbol_is_judged_by_a_memory_of_the_training_text_and_all_scored_before():
-    first, second = text(400), text(60, seed=2)
-    found = follow(build(runs_of(first), V, K), second)
-    for i in range(1, len(second)):
-        # Built anew: the training text, and what was scored as a text of its own. Its first
-        # symbol is never scored, and so never counted.
-        joined = np.concatenate([first, second[:i]])
-        places = np.concatenate([np.arange(len(first)), np.arange(i)])
-        rebuilt = build(Texts(joined, places), V, K)
-        contexts, lengths = ContextTracker(rebuilt, 1).read(second[None, :i])
-        expected = rebuilt.predict(contexts[:, -1], lengths[:, -1])
-        assert found.p[i - 1] == pytest.approx(expected.p[0], abs=2e-3), i
-        assert found.order[i - 1] == expected.order[0]
-
-
-def test_a_context_seen_for_the_second_time_is_known():
-    memory = build(runs_of(np.zeros(10, dtype=np.uint8)), V, K)
-    ids = np.array([1, 2, 3, 4, 1, 2, 3, 4], dtype=np.uint8)
-    found = follow(memory, ids)
-    # 1, 2, 3 -> 4 was counted once: (1 - 0.8 + 0.8 * lower) / 1
-    assert found.order[6] == 3
-    assert found.p[6, 4] > 0.1
-    assert found.p[6, 4] > found.p[2, 4]
-
-
-def test_the_training_counts_stay_as_they_were():
-    memory = build(runs_of(text(400)), V, K)
-    before = [order.counts.copy() for order in memory.orders]
-    follow(memory, text(60, seed=2))
-    for order, counts in zip(memory.orders, before, strict=True):
-        np.testing.assert_array_equal(order.counts, counts)
-
-
 def test_without_learning_it_is_one_single_pass(network):
     ids = text(300)
-    found = adapted(network, ids, rate=0.0, decay=0.0)
+    found = score_dynamically(network, ids, rate=0.0, decay=0.0)
     assert found.chars == 299
     assert found.loss == pytest.approx(score(network, streamed(ids[:300])).loss, abs=1e-5)
 
@@ -91,7 +52,7 @@ def test_a_text_that_repeats_itself_gets_cheaper(network):
     ids = np.tile(text(40), 20)
     memory = build(runs_of(text(400)), V, K)
     static = score(network, streamed(ids), memory)
-    found = adapted(network, ids, memory, rate=1e-2)
+    found = score_dynamically(network, ids, memory, rate=1e-2)
     assert found.network < static.network - 0.05
     assert found.loss < static.loss - 0.5
     assert 0 < found.weight < 1
@@ -106,6 +67,6 @@ def test_the_decay_leads_back_to_the_trained_weights(network):
 
 def test_the_model_itself_is_not_changed(network):
     before = [parameter.clone() for parameter in network.parameters()]
-    adapted(network, text(100), rate=1e-2)
+    score_dynamically(network, text(100), rate=1e-2)
     for now, old in zip(network.parameters(), before, strict=True):
         assert torch.equal(now, old)

@@ -13,6 +13,7 @@ from charrnn.ngram.gate import (
     mix,
     mixed,
     share,
+    target_probabilities,
 )
 from charrnn.ngram.model import NgramPrediction, build
 
@@ -27,6 +28,14 @@ def test_a_mix_is_one_of_probabilities():
     logs = np.log([[0.5, 0.25, 0.25]])
     found = mixed(logs, prediction([0.0, 1.0, 0.0]), np.array([0.4]))
     assert found == pytest.approx(np.array([[0.3, 0.55, 0.15]]))
+
+
+def test_the_probability_of_a_target_is_that_of_the_mixture():
+    # 0.6 of the network's 1/4 and 0.4 of the n-gram model's 1, then 0.9 of 1/2 and 0.1 of 0.
+    logs = np.log([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
+    two = NgramPrediction(np.array([[0.0, 1.0, 0.0]] * 2), *np.ones((3, 2)))
+    found = target_probabilities(logs, two, np.array([0.4, 0.1]), np.array([1, 0]))
+    assert found == pytest.approx(np.array([0.55, 0.45]))
 
 
 def test_what_the_gate_sees():

@@ -1,0 +1,84 @@
+"""An n-gram model that keeps counting: each symbol of a text is predicted, then counted."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.data.vocab import Ids
+from charrnn.ngram.counts import Floats, Keys, mask
+from charrnn.ngram.model import NgramModel, NgramPrediction
+
+
+class OnlineNgrams:
+    """An n-gram model that counts the text that it predicts like a second training text.
+
+    There is one difference to a model counted anew: a context at the very beginning of a training
+    text has no symbol before it there. If one comes before it here, it counts one more.
+
+    Args:
+        memory: Counts of the training text; they are not changed.
+    """
+
+    def __init__(self, memory: NgramModel) -> None:
+        self.memory = memory
+        self._new: list[dict[int, dict[int, int]]] = [{} for _ in memory.orders]
+
+    def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> NgramPrediction:
+        """Return the prediction at each symbol, and count the symbol after it.
+
+        Args:
+            contexts: The K symbols before each, packed, (n,).
+            lengths: Their number, 0 to K, (n,).
+            symbols: Consecutive symbols of the text, (n,).
+        """
+        steps = zip(contexts.tolist(), lengths.tolist(), symbols.tolist(), strict=True)
+        p, statistics = zip(*(self._predict_and_count(*step) for step in steps), strict=True)
+        return NgramPrediction(np.stack(p), *np.array(statistics).T)
+
+    def _predict_and_count(
+        self, context: int, length: int, symbol: int
+    ) -> tuple[Floats, tuple[float, ...]]:
+        """Return the probabilities after a context, (V,), and the statistics of the prediction."""
+        p = np.full(self.memory.vocab_size, 1.0 / self.memory.vocab_size)
+        statistics = (0.0, 1.0, 1.0)  # order, total, followers
+        seen: list[int] = []
+        is_known = True
+        for k in range(length + 1):
+            counts = self._counts(k, context & ((1 << self.memory.bits * k) - 1))
+            seen.append(int(counts[symbol]))
+            is_known = is_known and bool(counts.any())
+            if is_known:
+                total, discounts = counts.sum(), self.memory.orders[k].discounted(counts)
+                p = (counts - discounts + discounts.sum() * p) / total
+                statistics = (float(k), float(total), float(np.count_nonzero(counts)))
+        self._count(context, symbol, seen)
+        return p, statistics
+
+    def _counts(self, order: int, context: int) -> NDArray[np.int64]:
+        """Return the count of each symbol after a context, (V,)."""
+        counts, stored = np.zeros(self.memory.vocab_size, dtype=np.int64), self.memory.orders[order]
+        begin, end = self.memory.followers(order, context)
+        names = stored.keys[begin:end] & mask(self.memory.bits)
+        counts[names.astype(np.intp)] = stored.counts[begin:end]
+        for symbol, count in self._new[order].get(context, {}).items():
+            counts[symbol] += count
+        return counts
+
+    def _count(self, context: int, symbol: int, seen: list[int]) -> None:
+        """Count a symbol; in a lower order only if the key of the next order is new.
+
+        At the beginning of the text, the longest key has no symbol before it. So it counts once.
+
+        Args:
+            context: Packed.
+            symbol: The symbol after it.
+            seen: Its previous count in each order, from 0 up to the length of the context.
+        """
+        is_beginning = len(seen) - 1 < self.memory.order
+        for k in range(len(seen) - 1, -1, -1):
+            is_new = seen[k] == 0
+            if is_beginning and k == len(seen) - 1 and not is_new:
+                return
+            counts = self._new[k].setdefault(context & ((1 << self.memory.bits * k) - 1), {})
+            counts[symbol] = counts.get(symbol, 0) + 1
+            if not is_new:
+                return
