@@ -58,13 +58,16 @@ def score(
     path = find_model(checkpoints, model)
     loaded = load_model(path)
     with spooled(files, checkpoints) as paths:
-        from charrnn.evaluation.scorer import Scorer, lines_of
+        from charrnn.evaluation.scorer import Scorer, format_scores, json_scores
 
         scorer = Scorer(loaded, config, wanted, console.counting)
         names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
         for text in scorer.texts(paths, names, is_held_out=held_out):
-            found = list(scorer.score(text, each=as_json))
-            lines = [json.dumps(each.as_json()) for each in found] if as_json else lines_of(found)
+            scores = list(scorer.score(text, each=as_json))
+            if as_json:
+                lines = [json.dumps(each) for each in json_scores(text, scores)]
+            else:
+                lines = format_scores(text, scores)
             print_result("\n".join(lines))
     if verbose:
         console.line(f"model {printable(path)}")

@@ -32,7 +32,7 @@ class Score:
     network: float
     """Of the network alone."""
     chars: int
-    """Symbols scored."""
+    """Symbols result."""
     weight: float
     """The memory's share in the mix, its mean; 0 without."""
 
@@ -48,8 +48,8 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """What each symbol of a batch costs, in nats, (B, T); 0 where nothing was asked for."""
+class SymbolLosses:
+    """Loss of each symbol of a batch, in nats, (B, T); 0 where the target is ignored."""
 
     batch: Batch
     mix: torch.Tensor
@@ -77,23 +77,23 @@ def score(
     """
     totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
     mine = batches if world.is_single else (b.part(world.shard(len(b.inputs))) for b in batches)
-    for costs in costs_of(model, mine, memory, precision=precision):
-        parts = (costs.mix, costs.network, costs.weight)
+    for losses in symbol_losses(model, mine, memory, precision=precision):
+        parts = (losses.mix, losses.network, losses.weight)
         totals[:3] += torch.stack([part.sum(dtype=torch.float64) for part in parts])
-        totals[3] += costs.batch.num_chars
+        totals[3] += losses.batch.num_chars
     *sums, chars = world.all_reduce_sum(totals).tolist()
     loss, network, weight = (total / max(1, chars) for total in sums)
     return Score(loss, network, int(chars), weight)
 
 
 @torch.no_grad()
-def costs_of(
+def symbol_losses(
     model: CharRNN,
     batches: Iterator[Batch],
     memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
-) -> Iterator[Costs]:
+) -> Iterator[SymbolLosses]:
     """Yield what each symbol of a text costs, a batch at a time; arguments as of `score`."""
     device = model.decoder.weight.device
     state, reader = None, None
@@ -111,7 +111,7 @@ def costs_of(
         if memory is not None and reader is not None:
             read = reader.read(batch.inputs, batch.is_fresh)
             mix, weight = _mixed(logits, batch.targets, memory, *read)
-        yield Costs(batch, mix, network, weight)
+        yield SymbolLosses(batch, mix, network, weight)
 
 
 def _mixed(
@@ -164,13 +164,13 @@ def score_held_out(
         return None
 
 
-def figures_of(
-    scored: Score, protocol: Protocol, vocab: Vocabulary, ids: Ids, signature: str
+def make_figures(
+    result: Score, protocol: Protocol, vocab: Vocabulary, ids: Ids, signature: str
 ) -> Figures:
     """Return a score in every unit.
 
     Args:
-        scored: What the text costs.
+        result: Score of the text.
         protocol: How it was read.
         vocab: Of the model.
         ids: The text, (N,); bits are spread over its characters and bytes.
@@ -179,13 +179,13 @@ def figures_of(
     size = num_bytes(vocab, ids)
     return Figures(
         protocol=protocol.name,
-        chars=scored.chars,
-        loss=scored.loss,
-        network_loss=scored.network,
-        bits_per_char=bits_per_char(scored.loss, vocab, ids),
-        bits_per_byte=scored.bits * len(ids) / size if size else None,
-        perplexity=scored.perplexity,
-        memory=scored.weight,
+        chars=result.chars,
+        loss=result.loss,
+        network_loss=result.network,
+        bits_per_char=bits_per_char(result.loss, vocab, ids),
+        bits_per_byte=result.bits * len(ids) / size if size else None,
+        perplexity=result.perplexity,
+        memory=result.weight,
         signature=signature,
     )
 

@@ -1,4 +1,4 @@
-"""What texts cost a model, for `score`: by protocol, by file, or by record."""
+"""Score files and records, for `score`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +20,7 @@ from charrnn.data.encoding import read_ids
 from charrnn.data.text_files import find_files
 from charrnn.data.vocab import Ids
 from charrnn.evaluation.dynamic import score_dynamically
-from charrnn.evaluation.loss import Score, costs_of, figures_of, score, signature
+from charrnn.evaluation.loss import Score, make_figures, score, signature, symbol_losses
 from charrnn.evaluation.protocols import (
     BY_RECORD,
     COLD,
@@ -34,39 +34,23 @@ from charrnn.evaluation.protocols import (
 from charrnn.nn.device import pick_device, set_threads
 from charrnn.nn.model import CharRNN, load_weights
 
-Counting = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far something has come: told how many there are, then how many are done."""
+ProgressDisplay = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""Called with a total; the function that it yields is called with the number that is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Something to score."""
+    """A text to score."""
 
     name: str
     ids: Ids
     num_skipped: int = 0
-    """Characters that the model never saw, left out."""
+    """Characters left out, which the model does not know."""
     num_cut: int = 0
-    """Lines of which only the beginning is scored, since no longer ones are learned."""
+    """Lines of which only the beginning is scored: training cuts them at the same length."""
     split: str = "all"
+    """Name of the part of the text, for the signature."""
     records: Records | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """What a text, or one record of it, costs."""
-
-    file: str
-    record: int | None
-    """Of a text of lines: its number among those that are not empty, from 1; None for all."""
-    text: Text
-    figures: Figures
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as `score --json` prints it."""
-        place = {"file": self.file} | ({"record": self.record} if self.record else {})
-        counts = {"skipped": self.text.num_skipped, "cut": self.text.num_cut}
-        return place | asdict(self.figures) | counts
 
 
 class Scorer:
@@ -75,11 +59,11 @@ class Scorer:
     Args:
         model: As from `load_model`.
         config: How to score.
-        protocols: By which; none means streamed and cold-256.
-        counting: Told how far it has come.
+        protocols: How to read the texts; none means streamed and cold-256.
+        counting: Shows the progress.
 
     Raises:
-        InputError: The device is not there, or a protocol does not fit the model.
+        InputError: The device is not available, or a protocol does not suit the model.
     """
 
     def __init__(
@@ -87,7 +71,7 @@ class Scorer:
         model: Model,
         config: ScoreConfig,
         protocols: tuple[Protocol, ...] = (),
-        counting: Counting = lambda total: nullcontext(lambda done: None),
+        counting: ProgressDisplay = lambda total: nullcontext(lambda done: None),
     ) -> None:
         self.model, self.config, self.protocols, self.counting = model, config, protocols, counting
         if model.records and protocols:
@@ -105,15 +89,15 @@ class Scorer:
     def texts(
         self, paths: list[Path], names: dict[Path, str], *, is_held_out: bool = False
     ) -> Iterator[Text]:
-        """Yield what is to be scored: each file, or what was held out of all together.
+        """Yield the texts to score: each file, or the held-out text of all files together.
 
         Args:
             paths: Files and folders.
-            names: What to call a file instead of its path.
-            is_held_out: Only what the model's run held out of these files.
+            names: Names of files to report instead of their paths.
+            is_held_out: Whether to score only what the model's run held out of these files.
 
         Raises:
-            InputError: A file cannot be read, or is not the one that the model learned.
+            InputError: A file cannot be read, or differs from the one that the model learned.
         """
         if is_held_out:
             yield self.held_out(paths, names)
@@ -130,7 +114,7 @@ class Scorer:
             yield Text(name, ids, num_skipped=num_skipped, num_cut=num_cut, records=records)
 
     def held_out(self, paths: list[Path], names: dict[Path, str]) -> Text:
-        """Return what the model's run held out of these files."""
+        """Return the part of these files that the model's run held out."""
         if self.config.encoding:
             raise InputError("--held-out: reads as training did; leave out --encoding")
         corpus = held_out_corpus(self.model, paths)
@@ -142,15 +126,15 @@ class Scorer:
             records=corpus.val_records,
         )
 
-    def score(self, text: Text, *, each: bool) -> Iterator[Scored]:
-        """Yield what a text costs, by every protocol.
+    def score(self, text: Text, *, each: bool) -> Iterator[Figures]:
+        """Yield the scores of a text by every protocol.
 
         Args:
             text: As from `texts`.
-            each: Of a text of lines, every line by itself.
+            each: Yield a score for each record of a text of lines, in order.
 
         Raises:
-            InputError: It is too short.
+            InputError: The text is too short.
         """
         if text.records is not None:
             yield from self.score_records(text, text.records, each=each)
@@ -158,8 +142,8 @@ class Scorer:
         wanted = self.protocols
         for protocol in wanted or (STREAMED, COLD):
             if protocol.num_predictions(len(text.ids)):
-                found = self.score_by(text.ids, protocol)
-                yield self.scored(text, protocol, found, text.ids)
+                result = self.score_by(text.ids, protocol)
+                yield self.figures(text, protocol, result, text.ids)
             elif wanted or protocol is STREAMED:
                 needed = (protocol.window or 1) + 1
                 raise InputError(
@@ -168,43 +152,43 @@ class Scorer:
                 )
 
     def score_by(self, ids: Ids, protocol: Protocol) -> Score:
-        """Return what a text costs by one protocol."""
-        with self.counting(protocol.num_predictions(len(ids))) as report:
+        """Return the score of a text by one protocol."""
+        with self.counting(protocol.num_predictions(len(ids))) as show_done:
             if protocol.is_adapted:
-                return score_dynamically(self.network, ids, self.memory, show_done=report)
-            return score(self.network, told(protocol.batches(ids), report), self.memory)
+                return score_dynamically(self.network, ids, self.memory, show_done=show_done)
+            batches = with_progress(protocol.batches(ids), show_done)
+            return score(self.network, batches, self.memory)
 
-    def score_records(self, text: Text, records: Records, *, each: bool) -> Iterator[Scored]:
-        """Yield what the lines of a text cost."""
+    def score_records(self, text: Text, records: Records, *, each: bool) -> Iterator[Figures]:
+        """Yield the score of each line of a text, or of all lines together."""
         newline = self.model.vocab.newline
         if not len(records) or newline is None:
             raise InputError(f"{printable(text.name)}: no lines to score")
-        found = list(self.costs_of_records(text.ids, records, newline))
-        places = range(len(records)) if each else []
-        for place in places:
-            ids = records.take(np.array([place])).joined(text.ids, newline)
-            yield self.scored(text, BY_RECORD, total([found[place]]), ids, place + 1)
+        scores = list(self.record_scores(text.ids, records, newline))
         if not each:
-            yield self.scored(text, BY_RECORD, total(found), records.joined(text.ids, newline))
+            ids = records.joined(text.ids, newline)
+            yield self.figures(text, BY_RECORD, mean_score(scores), ids)
+            return
+        for i, record_score in enumerate(scores):
+            ids = records.take(np.array([i])).joined(text.ids, newline)
+            yield self.figures(text, BY_RECORD, mean_score([record_score]), ids)
 
-    def costs_of_records(self, ids: Ids, records: Records, newline: int) -> list[Score]:
-        """Return what each record costs, in their order."""
+    def record_scores(self, ids: Ids, records: Records, newline: int) -> list[Score]:
+        """Return the score of each record, in their order."""
         result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
         batches = by_record(ids, records, newline)
-        costs = costs_of(self.network, batches, self.memory)
-        for group, cost in zip(record_groups(records), costs, strict=True):
+        losses = symbol_losses(self.network, batches, self.memory)
+        for group, batch in zip(record_groups(records), losses, strict=True):
             rows = [
-                p.sum(dim=1, dtype=torch.float64) for p in (cost.mix, cost.network, cost.weight)
+                p.sum(dim=1, dtype=torch.float64) for p in (batch.mix, batch.network, batch.weight)
             ]
-            for place, sums in zip(group.tolist(), torch.stack(rows, 1).tolist(), strict=True):
-                chars = int(records.lengths[place]) + 1
-                result[place] = Score(sums[0] / chars, sums[1] / chars, chars, sums[2] / chars)
+            for i, sums in zip(group.tolist(), torch.stack(rows, 1).tolist(), strict=True):
+                chars = int(records.lengths[i]) + 1
+                result[i] = Score(sums[0] / chars, sums[1] / chars, chars, sums[2] / chars)
         return result
 
-    def scored(
-        self, text: Text, protocol: Protocol, found: Score, ids: Ids, record: int | None = None
-    ) -> Scored:
-        """Return a score with its signature."""
+    def figures(self, text: Text, protocol: Protocol, result: Score, ids: Ids) -> Figures:
+        """Return a score in every unit, with its signature."""
         mark = signature(
             protocol,
             self.memory,
@@ -212,20 +196,19 @@ class Scorer:
             precision="fp32",
             seed=self.model.setting("seed"),
         )
-        figures = figures_of(found, protocol, self.model.vocab, ids, mark)
-        return Scored(text.name, record, text, figures)
+        return make_figures(result, protocol, self.model.vocab, ids, mark)
 
 
-def told(batches: Iterator[Batch], report: Callable[[int], None]) -> Iterator[Batch]:
-    """Yield batches, and tell how many symbols were scored before each."""
+def with_progress(batches: Iterator[Batch], show_done: Callable[[int], None]) -> Iterator[Batch]:
+    """Yield batches; after each, show the number of symbols scored."""
     done = 0
     for batch in batches:
         yield batch
         done += batch.num_chars
-        report(done)
+        show_done(done)
 
 
-def total(scores: Sequence[Score]) -> Score:
+def mean_score(scores: Sequence[Score]) -> Score:
     """Return the mean of scores over all their symbols."""
     chars = sum(each.chars for each in scores)
 
@@ -240,17 +223,25 @@ def total(scores: Sequence[Score]) -> Score:
     )
 
 
-def lines_of(scored: Sequence[Scored]) -> list[str]:
-    """Return the scores of one text for people."""
-    text = scored[0].text
+def json_scores(text: Text, scores: Sequence[Figures]) -> list[dict[str, Any]]:
+    """Return the scores of one text, by protocol or of each record, for `score --json`."""
+    counts = {"skipped": text.num_skipped, "cut": text.num_cut}
+    is_by_record = text.records is not None
+    return [
+        {"file": text.name} | ({"record": i} if is_by_record else {}) | asdict(figures) | counts
+        for i, figures in enumerate(scores, 1)
+    ]
+
+
+def format_scores(text: Text, scores: Sequence[Figures]) -> list[str]:
+    """Return the scores of one text as lines for people."""
     skipped = f", {text.num_skipped:,} unknown characters left out" if text.num_skipped else ""
     cut = f", {text.num_cut:,} lines cut to {LONGEST} characters" if text.num_cut else ""
     lines = [f"{printable(text.name)}{skipped}{cut}"]
-    for each in scored:
-        figures = each.figures
+    for figures in scores:
         line = figures_text(figures, "symbol")
         if figures.bits_per_byte not in (None, figures.bits_per_char):
             line += f", {figures.bits_per_byte:.3f} bits per byte"
         line += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
         lines.append(f"  {figures.protocol:<16} {line}")
-    return lines + [f"  {each.figures.signature}" for each in scored]
+    return lines + [f"  {figures.signature}" for figures in scores]

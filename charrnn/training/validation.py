@@ -10,7 +10,7 @@ from charrnn.core.config import ModelConfig, SampleConfig, TrainConfig
 from charrnn.core.events import Evaluated, Figures
 from charrnn.core.seeds import derive_seed
 from charrnn.data.corpus import Corpus
-from charrnn.evaluation.loss import Score, figures_of, score_held_out, signature
+from charrnn.evaluation.loss import Score, make_figures, score_held_out, signature
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.model import CharRNN, load_weights
@@ -153,7 +153,7 @@ class Validator:
             mark = signature(
                 protocol, memory, split=split + part, precision="fp32", seed=config.seed
             )
-            result.append(figures_of(score, protocol, corpus.vocab, ids, mark))
+            result.append(make_figures(score, protocol, corpus.vocab, ids, mark))
         return tuple(result)
 
     @property

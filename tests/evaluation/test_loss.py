@@ -13,7 +13,7 @@ from charrnn.data.corpus import find_records
 from charrnn.data.vocab import CharVocabulary, num_bytes
 from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols
-from charrnn.evaluation.loss import Score, figures_of, score, signature
+from charrnn.evaluation.loss import Score, make_figures, score, signature
 from charrnn.evaluation.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
 from charrnn.ngram.context import ContextTracker, distribution
 from charrnn.ngram.counts import runs_of
@@ -230,7 +230,7 @@ def test_a_uniform_model_costs_log2_v_bits_and_a_perplexity_of_v(model):
     ids = text(1000)
     vocab = CharVocabulary(range(97, 97 + V))
     found = score(uniform(model), cold(ids, 8))
-    figures = figures_of(found, Protocol(8), vocab, ids, "any")
+    figures = make_figures(found, Protocol(8), vocab, ids, "any")
     assert figures.bits_per_char == pytest.approx(math.log2(11), abs=1e-6)
     assert figures.bits_per_byte == pytest.approx(math.log2(11), abs=1e-6)
     assert figures.perplexity == pytest.approx(11, abs=1e-4)
@@ -241,7 +241,7 @@ def test_bits_per_byte_count_a_character_as_long_as_it_is_in_utf8(model):
     vocab = CharVocabulary([0x61, 0xE9, 0x20AC, 0x1F600])  # 1, 2, 3 and 4 bytes
     ids = np.array([0, 1, 2, 3] * 5, dtype=np.uint8)
     assert num_bytes(vocab, ids) == 50
-    figures = figures_of(Score(math.log(2), 1.0, 19, 0.0), STREAMED, vocab, ids, "any")
+    figures = make_figures(Score(math.log(2), 1.0, 19, 0.0), STREAMED, vocab, ids, "any")
     assert (figures.bits_per_char, figures.bits_per_byte) == pytest.approx((1, 20 / 50))
 
 

@@ -40,10 +40,10 @@ def test_a_uniform_network_costs_log2_v_bits_by_both_protocols(trained):
     V = scorer.model.vocab.size
     assert V == 28  # 26 letters, space and newline
     for found, chars in ((streamed, 44 * 40 - 1), (cold, 1759 // 256 * 256)):
-        assert found.figures.bits_per_char == pytest.approx(math.log2(28), abs=1e-6)
-        assert found.figures.perplexity == pytest.approx(28, abs=1e-4)
-        assert found.figures.chars == chars
-        assert found.figures.memory == 0
+        assert found.bits_per_char == pytest.approx(math.log2(28), abs=1e-6)
+        assert found.perplexity == pytest.approx(28, abs=1e-4)
+        assert found.chars == chars
+        assert found.memory == 0
 
 
 def test_json_has_one_object_a_file_and_protocol(trained):
