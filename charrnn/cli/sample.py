@@ -1,4 +1,4 @@
-"""`charrnn sample`, and its prompts."""
+"""`charrnn sample`, and reading its prompts."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.settings import read_small_file
 
 LONGEST = 64 << 20
-"""Bytes; a device may go on for ever."""
+"""Largest size of prompts in bytes; reading a device may never end."""
 
 
 @click.command(cls=GroupedCommand)
@@ -125,15 +125,15 @@ def sample(
 
 
 def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> list[str]:
-    """Return the prompts of a call, an empty one without any.
+    """Return the prompts of a request; one empty prompt if none is given.
 
     Args:
-        prompt: As it is.
-        file: Its text is one prompt.
-        lines: Each line is a prompt; JSON lines on stdin (-) and in a file named .jsonl.
+        prompt: A prompt.
+        file: A file whose text is one prompt.
+        lines: A file with a prompt on each line; stdin (-) and *.jsonl files have JSON lines.
 
     Raises:
-        InputError: More than one is given, or something cannot be read.
+        InputError: Two of them are given, or a file cannot be read.
     """
     given = {"--prompt": prompt, "--prompt-file": file, "--prompts": lines}
     names = [name for name, value in given.items() if value is not None]
@@ -151,12 +151,12 @@ def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> l
 
 
 def read_text(path: Path, option: str) -> str:
-    """Return the text of a file; bytes that are no UTF-8 stay what they are."""
+    """Return the text of a file; bytes that are not UTF-8 become surrogates."""
     return read_small_file(path, option, LONGEST).decode("utf-8-sig", "surrogateescape")
 
 
 def read_stdin() -> str:
-    """Return what comes through a pipe."""
+    """Return the text of stdin, which must not be a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("--prompts: -: stdin is a terminal; pipe JSON lines into it")
     data = sys.stdin.buffer.read(LONGEST + 1)
@@ -166,7 +166,7 @@ def read_stdin() -> str:
 
 
 def parse_json_lines(text: str, name: str) -> list[str]:
-    """Return the prompts in JSON lines: strings, or objects with a `prompt`; empty lines are none.
+    """Return the prompts in JSON lines: strings, or objects with a `prompt`; skip empty lines.
 
     Raises:
         InputError: A line is something else.

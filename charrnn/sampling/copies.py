@@ -15,19 +15,19 @@ from charrnn.data.vocab import ByteVocabulary
 from charrnn.sampling.jobs import Sample
 
 LONG = 30
-"""Symbols from which on a span counts as copied; shorter ones occur by chance."""
+"""Smallest number of symbols of a copied span; shorter spans occur by chance."""
 
 WINDOW = 16
-"""Symbols that are hashed together: the shortest span that is found. Shorter ones mean nothing."""
+"""Number of symbols that are hashed together: the size of the shortest span that is found."""
 
 BLOCK = 4_000_000
-"""Symbols of the corpus looked at together."""
+"""Symbols of the corpus that are searched together."""
 
 LONGEST = 10_000
-"""Symbols up to which a span is followed across the end of a block."""
+"""Symbols that a block shares with the block before: the longest span across its end."""
 
 PAIRS = 1_000_000
-"""Agreeing places that are followed together."""
+"""Pairs of matching windows that are extended together."""
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -37,21 +37,21 @@ Hashes = NDArray[np.uint64]
 
 @dataclass(slots=True)
 class Copies:
-    """What of one text stands in the corpus."""
+    """The spans of one text that occur in the corpus."""
 
     num_symbols: int
     longest: tuple[int, int] = (0, 0)
     """Begin and end of the longest span; empty if all are shorter than WINDOW."""
     spans: list[tuple[int, int]] = field(default_factory=list)
-    """All that have at least LONG symbols, in order, none overlapping."""
+    """Begin and end of all spans of LONG symbols or more, in order, merged if they touch."""
 
     @property
     def share(self) -> float:
-        """Share of the text that lies in long spans."""
+        """Fraction of the text that lies in long spans."""
         return sum(end - begin for begin, end in self.spans) / max(1, self.num_symbols)
 
-    def take(self, begin: int, end: int) -> None:
-        """Take in a span that was found."""
+    def add(self, begin: int, end: int) -> None:
+        """Add a span."""
         if end - begin > self.longest[1] - self.longest[0]:
             self.longest = (begin, end)
         if end - begin >= LONG:
@@ -59,7 +59,7 @@ class Copies:
 
 
 def joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans in order, those that touch as one."""
+    """Return spans in order; spans that touch or overlap are merged."""
     result: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if result and begin <= result[-1][1]:
@@ -70,14 +70,14 @@ def joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 class Source:
-    """A corpus that is searched.
+    """A corpus in which generated texts are searched.
 
     Args:
         paths: Files and folders.
-        reading: How the model that writes has read its own text.
+        reading: How the model read its training text: encoding, newlines, or bytes.
 
     Raises:
-        InputError: It is empty, or cannot be read.
+        InputError: The corpus is empty or cannot be read.
     """
 
     def __init__(self, paths: list[Path], reading: Reading) -> None:
@@ -86,7 +86,7 @@ class Source:
             raise InputError(f"{printable(paths[0])}: is empty; name a text to compare with")
 
     def codes(self, text: str, raw: bytes) -> Symbols:
-        """Return a text as this corpus is compared with it."""
+        """Return the symbols of a text: bytes if the model reads bytes, else code points."""
         if self.reading.bytes:
             return np.frombuffer(raw, np.uint8).astype(np.uint32)
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -110,12 +110,12 @@ class Source:
             yield np.concatenate(held).astype(np.uint32)
 
     def search(self, texts: Sequence[Symbols]) -> list[Copies]:
-        """Return what of each text stands in the corpus."""
+        """Return the spans of each text that occur in the corpus."""
         found = [Copies(len(text)) for text in texts]
         windows = Windows.of(texts)
         for block in self.blocks() if len(windows.hashes) else ():
             for number, begin, end in windows.matches(block):
-                found[number].take(begin, end)
+                found[number].add(begin, end)
         for copies in found:
             copies.spans = joined(copies.spans)
         return found
@@ -126,7 +126,7 @@ class Source:
         found = [not string for string in strings]
         for block in self.blocks():
             whole = string_of(block)
-            found = [was or string in whole for was, string in zip(found, strings, strict=True)]
+            found = [known or string in whole for known, string in zip(found, strings, strict=True)]
         return found
 
 
@@ -194,7 +194,7 @@ class Windows:
         chosen = np.arange(len(there)) - np.repeat(np.cumsum(count) - count, count)
         chosen += np.repeat(first, count)
         at = self.offsets[self.numbers[chosen]] + self.positions[chosen]
-        # If the symbols before agree too, the span begins earlier and is found there.
+        # If the symbols before match too, the span begins earlier and is found there.
         is_inner = (self.positions[chosen] > 0) & (there > 0)
         is_inner &= self.symbols[at - 1] == block[there - 1]
         there, at, chosen = there[~is_inner], at[~is_inner], chosen[~is_inner]
@@ -204,7 +204,7 @@ class Windows:
         order = np.lexsort((lengths, numbers))  # the last of each text is its longest
         spans += order[np.diff(numbers[order], append=-1) != 0].tolist()
         for i in spans:
-            if lengths[i] >= WINDOW:  # less where only the hashes agree
+            if lengths[i] >= WINDOW:  # less if only the hashes match
                 yield int(numbers[i]), int(begins[i]), int(begins[i] + lengths[i])
 
     def _common(
@@ -214,7 +214,7 @@ class Windows:
         block: Symbols,
         there: NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        """Return how many symbols agree from each pair of positions on, (n,)."""
+        """Return the number of equal symbols from each pair of positions on, (n,)."""
         lengths = np.zeros(len(at), dtype=np.int64)
         open_ones = np.arange(len(at))
         while len(open_ones):
@@ -237,36 +237,36 @@ def hashes_of(codes: Symbols) -> Hashes:
 
 
 def string_of(codes: Symbols) -> str:
-    """Return symbols as a string: a character each."""
+    """Return symbols as a string, one character for each."""
     return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 class Novelty:
-    """Says which samples do not stand in a corpus.
+    """Finds samples that do not occur in a corpus.
 
-    A record is compared, with its prompt, with whole lines: Ann is new beside Anna, and nothing is
-    nothing new. Any other text is new unless all of it stands somewhere in the corpus.
+    A record with its prompt is compared with whole lines: Ann is new if the corpus has only Anna;
+    an empty record is never new. Any other text is new unless the whole of it occurs in the corpus.
 
     Args:
         corpus: A file or folder.
-        model: Whose samples.
+        model: Model that generates the samples.
 
     Raises:
-        InputError: The corpus is empty, or cannot be read.
+        InputError: The corpus is empty or cannot be read.
     """
 
     def __init__(self, corpus: Path, model: Model) -> None:
         self._model = model
         self._source = Source([corpus], model.reading())
-        self._lines = frozenset(lines_of(self._source)) if model.records else None
+        self._lines = frozenset(corpus_lines(self._source)) if model.records else None
 
     def are_new(self, samples: Sequence[Sample]) -> list[bool]:
-        """Say of each sample whether it is new."""
+        """Return for each sample whether it is new."""
         if self._lines is not None:
             records = map(self._record, samples)
             return [bool(record) and record not in self._lines for record in records]
         texts = [self._source.codes(sample.text, sample.raw) for sample in samples]
-        return [not is_there for is_there in self._source.contains(texts)]
+        return [not is_copy for is_copy in self._source.contains(texts)]
 
     def _record(self, sample: Sample) -> bytes:
         vocab = self._model.vocab
@@ -275,18 +275,18 @@ class Novelty:
         return (sample.prompt + sample.text).encode("utf-8", "surrogatepass")
 
 
-def lines_of(source: Source) -> Iterator[bytes]:
-    """Yield the lines of a corpus, as bytes that can be compared."""
+def corpus_lines(source: Source) -> Iterator[bytes]:
+    """Yield the lines of a corpus that are not empty, as UTF-8, or as bytes of a byte model."""
     rest = b""
     for chunk in source.chunks():
         *lines, rest = (rest + encoded(chunk, is_bytes=source.reading.bytes)).split(b"\n")
-        yield from filter(None, lines)  # an empty line is no record
+        yield from filter(None, lines)
     if rest:
         yield rest
 
 
 def encoded(codes: Codes, *, is_bytes: bool) -> bytes:
-    """Return code points as UTF-8; bytes stay what they are."""
+    """Return code points as UTF-8, or bytes unchanged."""
     if is_bytes:
         return codes.astype(np.uint8).tobytes()
     return string_of(codes).encode("utf-8", "surrogatepass")

@@ -14,22 +14,22 @@ from charrnn.core.config import SampleConfig
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.nn.cuda import DeviceNetwork
 from charrnn.sampling.filters import COLDEST, HOTTEST
-from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, uniforms
+from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, finished, uniforms
 from charrnn.sampling.prefill import prompt_ids, start_logits
 from charrnn.sampling.sampler import Sampler
 
 CHARACTERS = 32
-"""Steps of one graph."""
+"""Characters that one CUDA graph generates for each text."""
 
 WARM_UP = 3
-"""Runs before a capture, as CUDA's libraries want them."""
+"""Runs before a graph is captured, which CUDA libraries require."""
 
 MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
-"""Texts side by side, and scores of their next characters, which need about 100 bytes each."""
+"""Range of the batch size, and limit of the logits in a batch, about 100 bytes each."""
 
 
 def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
-    """Return weights of the characters that stay possible, (B, V): filters.py in torch."""
+    """Return unnormalised probabilities after all filters, (B, V): filters.py in torch."""
     if config.temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).float()
     logits = logits - logits.amax(1, keepdim=True)
@@ -39,22 +39,22 @@ def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
         logits = torch.where(logits < threshold, -torch.inf, logits)
     if config.top_p < 1:
         ordered, order = logits.sort(dim=1, descending=True, stable=True)
-        shares = ordered.softmax(dim=1)
-        is_out = shares.cumsum(1) - shares >= config.top_p
+        p = ordered.softmax(dim=1)
+        is_out = p.cumsum(1) - p >= config.top_p
         logits = logits.masked_fill(torch.zeros_like(is_out).scatter(1, order, is_out), -torch.inf)
     weights = logits.exp()
     return torch.where(weights < config.min_p, 0.0, weights) if config.min_p > 0 else weights
 
 
-class Writer:
-    """Writes B texts side by side.
+class BatchGenerator:
+    """Generates B texts side by side on a device.
 
     Args:
-        network: The weights.
-        memory: Mixed in, if there is one.
+        network: Network on the device.
+        memory: n-gram memory on the device, if the model has one.
         config: Filters.
-        num_rows: Texts (B).
-        device: Where all of it lies.
+        num_rows: Batch size (B).
+        device: Device of all tensors.
     """
 
     def __init__(
@@ -76,46 +76,49 @@ class Writer:
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int64, device=device)
-        self._changing = (*self._state, self._logits, self._contexts, self._lengths)
-        self._begun: tuple[list[tuple[int, ...]], list[Tensor]] | None = None
+        self._tensors = (*self._state, self._logits, self._contexts, self._lengths)
+        """Everything that a step changes."""
+        self._prefilled: tuple[list[tuple[int, ...]], list[Tensor]] | None = None
+        """The last prompts, and the tensors after them."""
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @torch.inference_mode()
-    def begin(self, fed: Sequence[Sequence[int]], first: NDArray[np.float32]) -> None:
-        """Forget all texts, and read what new ones begin with.
+    def start(self, prompts: Sequence[Sequence[int]], first: NDArray[np.float32]) -> None:
+        """Start new texts: read their prompts.
 
         Args:
-            fed: Symbols of each text, for B texts or fewer; the rows that are left do as the first.
-            first: Scores of the first symbol of a text that is fed nothing, (V,).
+            prompts: Ids of each prompt, for at most B texts; other rows repeat the first one.
+            first: Logits of the first symbol of a text with an empty prompt, (V,).
         """
-        texts = [*map(tuple, fed), *[tuple(fed[0])] * (self._lengths.shape[0] - len(fed))]
+        idle = self._lengths.shape[0] - len(prompts)
+        texts = [*map(tuple, prompts), *[tuple(prompts[0])] * idle]
         with self._current():
-            if self._begun is None or self._begun[0] != texts:
-                for part in self._changing:
-                    part.zero_()
+            if self._prefilled is None or self._prefilled[0] != texts:
+                for tensor in self._tensors:
+                    tensor.zero_()
                 self._logits.copy_(torch.from_numpy(first).expand_as(self._logits))
                 for t in range(max(map(len, texts))):
-                    self._read_beginnings(texts, t)
-                self._begun = texts, [part.clone() for part in self._changing]
-            self._go_back_to(self._begun[1])
+                    self._read_prompts(texts, t)
+                self._prefilled = texts, [tensor.clone() for tensor in self._tensors]
+            self._restore(self._prefilled[1])
 
-    def _read_beginnings(self, texts: Sequence[Sequence[int]], t: int) -> None:
-        """Read symbol t of the texts that begin with so many; the others stay as they are."""
-        before = [part.clone() for part in self._changing]
+    def _read_prompts(self, texts: Sequence[Sequence[int]], t: int) -> None:
+        """Read symbol t of each prompt; rows with shorter prompts do not change."""
+        before = [tensor.clone() for tensor in self._tensors]
         symbols = torch.tensor([text[t] if t < len(text) else 0 for text in texts])
         is_over = torch.tensor([t >= len(text) for text in texts]).to(self._logits.device)
         self._read(symbols.to(self._contexts.device))
-        for part, old in zip(self._changing, before, strict=True):
-            rows_at = 1 if part.ndim == 3 else 0  # a state is (L, B, H)
-            shape = [-1 if place == rows_at else 1 for place in range(part.ndim)]
-            part.copy_(torch.where(is_over.view(shape), old, part))
+        for tensor, old in zip(self._tensors, before, strict=True):
+            rows_at = 1 if tensor.ndim == 3 else 0  # a state is (L, B, H)
+            shape = [-1 if axis == rows_at else 1 for axis in range(tensor.ndim)]
+            tensor.copy_(torch.where(is_over.view(shape), old, tensor))
 
     @torch.inference_mode()
-    def write(self, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return what the texts go on with, (CHARACTERS, B).
+    def next_symbols(self, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the next symbols of the texts, (CHARACTERS, B).
 
         Args:
-            uniforms: A number in [0, 1) for each of them.
+            uniforms: A number in [0, 1) for each of them, (CHARACTERS, B).
         """
         self._uniforms.copy_(torch.from_numpy(uniforms))
         if self._uniforms.device.type != "cuda":
@@ -127,17 +130,17 @@ class Writer:
         return self._chosen.cpu().numpy()
 
     def _current(self) -> AbstractContextManager[object]:
-        """Return the context in which streams and graphs belong to this device."""
+        """Return a context in which CUDA streams and graphs use this device."""
         device = self._uniforms.device
         return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
-    def _go_back_to(self, kept: Sequence[Tensor]) -> None:
-        for part, old in zip(self._changing, kept, strict=True):
-            part.copy_(old)
+    def _restore(self, saved: Sequence[Tensor]) -> None:
+        for tensor, old in zip(self._tensors, saved, strict=True):
+            tensor.copy_(old)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """Record CHARACTERS steps; the texts are where they were afterwards."""
-        before = [part.clone() for part in self._changing]
+        """Return a graph of CHARACTERS steps; capturing it does not change the texts."""
+        before = [tensor.clone() for tensor in self._tensors]
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -147,7 +150,7 @@ class Writer:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._steps()
-        self._go_back_to(before)
+        self._restore(before)
         return graph
 
     def _steps(self) -> None:
@@ -177,10 +180,15 @@ class Writer:
 
 
 class DeviceSampler(Sampler):
-    """Writes with one model on a device.
+    """Generates text with one model on a device, in batches only.
 
-    All batches of a model have the same number of rows, idle ones if there are fewer texts: a
-    product of another size may be rounded in another way, and a text depends on its seed alone.
+    All batches of a model have the same size, with idle rows if there are fewer texts: a matrix
+    product of another size may be rounded differently, and a text must depend on its seed only.
+
+    Args:
+        model: Model with its weights.
+        stops: Strings that end a text.
+        device: Device of the network.
     """
 
     is_streaming = False
@@ -189,59 +197,56 @@ class DeviceSampler(Sampler):
         super().__init__(model, stops)
         self._device, self.batch_size = device, rows_for(model.vocab.size)
         self._network = DeviceNetwork(model.config, model.weights, device)
-        self._writers: dict[SampleConfig, Writer] = {}
+        self._generators: dict[SampleConfig, BatchGenerator] = {}
 
     @property
     def engine(self) -> str:
-        """What writes, in words."""
+        """Name of the implementation, for messages."""
         return f"{self.batch_size} texts side by side on {self._device}"
 
     def rows(self, asked: int | None) -> int:
-        """Return how many texts are written side by side: whatever is asked, the same."""
+        """Return the batch size, which does not depend on `asked`."""
         return self.batch_size
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
-        """Write the texts of some jobs."""
-        writer, seeds = self._writer(config), [job.seed for job in jobs]
-        fed = [prompt_ids(self.model, job.prompt) for job in jobs]
-        writer.begin(fed, start_logits(self.model))
+        """Generate the texts of jobs side by side."""
+        generator, seeds = self._generator(config), [job.seed for job in jobs]
+        prompts = [prompt_ids(self.model, job.prompt) for job in jobs]
+        generator.start(prompts, start_logits(self.model))
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         numbers = blocks(seeds, self.batch_size)
         for start in range(0, config.length, CHARACTERS):
             count = min(CHARACTERS, config.length - start)
-            chosen = writer.write(next(numbers))[:count].T.tolist()
+            chosen = generator.next_symbols(next(numbers))[:count].T.tolist()
             for text, finder, symbols in zip(texts, finders, chosen, strict=False):
                 take(text, finder, symbols)
             if all(finder.is_found for finder in finders):
                 break
-        return [
-            (text + finder.finish(), "stop" if finder.is_found else "length")
-            for text, finder in zip(texts, finders, strict=True)
-        ]
+        return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
 
     def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
         """Return one text, generated alone."""
         return next(self.write([Job(0, seed, prompt, config)]))
 
-    def _writer(self, config: SampleConfig) -> Writer:
-        if config not in self._writers:
-            self._writers.clear()  # one at a time has room enough
+    def _generator(self, config: SampleConfig) -> BatchGenerator:
+        if config not in self._generators:
+            self._generators.clear()  # frees the device memory of the previous one
             memory = self.memory(config)
             on_device = DeviceNgrams(memory, self._device) if memory else None
-            self._writers[config] = Writer(
+            self._generators[config] = BatchGenerator(
                 self._network, on_device, config, self.batch_size, self._device
             )
-        return self._writers[config]
+        return self._generators[config]
 
 
 def rows_for(vocab_size: int) -> int:
-    """Return how many texts are written side by side: as many as there is room for their scores."""
+    """Return the batch size: as many texts as the limit of logits allows."""
     return max(LEAST_ROWS, min(MOST_ROWS, SCORES // vocab_size))
 
 
 def take(text: list[int], finder: StopFinder, symbols: Sequence[int]) -> None:
-    """Add symbols to a text, up to its stop string."""
+    """Append symbols to a text, up to its stop string."""
     for symbol in symbols:
         if finder.is_found:
             return
@@ -249,9 +254,9 @@ def take(text: list[int], finder: StopFinder, symbols: Sequence[int]) -> None:
 
 
 def blocks(seeds: Sequence[int], num_rows: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the uniform numbers of texts, (CHARACTERS, B) at a time, the same as one by one."""
+    """Yield the uniform numbers of texts, (CHARACTERS, B) at a time; 0 for idle rows."""
     draws = [uniforms(seed) for seed in seeds]
-    numbers = np.zeros((CHARACTERS, num_rows))  # those of idle rows stay 0
+    numbers = np.zeros((CHARACTERS, num_rows))
     while True:
         numbers[:, : len(seeds)] = np.array([list(islice(draw, CHARACTERS)) for draw in draws]).T
         yield numbers

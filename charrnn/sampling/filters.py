@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 from charrnn.core.config import SampleConfig
 
 Logits = NDArray[np.float32]
-"""Unnormalised scores, (..., V); -inf is impossible."""
+"""Logits, (..., V); -inf for an impossible symbol."""
 
 IMPOSSIBLE = np.float32(-np.inf)
 
 COLDEST, HOTTEST = 1e-6, 1e30
-"""Temperatures beyond these change nothing; dividing by them would leave float32."""
+"""Temperatures are clipped to this range, where logits stay finite in float32."""
 
 
 def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
-    """Apply temperature, top-k, top-p and min-p, each to what the one before has left.
+    """Apply temperature, top-k, top-p and min-p, in this order.
 
-    The largest of the result is 0.
+    Returns:
+        Logits, (..., V); the largest of each row is 0.
     """
     if config.temperature == 0:
         return keep_argmax(logits)
@@ -34,20 +35,20 @@ def apply_filters(logits: Logits, config: SampleConfig) -> Logits:
 
 
 def scale(logits: Logits, temperature: float) -> Logits:
-    """Return logits divided by a temperature, the largest moved to 0."""
+    """Return logits divided by a temperature, shifted so that the largest is 0."""
     highest = np.maximum.reduce(logits, axis=-1, keepdims=True)
     scaled: Logits = (logits - highest) / np.float32(min(max(temperature, COLDEST), HOTTEST))
     return scaled
 
 
 def keep_argmax(logits: Logits) -> Logits:
-    """Leave the most likely character; of equals the first."""
+    """Keep only the most likely symbol; the first one on a tie."""
     first = logits.argmax(axis=-1)[..., None]
     return np.where(np.arange(logits.shape[-1]) == first, np.float32(0), IMPOSSIBLE)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
-    """Leave the k most likely characters, 1 <= k <= V; ties with the k-th stay.
+    """Keep the k most likely symbols, 1 <= k <= V, and ties with the k-th.
 
     Raises:
         ValueError: k is outside [1, V].
@@ -60,9 +61,9 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
 
 
 def keep_top_p(logits: Logits, p: float) -> Logits:
-    """Leave the fewest likeliest characters whose probabilities add up to p, 0 < p <= 1.
+    """Keep the smallest set of most likely symbols with a total probability of p, 0 < p <= 1.
 
-    The one that crosses p stays, so at least one always does (nucleus, arXiv:1904.09751).
+    The symbol that crosses p is kept, so the set is never empty (nucleus, arXiv:1904.09751).
     """
     order = np.argsort(-logits, axis=-1, kind="stable")
     sorted_probabilities = np.take_along_axis(probabilities(logits), order, axis=-1)
@@ -73,10 +74,10 @@ def keep_top_p(logits: Logits, p: float) -> Logits:
 
 
 def keep_min_p(logits: Logits, p: float) -> Logits:
-    """Leave characters at least p times as likely as the likeliest (arXiv:2407.01082).
+    """Keep symbols at least p times as likely as the most likely one (arXiv:2407.01082).
 
     Args:
-        logits: The largest of each row is 0.
+        logits: (..., V); the largest of each row is 0.
         p: In (0, 1].
     """
     kept = logits.copy()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -13,8 +13,8 @@ from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
 from charrnn.sampling.copies import Novelty, Source
-from charrnn.sampling.jobs import Jobs, Sample
-from charrnn.sampling.output_file import Earlier, continued
+from charrnn.sampling.jobs import Job, Jobs, Sample
+from charrnn.sampling.output_file import ResumedFile, open_resumed
 from charrnn.sampling.prefill import prompt_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
@@ -27,13 +27,13 @@ from charrnn.sampling.writer import (
     write_stream,
 )
 
-LOOKED_UP_TOGETHER = 64
-"""Samples that are looked up in a corpus in one pass over it."""
+SEARCHED_TOGETHER = 64
+"""Samples that are searched in one pass over a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRequest:
-    """A command line of `sample`."""
+    """The settings of one `sample` command."""
 
     model: Path
     prompts: list[str]
@@ -69,18 +69,18 @@ class SampleRequest:
             raise InputError("--temperature: one of them stands there twice; leave one out")
 
     def jobs(self, seed: int) -> Jobs:
-        """Return all texts of this call."""
+        """Return the jobs of all texts, given the seed of the first one."""
         return Jobs(self.prompts, self.configs, self.num_samples, seed)
 
 
 @dataclass(slots=True)
 class Generation:
-    """Writes what one call asks for.
+    """Runs one request.
 
     Args:
-        request: The command line.
-        sampler: Of the model that is asked for.
-        console: For progress, and what was left out.
+        request: Settings of the command.
+        sampler: Sampler of the model.
+        console: Console for progress and notes.
     """
 
     request: SampleRequest
@@ -90,25 +90,25 @@ class Generation:
     num_kept: int = field(default=0, init=False)
 
     def run(self) -> None:
-        """Write all texts, or those that an output file lacks."""
+        """Write all texts, or the texts that a resumed output file lacks."""
         request = self.request
         self.check_prompts()
         novelty = Novelty(request.novel, self.sampler.model) if request.novel else None
         reading = self.sampler.model.reading()
         source = Source([request.check_copies], reading) if request.check_copies else None
-        with opened(request) as (stream, earlier):
-            jobs = request.jobs(self.seed(earlier))
-            begin = self.begin(jobs, earlier)
+        with resumed_file(request) as (resumed, stream):
+            jobs = request.jobs(self.seed(resumed))
+            first = self.first_index(jobs, resumed)
             with open_output(request.output, raw=request.raw, stream=stream) as out:
-                if self.is_streamed(jobs, out, source, novelty):
-                    self.stream(out, jobs)
+                if self.is_streamed(jobs, source, novelty):
+                    self.stream(out, jobs[0])
                     return
-                samples = self.kept(self.made(out, jobs, begin), novelty)
+                samples = self.novel(self.samples(out, jobs, first), novelty)
                 self.write(out, samples, source)
         self.sum_up()
 
     def check_prompts(self) -> None:
-        """Refuse prompts that the model cannot read, before anything is written."""
+        """Refuse prompts with unknown characters before anything is written."""
         for number, prompt in enumerate(self.request.prompts, start=1):
             try:
                 prompt_ids(self.sampler.model, prompt)
@@ -116,76 +116,75 @@ class Generation:
                 where = f"prompt {number}: " if len(self.request.prompts) > 1 else ""
                 raise InputError(f"{where}{error}") from None
 
-    def seed(self, earlier: Earlier | None) -> int:
-        """Return the seed of the first text, and say it where nobody has named it."""
+    def seed(self, resumed: ResumedFile | None) -> int:
+        """Return the seed of the first text; print it if it is random."""
         if self.request.seed is not None:
             return self.request.seed
-        if earlier and earlier.last:
-            if earlier.seed is None:
-                raise earlier.other("it does not begin with text 0, so --seed has to be named")
-            return earlier.seed
+        if resumed and resumed.last:
+            if resumed.seed is None:
+                raise resumed.mismatch("it does not begin with text 0, so --seed has to be named")
+            return resumed.seed
         seed = int.from_bytes(os.urandom(6), "big")
         self.console.line(f"seed {seed}")
         return seed
 
-    def begin(self, jobs: Jobs, earlier: Earlier | None) -> int:
-        """Return the index to begin with, behind what an output file holds.
+    def first_index(self, jobs: Jobs, resumed: ResumedFile | None) -> int:
+        """Return the index of the first text to write, after the texts of a resumed file.
 
-        The file's last text is made again: so no other model or setting goes on with it.
+        The last text of the file is generated again, to find another model or other settings.
 
         Raises:
-            InputError: Another call has written it.
+            InputError: The file is of another request.
         """
-        if earlier is None:
+        if resumed is None:
             return 0
-        earlier.check(jobs)
-        if earlier.last:
-            index = earlier.next_index - 1
+        resumed.check(jobs)
+        if resumed.last:
+            index = resumed.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
-            if (again.text, again.finish) != (earlier.last["text"], earlier.last.get("finish")):
-                raise earlier.other(f"its text {index} is another one: other settings or model")
-            if ("copied" in earlier.last) != (self.request.check_copies is not None):
-                raise earlier.other("its lines are with --check-copies, or without, unlike these")
-        earlier.cut()
-        if earlier.next_index:
-            self.console.note(f"goes on behind text {earlier.next_index - 1:,}")
-        return earlier.next_index
+            if (again.text, again.finish) != (resumed.last["text"], resumed.last.get("finish")):
+                raise resumed.mismatch(f"its text {index} is another one: other settings or model")
+            if ("copied" in resumed.last) != (self.request.check_copies is not None):
+                raise resumed.mismatch(
+                    "its lines are with --check-copies, or without, unlike these"
+                )
+        resumed.truncate()
+        if resumed.next_index:
+            self.console.note(f"goes on behind text {resumed.next_index - 1:,}")
+        return resumed.next_index
 
-    def is_streamed(
-        self, jobs: Jobs, out: OutputStream, source: Source | None, novelty: Novelty | None
-    ) -> bool:
-        """Say whether a single text can be shown as it is made."""
+    def is_streamed(self, jobs: Jobs, source: Source | None, novelty: Novelty | None) -> bool:
+        """True if the only text can be written while it is generated."""
         is_plain = not self.request.as_json and source is None and novelty is None
-        return self.is_alone(jobs) and is_plain and self.sampler.is_streaming
+        return self.is_single(jobs) and is_plain and self.sampler.is_streaming
 
-    def is_alone(self, jobs: Jobs) -> bool:
-        """Say whether there is one text, to be written by itself: the fastest way for one."""
+    def is_single(self, jobs: Jobs) -> bool:
+        """True if there is one text and no batch size: a single stream is faster for it."""
         is_batch = (self.request.batch_size or 1) > 1 or self.request.resume
         return len(jobs) == 1 and not is_batch
 
-    def stream(self, out: OutputStream, jobs: Jobs) -> None:
-        """Write the only text, each character as it is made."""
-        job = jobs[0]
+    def stream(self, out: OutputStream, job: Job) -> None:
+        """Write the only text, each character as soon as it is generated."""
         write_stream(out, self.sampler, job.prompt, job.config, job.seed, echo=self.request.echo)
 
-    def made(self, out: OutputStream, jobs: Jobs, begin: int) -> Iterator[Sample]:
-        """Yield the texts from an index on, and show how many there are."""
-        if self.is_alone(jobs):
+    def samples(self, out: OutputStream, jobs: Jobs, first: int) -> Iterator[Sample]:
+        """Yield the texts from an index on, and show progress unless a terminal shows the texts."""
+        if self.is_single(jobs):
             job = jobs[0]
             yield self.sampler.sample(job.prompt, job.config, job.seed)
             return
-        samples = self.sampler.write(jobs.since(begin), self.request.batch_size)
-        if out.for_terminal:  # the texts show themselves
+        samples = self.sampler.write(jobs.since(first), self.request.batch_size)
+        if out.for_terminal:
             yield from samples
             return
-        with self.console.counting(len(jobs), "text", begin) as report:
+        with self.console.counting(len(jobs), "text", first) as report:
             for sample in samples:
                 report(sample.index + 1)
                 yield sample
 
-    def kept(self, samples: Iterator[Sample], novelty: Novelty | None) -> Iterator[Sample]:
-        """Yield the samples that are new, if only those are wanted; count both."""
-        for group in grouped(samples, LOOKED_UP_TOGETHER if novelty else 1):
+    def novel(self, samples: Iterator[Sample], novelty: Novelty | None) -> Iterator[Sample]:
+        """Yield the samples that are new, or all without --novel; count both."""
+        for group in grouped(samples, SEARCHED_TOGETHER if novelty else 1):
             are_new = novelty.are_new(group) if novelty else [True] * len(group)
             self.num_tried += len(group)
             for sample, is_new in zip(group, are_new, strict=True):
@@ -195,17 +194,18 @@ class Generation:
 
     def write(self, out: OutputStream, samples: Iterator[Sample], source: Source | None) -> None:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
-        found = checked(samples, source, self.console)
+        with_copies = checked(samples, source, self.console)
         num_columns = len(self.request.configs)
         if self.request.as_json:
-            write_json(out, found)
+            write_json(out, with_copies)
         elif out.for_terminal and num_columns > 1:
-            write_columns(out, found, self.request.num_samples, num_columns, echo=self.request.echo)
+            num_samples = self.request.num_samples
+            write_columns(out, with_copies, num_samples, num_columns, echo=self.request.echo)
         else:
-            write_samples(out, found, self.sampler, echo=self.request.echo)
+            write_samples(out, with_copies, self.sampler, echo=self.request.echo)
 
     def sum_up(self) -> None:
-        """Say what was left out, and in a log what has happened."""
+        """Print how many texts are new, and how many an output file got."""
         if self.request.novel:
             self.console.line(
                 f"kept {self.num_kept:,} of {self.num_tried:,} texts; the others stand in "
@@ -216,23 +216,22 @@ class Generation:
             self.console.last(f"{name}: {self.num_kept:,} texts written", 0)
 
 
-@contextmanager
-def opened(request: SampleRequest) -> Iterator[tuple[BinaryIO | None, Earlier | None]]:
-    """Yield the output file to go on with, and what it holds; nothing unless that is wanted."""
-    if not (request.resume and request.output):
-        yield None, None
-        return
-    with continued(request.output) as (earlier, file):
-        yield file, earlier
+def resumed_file(
+    request: SampleRequest,
+) -> AbstractContextManager[tuple[ResumedFile | None, BinaryIO | None]]:
+    """Open the output file that a request resumes; without --resume return a pair of None."""
+    if request.resume and request.output:
+        return open_resumed(request.output)
+    return nullcontext((None, None))
 
 
 def generate(request: SampleRequest, console: Console) -> None:
-    """Write what a command line of `sample` asks for.
+    """Run a `sample` request.
 
     Raises:
         InputError: A prompt, a file or a setting cannot be used.
-        CheckpointError: The model is damaged.
-        BusyError: Another process writes the output file.
+        CheckpointError: The model file is damaged.
+        BusyError: Another process writes to the output file.
     """
     sampler = make_sampler(load_model(request.model), request.stops, request.device)
     if console.verbosity > 0:

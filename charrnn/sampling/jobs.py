@@ -9,16 +9,15 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.seeds import sample_seed
 
 BLOCK = 256
-"""Uniform numbers drawn at a time."""
-
+"""Uniform numbers that are drawn together."""
 
 Written = tuple[list[int], str]
-"""The ids of a text, and why it ended: length or stop."""
+"""The ids of a text, and why it ended: "length" or "stop"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One text to be written; nothing else decides what it becomes."""
+    """One text to generate; model, stop strings and job determine the text."""
 
     index: int
     seed: int
@@ -28,22 +27,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """All texts of a call, made up one by one: there may be millions."""
+    """All texts of a request; jobs are made on demand, because there may be millions."""
 
     prompts: Sequence[str]
     configs: Sequence[SampleConfig]
     """One for each temperature."""
     num_samples: int
-    """Of each prompt and temperature."""
+    """Number of texts for each prompt and temperature."""
     seed: int
-    """That of the first text; the others' follow from it."""
+    """Seed of the first text; the seeds of the others are derived from it."""
 
     def __len__(self) -> int:
         return len(self.prompts) * len(self.configs) * self.num_samples
 
     def __getitem__(self, index: int) -> Job:
-        place, _ = divmod(index, self.num_samples)
-        prompt, config = divmod(place, len(self.configs))
+        prompt, config = divmod(index // self.num_samples, len(self.configs))
         seed = sample_seed(self.seed, index)
         return Job(index, seed, self.prompts[prompt], self.configs[config])
 
@@ -51,14 +49,14 @@ class Jobs:
         return self.since(0)
 
     def since(self, index: int) -> Iterator[Job]:
-        """Yield those from one index on."""
+        """Yield the jobs from an index on."""
         return (self[i] for i in range(index, len(self)))
 
 
 def batched(jobs: Iterable[Job], size: int) -> Iterator[list[list[Job]]]:
-    """Yield jobs in groups that are written together: of one config, at most `size` each.
+    """Yield lists of groups: jobs that are generated together, of one config, at most `size` each.
 
-    All jobs of one item come before those of the next.
+    All jobs of one list come before those of the next.
     """
     groups: dict[SampleConfig, list[Job]] = {}
     for job in jobs:
@@ -79,23 +77,27 @@ class Sample:
     seed: int
     prompt: str
     text: str
-    """What was generated: without prompt and stop string."""
+    """Generated text, without prompt and stop string."""
     raw: bytes
-    """The same as it goes into a file."""
+    """The text as bytes for a file or pipe."""
     finish: str
-    """length or stop."""
+    """Why the text ended: "length" or "stop"."""
     temperature: float
 
 
 def uniforms(seed: int) -> Iterator[float]:
-    """Yield the random numbers of one sample, a function of its seed."""
+    """Yield random numbers in [0, 1) for one sample, a function of its seed."""
     rng = np.random.default_rng(seed)
     while True:
         yield from rng.random(BLOCK).tolist()
 
 
 class StopFinder:
-    """Holds back what may be the beginning of a stop string; releases what cannot be."""
+    """Finds stop strings in a stream of ids; holds back ids that may begin one.
+
+    Args:
+        stops: Stop strings as ids; the first one that is complete ends the text.
+    """
 
     def __init__(self, stops: Sequence[Sequence[int]]) -> None:
         self._stops = [list(stop) for stop in stops if len(stop)]
@@ -103,7 +105,7 @@ class StopFinder:
         self.is_found = False
 
     def feed(self, new: int) -> list[int]:
-        """Take in an id; return those that are now certain to be text."""
+        """Add an id; return the ids that no stop string can include any more."""
         if not self._stops:
             return [new]
         self._held.append(new)
@@ -120,9 +122,14 @@ class StopFinder:
         return self._release(len(self._held) - longest)
 
     def finish(self) -> list[int]:
-        """Return what was held back, when no more text comes."""
+        """Return the ids that were held back, at the end of a text."""
         return [] if self.is_found else self._release(len(self._held))
 
     def _release(self, count: int) -> list[int]:
         released, self._held = self._held[:count], self._held[count:]
         return released
+
+
+def finished(text: list[int], finder: StopFinder) -> Written:
+    """Return a text at its end, with the ids that its finder held back, and why it ended."""
+    return text + finder.finish(), "stop" if finder.is_found else "length"

@@ -1,4 +1,4 @@
-"""An output file of samples that goes on where an interrupted call has left it."""
+"""Resume an output file of JSON lines."""
 
 import json
 import os
@@ -14,21 +14,21 @@ from charrnn.core.files import try_lock
 from charrnn.sampling.jobs import Jobs
 
 BEGINNING = b'{"index": '
-"""How every line of a file of samples begins."""
+"""First bytes of each line in a file of samples."""
 
 PIECE = 1 << 16
-"""Bytes that are read at a time, backwards from the end."""
+"""Bytes that are read together, backwards from the end."""
 
 
-class Earlier:
-    """What an output file holds; what is torn at its end is no line.
+class ResumedFile:
+    """Content of an output file; an incomplete line at its end does not count.
 
     Args:
-        path: As it was named, for messages.
-        file: Open for reading and writing, and locked.
+        path: Path of the file, for messages.
+        file: The file, open for reading and writing, and locked.
 
     Raises:
-        InputError: It holds something else than samples.
+        InputError: The content is something other than samples.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -39,19 +39,19 @@ class Earlier:
 
     @property
     def seed(self) -> int | None:
-        """The seed of the call that began it, if its first line says it."""
+        """Seed of the request that wrote the file; None if text 0 is not in it."""
         return self.first["seed"] if self.first and self.first["index"] == 0 else None
 
     @property
     def next_index(self) -> int:
-        """Where to go on."""
+        """Index of the text to continue with."""
         return self.last["index"] + 1 if self.last else 0
 
     def check(self, jobs: Jobs) -> None:
-        """Hold its last line against what a call would have written.
+        """Compare the last line with the job of its index.
 
         Raises:
-            InputError: It would have been another line.
+            InputError: The line is of another job.
         """
         if self.last is None:
             return
@@ -68,22 +68,22 @@ class Earlier:
                 if self.last.get(name) != value
             )
         if what:
-            raise self.other(what)
+            raise self.mismatch(what)
 
-    def other(self, what: str) -> InputError:
-        """Return the error that this call would not have written what the file holds."""
+    def mismatch(self, what: str) -> InputError:
+        """Return the error that the file is of another request."""
         return InputError(
             f"--resume: {printable(self.path)}: this call does not go on with it: {what}; "
             "name another file"
         )
 
-    def cut(self) -> None:
-        """Take off what is torn at its end, and go there."""
+    def truncate(self) -> None:
+        """Remove an incomplete line at the end, and seek to the end."""
         self._file.truncate(self.size)
         self._file.seek(self.size)
 
     def _check_beginning(self) -> None:
-        """Refuse a file whose first bytes no sample begins with, however few there are."""
+        """Refuse a file that does not begin as a sample does, even if it has fewer bytes."""
         self._file.seek(0)
         first = self._file.read(len(BEGINNING))
         if not BEGINNING.startswith(first):
@@ -96,14 +96,14 @@ class Earlier:
         )
 
     def _end_of_last_line(self, before: int | None = None) -> int:
-        """Return where the last line ends that ends before a place, 0 if there is none."""
+        """Return the offset after the last newline before an offset; 0 if there is none."""
         end = self._file.seek(0, os.SEEK_END) if before is None else before
         while end > 0:
             begin = max(0, end - PIECE)
             self._file.seek(begin)
-            place = self._file.read(end - begin).rfind(b"\n")
-            if place >= 0:
-                return begin + place + 1
+            index = self._file.read(end - begin).rfind(b"\n")
+            if index >= 0:
+                return begin + index + 1
             end = begin
         return 0
 
@@ -111,7 +111,7 @@ class Earlier:
         return self._line(self._end_of_last_line(self.size - 1)) if self.size else None
 
     def _line(self, begin: int) -> dict[str, Any] | None:
-        """Return the sample in the line that begins at a place; None where there is none."""
+        """Return the sample in the line at an offset; None at the end of the file."""
         if begin >= self.size:
             return None
         self._file.seek(begin)
@@ -127,12 +127,12 @@ class Earlier:
 
 
 @contextmanager
-def continued(path: Path) -> Iterator[tuple[Earlier, BinaryIO]]:
-    """Open an output file to go on with it, or make it; hold its lock.
+def open_resumed(path: Path) -> Iterator[tuple[ResumedFile, BinaryIO]]:
+    """Open or create an output file to continue it; hold its lock.
 
     Raises:
-        BusyError: Another process writes it.
-        InputError: It cannot be opened, or holds something else.
+        BusyError: Another process writes to the file.
+        InputError: The file cannot be opened, or its content is something other than samples.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -144,4 +144,4 @@ def continued(path: Path) -> Iterator[tuple[Earlier, BinaryIO]]:
             raise InputError(f"--resume: {printable(path)}: not a file; leave out --resume")
         if not try_lock(file.fileno()):
             raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
-        yield Earlier(path, file), file
+        yield ResumedFile(path, file), file

@@ -15,34 +15,39 @@ from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine, fastest
 from charrnn.sampling.filters import Logits, apply_filters
-from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, uniforms
+from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
 from charrnn.sampling.prefill import Prefill, prompt_ids
 
 
 def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
-    """Return one character for each row of logits, by inverse cumulative sum: (...), or an int.
+    """Return one symbol for each row of logits, by inverse transform sampling: (...), or an int.
 
     Args:
-        logits: (..., V), the largest of each row 0.
-        uniform: One number in [0, 1) a row, (...).
+        logits: (..., V); the largest logit of each row is 0.
+        uniform: One number in [0, 1) for each row, (...).
     """
     sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
-    # The first sum above the threshold: an impossible character adds nothing and is never it.
+    # The first sum above the threshold: an impossible symbol adds nothing and is never drawn.
     if logits.ndim == 1:
-        place = int(sums.searchsorted(uniform * sums[-1], side="right"))
-        return min(place, len(sums) - 1)  # one that exists, even of scores that are NaN
+        index = int(sums.searchsorted(uniform * sums[-1], side="right"))
+        return min(index, len(sums) - 1)  # a valid index even if logits are NaN
     threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
     return (sums <= threshold).sum(axis=-1)
 
 
 class Sampler:
-    """Writes with one model."""
+    """Generates text with one model.
+
+    Args:
+        model: Model with its weights.
+        stops: Strings that end a text.
+    """
 
     batch_size = 64
-    """Samples written side by side, unless told otherwise."""
+    """Default number of texts that are generated side by side."""
 
     is_streaming = True
-    """Whether a single text comes character by character."""
+    """Whether `stream` yields a single text character by character."""
 
     def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
         self.model = model
@@ -57,48 +62,51 @@ class Sampler:
 
     @cached_property
     def prefill(self) -> Prefill:
-        """Reads prompts."""
+        """Reads prompts with the same engine."""
         return Prefill(self.model, self._engine)
 
     @property
     def engine(self) -> str:
-        """What writes, in words."""
+        """Name of the implementation, for messages."""
         return "compiled step" if isinstance(self._engine, NativeEngine) else "step in NumPy"
 
     def _stop_ids(self, stop: str) -> list[int] | None:
-        """Return a stop string as ids; None if it has characters that never come."""
+        """Return the ids of a stop string; None if the vocabulary lacks one of its characters."""
         vocab = self.model.vocab
         if isinstance(vocab, CharVocabulary) and not all(map(vocab.knows, stop)):
             return None
         return [int(i) for i in vocab.encode(stop)]
 
     def memory(self, config: SampleConfig) -> NgramModel | None:
-        """Return the memory with the weight that is asked for; None where it has no say."""
+        """Return the n-gram memory with the weight of a config; None if it has no influence."""
         memory, weight = self.model.memory, config.memory_weight
         if memory is not None and weight not in self._memories:
-            self._memories[weight] = memory.weighted(weight)  # it remembers frequent contexts
+            self._memories[weight] = memory.weighted(weight)  # has a cache of contexts
         return self._memories.get(weight)
 
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
     ) -> Generator[list[int], None, str]:
-        """Yield the ids of one text as they become certain; return why it ended.
+        """Yield the ids of one text as soon as no stop string can include them.
+
+        Returns:
+            Why the text ended: "length" or "stop".
 
         Raises:
-            InputError: The prompt has characters that the model never saw.
+            InputError: The prompt has characters that the vocabulary lacks.
         """
         finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
         logits, state = self.prefill.one(prompt)
         memory = self.memory(config)
-        follower = StreamMixer(memory, prompt_ids(self.model, prompt)) if memory else None
+        mixer = StreamMixer(memory, prompt_ids(self.model, prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
-            if follower is not None:
-                logits = follower.mixed(logits)
+            if mixer is not None:
+                logits = mixer.mixed(logits)
             chosen = draw(apply_filters(logits, config), uniform)
-            if follower is not None:
-                follower.read(chosen)
+            if mixer is not None:
+                mixer.read(chosen)
             if released := finder.feed(chosen):
                 yield released
             if finder.is_found:
@@ -120,59 +128,60 @@ class Sampler:
                 return self._sample_of(Job(0, seed, prompt, config), ids, end.value)
 
     def write(self, jobs: Iterable[Job], batch_size: int | None = None) -> Iterator[Sample]:
-        """Yield samples in order, `batch_size` of them, at least two, written side by side.
+        """Yield samples in the order of their jobs, generated in batches of at least two.
 
-        A sample's text depends on its own job alone, not on which others are written.
+        The text of a sample depends on its own job only, not on the other jobs.
         """
         for groups in batched(jobs, self.rows(batch_size)):
             samples = [sample for group in groups for sample in self._together(group)]
             yield from sorted(samples, key=lambda sample: sample.index)
 
     def _together(self, jobs: Sequence[Job]) -> Iterator[Sample]:
-        """Yield the samples of jobs that have one config."""
+        """Yield the samples of jobs with the same config."""
         config = jobs[0].config
-        nothing: list[Written] = [([], "length")] * len(jobs)
-        texts = self.batch(jobs, config) if config.length else nothing
+        empty: list[Written] = [([], "length")] * len(jobs)
+        texts = self.batch(jobs, config) if config.length else empty
         for job, (ids, finish) in zip(jobs, texts, strict=True):
             yield self._sample_of(job, ids, finish)
 
     def rows(self, asked: int | None) -> int:
-        """Return how many texts are written side by side when so many are asked for."""
+        """Return the batch size that is used if `asked` is requested; None is the default."""
         return max(2, asked or self.batch_size)
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
-        """Write the texts of some jobs, side by side; those that are done leave."""
-        B, prompts = len(jobs), [job.prompt for job in jobs]
-        logits, state = self.prefill.many(prompts)
+        """Generate the texts of jobs side by side; a finished text leaves the batch."""
+        logits, state = self.prefill.many([job.prompt for job in jobs])
+        mixer = self._batch_mixer(jobs, config)
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
-        memory = self.memory(config)
-        texts_read = [prompt_ids(self.model, prompt) for prompt in prompts]
-        followers = BatchMixer(memory, texts_read) if memory else None
         draws = [uniforms(job.seed) for job in jobs]
-        rows = np.arange(B)  # which text each row of the state belongs to
+        rows = np.arange(len(jobs))  # index of the text in each row of the state
         for count in range(1, config.length + 1):
             uniform = np.array([next(draws[row]) for row in rows])
-            if followers is not None:
-                logits = followers.mixed(logits)
+            if mixer is not None:
+                logits = mixer.mixed(logits)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)
-            if followers is not None:
-                followers.read(chosen)
-            going = np.array([not finders[row].is_found for row in rows])
-            if count == config.length or not going.any():
+            if mixer is not None:
+                mixer.read(chosen)
+            is_open = np.array([not finders[row].is_found for row in rows])
+            if count == config.length or not is_open.any():
                 break
-            if not going.all():
-                rows, chosen = rows[going], chosen[going]
-                state = tuple(part[:, going] for part in state)
-                if followers is not None:
-                    followers.keep(going)
+            if not is_open.all():
+                rows, chosen = rows[is_open], chosen[is_open]
+                state = tuple(part[:, is_open] for part in state)
+                if mixer is not None:
+                    mixer.keep(is_open)
             logits, state = self._engine.step(chosen, state)
-        return [
-            (text + finder.finish(), "stop" if finder.is_found else "length")
-            for text, finder in zip(texts, finders, strict=True)
-        ]
+        return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
+
+    def _batch_mixer(self, jobs: Sequence[Job], config: SampleConfig) -> BatchMixer | None:
+        """Return the mixer of the n-gram memory after the prompts of jobs, if there is one."""
+        memory = self.memory(config)
+        if memory is None:
+            return None
+        return BatchMixer(memory, [prompt_ids(self.model, job.prompt) for job in jobs])
 
     def _sample_of(self, job: Job, ids: list[int], finish: str) -> Sample:
         vocab = self.model.vocab
@@ -190,12 +199,12 @@ class Sampler:
 def stream(
     model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: Any
 ) -> Iterator[str]:
-    """Yield the characters of one text as they are made.
+    """Yield the characters of one text as they are generated.
 
     Args:
-        model: As from `charrnn.load`.
-        prompt: Text to go on from.
-        seed: Same seed, same text.
+        model: Model from `charrnn.load`.
+        prompt: Text to continue.
+        seed: The same seed gives the same text.
         stops: Strings that end the text; they are not part of it.
         **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
     """

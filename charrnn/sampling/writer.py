@@ -20,17 +20,17 @@ MARK, UNMARK = b"\x1b[7m", b"\x1b[27m"
 """A terminal's reverse video, on and off."""
 
 CHECKED_TOGETHER = 64
-"""Samples that are compared with a corpus in one pass over it."""
+"""Samples that are searched in one pass over a corpus."""
 
 Checked = tuple[Sample, Copies | None]
-"""A sample, and what of it is copied, if that was asked for."""
+"""A sample, and its copied spans if the request has --check-copies."""
 
 
 def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
-    """Return what writes on a device; torch is imported only if it may not be the CPU.
+    """Return a sampler on a device; torch is imported only for devices other than "cpu".
 
     Raises:
-        InputError: There is no such device here.
+        InputError: The device does not exist or is not supported.
     """
     if device != "cpu":
         from charrnn.nn.device import pick_device
@@ -48,7 +48,7 @@ def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
 def write_stream(
     out: OutputStream, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
 ) -> None:
-    """Write one text, each character as it is made."""
+    """Write one text, each character as soon as it is generated."""
     vocab = sampler.model.vocab
     decoder = Decoder(vocab)
     if echo:
@@ -63,10 +63,10 @@ def write_stream(
 def write_samples(
     out: OutputStream, samples: Iterable[Checked], sampler: Sampler, *, echo: bool
 ) -> None:
-    """Write several texts: records a line each, others separated by a line ---."""
+    """Write texts: records as lines, other texts separated by a line ---."""
     vocab, records = sampler.model.vocab, sampler.model.records
-    for place, (sample, copies) in enumerate(samples):
-        if place and not records:
+    for count, (sample, copies) in enumerate(samples):
+        if count and not records:
             out.put(SEPARATOR)
         if echo:
             out.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
@@ -78,22 +78,22 @@ def write_samples(
 
 
 def write_marked(out: OutputStream, sample: Sample, copies: Copies | None) -> None:
-    """Write a text, on a terminal with what is copied in reverse."""
+    """Write a text; a terminal shows copied spans in reverse video."""
     if not out.for_terminal or copies is None:
         out.text(sample.text, sample.raw)
         return
-    place = 0
+    position = 0
     for begin, end in [*copies.spans, (copies.num_symbols, copies.num_symbols)]:
-        out.text(piece_of(sample, copies, place, begin), b"")
+        out.text(piece_of(sample, copies, position, begin), b"")
         if end > begin:
             out.put(MARK)
             out.text(piece_of(sample, copies, begin, end), b"")
             out.put(UNMARK)
-        place = end
+        position = end
 
 
 def piece_of(sample: Sample, copies: Copies, begin: int, end: int) -> str:
-    """Return a part of a text, counted as its copies are: in characters, or in bytes."""
+    """Return a part of a text; positions count characters, or bytes for a byte model."""
     if copies.num_symbols == len(sample.text):
         return sample.text[begin:end]
     return sample.raw[begin:end].decode("utf-8", "replace")
@@ -102,7 +102,7 @@ def piece_of(sample: Sample, copies: Copies, begin: int, end: int) -> str:
 def checked(
     samples: Iterable[Sample], source: Source | None, console: Console
 ) -> Iterator[Checked]:
-    """Yield samples with what of them stands in a corpus, and say so; None without a corpus."""
+    """Yield samples with their copied spans, and print a summary; without a corpus, with None."""
     if source is None:
         yield from ((sample, None) for sample in samples)
         return
@@ -121,14 +121,14 @@ def checked(
 
 
 def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    """Yield samples in lists of so many."""
+    """Yield samples in lists of `size`; the last one may be shorter."""
     iterator = iter(samples)
     while group := list(islice(iterator, size)):
         yield group
 
 
 def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
-    """Write one object a line."""
+    """Write samples as JSON objects, one on each line."""
     for sample, copies in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
         if copies is not None:
@@ -140,7 +140,7 @@ def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
 def write_columns(
     out: OutputStream, samples: Iterable[Checked], num_samples: int, num_columns: int, *, echo: bool
 ) -> None:
-    """Write the texts of several temperatures side by side: a column each, prompt after prompt."""
+    """Write a table for each prompt, with a column for each temperature."""
     groups: dict[int, list[Sample]] = {}
     for sample, _ in samples:
         prompt = sample.index // (num_samples * num_columns)
@@ -152,7 +152,7 @@ def write_columns(
 
 
 def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:
-    """Return the texts of one prompt as a table as wide as the terminal, a column a temperature."""
+    """Return the texts of one prompt as a table: a column for each temperature."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

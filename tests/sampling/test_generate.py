@@ -14,7 +14,7 @@ import pytest
 
 from charrnn.core.console import Console
 from charrnn.sampling.jobs import Sample
-from charrnn.sampling.output_file import continued
+from charrnn.sampling.output_file import open_resumed
 from charrnn.sampling.writer import as_columns
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--num-layers", "1", "--device", "cpu", "-q"]
@@ -107,7 +107,7 @@ def test_a_file_with_other_columns_is_not_gone_on_with(sample, trained):
 def test_a_file_that_somebody_goes_on_with_is_not_emptied(sample):
     sample(*MANY, "-o", "out.jsonl")
     before = Path("out.jsonl").read_bytes()
-    with continued(Path("out.jsonl")):
+    with open_resumed(Path("out.jsonl")):
         code, _, err = sample("-n", 2, "-o", "out.jsonl")
     assert (code, "another process writes it" in err) == (75, True)
     assert Path("out.jsonl").read_bytes() == before

@@ -9,7 +9,7 @@ import pytest
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import BusyError, InputError
 from charrnn.sampling.jobs import Jobs
-from charrnn.sampling.output_file import PIECE, continued
+from charrnn.sampling.output_file import PIECE, open_resumed
 
 OUT = Path("out.jsonl")
 JOBS = Jobs(["a"], [SampleConfig(temperature=0.5)], 4, seed=7)
@@ -26,24 +26,24 @@ def write(*lines):
 
 
 def test_a_file_that_is_not_there_is_made_and_begins_at_the_beginning():
-    with continued(OUT) as (earlier, _):
-        assert (earlier.next_index, earlier.seed, earlier.last) == (0, None, None)
+    with open_resumed(OUT) as (resumed, _):
+        assert (resumed.next_index, resumed.seed, resumed.last) == (0, None, None)
     assert OUT.read_bytes() == b""
 
 
 def test_it_goes_on_behind_the_last_whole_line():
     write(line_of(0), line_of(1), line_of(2)[:-9])
-    with continued(OUT) as (earlier, file):
-        earlier.check(JOBS)
-        assert (earlier.next_index, earlier.seed) == (2, 7)
-        earlier.cut()
+    with open_resumed(OUT) as (resumed, file):
+        resumed.check(JOBS)
+        assert (resumed.next_index, resumed.seed) == (2, 7)
+        resumed.truncate()
         file.write(b"x\n")
     assert OUT.read_text() == line_of(0) + line_of(1) + "x\n"
 
 
 def test_nothing_is_cut_before_it_is_known_whose_file_it_is():
     write(line_of(0), "torn")
-    with continued(OUT):
+    with open_resumed(OUT):
         pass
     assert OUT.read_text() == line_of(0) + "torn"
 
@@ -51,15 +51,15 @@ def test_nothing_is_cut_before_it_is_known_whose_file_it_is():
 def test_a_line_longer_than_what_is_read_at_a_time_is_found():
     long = line_of(1, text="b" * (3 * PIECE))
     write(line_of(0), long, "torn" * PIECE)
-    with continued(OUT) as (earlier, _):
-        assert earlier.next_index == 2
-        assert earlier.size == len(line_of(0) + long)
+    with open_resumed(OUT) as (resumed, _):
+        assert resumed.next_index == 2
+        assert resumed.size == len(line_of(0) + long)
 
 
 def test_a_first_line_that_was_left_out_does_not_say_the_seed():
     write(line_of(1), line_of(3))
-    with continued(OUT) as (earlier, _):
-        assert (earlier.next_index, earlier.seed) == (4, None)
+    with open_resumed(OUT) as (resumed, _):
+        assert (resumed.next_index, resumed.seed) == (4, None)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_first_line_that_was_left_out_does_not_say_the_seed():
 )
 def test_another_calls_file_is_refused(changes, said):
     write(line_of(0), line_of(1, **changes))
-    with continued(OUT) as (earlier, _), pytest.raises(InputError, match=said):
-        earlier.check(JOBS)
+    with open_resumed(OUT) as (resumed, _), pytest.raises(InputError, match=said):
+        resumed.check(JOBS)
 
 
 @pytest.mark.parametrize(
@@ -90,21 +90,21 @@ def test_another_calls_file_is_refused(changes, said):
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(text):
     write(text)
-    with pytest.raises(InputError, match="holds something else than samples"), continued(OUT):
+    with pytest.raises(InputError, match="holds something else than samples"), open_resumed(OUT):
         pass
     assert OUT.read_text() == text
 
 
 def test_two_do_not_write_one_file():
     with (
-        continued(OUT),
+        open_resumed(OUT),
         pytest.raises(BusyError, match="another process writes it"),
-        continued(OUT),
+        open_resumed(OUT),
     ):
         pass
 
 
 def test_a_pipe_cannot_be_gone_on_with():
     os.mkfifo("pipe")
-    with pytest.raises(InputError, match="pipe"), continued(Path("pipe")):
+    with pytest.raises(InputError, match="pipe"), open_resumed(Path("pipe")):
         pass
