@@ -23,7 +23,7 @@ from charrnn.launch.resume import (
     leaves_nothing_to_do,
     newest_snapshot,
     resumed_config,
-    with_shipped,
+    with_best_model,
 )
 from charrnn.training.trainer import Trainer
 
@@ -436,7 +436,7 @@ def test_an_end_counts_only_for_its_own_plan_and_step(text_file):
     longer = dataclasses.replace(state, plan=[(0, 30), (30, 50)])
     later = dataclasses.replace(state, progress=dataclasses.replace(state.progress, step=31))
     for each in (longer, later):
-        assert with_shipped(dataclasses.replace(snapshot, state=each), run)[0].end is None
+        assert with_best_model(dataclasses.replace(snapshot, state=each), run)[0].end is None
 
 
 # Damage.
