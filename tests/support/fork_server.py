@@ -64,12 +64,12 @@ def serve(listener: socket.socket, owner: int) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            guard(connection)
+            guard(connection, owner)
         connection.close()
 
 
-def guard(connection: socket.socket) -> NoReturn:
-    """Fork the command, report its end; end it if its client is gone."""
+def guard(connection: socket.socket, owner: int) -> NoReturn:
+    """Fork the command, report its end; kill it if its client or the test run ends before."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the client, which passes it on
     request, streams = receive(connection)
@@ -81,7 +81,7 @@ def guard(connection: socket.socket) -> NoReturn:
         os.close(stream)
     connection.sendall(f"{child}\n".encode())
     ended = os.pidfd_open(child)
-    ready, _, _ = select.select([connection, ended], [], [])
+    ready, _, _ = select.select([connection, ended, owner], [], [])
     if ended not in ready:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
