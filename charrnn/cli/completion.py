@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem, get_completion_class
 
-from charrnn.cli.options import GroupedCommand, common, make_console
+from charrnn.cli.options import Common, GroupedCommand, common
 
 SHELLS = ("bash", "zsh", "fish")
 PROGRAM, VARIABLE = "charrnn", "_CHARRNN_COMPLETE"
@@ -81,14 +81,9 @@ def expanded(path: Path) -> Path:
 @click.argument("shell", type=click.Choice(SHELLS))
 @common
 @click.pass_context
-def completion(
-    ctx: click.Context, /, shell: str, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
-    debug: bool,
-) -> None:  # fmt: skip
+def completion(ctx: click.Context, /, shell: str, common: Common) -> None:
     """Print the program that completes words in a shell."""
-    make_console(quiet, verbose)
-
     from charrnn.core.output import print_result
 
     text = script(ctx.find_root().command, shell)
-    print_result(json.dumps({"shell": shell, "script": text}) if as_json else text)
+    print_result(json.dumps({"shell": shell, "script": text}) if common.as_json else text)

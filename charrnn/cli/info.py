@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import GroupedCommand, common, config_options, from_source, make_console
+from charrnn.cli.options import Common, GroupedCommand, by_source, common, config_options
 from charrnn.core.config import TrainConfig
 
 READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
@@ -20,10 +19,7 @@ READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
 @config_options(TrainConfig, group="Of a text", only=READING)
 @common
 @click.pass_context
-def info(
-    ctx: click.Context, /, path: str | None, checkpoints: Path, as_json: bool, quiet: bool,
-    verbose: bool, debug: bool, **settings: Any,
-) -> None:  # fmt: skip
+def info(ctx: click.Context, /, path: str | None, common: Common, **settings: Any) -> None:
     """Say what a text or a checkpoint is, before an hour is spent on it.
 
     PATH is a text or a folder of texts; or a checkpoint file, or a run's name or folder, which
@@ -33,19 +29,18 @@ def info(
     be picked, and how fast it learns here. Of a checkpoint: network, characters, text, settings,
     losses and digests; two full ones with the same state digest go on alike, bit for bit.
     """
-    make_console(quiet, verbose)
-
     from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text
     from charrnn.core.output import print_result
 
+    checkpoints = common.checkpoints
     if path is not None and is_text(checkpoints, path, has_any_bytes=bool(settings["bytes"])):
-        flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
-        environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
-        survey_text(Path(path), flags, environment, as_json=as_json)
+        flags, environment = by_source(ctx, settings)
+        survey_text(Path(path), flags, environment, as_json=common.as_json)
         return
     found = inspect(find_model(checkpoints, path))
-    print_result(json.dumps(found.as_json()) if as_json else "\n".join(format_checkpoint(found)))
+    as_text = json.dumps(found.as_json()) if common.as_json else "\n".join(format_checkpoint(found))
+    print_result(as_text)
 
 
 def survey_text(

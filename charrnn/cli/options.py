@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -204,31 +206,58 @@ def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
     return result
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command has."""
-    for decorate in (
-        option("--debug", is_flag=True, group="Output", help="Show tracebacks."),
-        option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
-        option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
-        option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
-        option(
-            "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
-            metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
-        ),
-    ):  # fmt: skip
-        function = decorate(function)
-    return function
+def as_one(name: str, make: Callable[..., Any], *params: Decorator) -> Decorator:
+    """Return a decorator that adds parameters and passes what `make` returns for them as `name`."""
+    taken = tuple(signature(make).parameters)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(*args: Any, **values: Any) -> Any:
+            made = make(**{each: values.pop(each) for each in taken})
+            return function(*args, **{name: made}, **values)
+
+        decorated: Callable[..., Any] = call
+        for param in reversed(params):
+            decorated = param(decorated)
+        return decorated
+
+    return decorate
 
 
-def make_console(quiet: bool, verbose: bool) -> Console:
-    """Return the console for -q and -v."""
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command has."""
+
+    checkpoints: Path
+    """The folder of all runs."""
+    as_json: bool
+    console: Console
+
+
+def make_common(checkpoints: Path, as_json: bool, quiet: bool, verbose: bool) -> Common:
+    """Return the options that every command has; -q and -v choose the console."""
     if quiet and verbose:
         raise InputError("-q and -v: they exclude each other; give one of them")
-    return Console(-1 if quiet else int(verbose))
+    return Common(checkpoints, as_json, Console(-1 if quiet else int(verbose)))
 
 
-def from_source(
-    ctx: click.Context, settings: dict[str, Any], source: ParameterSource
-) -> dict[str, Any]:
-    """Return the settings that came from one source."""
-    return {n: v for n, v in settings.items() if ctx.get_parameter_source(n) is source}
+common = as_one(
+    "common", make_common,
+    option(
+        "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
+        metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
+    ),
+    option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
+    option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
+    option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
+    option("--debug", is_flag=True, group="Output", help="Show tracebacks.", expose_value=False),
+)  # fmt: skip
+
+
+def by_source(
+    ctx: click.Context, settings: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings given as flags, and those of the environment."""
+    source_of = ctx.get_parameter_source
+    flags = {n: v for n, v in settings.items() if source_of(n) is ParameterSource.COMMANDLINE}
+    return flags, {n: v for n, v in settings.items() if source_of(n) is ParameterSource.ENVIRONMENT}

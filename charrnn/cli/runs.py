@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import GroupedCommand, GroupedGroup, common, make_console, option
+from charrnn.cli.options import Common, GroupedCommand, GroupedGroup, common, option
 from charrnn.core.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -26,16 +26,12 @@ of_text = option(
 @of_text
 @common
 @click.pass_context
-def runs(
-    ctx: click.Context, /, corpus: str | None, checkpoints: Path, as_json: bool, quiet: bool,
-    verbose: bool, debug: bool,
-) -> None:  # fmt: skip
+def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
     """Compare all runs, the lowest validation loss first.
 
     A run is running, finished, stopped (by a signal), diverged, failed, or killed: its process
     died without a word. Off a terminal tabs separate the columns; --json prints an object a line.
     """
-    console = make_console(quiet, verbose)
     if ctx.invoked_subcommand is not None:
         given = {
             name: value
@@ -48,42 +44,40 @@ def runs(
     from charrnn.checkpoints.runs import COLUMNS, NUMERIC, filter_by_corpus, join_names, list_runs
     from charrnn.core.output import print_result, print_table
 
-    there = list_runs(checkpoints)
+    there = list_runs(common.checkpoints)
     found = filter_by_corpus(there, corpus)
-    if found and as_json:
+    if found and common.as_json:
         print_result("\n".join(json.dumps(info.as_json()) for info in found))
     elif found:
         print_table(COLUMNS, [info.row() for info in found], NUMERIC)
     elif there:
-        console.note(f"no run of {corpus}; there are runs of: {join_names(there, of_texts=True)}")
+        texts = join_names(there, of_texts=True)
+        common.console.note(f"no run of {corpus}; there are runs of: {texts}")
     else:
-        console.note(f"no run in {checkpoints} yet")
+        common.console.note(f"no run in {common.checkpoints} yet")
 
 
 @runs.command(cls=GroupedCommand)
 @of_text
 @common
-def best(
-    corpus: str | None, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool
-) -> None:
+def best(corpus: str | None, common: Common) -> None:
     """Print the path of the model with the lowest validation loss.
 
     For scripts: charrnn sample "$(charrnn runs best --corpus shakespeare.txt)"
     """
-    console = make_console(quiet, verbose)
-
     from charrnn.checkpoints.runs import count_texts, filter_by_corpus, filter_by_loss, list_runs
     from charrnn.core.output import print_result
 
-    there = list_runs(checkpoints)
+    there = list_runs(common.checkpoints)
     found = filter_by_loss(filter_by_corpus(there, corpus))
     if not found:
-        raise InputError(why_none(there, checkpoints, corpus))
+        raise InputError(why_none(there, common.checkpoints, corpus))
     if count_texts(found) > 1:
-        console.note(f"losses of {count_texts(found)} different texts compared; --corpus picks one")
+        note = f"losses of {count_texts(found)} different texts compared; --corpus picks one"
+        common.console.note(note)
     first = found[0]
     line = {"run": first.run, "best": str(first.best), "val_loss": first.val_loss}
-    print_result(json.dumps(line) if as_json else str(first.best))
+    print_result(json.dumps(line) if common.as_json else str(first.best))
 
 
 def why_none(there: list["RunInfo"], checkpoints: Path, corpus: str | None) -> str:
@@ -103,25 +97,20 @@ def why_none(there: list["RunInfo"], checkpoints: Path, corpus: str | None) -> s
 @click.argument("first", metavar="A", shell_complete=complete_models)
 @click.argument("second", metavar="B", shell_complete=complete_models)
 @common
-def diff(
-    first: str, second: str, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
-    debug: bool,
-) -> None:  # fmt: skip
+def diff(first: str, second: str, common: Common) -> None:
     """Show the settings that two runs differ in.
 
     A and B are names or folders of runs, or checkpoint files. Where a run has no model yet, the
     settings are those of its config.toml.
     """
-    console = make_console(quiet, verbose)
-
     from charrnn.checkpoints.runs import differences, value_text
     from charrnn.core.output import print_result, print_table
 
-    found = differences(checkpoints, first, second)
-    if as_json:
+    found = differences(common.checkpoints, first, second)
+    if common.as_json:
         print_result(json.dumps(found))
     elif found:
         rows = [[name, *(value_text(name, v) for v in pair)] for name, pair in found.items()]
         print_table(("setting", first, second), rows)
     else:
-        console.note("no setting differs")
+        common.console.note("no setting differs")

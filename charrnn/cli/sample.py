@@ -8,14 +8,7 @@ from typing import Any
 import click
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import (
-    GroupedCommand,
-    Integer,
-    common,
-    config_options,
-    make_console,
-    option,
-)
+from charrnn.cli.options import Common, GroupedCommand, Integer, common, config_options, option
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.core.settings import read_small_file
@@ -87,8 +80,7 @@ def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
     device: str, output: Path | None, resume: bool, novel: Path | None, check_copies: Path | None,
-    no_echo_prompt: bool, raw: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool,
-    debug: bool, **settings: Any,
+    no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Write text with a trained model.
 
@@ -96,7 +88,6 @@ def sample(
     runs is taken. Without a prompt the text starts as a line does. With --json each text is an
     object with its seed, which makes it again alone: -n 1 --batch-size 2 --seed THAT.
     """
-    console = make_console(quiet, verbose)
     given = {name: value for name, value in settings.items() if value is not None}
     temperatures = given.pop("temperature", (SampleConfig().temperature,))
     configs = [SampleConfig(**given, temperature=each) for each in temperatures]
@@ -105,7 +96,7 @@ def sample(
     from charrnn.sampling.generate import SampleRequest, generate
 
     request = SampleRequest(
-        model=find_model(checkpoints, model),
+        model=find_model(common.checkpoints, model),
         prompts=read_prompts(prompt, prompt_file, prompts),
         configs=configs,
         num_samples=num_samples,
@@ -119,9 +110,9 @@ def sample(
         novel=novel,
         echo=not no_echo_prompt,
         raw=raw,
-        as_json=as_json,
+        as_json=common.as_json,
     )
-    generate(request, console)
+    generate(request, common.console)
 
 
 def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> list[str]:

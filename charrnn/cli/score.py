@@ -1,13 +1,12 @@
 """`charrnn score`."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from charrnn.cli.completion import complete_files, complete_models
-from charrnn.cli.options import GroupedCommand, common, config_options, make_console, option
+from charrnn.cli.options import Common, GroupedCommand, common, config_options, option
 from charrnn.core.config import ScoreConfig
 from charrnn.core.errors import printable
 
@@ -36,8 +35,7 @@ from charrnn.core.errors import printable
 @common
 def score(
     files: tuple[str, ...], model: str | None, protocols: tuple[str, ...], adapt: bool,
-    held_out: bool, checkpoints: Path, as_json: bool, quiet: bool, verbose: bool, debug: bool,
-    **settings: Any,
+    held_out: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Say what texts cost a model: how well it expects each next character.
 
@@ -45,7 +43,6 @@ def score(
     text; beside it stand bits per character and per byte, and perplexity. A model of lines scores
     line by line; --json prints each.
     """
-    console = make_console(quiet, verbose)
     config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
 
     from charrnn.checkpoints.model import load_model
@@ -55,19 +52,16 @@ def score(
     from charrnn.evaluation.protocols import ADAPTED, parse_protocol
 
     wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())
-    path = find_model(checkpoints, model)
+    path = find_model(common.checkpoints, model)
     loaded = load_model(path)
-    with spooled(files, checkpoints) as paths:
+    with spooled(files, common.checkpoints) as paths:
         from charrnn.evaluation.scorer import Scorer, format_scores, json_scores
 
-        scorer = Scorer(loaded, config, wanted, console.counting)
+        scorer = Scorer(loaded, config, wanted, common.console.counting)
         names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
         for text in scorer.texts(paths, names, is_held_out=held_out):
-            scores = list(scorer.score(text, each=as_json))
-            if as_json:
-                lines = [json.dumps(each) for each in json_scores(text, scores)]
-            else:
-                lines = format_scores(text, scores)
-            print_result("\n".join(lines))
-    if verbose:
-        console.line(f"model {printable(path)}")
+            scores = list(scorer.score(text, each=common.as_json))
+            rows = (json.dumps(each) for each in json_scores(text, scores))
+            print_result("\n".join(rows if common.as_json else format_scores(text, scores)))
+    if common.console.verbosity > 0:
+        common.console.line(f"model {printable(path)}")

@@ -4,16 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from charrnn.cli.completion import complete_files, complete_models, complete_runs
 from charrnn.cli.options import (
+    Common,
     GroupedCommand,
+    by_source,
     common,
     config_options,
     convert_settings,
-    from_source,
-    make_console,
     option,
 )
 from charrnn.core.config import TrainConfig
@@ -52,8 +51,7 @@ from charrnn.core.settings import read_settings
 @click.pass_context
 def train(
     ctx: click.Context, /, files: tuple[str, ...], run: str | None, config_file: Path | None,
-    resume: bool, init_from: str | None, report: bool, dry_run: bool, checkpoints: Path, as_json: bool,
-    quiet: bool, verbose: bool, debug: bool, **settings: Any,
+    resume: bool, init_from: str | None, report: bool, dry_run: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Learn a text: files, directories, or - for stdin.
 
@@ -62,9 +60,7 @@ def train(
 
     Every option can also be set by environment: CHARRNN_TRAIN_LR=0.002.
     """
-    console = make_console(quiet, verbose)
-    flags = from_source(ctx, settings, ParameterSource.COMMANDLINE)
-    environment = from_source(ctx, settings, ParameterSource.ENVIRONMENT)
+    flags, environment = by_source(ctx, settings)
     file = read_config(config_file)
 
     from charrnn.launch.prepare import SettingSources
@@ -76,13 +72,13 @@ def train(
         run=run,
         resume=resume,
         init_from=init_from,
-        checkpoints=checkpoints,
+        checkpoints=common.checkpoints,
         dry_run=dry_run,
-        as_json=as_json,
+        as_json=common.as_json,
     )
-    outcome = start(request, console)
+    outcome = start(request, common.console)
     if report and outcome.code == 0 and outcome.folder is not None:  # a signal does not wait for it
-        make_report(outcome.folder, console)
+        make_report(outcome.folder, common.console)
     ctx.exit(outcome.code)
 
 
