@@ -38,7 +38,6 @@ TORCH_INSIDE_FUNCTIONS = {"nn.device"}
 SHORT = {
     "core.rank": "must be known before torch is imported",
     "cli.app": "the group of commands",
-    "evaluation.diagnosis": "words about two losses, read by training and viz",
     "core.seeds": "one function of (seed, purpose, step), used by all",
     "data.stdin": "a file for stdin, which needs nothing of how text is decoded",
 }

@@ -1,46 +1,48 @@
 """Under- or overfitting, from training and validation loss."""
 
 EARLY = 0.8
-"""A best model from before this share of the run means that later ones learned by heart."""
+"""If the best model is from before this fraction of the run, later ones memorised the text."""
 
 BY_HEART = 0.3
-"""Nats by which held-out text may cost more than training text; beyond, it is learned by heart."""
+"""Validation loss minus training loss, in nats; a larger gap means that the text is memorised."""
 
 BY_CHANCE = 0.1
-"""A gap below this says nothing, wherever the best validation was."""
+"""A smaller gap is noise, whenever the best validation was."""
 
 FEW_EPOCHS = 8.0
-"""Passes below which a longer run still pays, on all texts tried."""
+"""Passes over the text; with fewer, a longer run improved the loss of every text tried."""
 
 UNDERFITTING, OVERFITTING, GOOD = "underfitting", "overfitting", "a good fit"
-"""How an advice begins; a report has more words for each."""
+"""First words of the diagnosis; the report of a run explains each."""
 
-ALONE = "the memory would cost more here than it brings, so the model writes without it"
+MEMORY_LEFT_OUT = "the memory would cost more here than it brings, so the model writes without it"
 
 
-def advice(
+def diagnose(
     val_loss: float | None,
     train_loss: float | None,
     *,
     best_at: float,
     epochs: float,
-    is_better_alone: bool = False,
+    memory_hurts: bool = False,
 ) -> str:
-    """Return what to try next, empty where nothing can be said.
+    """Return a diagnosis with advice on what to try next; empty if the losses are unknown.
 
     Args:
-        val_loss: Of the network alone on held-out text, nats per character.
-        train_loss: On what it trained on last, with dropout on.
-        best_at: When the best validation was, as a share of the run.
+        val_loss: Loss of the network alone on held-out text, nats per character.
+        train_loss: Loss of the last training steps, with dropout, nats per character.
+        best_at: Position of the best validation, as a fraction of the run.
         epochs: Passes over the text.
-        is_better_alone: Whether the network is better without its memory.
+        memory_hurts: Whether the n-gram memory makes the loss on held-out text worse.
     """
-    found = fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
-    return "; ".join(part for part in (found, ALONE if is_better_alone else "") if part)
+    result = _diagnose_fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    return "; ".join(part for part in (result, MEMORY_LEFT_OUT if memory_hurts else "") if part)
 
 
-def fit(val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float) -> str:
-    """Return whether a network knows too little, or learns by heart; arguments as of `advice`."""
+def _diagnose_fit(
+    val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float
+) -> str:
+    """Return whether a network underfits or overfits; arguments as of `diagnose`."""
     if val_loss is None or train_loss is None:
         return ""
     gap = val_loss - train_loss

@@ -17,48 +17,51 @@ from charrnn.core.events import Finished, Saved, SaveFailed
 from charrnn.data.corpus import Corpus
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.distributed import ALONE, World
+from charrnn.training.transfer import Initial
 
 MOST_FILES, LONGEST_NAME = 100, 500
-"""Names that a checkpoint keeps, and their characters; a header of all would be unreadable."""
+"""File names in a checkpoint, and characters of each; more would make its header unreadable."""
 
 LONGEST_SOURCES = 50_000
-"""Bytes of all names of a run's texts; with more of them a resume has to name them."""
+"""Bytes of all paths of the training texts; longer lists are left out, and a resume needs the
+paths on its command line."""
 
 
 class Checkpointer:
     """Writes checkpoints of one run.
 
     Args:
-        run: Where to; None writes nothing.
-        facts: What every checkpoint of the run says, as from `describe`.
-        sources: What only full checkpoints say: where the texts are, for a resume that names none.
-        memory: A part of every checkpoint.
+        run: The run folder; None writes nothing.
+        metadata: Metadata of every checkpoint of the run, as from `describe`.
+        sources: Paths of the texts, for full checkpoints only, as from `describe_sources`.
+        memory: n-gram model, stored in every checkpoint.
         world: The processes that train together.
     """
 
     def __init__(
         self,
         run: Run | None,
-        facts: JsonObject,
+        metadata: JsonObject,
         sources: JsonObject,
         memory: NgramModel | None = None,
         world: World = ALONE,
     ) -> None:
         self.run, self.sources, self._world = run, sources, world
-        self.facts = facts | {"memory": memory.facts() if memory else None}
+        self.metadata = metadata | {"memory": memory.facts() if memory else None}
         self.memory = memory.tensors() if memory else {}
         self.last_saved = 0
+        """Step of the newest full checkpoint."""
         self.is_best_due = False
+        """Whether the best model must be written again, because that failed."""
         self.failed: SaveFailed | None = None
+        """The last save, if it failed."""
 
     def save_state(self, state: State, metrics: dict[str, Any]) -> list[Saved | SaveFailed]:
         """Write a full checkpoint; return the result as an event, none without a run."""
-        facts = self.facts | self.sources | describe_state(state)
-        facts |= {"kind": "full", "metrics": metrics}
-        step = state.progress.step
-        result = self._write(
-            step, lambda run: run.save_step(step, pack(state.tensors | self.memory, facts))
-        )
+        metadata = self.metadata | self.sources | describe_state(state)
+        metadata |= {"kind": "full", "metrics": metrics}
+        step, tensors = state.progress.step, state.tensors | self.memory
+        result = self._write(step, lambda run: run.save_step(step, pack(tensors, metadata)))
         self.failed = result if isinstance(result, SaveFailed) else None
         if self.failed is None:
             self.last_saved = step
@@ -73,20 +76,20 @@ class Checkpointer:
         *,
         loss: float | None = None,
         end: Finished | None = None,
-        is_better_alone: bool = False,
+        memory_hurts: bool = False,
     ) -> list[Saved | SaveFailed]:
-        """Write the model to share; return the result as an event, none without a run.
+        """Write the best model; return the result as an event, none without a run.
 
         Args:
             weights: Named as in shapes(config).
-            step: Where they were trained to.
-            plan: As it stands now.
-            metrics: How good and how fast it is.
-            loss: Of the validation that chose them; None if none has.
-            end: How the run has ended.
-            is_better_alone: The memory goes along, but has no say unless somebody gives it one.
+            step: Number of updates that they were trained for.
+            plan: The current plan.
+            metrics: Losses and speed.
+            loss: Loss of the validation that chose the weights; None without a validation.
+            end: Summary of the run, if it has ended.
+            memory_hurts: Store the n-gram model with weight 0; `--memory-weight` can change that.
         """
-        facts = self.facts | {
+        metadata = self.metadata | {
             "kind": "model",
             "plan": [list(entry) for entry in plan],
             "progress": {"step": step},
@@ -94,10 +97,10 @@ class Checkpointer:
             "metrics": metrics,
             "end": asdict(end) if end else None,
         }
-        if is_better_alone:
-            facts["memory"] = facts["memory"] | {"weight": 0.0}
+        if memory_hurts:
+            metadata["memory"] = metadata["memory"] | {"weight": 0.0}
         tensors = {f"model/{name}": array for name, array in weights.items()} | self.memory
-        result = self._write(step, lambda run: run.save_best(pack(tensors, facts)), is_best=True)
+        result = self._write(step, lambda run: run.save_best(pack(tensors, metadata)), is_best=True)
         self.is_best_due = isinstance(result, SaveFailed)
         if isinstance(result, SaveFailed):
             self.failed = result
@@ -111,7 +114,7 @@ class Checkpointer:
     def _write(
         self, step: int, write: Callable[[Run], Path], *, is_best: bool = False
     ) -> Saved | SaveFailed | None:
-        """Write a file, where this process has a run; return how it went, which all agree on."""
+        """Write a file if this rank has a run; return the result, the same on all ranks."""
         result: Saved | SaveFailed | None = None
         if self.run is not None:
             try:
@@ -122,10 +125,10 @@ class Checkpointer:
         return self._world.broadcast(result)
 
     def check(self) -> None:
-        """Hold the last save against what was wanted of it.
+        """Check that the last save succeeded.
 
         Raises:
-            CharRNNError: It failed; the newest good checkpoint is named.
+            CharRNNError: It failed; the message names the newest good checkpoint.
         """
         if self.failed is not None:
             newest = self.failed.newest or "none"
@@ -141,9 +144,9 @@ def describe(
     model: ModelConfig,
     corpus: Corpus,
     environment: dict[str, Any],
-    parent: str | None,
+    init: Initial | None,
 ) -> JsonObject:
-    """Return what stays the same over a run: settings, text and machine."""
+    """Return the metadata that are constant during a run: settings, text and machine."""
     return {
         "version": __version__,
         "config": {"model": asdict(model), "train": _plain(config)},
@@ -158,12 +161,12 @@ def describe(
             "num_val": corpus.num_val,
         },
         "environment": environment,
-        "parent": parent,
+        "parent": init.parent if init else None,
     }
 
 
 def describe_sources(config: TrainConfig, corpus: Corpus) -> JsonObject:
-    """Return where the texts are, as absolute names; nothing of that is in a file to share."""
+    """Return the absolute paths of the texts; a best model, which may be shared, has none."""
     names = list(corpus.sources)
     is_short = len(json.dumps(json.dumps(names))) <= LONGEST_SOURCES
     return {
@@ -173,7 +176,7 @@ def describe_sources(config: TrainConfig, corpus: Corpus) -> JsonObject:
 
 
 def describe_state(state: State) -> JsonObject:
-    """Return what a full checkpoint says beside its tensors."""
+    """Return the metadata of a full checkpoint's training state."""
     return {
         "plan": [list(entry) for entry in state.plan],
         "progress": asdict(state.progress),
@@ -183,6 +186,6 @@ def describe_state(state: State) -> JsonObject:
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings as JSON can hold them."""
+    """Return the settings as JSON values."""
     values = asdict(config)
     return values | {"val_file": str(config.val_file) if config.val_file else None}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from charrnn.core.events import Finished, Planned, Started, Step
-from charrnn.evaluation.diagnosis import advice
+from charrnn.evaluation.diagnosis import diagnose
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.training.budget import Budget
@@ -121,12 +121,12 @@ def finished_event(
         val_loss=val_loss,
         bits_per_char=bits_per_char(val_loss, corpus.vocab, held_out_ids(corpus)),
         scores=scores,
-        advice=advice(
+        advice=diagnose(
             scores[0].network_loss if scores else None,
             train_loss.mean,
             best_at=validator.best.step / max(1, step),
             epochs=epoch,
-            is_better_alone=validator.is_better_alone,
+            memory_hurts=validator.memory_hurts,
         ),
         train_loss=train_loss.mean,
         chars_per_second=budget.throughput.chars_per_second,

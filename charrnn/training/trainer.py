@@ -108,9 +108,9 @@ class Trainer:
             num_scores=len(self.validator.protocols),
         )
         environment = reporting.environment(self.learner, self.threads)
-        facts = describe(config, model_config, corpus, environment, init.parent if init else None)
+        metadata = describe(config, model_config, corpus, environment, init)
         sources = describe_sources(config, corpus)
-        self.checkpointer = Checkpointer(run, facts, sources, memory, world)
+        self.checkpointer = Checkpointer(run, metadata, sources, memory, world)
         self.step = self.halvings = self.resumed_at = 0
         self.train_loss = reporting.RecentLoss()
         self.is_replanned, self.stop_reason = False, "finished"
@@ -131,8 +131,8 @@ class Trainer:
         self.validator.resume(state.best, snapshot.best_model)
         self.throughput.resume(self.step, state.timing)
         self.budget.resume(state.plan, state.timing)
-        self.checkpointer.facts["parent"] = snapshot.model.metadata.parent
-        self.checkpointer.facts["corpus"] = asdict(snapshot.corpus)  # not the new file names
+        self.checkpointer.metadata["parent"] = snapshot.model.metadata.parent
+        self.checkpointer.metadata["corpus"] = asdict(snapshot.corpus)  # not the new file names
         if self.config.budget() != snapshot.config.budget():
             self.is_replanned = True
             self.budget.replan(self.step, plan_is_complete=snapshot.plan_is_complete)
@@ -301,7 +301,7 @@ class Trainer:
             reporting.checkpoint_metrics(self.validator.loss, self.train_loss, self.throughput),
             loss=best.loss if best else None,
             end=end,
-            is_better_alone=self.validator.is_better_alone,
+            memory_hurts=self.validator.memory_hurts,
         )
 
     def save_the_end(self) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What held-out text says of the averaged weights while they are trained; which ones are shipped."""
+"""Validate the averaged weights during training, and keep the best ones."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ PREVIEW_RECORDS = 8
 def as_model(
     config: ModelConfig, corpus: Corpus, weights: Weights, memory: NgramModel | None = None
 ) -> Model:
-    """Return weights as what a sampler opens."""
+    """Return weights as a model for the sampler."""
     return Model(
         config=config,
         weights=weights,
@@ -37,14 +37,14 @@ def as_model(
 
 
 class Validator:
-    """Scores and shows the averaged weights of a learner, and remembers the best ones.
+    """Scores the averaged weights of a learner on held-out text, and keeps the best ones.
 
     Args:
-        learner: Whose weights.
-        corpus: With the held-out text.
+        learner: The network in training.
+        corpus: The text, with its held-out part.
         config: Settings of the run.
-        should_stop: Asked between windows; a score that is cut short does not count.
-        memory: Mixed into every prediction.
+        should_stop: Called before each batch; an interrupted score is discarded.
+        memory: n-gram model, mixed into every prediction.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Validator:
         self.final: dict[str, Score] = {}
 
     def resume(self, best: BestSoFar, best_model: BestModel | None) -> None:
-        """Go on with what was known; if the best weights are lost, the next ones are the best."""
+        """Continue with known results; without the best model, the next validated one is the best."""
         self.best, self.best_model = replace(best), best_model
         if best_model is None:
             self.best.loss, self.best.evaluated = None, 0
 
     def validate(self, step: int, most_chars: int) -> Evaluated | None:
-        """Score the weights as they are now; keep them if they are the best. None if cut short."""
+        """Score the current weights, and keep them if they are the best; None if interrupted."""
         learner = self.learner
         score = score_held_out(
             learner.averaged,
@@ -84,7 +84,7 @@ class Validator:
         if score is None:
             return None
         is_best = self.best.update(score.loss, step)
-        # After a resume the file may hold better ones, from steps that are still to be repeated.
+        # After a resume, the best model may come from steps that are not repeated yet.
         kept = self.best_model.loss if self.best_model else math.inf
         if score.loss < kept or (is_best and score.loss == kept):
             weights = learner.averaged_arrays()
@@ -92,9 +92,9 @@ class Validator:
         return self.evaluated(self.protocols[0], score, step, is_best=is_best, is_final=False)
 
     def score_best(self, most_chars: int) -> Iterator[Evaluated]:
-        """Score the shipped weights in float32, as they are saved, by every protocol.
+        """Score the best model in float32, as it is saved, by every protocol.
 
-        Nothing without them, and nothing more once it is cut short.
+        Yields nothing without a best model, and stops when it is interrupted.
         """
         if self.best_model is None:
             return
@@ -131,25 +131,25 @@ class Validator:
         )
 
     @property
-    def is_better_alone(self) -> bool:
-        """Whether the memory costs the shipped network more on held-out text than it brings."""
+    def memory_hurts(self) -> bool:
+        """Whether the best network has a lower loss on held-out text without the n-gram model."""
         score = self.final.get(self.protocols[0].name)
         return self.memory is not None and score is not None and score.network < score.loss
 
     @property
     def figures(self) -> tuple[Figures, ...]:
-        """The shipped model's scores, as they are reported."""
+        """Scores of the best model in every unit, by protocol."""
         config, corpus = self.config, self.corpus
         split = split_name(config)
         ids, result = held_out_ids(corpus), []
         for protocol in self.protocols:
             if (score := self.final.get(protocol.name)) is None:
                 continue
-            if self.is_better_alone:
+            if self.memory_hurts:
                 score = replace(score, loss=score.network, weight=0.0)
             whole = protocol.num_predictions(len(ids))
             part = "" if score.chars >= whole else f"*{score.chars / whole:.2g}"
-            memory = None if self.is_better_alone else self.memory
+            memory = None if self.memory_hurts else self.memory
             mark = signature(
                 protocol, memory, split=split + part, precision="fp32", seed=config.seed
             )
@@ -158,16 +158,16 @@ class Validator:
 
     @property
     def loss(self) -> float | None:
-        """The loss to report: over all held-out text, or of the validation that was the best."""
+        """Loss of the best model: over all held-out text, or else that of its validation."""
         if self.final:
             score = self.final[self.protocols[0].name]
-            return score.network if self.is_better_alone else score.loss
+            return score.network if self.memory_hurts else score.loss
         return self.best_model.loss if self.best_model else self.best.loss
 
     def preview(self) -> str:
-        """Write a little with the averaged weights: the same prompt and seed each time.
+        """Return a text by the averaged weights, always with the same prompt and seed.
 
-        Of several processes only the first does.
+        Only rank 0 writes it; the other ranks return an empty string.
         """
         if not self.learner.world.is_rank_zero:
             return ""

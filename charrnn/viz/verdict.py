@@ -13,7 +13,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import GOES_ON, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
-from charrnn.evaluation.diagnosis import ALONE, GOOD, OVERFITTING, UNDERFITTING
+from charrnn.evaluation.diagnosis import GOOD, MEMORY_LEFT_OUT, OVERFITTING, UNDERFITTING
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
@@ -215,7 +215,7 @@ def loss_meaning(run: RunSummary) -> Iterator[str]:
             f"(its memory). The network alone hesitates between {math.exp(alone):.1f}"
             f"{first if len(curve) > 1 else ''}."
         )
-    if run.advice.endswith(ALONE):
+    if run.advice.endswith(MEMORY_LEFT_OUT):
         yield "A memory of its text would do harm here, so the network writes alone."
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from charrnn.evaluation.diagnosis import ALONE, advice
+from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ from charrnn.evaluation.diagnosis import ALONE, advice
     ],
 )
 def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
-    found = advice(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    found = diagnose(val_loss, train_loss, best_at=best_at, epochs=epochs)
     assert found.startswith(word)
     assert bool(found) == bool(word)
 
 
 def test_a_memory_that_is_left_out_is_said_besides():
-    found = advice(1.8, 1.8, best_at=1.0, epochs=0.45, is_better_alone=True)
+    found = diagnose(1.8, 1.8, best_at=1.0, epochs=0.45, memory_hurts=True)
     assert found.startswith("underfitting: ")
-    assert found.endswith("; " + ALONE)
-    assert advice(None, None, best_at=1.0, epochs=1.0, is_better_alone=True) == ALONE
+    assert found.endswith("; " + MEMORY_LEFT_OUT)
+    assert diagnose(None, None, best_at=1.0, epochs=1.0, memory_hurts=True) == MEMORY_LEFT_OUT

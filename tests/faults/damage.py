@@ -15,7 +15,7 @@ def small_checkpoint() -> bytes:
     """Return the smallest model that training writes."""
     template = make_template()
     tensors = {n: t for n, t in template.state.tensors.items() if n.startswith("model/")}
-    facts = Checkpointer(None, template.facts, {}).facts | {"kind": "model", "metrics": NOTHING}
+    facts = Checkpointer(None, template.facts, {}).metadata | {"kind": "model", "metrics": NOTHING}
     return pack(tensors, facts)
 
 

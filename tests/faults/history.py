@@ -47,7 +47,7 @@ def make_template(hidden_size: int = 2) -> Template:
     text.write_text("abcabd\n" * 40 + TEXT[:30].replace("W", ""), encoding="utf-8")
     corpus = load_corpus([text], config)
     trainer = Trainer(config, corpus, None, lambda: False, lambda: 0.0)
-    return Template(trainer.good, trainer.checkpointer.facts, corpus.vocab.size)
+    return Template(trainer.good, trainer.checkpointer.metadata, corpus.vocab.size)
 
 
 def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFailed]:

@@ -58,7 +58,7 @@ def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
         template = make_template()
     texts = runs_of(np.array([1, 2, 3, 1, 2, 4, 1, 2], dtype=np.uint8))
     checkpointer = Checkpointer(None, template.facts, {}, build(texts, template.vocab_size, 2))
-    facts = checkpointer.facts | describe_state(template.state)
+    facts = checkpointer.metadata | describe_state(template.state)
     facts |= {
         "kind": kind, "metrics": {"val_loss": 2.5}, "sources": ["text.txt"],
         "format_version": FORMAT_VERSION, "shipped": {"loss": 2.5, "step": 1}, "end": END,

@@ -105,7 +105,7 @@ def write(name: str, config: TrainConfig) -> None:
             config, corpus, run, lambda: trainer.step >= SAVED_AT, lambda: 0.0, memory=memory
         )
         trainer.checkpointer.sources = {"sources": ["golden.txt"]}
-        trainer.checkpointer.facts["corpus"]["files"] = ["golden.txt"]
+        trainer.checkpointer.metadata["corpus"]["files"] = ["golden.txt"]
         list(trainer.events())
         shutil.copyfile(step_files(run.folder)[-1], path)
         run.close()

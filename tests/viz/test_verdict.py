@@ -12,7 +12,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import RunInfo
 from charrnn.core.config import ModelConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.evaluation.diagnosis import ALONE, advice
+from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
@@ -65,7 +65,7 @@ def steps(found):
 
 
 def said(val, train, best_at=1.0, epochs=2.0):
-    return advice(val, train, best_at=best_at, epochs=epochs)
+    return diagnose(val, train, best_at=best_at, epochs=epochs)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_loss_is_told_as_characters_that_it_hesitates_between():
 
 
 def test_a_memory_that_does_harm_is_named():
-    found = facts(loss=1.0, says=f"a good fit: x; {ALONE}")
+    found = facts(loss=1.0, says=f"a good fit: x; {MEMORY_LEFT_OUT}")
     found.model.memory.weight = 0
     assert "would do harm" in remarks(found)[2]
     assert "network alone" not in " ".join(remarks(found))
