@@ -22,7 +22,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.data.batches import IGNORED
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
-from charrnn.launch.presets import MEMORY_ORDER
+from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
 from charrnn.ngram.model import of_corpus

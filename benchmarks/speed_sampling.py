@@ -31,8 +31,8 @@ from charrnn.native.build import build as build_kernel
 from charrnn.native.library import load
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
-from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine
+from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import write_stream

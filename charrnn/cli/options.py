@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
-from charrnn.launch.presets import PRESET_FIELDS
+from charrnn.launch.size_presets import PRESET_FIELDS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

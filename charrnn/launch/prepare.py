@@ -14,7 +14,7 @@ from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus
-from charrnn.launch.presets import NOMINAL_SPEED, Task, preset
+from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.training.transfer import Initial, architecture, transfer, transfer_notes

@@ -18,7 +18,7 @@ from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import CharVocabulary, describe
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
-from charrnn.launch.presets import MEMORY_ORDER
+from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.model import NgramModel, chunks, count_corpus
 

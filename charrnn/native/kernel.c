@@ -1,4 +1,4 @@
-/* One step of a recurrent network for B streams, float32: what engine.py does, compiled.
+/* One step of a recurrent network for B streams, float32: what numpy_engine.py does, compiled.
 
    Matrices come as panels of 16 columns, (N / 16, K, 16), so that the weights are read once and in
    order for up to ROWS streams at a time. Each number is summed over k in the same order however

@@ -11,7 +11,7 @@ from charrnn.core.config import ModelConfig
 
 
 class DeviceNetwork:
-    """The weights on a device, arranged as in engine.py, and one step of them."""
+    """The weights on a device, arranged as in numpy_engine.py, and one step of them."""
 
     def __init__(
         self, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]], device: torch.device

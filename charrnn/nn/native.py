@@ -12,7 +12,7 @@ import numpy as np
 
 from charrnn.core.config import GATES, ModelConfig
 from charrnn.native.library import CELLS, WIDE, NetworkArrays, load, round_up
-from charrnn.nn.engine import LAYERS, Engine, Floats, State, empty_state
+from charrnn.nn.numpy_engine import LAYERS, Engine, Floats, State, empty_state
 
 
 class NativeEngine:

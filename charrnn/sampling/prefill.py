@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.checkpoints.model import Model
-from charrnn.nn.engine import Engine, Floats, State
 from charrnn.nn.native import NativeEngine
+from charrnn.nn.numpy_engine import Engine, Floats, State
 
 
 def prompt_ids(model: Model, prompt: str) -> list[int]:

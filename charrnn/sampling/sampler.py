@@ -12,8 +12,8 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
-from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine, fastest
+from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.filters import Logits, apply_filters
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
 from charrnn.sampling.prefill import Prefill, prompt_ids

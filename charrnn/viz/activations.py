@@ -11,7 +11,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import Ids
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
-from charrnn.nn.engine import Engine, Floats, State
+from charrnn.nn.numpy_engine import Engine, Floats, State
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 

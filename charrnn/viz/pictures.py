@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.core.config import ModelConfig
 from charrnn.core.errors import InputError, printable
-from charrnn.nn.engine import Floats
+from charrnn.nn.numpy_engine import Floats
 from charrnn.viz.render.colours import (
     ACTIVATION,
     SURPRISE,

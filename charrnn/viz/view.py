@@ -13,7 +13,7 @@ from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.encoding import read_ids
 from charrnn.data.vocab import ByteVocabulary, Ids, Vocabulary
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
-from charrnn.nn.engine import State
+from charrnn.nn.numpy_engine import State
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import Expectations, expectations, states
 

@@ -29,7 +29,7 @@ from charrnn.launch.resume import parse_best_model
 from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
-from charrnn.nn.engine import Engine
+from charrnn.nn.numpy_engine import Engine
 from charrnn.training.checkpointing import Checkpointer, describe_state
 
 END = {

@@ -19,7 +19,7 @@ from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.data.corpus import load_corpus
 from charrnn.ngram.model import count_corpus
-from charrnn.nn.engine import Engine
+from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
 

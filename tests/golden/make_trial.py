@@ -9,8 +9,8 @@ import numpy as np
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.native.library import CELLS
 from charrnn.native.trial import REFERENCE
-from charrnn.nn.engine import Engine
 from charrnn.nn.native import arrange
+from charrnn.nn.numpy_engine import Engine
 
 NUM_STEPS, NUM_STREAMS = 3, 13
 """Streams in groups of 6, 4, 2 and 1: each path of the matrix product."""

@@ -1,4 +1,4 @@
-"""Building the compiled step: what is kept, what is refused. What it computes: test_engine.py."""
+"""Building the compiled step: what is kept, what is refused. What it computes: test_numpy_engine.py."""
 
 import shutil
 
@@ -12,8 +12,8 @@ from charrnn.native import library
 from charrnn.native.build import build
 from charrnn.native.library import library_path, load
 from charrnn.nn import native
-from charrnn.nn.engine import Engine
 from charrnn.nn.native import NativeEngine, fastest
+from charrnn.nn.numpy_engine import Engine
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 

@@ -7,7 +7,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.nn.engine import Engine
+from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.prefill import Prefill, prompt_ids, start_logits
 
 

@@ -15,7 +15,7 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
-from charrnn.nn.engine import Engine
+from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.filters import apply_filters
 from charrnn.sampling.jobs import Jobs, StopFinder
 from charrnn.sampling.prefill import prompt_ids

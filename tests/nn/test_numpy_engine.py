@@ -12,9 +12,9 @@ from charrnn.core.errors import InputError
 from charrnn.native.build import build
 from charrnn.native.library import load
 from charrnn.nn.cuda import DeviceNetwork
-from charrnn.nn.engine import Engine
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
 from charrnn.nn.native import NativeEngine
+from charrnn.nn.numpy_engine import Engine
 
 STEPS, B = 6, 3
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from charrnn.core.config import TrainConfig
-from charrnn.launch.presets import (
+from charrnn.launch.size_presets import (
     NAMED,
     PRESET_FIELDS,
     TABLE,
