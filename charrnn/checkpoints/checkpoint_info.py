@@ -22,7 +22,7 @@ FIELDS = (
     "metrics", "environment", "kind", "format_version", "version", "records", "parent", "plan",
     "progress", "end", "file", "bytes",
 )  # fmt: skip
-"""What `info --json` prints; most of it stands in the file's JSON object as it is printed."""
+"""Keys of `info --json`; most values are those of the JSON object in the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ def inspect(path: Path) -> CheckpointInfo:
     """Open a checkpoint and compute its state digest.
 
     Raises:
-        CheckpointError: It is damaged, foreign or newer.
+        CheckpointError: It is damaged, foreign or of a newer format.
         InputError: There is no such file, or it cannot be read.
     """
     model, others = read_model(path)
@@ -57,7 +57,7 @@ def inspect(path: Path) -> CheckpointInfo:
 
 
 def describe(path: Path, num_bytes: int, model: Model, others: Tensors) -> CheckpointInfo:
-    """Return the same of a checkpoint that is open."""
+    """Return the same for a checkpoint that is loaded."""
     tensors = others | {f"model/{name}": array for name, array in model.weights.items()}
     tensors |= model.memory.tensors() if model.memory else {}
     try:

@@ -1,7 +1,7 @@
-"""One .safetensors file <-> named arrays and a JSON object, sealed by a SHA-256 in that object.
+"""A .safetensors file as named arrays and a JSON object, with a SHA-256 of the whole file.
 
-One metadata key, "charrnn", holds canonical JSON, and in it the SHA-256 of the whole file, computed
-with 64 zeros in its own place. There is no pickle, and no code in a file can run. Nothing is
+One metadata key, "charrnn", holds canonical JSON. It contains the SHA-256 of the file, computed
+with 64 zeros in place of the hash. There is no pickle, so no code in a file can run. No memory is
 allocated from sizes that a file declares: arrays are views into its bytes.
 """
 
@@ -22,10 +22,10 @@ from charrnn.core.errors import CheckpointError, InputError, printable, reason_o
 FORMAT_VERSION = 1
 
 LARGEST_HEADER = 3 << 20
-"""Bytes; 65,535 characters, and as often the beginnings of lines, take about half of it."""
+"""Bytes. 65,535 characters with their counts of line beginnings take about half of it."""
 
 MOST_MARKS = {b"{": 5_000, b"[": 80_000, b",": 250_000}
-"""Of each mark in a header: what it would become in memory is bounded before it is parsed."""
+"""Occurrences in a header: bounds the memory of the parsed header before it is parsed."""
 
 LARGEST_FILE = 16 << 30
 MOST_TENSORS = 4096
@@ -34,7 +34,7 @@ HIGHEST_RANK = 4
 DTYPES = {"F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "U64": np.uint64}
 
 HASH_KEY = b'\\"sha256\\":\\"'
-"""How the hash's key stands in the file: JSON inside a JSON string."""
+"""The key of the hash as the file contains it: JSON inside a JSON string."""
 
 NO_HASH = "0" * 64
 
@@ -43,7 +43,7 @@ JsonObject = dict[str, Any]
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of what may be a checkpoint.
+    """Read a file that may be a checkpoint.
 
     Raises:
         CheckpointError: It is a pickle, empty, or too large.
@@ -68,13 +68,13 @@ def read_json(path: Path) -> JsonObject:
 
 
 def _read(path: Path, *, is_whole: bool) -> bytes:
-    """Return the bytes of a file, or those of its header alone."""
+    """Read a whole file, or its header only."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
             raise InputError(f"{printable(path)}: not a file; name a run or a .safetensors file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            end = 8 + _check_beginning(file.read(9), size)
+            end = 8 + _check_start(file.read(9), size)
             file.seek(0)
             return file.read(size if is_whole else end)
     except OSError as error:
@@ -86,11 +86,11 @@ def _read(path: Path, *, is_whole: bool) -> bytes:
         raise CheckpointError(f"{printable(path)}: {error}") from None
 
 
-def _check_beginning(start: bytes, size: int) -> int:
-    """Return the length of the header; refuse what cannot be a checkpoint before it is read."""
+def _check_start(start: bytes, size: int) -> int:
+    """Return the length of the header, in bytes; refuse a file that cannot be a checkpoint."""
     if not start:
         raise CheckpointError("an empty file, no checkpoint")
-    # A safetensors header of 128 bytes more than a multiple of 256 begins like a pickle too.
+    # A safetensors header whose length is 128 modulo 256 starts like a pickle too.
     if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
         raise CheckpointError(
             "a PyTorch pickle, which can run code when it is opened; "
@@ -102,7 +102,7 @@ def _check_beginning(start: bytes, size: int) -> int:
 
 
 def _header_size(start: bytes, size: int) -> int:
-    """Return the length of the header of a file of `size` bytes."""
+    """Return the length of the header of a file of `size` bytes, in bytes."""
     length = int.from_bytes(start[:8], "little")
     if size < 8 or length > min(LARGEST_HEADER, size - 8):
         raise CheckpointError(
@@ -112,25 +112,25 @@ def _header_size(start: bytes, size: int) -> int:
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> bytes:
-    """Return a checkpoint file's content, its hash filled in."""
+    """Return the bytes of a checkpoint file, with its hash."""
     from safetensors.numpy import save
 
     sealed = raw | {"format_version": FORMAT_VERSION, "sha256": NO_HASH}
     text = json.dumps(sealed, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    assert text.count('"sha256":"') == 1  # of two a reader could not tell which is the hash's
+    assert text.count('"sha256":"') == 1  # with two, a reader could not find the hash
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     data = save(arrays, metadata={"charrnn": text})
-    _parse_header(data)  # what we write we can read
-    place = data.index(HASH_KEY) + len(HASH_KEY)
-    digest = _digest(data, place)
-    return b"".join([data[:place], digest.encode("ascii"), data[place + len(digest) :]])
+    _parse_header(data)  # a file that is written can be read
+    offset = data.index(HASH_KEY) + len(HASH_KEY)
+    digest = _digest(data, offset)
+    return b"".join([data[:offset], digest.encode("ascii"), data[offset + len(digest) :]])
 
 
 def unpack(data: bytes) -> tuple[Tensors, JsonObject]:
     """Return the tensors of a checkpoint, as views into `data`, and its JSON object.
 
     Raises:
-        CheckpointError: It is not a whole, unaltered checkpoint.
+        CheckpointError: It is not a complete, unchanged checkpoint.
     """
     header, begin = _parse_header(data)
     raw = _parse_object(header.pop("__metadata__", None))
@@ -184,15 +184,15 @@ def _parse_object(metadata: object) -> JsonObject:
 
 
 def _check_hash(header: bytes, data: bytes, raw: dict[str, Any]) -> None:
-    place = header.find(HASH_KEY) + len(HASH_KEY)
-    if header.count(HASH_KEY) != 1 or raw.get("sha256") != _digest(data, place):
+    offset = header.find(HASH_KEY) + len(HASH_KEY)
+    if header.count(HASH_KEY) != 1 or raw.get("sha256") != _digest(data, offset):
         raise CheckpointError("damaged: its content does not fit its SHA-256")
 
 
-def _digest(data: bytes, place: int) -> str:
-    """Return the SHA-256 of a file with 64 zeros at `place`."""
+def _digest(data: bytes, offset: int) -> str:
+    """Return the SHA-256 of a file with 64 zeros at `offset`."""
     view, digest = memoryview(data), hashlib.sha256()
-    for piece in (view[:place], NO_HASH.encode("ascii"), view[place + len(NO_HASH) :]):
+    for piece in (view[:offset], NO_HASH.encode("ascii"), view[offset + len(NO_HASH) :]):
         digest.update(piece)
     return digest.hexdigest()
 
@@ -206,19 +206,19 @@ def _offsets(entry: tuple[str, Any]) -> tuple[int, int]:
 
 
 def are_counts(value: object) -> TypeGuard[list[int]]:
-    """Say whether a value from JSON is a list of whole numbers from 0 up."""
+    """Return whether a value from JSON is a list of integers that are not negative."""
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
 def shown(name: str) -> str:
-    """Return a tensor's name as a message has it."""
+    """Return a tensor's name for a message."""
     return repr(printable(name)[:80])
 
 
 def _view(
     data: bytes, begin: int, previous: int, entry: tuple[str, Any]
 ) -> tuple[NDArray[Any], int]:
-    """Return one tensor as an array over the file's bytes, and where it ends."""
+    """Return one tensor as a view into the file's bytes, and its end offset."""
     name, value = entry
     start, end = _offsets(entry)
     shape, dtype = value.get("shape"), DTYPES.get(str(value.get("dtype")))

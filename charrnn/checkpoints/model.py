@@ -1,8 +1,8 @@
-"""A checkpoint's meaning: weights, vocabulary, config and, in a full one, training state.
+"""Load and validate a model: weights, vocabulary, n-gram memory, metadata.
 
-Tensors: model/<weight> (averaged); in a full file also raw/<weight> (as trained),
-optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams). With a memory,
-memory/<order>/keys and memory/<order>/counts.
+Tensors: model/<weight> (averaged); in a full checkpoint also raw/<weight> (not averaged),
+optim/<weight>/exp_avg and exp_avg_sq, state/h and state/c (of all streams). With an n-gram
+memory, memory/<order>/keys and memory/<order>/counts.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,26 +35,26 @@ MIGRATIONS: dict[int, Callable[[Tensors, JsonObject], tuple[Tensors, JsonObject]
 """By format version: a pure function from its tensors and JSON object to those of the next version."""
 
 FINITE_CHUNK = 1 << 20
-"""Numbers looked at in one piece, so that a check needs little memory."""
+"""Values that a check compares at once, so that it needs little RAM."""
 
 LARGEST_WEIGHT = 1e6
-"""With weights up to this no product of a network overflows float32."""
+"""With weights up to this size no product in a network overflows float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """All that is needed to write with a trained network."""
+    """A trained network with all that generation needs."""
 
     config: ModelConfig
     weights: dict[str, NDArray[np.float32]]
     """Arrays named as in shapes(config)."""
     vocab: Vocabulary
     records: bool
-    """Each line is a text of its own, started and ended by a newline."""
+    """Whether each line is a separate text, started and ended by a newline (--lines)."""
     starts: dict[int, int]
-    """How often each id begins a line, for texts without newlines."""
+    """Number of lines that begin with each id; only for texts without newlines."""
     memory: NgramModel | None = None
-    """An n-gram memory of the training text, mixed into what the network predicts."""
+    """N-gram model of the training text, mixed into the network's predictions."""
     metadata: Metadata = field(default_factory=Metadata)
 
     def setting(self, name: str) -> Any:
@@ -91,17 +91,17 @@ class Model:
 
 
 def load_model(path: Path | str) -> Model:
-    """Open a checkpoint for writing text.
+    """Load a checkpoint for generation.
 
     Raises:
-        CheckpointError: The file is damaged, foreign or newer.
+        CheckpointError: The file is damaged, foreign or of a newer format.
         InputError: There is no such file, or it cannot be read.
     """
     return read_model(Path(path))[0]
 
 
 def read_model(path: Path) -> tuple[Model, Tensors]:
-    """Open a checkpoint; also return its other tensors, by name without their model/ part."""
+    """Load a checkpoint; also return its tensors of training state, by name."""
     data = read_file(path)
     try:
         return parse_model(data)
@@ -110,10 +110,10 @@ def read_model(path: Path) -> tuple[Model, Tensors]:
 
 
 def parse_model(data: bytes) -> tuple[Model, Tensors]:
-    """Return what a checkpoint's bytes hold; arrays are views into them.
+    """Parse the bytes of a checkpoint; arrays are views into them.
 
     Raises:
-        CheckpointError: They are damaged, foreign or newer.
+        CheckpointError: They are damaged, foreign or of a newer format.
     """
     try:
         return _build(*upgrade(*unpack(data)))
@@ -122,10 +122,10 @@ def parse_model(data: bytes) -> tuple[Model, Tensors]:
 
 
 def upgrade(tensors: Tensors, raw: JsonObject) -> tuple[Tensors, JsonObject]:
-    """Return a checkpoint's content as the newest format has it.
+    """Convert a checkpoint's content to the newest format.
 
     Raises:
-        CheckpointError: It is of a newer format than this program knows, or of none.
+        CheckpointError: Its format is newer than this program knows, or not given.
     """
     version = raw.get("format_version")
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
@@ -160,54 +160,57 @@ def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
     return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
 
 
-def parse_memory(tensors: Tensors, said: Any, vocab_size: int) -> NgramModel | None:
-    """Return the memory of a checkpoint, None without.
+def parse_memory(tensors: Tensors, description: Any, vocab_size: int) -> NgramModel | None:
+    """Return the n-gram memory of a checkpoint; None without one.
 
     Raises:
-        CheckpointError: Its counts are none, or say otherwise than its description.
+        CheckpointError: Its counts are not valid, or differ from its description.
     """
     names = {name for name in tensors if name.startswith("memory/")}
-    if said is None and not names:
+    if description is None and not names:
         return None
-    if not isinstance(said, dict) or not are_counts([said.get("order")]) or said["order"] > 63:
+    order = description.get("order") if isinstance(description, dict) else None
+    if type(order) is not int or not 0 <= order <= 63:
         raise CheckpointError("its memory is not described")
-    orders, discounts = [], _discounts(said)
-    for k in range(said["order"] + 1):
+    orders, discounts = [], _discounts(description)
+    for k in range(order + 1):
         keys, counts = tensors.get(f"memory/{k}/keys"), tensors.get(f"memory/{k}/counts")
         names -= {f"memory/{k}/keys", f"memory/{k}/counts"}
-        if keys is None or counts is None or not _are_counted(keys, counts, k, vocab_size):
+        if keys is None or counts is None or not _are_valid_counts(keys, counts, k, vocab_size):
             raise CheckpointError(f"its memory of order {k} holds no counts")
         orders.append(Order.of(keys, counts, discounts[k]))
-    weight = said.get("weight")
+    weight = description.get("weight")
     if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
         raise CheckpointError("its memory is not what is described")
     memory = NgramModel(orders, vocab_size, weight)
-    if memory.facts() != said:
+    if memory.facts() != description:
         raise CheckpointError("its memory is not what is described")
     return memory
 
 
-def _discounts(said: Mapping[str, Any]) -> list[Discounts]:
-    """Return what is taken off the counts of each order; before, one number stood for all.
+def _discounts(description: Mapping[str, Any]) -> list[Discounts]:
+    """Return the Kneser-Ney discounts (D1, D2, D3+) of each order; three equal ones may be one.
 
     Raises:
-        CheckpointError: It is not less than the counts.
+        CheckpointError: A discount is not between 0 and its count.
     """
     result = []
-    for each in said["discounts"]:
-        three = tuple(each) if isinstance(each, list) else (each,) * 3
+    for values in description["discounts"]:
+        three = tuple(values) if isinstance(values, list) else (values,) * 3
         if len(three) != 3 or not all(
             type(d) is float and 0 < d < count for count, d in enumerate(three, start=1)
         ):
             raise CheckpointError("the discounts of its memory are none")
         result.append(three)
-    if len(result) != said["order"] + 1:
+    if len(result) != description["order"] + 1:
         raise CheckpointError("its memory is not what is described")
     return result
 
 
-def _are_counted(keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_size: int) -> bool:
-    """Say whether keys ascend, fit their order and end in symbols that exist, and counts count."""
+def _are_valid_counts(
+    keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_size: int
+) -> bool:
+    """Return whether keys ascend, fit their order and end in known ids, and counts are positive."""
     if keys.dtype != np.uint64 or counts.dtype != np.int32 or keys.shape != counts.shape:
         return False
     if keys.ndim != 1 or (order == 0 and not len(keys)):
@@ -223,7 +226,7 @@ def _are_counted(keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_siz
 
 
 def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
-    """Return how often each id begins a line; a text without newlines cannot begin without."""
+    """Return how often each id begins a line; required for a text without newlines."""
     for pair in pairs:
         if not are_counts(pair) or len(pair) != 2 or pair[0] >= vocab.size or pair[1] >= 2**63:
             raise CheckpointError("its counts of line beginnings are no counts")
@@ -234,21 +237,21 @@ def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
 
 
 def check_tensors(
-    found: Mapping[str, NDArray[Any]],
+    tensors: Mapping[str, NDArray[Any]],
     expected: Mapping[str, tuple[int, ...]],
     largest: float = LARGEST_WEIGHT,
 ) -> None:
-    """Hold tensors against the names and shapes that the config asks for, all float32, finite.
+    """Check that tensors have the expected names and shapes, are float32 and finite.
 
     Raises:
-        CheckpointError: One is missing, unknown, of another shape or type, or holds numbers that
-            are not finite or larger than `largest`.
+        CheckpointError: A tensor is missing, unknown, of another shape or type, or has values
+            that are not finite or beyond `largest` in size.
     """
-    if strange := sorted(found.keys() ^ expected.keys()):
+    if strange := sorted(tensors.keys() ^ expected.keys()):
         kind = "lacks" if strange[0] in expected else "has an unknown"
         raise CheckpointError(f"it {kind} tensor {printable(strange[0])[:80]!r}")
     for name, shape in expected.items():
-        array = found[name]
+        array = tensors[name]
         if array.shape != shape or array.dtype != np.float32:
             raise CheckpointError(
                 f"tensor {name!r} is {array.dtype} {array.shape}, float32 {shape} was expected"
@@ -258,8 +261,8 @@ def check_tensors(
 
 
 def is_finite(array: NDArray[Any], largest: float = float(np.finfo(np.float32).max)) -> bool:
-    """Say whether an array holds no inf, no NaN, and nothing beyond `largest`."""
+    """Return whether an array has no inf, no NaN, and no value beyond `largest` in size."""
     flat = array.reshape(-1)
     pieces = (flat[i : i + FINITE_CHUNK] for i in range(0, len(flat), FINITE_CHUNK))
-    # A NaN fails every comparison, and max and min pass it on.
+    # A NaN fails every comparison; max and min return it.
     return all(bool(piece.max() <= largest and piece.min() >= -largest) for piece in pieces)

@@ -1,4 +1,4 @@
-"""Names of runs: create, open, and resolve a MODEL argument."""
+"""Names of runs: create a run, open a run, resolve a MODEL argument."""
 
 import contextlib
 import re
@@ -11,23 +11,23 @@ from charrnn.core.files import sync_folder
 from charrnn.data.text_files import has_nul
 
 MOST_TRIES = 100
-"""Times that a folder is made again which another process takes away."""
+"""Times that a folder is created again after another process has removed it."""
 
 CHECKPOINT = ".safetensors"
-"""How the name of a checkpoint ends."""
+"""Suffix of a checkpoint file."""
 
 MOST_NAMED = 8
-"""Runs that a message names."""
+"""Runs that a message lists."""
 
 
 def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
-    """Make the folder of a new run and lock it.
+    """Create the folder of a new run and lock it.
 
-    Without a name it is called after the first file; if that is taken, the next free number is
-    added: shakespeare, shakespeare-2, ...
+    The default name is that of the first file; if it is taken, the next free number is appended:
+    shakespeare, shakespeare-2, ...
 
     Raises:
-        InputError: The name is taken or no name, or the folder cannot be made.
+        InputError: The name is taken or not valid, or the folder cannot be created.
     """
     wanted = check_name(name) if name is not None else default_name(files)
     number = 1
@@ -55,25 +55,25 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
 
 
 def _lock_folder(folder: Path) -> Run:
-    """Lock a run's folder, and see to it that its name lasts."""
+    """Lock a run's folder, and make its directory entry durable."""
     run = Run(folder)
     for parent in (folder.parent, folder.parent.parent):
-        with contextlib.suppress(OSError):  # a folder above that we may not open
+        with contextlib.suppress(OSError):  # no permission to open a parent folder
             sync_folder(parent)
     return run
 
 
 def run_folder(checkpoints: Path, name: str | None, files: list[Path]) -> Path:
-    """Return the folder that a resumed run has: its name as it is, never numbered."""
+    """Return the folder of a run to resume: its name without a number appended."""
     return checkpoints / (check_name(name) if name is not None else default_name(files))
 
 
 def open_run(folder: Path) -> Run:
-    """Lock the folder of a run that goes on, or make it.
+    """Lock the folder of a run to resume; create it if it does not exist.
 
     Raises:
         BusyError: Another process trains it.
-        InputError: The folder cannot be made, or is none.
+        InputError: The folder cannot be created, or is no run.
     """
     for _ in range(MOST_TRIES):
         try:
@@ -81,7 +81,7 @@ def open_run(folder: Path) -> Run:
             check_folder(folder)
             run = _lock_folder(folder)
         except FileNotFoundError:
-            continue  # whoever had it has just taken it away
+            continue  # another process has just removed it
         except OSError as error:
             reason = reason_of(error)
             raise InputError(f"{printable(folder)}: {reason}; choose another --run") from None
@@ -92,17 +92,17 @@ def open_run(folder: Path) -> Run:
 
 
 def is_run_file(name: str) -> bool:
-    """Say whether a file's name is one that only a run has."""
+    """Return whether only a run has a file of this name."""
     return (
         name in (METRICS, SAMPLES, CONFIG) or re.fullmatch(r"step-.*|\..*\.tmp", name) is not None
     )
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder with things in it that is no run's.
+    """Refuse a folder with foreign files.
 
     Raises:
-        InputError: It has neither lock nor checkpoint.
+        InputError: It has neither a lock nor a best model, and other files than a run's.
     """
     names = {path.name for path in folder.iterdir()}
     is_run = LOCK in names or BEST in names or all(map(is_run_file, names))
@@ -111,10 +111,10 @@ def check_folder(folder: Path) -> None:
 
 
 def check_name(name: str) -> str:
-    """Return a run's name if it can be a folder's.
+    """Return a run's name if a folder can have it.
 
     Raises:
-        InputError: It is empty, hidden, or a path.
+        InputError: It is empty, hidden, a path, or not printable.
     """
     if (
         not name
@@ -127,7 +127,7 @@ def check_name(name: str) -> str:
 
 
 def default_name(files: list[Path]) -> str:
-    """Return the stem of the first file; for input.txt and stdin that of the folder it is in."""
+    """Return the stem of the first file; for input.txt and stdin, the name of its folder."""
     first = files[0]
     if first.name in ("input.txt", "-"):
         first = first.parent
@@ -137,32 +137,35 @@ def default_name(files: list[Path]) -> str:
 
 
 def find_model(checkpoints: Path, name: str | None) -> Path:
-    """Return the checkpoint file that a MODEL argument means.
+    """Return the checkpoint file of a MODEL argument.
 
-    A run's name or folder (its best); a file; without a name, the best that was written last.
-    A run comes before a file or folder of the same name: that may be what it was trained on.
+    That is the best model of a run (by name or folder), or a file; without a name, the best model
+    that was written last. A run comes before a file or folder of the same name, which may be the
+    text that it was trained on.
 
     Raises:
-        InputError: There is no such model; those that exist are named.
+        InputError: There is no such model; the message lists those that exist.
     """
     if name is None:
         return _newest_best(checkpoints)
-    empty = None
+    without_best = None
     for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
             if (path / BEST).exists():
                 return path / BEST
             if path.is_dir():
-                empty = path
+                without_best = path
             elif path.exists():
                 return path
-    if empty is not None:
-        raise InputError(f"{printable(empty)}: holds no {BEST}; name a run, or train one first")
+    if without_best is not None:
+        raise InputError(
+            f"{printable(without_best)}: holds no {BEST}; name a run, or train one first"
+        )
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
 
 
 def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:
-    """Return the folder of a run, by its name or path, if there is a certain file in it."""
+    """Return the folder of a run, by name or path, if it contains `file`; else None."""
     for folder in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
             if (folder / file).is_file():
@@ -171,12 +174,12 @@ def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:
 
 
 def is_text(checkpoints: Path, name: str, *, has_any_bytes: bool = False) -> bool:
-    """Say whether a name means a text or a folder of texts, and no model or run.
+    """Return whether a name is a text file or a folder of texts, not a model or run.
 
     Args:
-        checkpoints: Folder of all runs, which is no text itself.
+        checkpoints: Folder of all runs, which is not a text itself.
         name: A path, or a run's name.
-        has_any_bytes: A file with NULs may be meant as a text.
+        has_any_bytes: Whether a file with NUL bytes may be a text (--bytes).
     """
     with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
         path = Path(name)
@@ -190,7 +193,7 @@ def is_text(checkpoints: Path, name: str, *, has_any_bytes: bool = False) -> boo
 
 
 def known_runs(checkpoints: Path) -> str:
-    """Return the names of the newest runs, for a message."""
+    """Return the names of the newest runs for a message."""
     names = [printable(path.parent.name) for path in reversed(_all_best(checkpoints))]
     if not names:
         return f"no run in {printable(checkpoints)} yet"
@@ -199,7 +202,7 @@ def known_runs(checkpoints: Path) -> str:
 
 
 def _all_best(checkpoints: Path) -> list[Path]:
-    """Return the best of every run, the one written last at the end."""
+    """Return the best models of all runs, the newest last."""
     try:
         found = [path for path in checkpoints.glob(f"*/{BEST}") if path.is_file()]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)

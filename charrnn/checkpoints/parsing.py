@@ -11,19 +11,19 @@ from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, p
 T = TypeVar("T")
 
 SMALLEST = 1e-12
-"""No number that is kept lies between 0 and this."""
+"""Positive numbers below this are refused: they are damage, and overflow where they divide."""
 
 
 def parse_dataclass(kind: type[T], values: object, what: str) -> T:
-    """Rebuild a dataclass from what JSON gave back; what is missing has its default.
+    """Build a dataclass from a JSON object; a missing value has its default.
 
     Raises:
-        CheckpointError: A value is of another kind, out of its range, or of no known name.
+        CheckpointError: A value has another type, is out of range, or has an unknown name.
     """
     if not isinstance(values, Mapping):
         raise CheckpointError(f"its {what} is no JSON object")
     hints = get_type_hints(kind)
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
             raise NewerFormatError(f"its {what} has {printable(name)[:40]!r}; update charrnn")
@@ -36,10 +36,10 @@ def parse_dataclass(kind: type[T], values: object, what: str) -> T:
 
 
 def parse_part(kind: type[T], values: object) -> T | None:
-    """Rebuild a dataclass from the values that it has fields for; None unless all of them fit."""
+    """Build a dataclass from the values that it has fields for; None unless all of them fit."""
     if not isinstance(values, Mapping):
         return None
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     try:
         return parse_dataclass(kind, {n: v for n, v in values.items() if n in names}, "")
     except (CheckpointError, TypeError):  # TypeError: a value without default is missing
@@ -47,7 +47,7 @@ def parse_part(kind: type[T], values: object) -> T | None:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """Return the types that a hint allows; of a list only that it holds names."""
+    """Return the types that a type hint allows."""
     return get_args(hint) if isinstance(hint, UnionType) else (hint,)
 
 
@@ -60,7 +60,7 @@ def _fits(value: object, hint: Any) -> bool:
     if isinstance(value, bool):
         return bool in kinds
     if isinstance(value, list):
-        return list[str] in kinds and all(isinstance(each, str) for each in value)
+        return list[str] in kinds and all(isinstance(item, str) for item in value)
     is_number = (type(value) is int and {int, float} & {*kinds}) or (
         type(value) is float and float in kinds
     )

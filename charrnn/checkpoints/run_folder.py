@@ -1,4 +1,4 @@
-"""A run's folder: name, lock, checkpoints, what is kept of them, and the logs."""
+"""The folder of a run: its lock, its checkpoints and which of them are kept, its log."""
 
 import contextlib
 import os
@@ -15,32 +15,32 @@ BEST, LOCK = "best.safetensors", ".lock"
 CONFIG, SPOOLED = "config.toml", "input.txt"
 
 NUM_KEPT = 3
-"""Full checkpoints kept while a run goes on; one after its normal end."""
+"""Full checkpoints kept during a run; one after it has finished."""
 
 LOCK_TRIES, LOCK_PAUSE = 7, 0.05
-"""How often, and with how many seconds between, a trainer tries to lock its run."""
+"""Attempts to lock a run, and seconds between them."""
 
 
 class Run:
-    """The folder of one training run, locked for as long as this object lives."""
+    """The folder of one training run, locked until `close`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = _lock(folder / LOCK)
         self.damaged: set[Path] = set()
-        """Full checkpoints that could not be read; left as they are, and not counted."""
+        """Full checkpoints that could not be read; they are left unchanged, and not counted."""
         remove_temporary(folder)
         self.log = RunLog(folder)
 
     @property
     def best(self) -> Path:
-        """The model to share and to sample from."""
+        """Path of the best model."""
         return self.folder / BEST
 
     def save_step(self, step: int, data: bytes) -> Path:
-        """Write a full checkpoint, read it back, then let go of those that are too many.
+        """Write a full checkpoint, read it back, then delete those that are no longer kept.
 
-        Those of later steps go too: training has gone back behind them.
+        Checkpoints of later steps are deleted too: training has rolled back.
         """
         path = self.folder / f"step-{step:08d}.safetensors"
         write_durably(path, data)
@@ -57,17 +57,17 @@ class Run:
         return path
 
     def save_best(self, data: bytes) -> Path:
-        """Replace the model to share."""
+        """Replace the best model."""
         write_durably(self.best, data)
         return self.best
 
     def keep_newest(self, count: int) -> None:
-        """Delete all full checkpoints but the newest."""
+        """Delete all full checkpoints but the newest `count`."""
         for path in self.good_files()[:-count]:
             remove(path)
 
     def good_files(self) -> list[Path]:
-        """Return the full checkpoints, oldest first, without those known to be damaged."""
+        """Return the full checkpoints that are not known to be damaged, oldest first."""
         return [path for path in step_files(self.folder) if path not in self.damaged]
 
     def newest_name(self) -> str | None:
@@ -76,27 +76,27 @@ class Run:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been saved."""
+        """Whether it holds no checkpoint."""
         return not step_files(self.folder) and not self.best.exists()
 
     def discard_if_empty(self) -> None:
-        """Remove what a run has made that ended before its first save, and nothing else."""
+        """Remove the files and the folder of a run that saved nothing; keep foreign files."""
         if self.is_empty and self.still_exists:
             for name in (METRICS, SAMPLES, CONFIG, SPOOLED, LOCK):
                 remove(self.folder / name)
-            with contextlib.suppress(OSError):  # it holds something that is not ours
+            with contextlib.suppress(OSError):  # it has foreign files
                 self.folder.rmdir()
 
     @property
     def still_exists(self) -> bool:
-        """Whether the folder that is locked is still the one of this name."""
+        """Whether the locked folder is still the folder at this path."""
         try:
             return os.path.samestat(os.fstat(self._lock), (self.folder / LOCK).stat())
         except OSError:
             return False
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -114,7 +114,7 @@ def _step_of(path: Path) -> int:
 
 
 def _lock(path: Path) -> int:
-    """Hold an exclusive lock; the kernel drops it when this process dies, however it does."""
+    """Take an exclusive lock; the kernel releases it when this process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     if not _lock_with_retries(descriptor):
         number, _, host = os.read(descriptor, 100).decode("utf-8", "replace").strip().partition(" ")
@@ -129,7 +129,7 @@ def _lock(path: Path) -> int:
 
 
 def _lock_with_retries(descriptor: int) -> bool:
-    """Lock an open file, a few times if need be: who looks whether we live holds it for a moment."""
+    """Lock an open file; try again while another process tests the lock for a moment."""
     for _ in range(LOCK_TRIES - 1):
         if try_lock(descriptor):
             return True

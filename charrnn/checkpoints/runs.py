@@ -26,24 +26,24 @@ STATES = {
     "signal": "stopped", "requeue": "stopped",
     "diverged": "diverged", "error": "failed",
 }  # fmt: skip
-"""By why a run ended."""
+"""State of a run by its stop reason."""
 
-GOES_ON = ("running", "stopped", "killed")
-"""States in which a run has steps before it."""
+UNFINISHED = ("running", "stopped", "killed")
+"""States of runs that have steps left."""
 
 SHORTEST_DIGEST = 6
 MOST_NAMED = 8
-"""Texts or runs that a message names."""
+"""Texts or runs that a message lists."""
 
 SHOWN_OF_DIGEST = 12
 
 Differences = dict[str, tuple[Any, Any]]
-"""By name of a setting its two values; None is what is not set."""
+"""Two values by name of a setting; None is a setting that is not set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """One run; None is what its files do not say."""
+    """Summary of one run; None is a value that its files do not contain."""
 
     run: str
     state: str
@@ -53,7 +53,7 @@ class RunInfo:
     code: int | None
     error: str | None
     val_loss: float | None
-    """Nats per symbol, of its best."""
+    """Validation loss of the best model, in nats per character."""
     corpus: tuple[str, ...] | None
     """Names of the first files of its text."""
     num_files: int | None
@@ -75,7 +75,7 @@ class RunInfo:
         return {name: v for name, v in (asdict(self) | paths).items() if name != "num_files"}
 
     def row(self) -> list[str]:
-        """Return what a table shows, a text for each of COLUMNS."""
+        """Return a row of the table, one text for each of COLUMNS."""
         return [
             self.run,
             "?" if self.val_loss is None else f"{self.val_loss:.4f}",
@@ -89,12 +89,12 @@ class RunInfo:
 
     def _steps_text(self) -> str:
         step = "?" if self.step is None else f"{self.step:,}"
-        has_total = self.state in GOES_ON and self.total_steps is not None
+        has_total = self.state in UNFINISHED and self.total_steps is not None
         return f"{step}/{self.total_steps:,}" if has_total else step
 
 
 def list_runs(checkpoints: Path) -> list[RunInfo]:
-    """Return all runs, the lowest validation loss first; those without one last, by name.
+    """Return all runs by validation loss, lowest first; those without one last, by name.
 
     Raises:
         InputError: The folder cannot be read.
@@ -113,7 +113,7 @@ def _rank(info: RunInfo) -> tuple[bool, float, str]:
 
 
 def is_run(folder: Path) -> bool:
-    """Say whether a folder has in it what only a run has."""
+    """Return whether a folder contains a file that only a run has."""
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError:
@@ -123,8 +123,8 @@ def is_run(folder: Path) -> bool:
 
 
 def summarize_run(folder: Path, *, has_ended: bool = False) -> RunInfo:
-    """Return what the files of a run say; of one that is over, whoever still holds its lock."""
-    # Before its log: one that ends in between did run.
+    """Summarize the files of a run; `has_ended` ignores that its lock is still held."""
+    # Before its log is read: a run that ends in between was running.
     is_alive = not has_ended and is_locked(folder / LOCK)
     best, log = _metadata(folder / BEST), read_tail(folder / METRICS)
     known = best or Metadata()
@@ -152,14 +152,14 @@ def summarize_run(folder: Path, *, has_ended: bool = False) -> RunInfo:
 
 
 def _state(reason: str | None, *, is_alive: bool) -> str:
-    """Return the state of a run that ended for a reason, if it has said one."""
+    """Return the state of a run from its stop reason, if its log has one."""
     if is_alive:
         return "running"
     return "killed" if reason is None else STATES.get(reason, "failed")
 
 
 def _first(*values: Any) -> Any:
-    """Return the first value that there is."""
+    """Return the first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
@@ -193,7 +193,7 @@ def _sizes_of_settings(path: Path) -> dict[str, Any]:
 
 
 def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> str:
-    """Return the name of a text's first file, and how many more there are."""
+    """Return the name of a text's first file, and the number of other files."""
     if not names:
         return "?"
     num_more = max(num_files or 0, len(names)) - 1
@@ -201,16 +201,16 @@ def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> st
 
 
 def filter_by_corpus(infos: Sequence[RunInfo], corpus: str | None) -> list[RunInfo]:
-    """Return the runs that learned a text: all, if none is named.
+    """Return the runs trained on a text; all runs if `corpus` is None.
 
     Args:
         infos: Runs.
-        corpus: One of its files, by path, name or stem; or how its digest begins.
+        corpus: One of its files, by path, name or stem; or the start of its digest.
     """
-    return [info for info in infos if corpus is None or _learned(info, corpus)]
+    return [info for info in infos if corpus is None or _was_trained_on(info, corpus)]
 
 
-def _learned(info: RunInfo, corpus: str) -> bool:
+def _was_trained_on(info: RunInfo, corpus: str) -> bool:
     is_digest = re.fullmatch(f"[0-9a-f]{{{SHORTEST_DIGEST},64}}", corpus.lower()) is not None
     if is_digest and (info.corpus_digest or "").startswith(corpus.lower()):
         return True
@@ -219,17 +219,17 @@ def _learned(info: RunInfo, corpus: str) -> bool:
 
 
 def filter_by_loss(infos: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the runs whose best can be compared, in the same order."""
+    """Return the runs with a best model and a validation loss, in the same order."""
     return [info for info in infos if info.best is not None and info.val_loss is not None]
 
 
 def count_texts(infos: Sequence[RunInfo]) -> int:
-    """Return how many different texts runs have learned."""
+    """Return the number of different training texts."""
     return len({info.corpus_digest for info in infos} - {None})
 
 
 def join_names(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
-    """Return the names of runs or of their texts, for a message."""
+    """Return the names of runs, or of their texts, for a message."""
     names = [corpus_text(i.corpus, i.num_files) if of_texts else i.run for i in infos]
     distinct = [printable(name) for name in dict.fromkeys(names)]
     more = f" and {len(distinct) - MOST_NAMED} more" if len(distinct) > MOST_NAMED else ""
@@ -237,35 +237,36 @@ def join_names(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
 
 
 def differences(checkpoints: Path, first: str, second: str) -> Differences:
-    """Return the settings that two runs, or checkpoint files, differ in, by name.
+    """Return the settings in which two runs or checkpoint files differ.
 
     Raises:
         CheckpointError: A file is damaged or foreign.
         InputError: There is no such run or file.
     """
-    ours, theirs = map(_read, _alike([_source(checkpoints, name) for name in (first, second)]))
-    names = sorted(ours.keys() | theirs.keys())
-    pairs = {name: (ours.get(name), theirs.get(name)) for name in names}
+    paths = [_settings_file(checkpoints, name) for name in (first, second)]
+    one, other = map(_read, _same_kind(paths))
+    names = sorted(one.keys() | other.keys())
+    pairs = {name: (one.get(name), other.get(name)) for name in names}
     digests = pairs.pop("corpus_digest", (None, None))
     found = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    if digests[0] == digests[1] or None in digests:  # names alone say nothing: a file may be moved
+    if digests[0] == digests[1] or None in digests:  # the same text may have been moved
         return {name: pair for name, pair in found.items() if name != "corpus"}
     return {"corpus": pairs["corpus"], "corpus_digest": digests} | found
 
 
 def value_text(name: str, value: Any) -> str:
-    """Return a value for people."""
+    """Return a value for a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if name == "corpus" and isinstance(value, list):
-        return corpus_text([str(each) for each in value])
+        return corpus_text([str(name) for name in value])
     return str(value)[:SHOWN_OF_DIGEST] if name == "corpus_digest" else str(value)
 
 
-def _source(checkpoints: Path, name: str) -> Path:
-    """Return the checkpoint that holds a run's settings; its config.toml if there is none yet."""
+def _settings_file(checkpoints: Path, name: str) -> Path:
+    """Return the best model of a run, which has its settings; else its config.toml."""
     try:
         return find_model(checkpoints, name)
     except InputError:
@@ -275,8 +276,8 @@ def _source(checkpoints: Path, name: str) -> Path:
         return folder / CONFIG
 
 
-def _alike(paths: list[Path]) -> list[Path]:
-    """Return files of one kind if there are: a config.toml says more than was asked for."""
+def _same_kind(paths: list[Path]) -> list[Path]:
+    """Return paths of one kind: both config.toml if one is, since its settings are resolved."""
     configs = [path.with_name(CONFIG) for path in paths]
     has_config = any(path.name == CONFIG for path in paths)
     return configs if has_config and all(path.is_file() for path in configs) else paths

@@ -26,7 +26,7 @@ from charrnn.core.config import MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, printable
 
 MOST_HALVINGS = 3
-"""Times that a run goes back to its last good state with half the learning rate."""
+"""Times that a diverged run returns to its last good state with half the learning rate."""
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
@@ -37,7 +37,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """What time has shown so far; it decides how often things happen, not what is learned."""
+    """Measured times and the cadences that follow from them; they do not affect what is learned."""
 
     seconds: float = 0.0
     """Since the first step, over all sessions."""
@@ -47,16 +47,16 @@ class Timing:
     sample_every: int | None = None
     eval_chars: int | None = None
     num_timed: int = 0
-    """Steps whose time was taken."""
+    """Steps that were timed."""
     chars_timed: int = 0
     seconds_timed: float = 0.0
     scored_per_second: float | None = None
-    """Speed of validation, in characters."""
+    """Characters per second of validation."""
 
 
 @dataclass(slots=True)
 class BestSoFar:
-    """The lowest validation loss, and for how many validations nothing was better."""
+    """The lowest validation loss, and the number of validations since that were not better."""
 
     loss: float | None = None
     step: int = 0
@@ -65,7 +65,7 @@ class BestSoFar:
     """Step of the last validation."""
 
     def update(self, loss: float, step: int) -> bool:
-        """Take in a validation; say whether it is the best so far. A NaN never is."""
+        """Record a validation; return whether it is the best so far. A NaN never is."""
         self.evaluated = step
         if math.isfinite(loss) and (self.loss is None or loss < self.loss):
             self.loss, self.step, self.num_worse = loss, step, 0
@@ -76,7 +76,7 @@ class BestSoFar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """All that training goes on from."""
+    """All that training continues from."""
 
     tensors: Tensors
     """model/, raw/, optim/ and state/, float32, on the CPU."""
@@ -88,17 +88,17 @@ class State:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BestModel:
-    """The weights in the file to share."""
+    """The weights in a run's best.safetensors."""
 
     weights: Weights
     loss: float
-    """Of the validation that chose them."""
+    """Validation loss that chose them."""
     step: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """A full checkpoint, opened to go on from."""
+    """A full checkpoint, loaded to continue training."""
 
     path: Path
     model: Model
@@ -107,21 +107,21 @@ class Snapshot:
     corpus: CorpusMetadata
     environment: Environment
     best_model: BestModel | None = None
-    """What the run's best file holds; None if no validation has chosen it, or it is lost."""
+    """None if no validation has chosen it, or its file is lost."""
     end: End | None = None
-    """How the run ended; None if it was cut short, or has a new budget since."""
+    """None if the run was interrupted, or was given a larger budget since."""
 
     @property
     def plan_is_complete(self) -> bool:
-        """Whether its plan has had its end."""
+        """Whether training has reached the end of its plan."""
         return self.end is not None or self.state.progress.step >= self.state.plan[-1][1]
 
 
 def load_snapshot(path: Path) -> Snapshot:
-    """Open a full checkpoint to go on from.
+    """Load a full checkpoint to continue training.
 
     Raises:
-        CheckpointError: It is damaged, foreign, newer, or holds only a model.
+        CheckpointError: It is damaged, foreign, of a newer format, or has no training state.
         InputError: There is no such file, or it cannot be read.
     """
     try:
@@ -132,10 +132,10 @@ def load_snapshot(path: Path) -> Snapshot:
 
 
 def parse_snapshot(path: Path, model: Model, others: Tensors) -> Snapshot:
-    """Return a checkpoint's content as something to go on from.
+    """Return the training state of a checkpoint that is loaded.
 
     Raises:
-        CheckpointError: It holds only a model, or its training state is not whole.
+        CheckpointError: Its training state is missing or malformed.
     """
     try:
         return _build(path, model, others)
@@ -153,7 +153,7 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
     if config.model(model.vocab.size) != model.config:
         raise CheckpointError("its settings are not those of its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
-    if raw.get("val_source") is not None:  # where --val-file was, from any folder
+    if raw.get("val_source") is not None:  # absolute, so that a resume may start in any folder
         config = replace(config, val_file=Path(_name(raw["val_source"])))
     return Snapshot(
         path=path,
@@ -178,7 +178,7 @@ def _name(value: object) -> str:
 
 
 def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[int, ...]]:
-    """Return the tensors that a full checkpoint has beside its model, for its own number of streams."""
+    """Return name and shape of each tensor of training state, for the number of streams in it."""
     rows = others["state/h"].shape[1] if "state/h" in others and others["state/h"].ndim == 3 else 1
     result = {f"raw/{name}": shape for name, shape in shapes(config).items()}
     for name, shape in shapes(config).items():
@@ -198,26 +198,26 @@ def _progress(values: Any) -> Progress:
 
 
 def are_finite(tensors: Mapping[str, NDArray[Any]]) -> bool:
-    """Say whether every number of every tensor is finite."""
+    """Return whether all values of all tensors are finite."""
     return all(is_finite(array) for array in tensors.values())
 
 
 def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
-    """Return the SHA-256 over all that decides how training goes on, in hex.
+    """Return the SHA-256 over all that decides how training continues, in hex.
 
-    Two checkpoints with the same digest continue bit for bit alike. Times, metrics, machine,
-    names of files and what validation found are not in it, nor is a setting or count that has its
-    default: one that is added later changes no digest of before.
+    Two checkpoints with the same digest continue identically, bit for bit. It leaves out times,
+    metrics, machine, file names and validation results, and each setting or count that has its
+    default, so that a setting that is added later changes no earlier digest.
     """
     train = _without_defaults(raw["config"].get("train", {}), TrainConfig)
     corpus = {key: raw["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
-    said = {key: raw.get(key) for key in ("vocabulary", "memory", "plan")} | {
+    content = {key: raw.get(key) for key in ("vocabulary", "memory", "plan")} | {
         "model": raw["config"]["model"],
         "train": {name: value for name, value in train.items() if name not in MAY_CHANGE},
         "corpus": corpus,
         "progress": _without_defaults(raw["progress"], Progress),
     }
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, array in sorted(tensors.items()):
         digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
@@ -225,5 +225,5 @@ def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
 
 
 def _without_defaults(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    defaults = {each.name: each.default for each in fields(kind)}
+    defaults = {field.name: field.default for field in fields(kind)}
     return {name: v for name, v in values.items() if name not in defaults or defaults[name] != v}

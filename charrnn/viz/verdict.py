@@ -10,7 +10,7 @@ from typing import Any
 
 from charrnn.checkpoints.log import as_number, as_text
 from charrnn.checkpoints.model import Model
-from charrnn.checkpoints.runs import GOES_ON, RunInfo
+from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
 from charrnn.evaluation.diagnosis import GOOD, MEMORY_LEFT_OUT, OVERFITTING, UNDERFITTING
@@ -167,7 +167,7 @@ def verdict(run: RunSummary) -> list[Element]:
 def headline(run: RunSummary, kind: str) -> str:
     """Return one or two sentences on the outcome of a run."""
     info = run.info
-    total = f" of {info.total_steps:,}" if info.total_steps and kind in GOES_ON else ""
+    total = f" of {info.total_steps:,}" if info.total_steps and kind in UNFINISHED else ""
     return HEADLINES[kind].format(
         steps=f"{info.step or 0:,}{total}",
         best=f"{run.best_step:,}",
@@ -240,7 +240,7 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
             [*as_long, "--dropout", f"{dropout:.2g}"],
         ),
         "good": ("more text, or more time for a larger network", longer),
-    } | dict.fromkeys(GOES_ON + ("failed",), (f"go on where it stands{time_left(info)}", resume))
+    } | dict.fromkeys(UNFINISHED + ("failed",), (f"go on where it stands{time_left(info)}", resume))
     step = by_kind.get(kind, ("more time, and a larger network if that pays", longer))
     sample = ["charrnn", "sample", info.run, *where, "--temperature", temperature]
     steps = [] if kind == "running" else [step]
