@@ -65,9 +65,7 @@ def read_history(folder: Path) -> History:
             before = [loss for at, loss in validations if at <= step]
             previews[step] = Preview(step, text, before[-1] if before else None)
     newest = max((points[-1][0] for points in history.curves.values() if points), default=0)
-    kept = [
-        step for step in sorted(previews) if step <= newest
-    ]  # a resumed run writes the later ones again
+    kept = [step for step in sorted(previews) if step <= newest]  # the run repeats later steps
     history.previews = [previews[step] for step in kept]
     return history
 
