@@ -32,8 +32,8 @@ JsonLines = Callable[[], Iterable[dict[str, Any]]]
 LENGTH, MOST = 5000, 100_000
 """Default and maximum of --length; browsers do not open pages of many more characters."""
 
-UNIT_HELP = "A unit by layer and number, both from 0. [default: 0:0]"
-HIDDEN_HELP = "The output h of a unit instead of its cell, tanh(c)."
+UNIT_HELP = "Layer and unit, both counted from 0; may be given more than once. [default: 0:0]"
+HIDDEN_HELP = "Show the output h of a unit instead of its memory cell, tanh(c)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ to_page = as_one(
     "page", PageTarget,
     option(
         "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", group="Output",
-        help="Write a page: one file that needs nothing else.",
+        help="Write a page: one HTML file that needs no other files.",
     ),
     option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),
 )  # fmt: skip
@@ -72,15 +72,15 @@ of_text = as_one(
     ),
     option(
         "-l", "--length", type=Integer(), default=LENGTH, group="Picture",
-        help=f"Characters, from the first. [default: {LENGTH}]",
+        help=f"Number of characters to show, from the first. [default: {LENGTH}]",
     ),
     option(
         "--held-out", is_flag=True, group="Picture",
-        help="FILE is what the model learned; look at the part that was held out.",
+        help="FILE is the training text; show the part that was held out.",
     ),
     option(
         "--memory-weight", type=Number(), group="Picture",
-        help="Share of the memory: 0 is the network alone, 1 the memory alone. [default: the "
+        help="Weight of the n-gram memory: 0 is the network alone, 1 the memory alone. [default: the "
         "model's]",
     ),
 )  # fmt: skip
@@ -88,10 +88,10 @@ of_text = as_one(
 
 @click.group(cls=GroupedGroup)
 def viz() -> None:
-    """Show what a network sees, expects and remembers.
+    """Show what a model predicts and what its units store.
 
-    On a terminal in colours, in a pipe as text with a legend, with --json as numbers, with -o as a
-    page that needs nothing else.
+    The output is coloured text on a terminal, text with a legend in a pipe, numbers with --json, and
+    one HTML page with -o.
     """
 
 
@@ -100,9 +100,9 @@ def viz() -> None:
 @to_page
 @common
 def surprise(text: TextInput, page: PageTarget, common: Common) -> None:
-    """Colour each character by how little it was expected, in bits.
+    """Colour each character by its surprise: how unexpected it was, in bits.
 
-    On a page, pointing at a character shows the five that were expected most.
+    On a page, point at a character to see the five characters that were most likely there.
     """
     from charrnn.viz.pictures import surprise_numbers, surprise_picture
 
@@ -114,7 +114,7 @@ def surprise(text: TextInput, page: PageTarget, common: Common) -> None:
 @of_text
 @option(
     "--unit", metavar="L:I", group="Picture",
-    help="Colour the text by a unit instead, by layer and number, both from 0.",
+    help="Colour the text by a unit instead: layer and unit, both counted from 0.",
 )  # fmt: skip
 @option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
 @to_page
@@ -122,10 +122,9 @@ def surprise(text: TextInput, page: PageTarget, common: Common) -> None:
 def predictions(
     text: TextInput, page: PageTarget, unit: str | None, hidden: bool, common: Common
 ) -> None:
-    """Show under each character the five best guesses for the next one.
+    """Show the five best guesses for the next character below each character.
 
-    The text itself is coloured by how little each was expected, or by a unit; viz cells --search
-    finds units worth looking at.
+    The text itself is coloured by surprise, or by a unit; viz cells --search finds interesting units.
     """
     from charrnn.viz.activations import activations_of
     from charrnn.viz.pictures import parse_unit, prediction_numbers, predictions_picture
@@ -146,8 +145,8 @@ def predictions(
 @option("--hidden", is_flag=True, group="Picture", help=HIDDEN_HELP)
 @option(
     "--search", "searches", is_flag=True, group="Picture",
-    help="Find for each property of the text (in quotes, in brackets, in a number, ...) the unit "
-    "that goes best with it.",
+    help="For each property of the text (in quotes, in brackets, in a number, ...), find the unit "
+    "that predicts it best.",
 )  # fmt: skip
 @to_page
 @common
@@ -155,11 +154,11 @@ def cells(
     text: TextInput, page: PageTarget, units: tuple[str, ...], hidden: bool, searches: bool,
     common: Common,
 ) -> None:  # fmt: skip
-    """Colour a text by what one unit of the network is after each character.
+    """Colour a text by the activation of a unit after each character.
 
-    On a page one can choose any unit. With --search the text should be held out: units are chosen
-    on its first half and scored on the second, beside the best unit of a network that has learned
-    nothing.
+    On a page, readers can choose any unit. With --search, the text should be held out: units are
+    chosen on its first half, scored on its second half, and compared with the best unit of networks
+    that have learned nothing.
     """
     from charrnn.viz.activations import activations_of
     from charrnn.viz.pictures import cells_picture, chosen_units, unit_numbers
@@ -173,7 +172,7 @@ def cells(
         values = activations_of(view.states, kind)
         found = search_units(values, random, characters, widths) if searches else []
         if searches and not found:
-            common.console.note("the text has too little of every property; give a longer one")
+            common.console.note("no property occurs often enough in this text; give a longer one")
         chosen = chosen_units(units, found, view.model.config)
         scores = found if searches else None
         show(
@@ -187,10 +186,10 @@ def cells(
 @to_page
 @common
 def evolution(runs: tuple[str, ...], page: PageTarget, common: Common) -> None:
-    """Show how the text of a run improved, and the curves of one run or more.
+    """Show how the text of a run improved, and the curves of one or more runs.
 
-    The previews are of the first run; the curves are validation losses, of a single run also
-    training loss, learning rate and gradient norm.
+    Previews are of the first run. Curves are validation losses; for a single run also training loss,
+    learning rate and gradient norm.
     """
     from dataclasses import asdict
 
@@ -209,9 +208,9 @@ def evolution(runs: tuple[str, ...], page: PageTarget, common: Common) -> None:
 @to_page
 @common
 def report(run: str, page: PageTarget, common: Common) -> None:
-    """Say all about a run: how it went, what to try next, what it writes, curves, surprises.
+    """Report on a run: how it went, what to try next, what it writes, curves, surprise.
 
-    With -o as a page; train --report makes one when a run ends.
+    With -o, the report is a page; train --report writes one at the end of a run.
     """
     from charrnn.viz.report import report_numbers, report_picture
 
@@ -227,7 +226,7 @@ def folder_of(checkpoints: Path, run: str) -> Path:
     folder = find_folder(checkpoints, run, METRICS)  # a new run has no model yet
     folder = folder or find_model(checkpoints, run).parent
     if not (folder / METRICS).is_file():
-        raise InputError(f"{printable(run)}: no run: there is no {METRICS} beside it")
+        raise InputError(f"{printable(run)}: not a run: there is no {METRICS} in its folder")
     return folder
 
 
@@ -257,9 +256,12 @@ def viewed(text: TextInput, common: Common) -> Iterator["View"]:
         )
     note = common.console.note
     if not text.held_out and has_learned(view, paths):
-        note("the model learned from this text; --held-out shows what it did not learn")
+        note("the model was trained on this text; --held-out shows the part that was held out")
     if view.num_unknown:
-        note(f"{view.num_unknown:,} characters that the model never saw are left out")
+        what = "characters that the model has never seen are"
+        if view.num_unknown == 1:
+            what = "character that the model has never seen is"
+        note(f"{view.num_unknown:,} {what} left out")
     yield view
 
 
@@ -279,9 +281,9 @@ def show(
     from charrnn.viz.render.plain_text import plain_text
 
     if page.opens and page.output is None:
-        raise InputError("--open: opens a page; name it: -o FILE.html")
+        raise InputError("--open: needs a page to open; name it with -o FILE.html")
     if page.output is not None and common.as_json:
-        raise InputError("-o and --json: a page, or numbers on stdout; leave out one of them")
+        raise InputError("-o and --json: cannot be combined; use -o for a page, or --json")
     if page.output is not None:
         write_page(page.output, picture)
         print_result(str(page.output))

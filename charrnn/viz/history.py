@@ -53,7 +53,7 @@ def read_history(folder: Path) -> History:
         InputError: The folder has no log.
     """
     if not (folder / METRICS).is_file():
-        raise InputError(f"{printable(folder)}: no {METRICS} in it; name a run")
+        raise InputError(f"{printable(folder)}: not a run: there is no {METRICS} in it; name a run")
     history = History(folder.name, {name: [] for name in CURVES})
     for line in read_log(folder / METRICS):
         _take(history, line)

@@ -252,8 +252,8 @@ def parse_unit(name: str, config: ModelConfig) -> Unit:
     unit = (int(match[1]), int(match[2])) if match else (config.num_layers, 0)
     if unit[0] >= config.num_layers or unit[1] >= config.hidden_size:
         raise InputError(
-            f"--unit: {printable(name)}: layers are 0 to {config.num_layers - 1}, units 0 to "
-            f"{config.hidden_size - 1}; for example 0:{config.hidden_size - 1}"
+            f"--unit: {printable(name)}: no such unit; layers are 0 to {config.num_layers - 1}, "
+            f"units 0 to {config.hidden_size - 1}; for example 0:{config.hidden_size - 1}"
         )
     return unit
 

@@ -142,6 +142,6 @@ def read_view(
         num_unknown += num_missing
     ids = np.concatenate(pieces)
     if not len(ids):
-        what = "holds nothing that the model has ever seen" if num_unknown else "is empty"
-        raise InputError(f"{printable(title)}: {what}; name a text to look at")
+        what = "has no character that the model knows" if num_unknown else "is empty"
+        raise InputError(f"{printable(title)}: {what}; name another text")
     return View(loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown)

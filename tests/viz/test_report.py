@@ -228,7 +228,7 @@ def test_a_page_takes_no_other_files_place(call, trained):
     before = Path("hostile.txt").read_bytes()
     for path in ("hostile.txt", "checkpoints/hostile/best.safetensors"):
         code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
-        assert (code, "is there, and is no page" in err) == (2, True)
+        assert (code, "exists and is not a page" in err) == (2, True)
     assert Path("hostile.txt").read_bytes() == before
     for _ in range(2):  # a page may be written anew
         assert call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
@@ -241,7 +241,7 @@ def test_texts_of_one_character_and_of_several_files_have_pictures(call, trained
         assert call("viz", kind, "hostile", "one.txt")[0] == 0
         code, out, err = call("viz", kind, "hostile", "one.txt", "two.txt")
         assert (code, "The" in out) == (0, True)
-        assert err == "note: 1 characters that the model never saw are left out\n"
+        assert err == "note: 1 character that the model has never seen is left out\n"
 
 
 def test_a_model_of_lines_begins_anew_at_each(call):
@@ -258,7 +258,7 @@ def test_a_model_of_lines_begins_anew_at_each(call):
 
 def test_open_needs_a_page(call, trained):
     code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "--open")
-    assert (code, "name it: -o FILE.html" in err) == (2, True)
+    assert (code, "name it with -o FILE.html" in err) == (2, True)
 
 
 def test_a_text_may_come_from_stdin(charrnn, trained):
@@ -394,12 +394,12 @@ def test_a_search_that_finds_nothing_prints_no_line(call, trained):
     Path("one.txt").write_text("T", encoding="utf-8")
     code, out, err = call("viz", "cells", "hostile", "one.txt", "--search", "--json")
     assert (code, out.strip()) == (0, "")
-    assert "too little of every property" in err
+    assert "no property occurs often enough" in err
 
 
 def test_what_is_unknown_is_counted_as_far_as_a_text_is_read(call, trained):
     Path("unknown.txt").write_text("The€ qui" + "€" * 1000, encoding="utf-8")
-    assert "note: 1 characters" in call("viz", "surprise", "hostile", "unknown.txt", "-l", 5)[2]
+    assert "note: 1 character that" in call("viz", "surprise", "hostile", "unknown.txt", "-l", 5)[2]
     assert "note" not in call("viz", "surprise", "hostile", "unknown.txt", "-l", 3)[2]
     Path("none.txt").write_text("€" * 1000, encoding="utf-8")
     code, _, err = call("viz", "surprise", "hostile", "none.txt")
@@ -408,13 +408,16 @@ def test_what_is_unknown_is_counted_as_far_as_a_text_is_read(call, trained):
 
 def test_an_error_about_stdin_calls_it_so(charrnn, trained):
     found = charrnn("viz", "surprise", "hostile", "-", check=False, stdin="€")
-    assert (found.exit_code, "stdin: holds nothing" in found.stderr) == (2, True)
+    assert (found.exit_code, "stdin: has no character that the model knows" in found.stderr) == (
+        2,
+        True,
+    )
     found = charrnn("score", "-", "-m", "hostile", check=False, stdin="a€b")
     assert "stdin: 1 characters are not among" in found.stderr
 
 
 def test_a_text_that_was_learned_is_said_to_be(call, trained):
-    assert "the model learned from this text" in call("viz", "cells", "hostile", "hostile.txt")[2]
+    assert "the model was trained on this text" in call("viz", "cells", "hostile", "hostile.txt")[2]
     Path("other.txt").write_text(TEXT, encoding="utf-8")
     for more in (("other.txt",), ("hostile.txt", "--held-out")):
         assert call("viz", "cells", "hostile", *more)[2] == ""
@@ -444,7 +447,7 @@ def test_training_says_where_its_report_is(call):
 
 def test_a_text_beside_no_log_is_no_run(call, trained):
     code, _, err = call("viz", "report", "hostile.txt")
-    assert (code, "hostile.txt: no run" in err) == (2, True)
+    assert (code, "hostile.txt: not a run" in err) == (2, True)
 
 
 def test_a_run_elsewhere_is_made_again_there(call, text_file):

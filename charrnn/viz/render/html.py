@@ -202,7 +202,9 @@ def check_page(path: Path) -> None:
     except (OSError, ValueError):
         return  # there is no such file, or writing it reports the error
     if not is_page:
-        raise InputError(f"-o: {printable(path)}: is there, and is no page; name another file")
+        raise InputError(
+            f"-o: {printable(path)}: the file exists and is not a page; name another file"
+        )
 
 
 def first_bytes(path: Path) -> bytes:
