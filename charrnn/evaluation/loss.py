@@ -1,4 +1,4 @@
-"""Loss of a model on text it was not trained on, in nats per character."""
+"""Loss of a model over batches, with and without the n-gram model; score signature."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,16 +25,16 @@ from charrnn.nn.model import CharRNN, State, clear_rows
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a text costs."""
+    """Mean loss over a text."""
 
     loss: float
-    """Nats per symbol, with the memory if there is one."""
+    """Nats per symbol, of network and n-gram model together."""
     network: float
-    """Of the network alone."""
+    """Nats per symbol, of the network alone."""
     chars: int
-    """Symbols result."""
+    """Symbols scored."""
     weight: float
-    """The memory's share in the mix, its mean; 0 without."""
+    """Mean weight of the n-gram model in the mixture; 0 without one."""
 
     @property
     def bits(self) -> float:
@@ -43,7 +43,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """Between how many equally likely symbols the choice was (e to the loss)."""
+        """Perplexity: exp(loss)."""
         return math.exp(min(self.loss, 700.0))
 
 
@@ -55,7 +55,7 @@ class SymbolLosses:
     mix: torch.Tensor
     network: torch.Tensor
     weight: torch.Tensor
-    """The memory's share."""
+    """Weight of the n-gram model in the mixture."""
 
 
 def score(
@@ -66,13 +66,13 @@ def score(
     precision: str = "fp32",
     world: World = ALONE,
 ) -> Score:
-    """Score a text.
+    """Return the mean loss of a model over batches.
 
     Args:
         model: On the device to use.
-        batches: The text, as a protocol reads it.
-        memory: Mixed into the network's prediction.
-        precision: Number format of the products.
+        batches: The text, as a protocol cuts it.
+        memory: n-gram model to mix in.
+        precision: Number format of matrix products.
         world: The processes that share the work, each with its rows of every batch.
     """
     totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
@@ -94,12 +94,12 @@ def symbol_losses(
     *,
     precision: str = "fp32",
 ) -> Iterator[SymbolLosses]:
-    """Yield what each symbol of a text costs, a batch at a time; arguments as of `score`."""
+    """Yield the losses of each batch; arguments as of `score`."""
     device = model.decoder.weight.device
-    state, reader = None, None
+    state, tracker = None, None
     for batch in batches:
-        if memory and (reader is None or len(reader.lengths) != len(batch.inputs)):
-            reader = ContextTracker(memory, len(batch.inputs))
+        if memory and (tracker is None or len(tracker.lengths) != len(batch.inputs)):
+            tracker = ContextTracker(memory, len(batch.inputs))
         state = _restart(model, state, batch)
         with autocast(device, precision):
             logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
@@ -108,20 +108,20 @@ def symbol_losses(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         ).view_as(targets)
         mix, weight = network, torch.zeros_like(network)
-        if memory is not None and reader is not None:
-            read = reader.read(batch.inputs, batch.is_fresh)
-            mix, weight = _mixed(logits, batch.targets, memory, *read)
+        if memory is not None and tracker is not None:
+            read = tracker.read(batch.inputs, batch.is_fresh)
+            mix, weight = _mixture_losses(logits, batch.targets, memory, *read)
         yield SymbolLosses(batch, mix, network, weight)
 
 
-def _mixed(
+def _mixture_losses(
     logits: torch.Tensor,
     targets: NDArray[np.int64],
     memory: NgramModel,
     contexts: Keys,
     lengths: NDArray[np.int64],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what each symbol costs network and memory together, and the memory's share, (B, T)."""
+    """Return loss and n-gram weight of each target in the mixture, both (B, T)."""
     asked = np.flatnonzero(targets != IGNORED)
     scores = logits.flatten(0, 1)
     result = np.zeros((2, targets.size))
@@ -153,9 +153,9 @@ def score_held_out(
     should_stop: Callable[[], object] = lambda: False,
     world: World = ALONE,
 ) -> Score | None:
-    """Score the held-out text of a corpus; about `most_chars` of it.
+    """Return the mean loss over held-out text, or over about `most_chars` of it.
 
-    None if `should_stop`, asked before each batch, cut it short.
+    None if `should_stop`, which is called before each batch, interrupts it.
     """
     batches = held_out_batches(corpus, protocol, most_chars)
     try:
@@ -171,9 +171,9 @@ def make_figures(
 
     Args:
         result: Score of the text.
-        protocol: How it was read.
-        vocab: Of the model.
-        ids: The text, (N,); bits are spread over its characters and bytes.
+        protocol: How the text was cut.
+        vocab: Vocabulary of the model.
+        ids: The text, (N,); bits are divided by its characters and bytes.
         signature: As from `signature`.
     """
     size = num_bytes(vocab, ids)
@@ -191,7 +191,7 @@ def make_figures(
 
 
 def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | None:
-    """Return a loss in bits per character; of bytes, over the characters that they decode to."""
+    """Return a loss in bits per character; bytes are decoded for the number of characters."""
     chars = num_characters(vocab, ids) if loss is not None else None
     return loss / math.log(2) * len(ids) / chars if loss is not None and chars else None
 
@@ -199,15 +199,15 @@ def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | No
 def signature(
     protocol: Protocol, memory: NgramModel | None, *, split: str, precision: str, seed: int
 ) -> str:
-    """Return all that a figure depends on beside weights and text, for people and scripts."""
+    """Return all that a score depends on besides weights and text, as one line."""
     states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}
-    share = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
+    weight = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
     parts = {
         "split": split,
         "state": states.get(protocol.name, "empty"),
         "W": protocol.window or "-",
         "precision": precision,
-        "memory": f"{memory.order}{share}" if memory else "off",
+        "memory": f"{memory.order}{weight}" if memory else "off",
         "seed": seed,
         "charrnn": __version__,
     }

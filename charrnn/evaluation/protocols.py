@@ -16,13 +16,13 @@ from charrnn.data.vocab import Ids
 
 PIECES = 32
 CONTEXT = 512
-"""Characters read before a piece is scored."""
+"""Characters that warm up the state before a piece is scored."""
 
 WINDOW = 256
-"""Characters fed at a time, and the cold window that is reported."""
+"""Characters per batch of the streamed protocol, and length of the standard cold window."""
 
 TOGETHER = PIECES * WINDOW
-"""Predictions of cold windows, or of records, that are made side by side."""
+"""Predictions in one batch of cold windows or of records."""
 
 LONGEST_WINDOW = TOGETHER
 
@@ -31,17 +31,17 @@ RECORD_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One way to score."""
+    """How a text is cut for scoring."""
 
     window: int | None = None
-    """Predictions of a cold window; None carries the state through the text."""
+    """Predictions in a cold window; None carries the state through the text."""
     is_by_record: bool = False
     is_adapted: bool = False
-    """Whether memory and network go on learning on what they have scored."""
+    """Whether network and n-gram model keep learning on the scored text."""
 
     @property
     def name(self) -> str:
-        """As it is reported."""
+        """Name in reports and JSON."""
         if self.is_by_record:
             return "records"
         if self.is_adapted:
@@ -54,7 +54,7 @@ class Protocol:
         return predictions // self.window * self.window if self.window else predictions
 
     def batches(self, ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
-        """Yield a text as this protocol reads it."""
+        """Yield the batches of a text."""
         return cold(ids, self.window, most_chars) if self.window else streamed(ids, most_chars)
 
 
@@ -63,10 +63,10 @@ BY_RECORD, ADAPTED = Protocol(is_by_record=True), Protocol(is_adapted=True)
 
 
 def parse_protocol(name: str) -> Protocol:
-    """Return the protocol of a name: streamed, or cold-W.
+    """Return the protocol with a name: streamed, or cold-W.
 
     Raises:
-        InputError: There is none.
+        InputError: No protocol has this name.
     """
     if name == "streamed":
         return STREAMED
@@ -80,39 +80,39 @@ def parse_protocol(name: str) -> Protocol:
 
 
 def streamed(ids: Ids, most_chars: int | None = None) -> Iterator[Batch]:
-    """Yield the windows of the streamed protocol; a piece goes on from one to the next.
+    """Yield the windows of up to 32 pieces of a text; a piece continues from window to window.
 
     Args:
         ids: The text, (N,).
-        most_chars: Score about so many characters only, the same share of each piece.
+        most_chars: Score only about this many characters, the same number of each piece.
     """
     num_predictions = len(ids) - 1
     pieces = max(1, min(PIECES, num_predictions // CONTEXT))
-    length = -(-num_predictions // pieces)  # of one piece; the last may be shorter
+    length = -(-num_predictions // pieces)  # predictions per piece; the last may have fewer
     is_whole = most_chars is None or most_chars >= num_predictions
     scored = length if is_whole else min(length, max(1, (most_chars or 0) // pieces))
     starts = np.arange(pieces)[:, None] * length
     begin = -CONTEXT if pieces > 1 else 0
     while begin < scored:
         size = min(WINDOW, scored - begin) if begin >= 0 else min(WINDOW, -begin)
-        places = starts + begin + np.arange(size)
-        last = np.minimum(starts + length, num_predictions)  # a piece's predictions end here
-        is_scored = (begin >= 0) & (places < last)
-        inputs = ids[np.clip(places, 0, num_predictions)].astype(np.int64)
-        targets = ids[np.clip(places + 1, 0, num_predictions)].astype(np.int64)
-        # The first piece has no text before it: it starts empty where the others are warm.
+        positions = starts + begin + np.arange(size)
+        end = np.minimum(starts + length, num_predictions)  # of each piece
+        is_scored = (begin >= 0) & (positions < end)
+        inputs = ids[np.clip(positions, 0, num_predictions)].astype(np.int64)
+        targets = ids[np.clip(positions + 1, 0, num_predictions)].astype(np.int64)
+        # The first piece has no text before it, so it begins with an empty state.
         is_fresh = (begin == (-CONTEXT if pieces > 1 else 0)) | ((begin == 0) & (starts[:, 0] == 0))
         yield Batch(inputs, np.where(is_scored, targets, IGNORED), is_fresh)
         begin += size
 
 
 def cold(ids: Ids, window: int, most_chars: int | None = None) -> Iterator[Batch]:
-    """Yield consecutive windows, each from an empty state; what fills no window is left out.
+    """Yield consecutive windows, each from an empty state; an incomplete last one is left out.
 
     Args:
         ids: The text, (N,).
-        window: Predictions of each (W).
-        most_chars: Score about so many characters only, in windows equally far apart.
+        window: Predictions per window (W).
+        most_chars: Score only about this many characters, in equally spaced windows.
     """
     starts = np.arange((len(ids) - 1) // window) * window
     if most_chars is not None and most_chars < len(starts) * window:
@@ -120,21 +120,21 @@ def cold(ids: Ids, window: int, most_chars: int | None = None) -> Iterator[Batch
         starts = starts[np.arange(kept) * len(starts) // kept]
     rows = max(1, TOGETHER // window)
     for begin in range(0, len(starts), rows):
-        places = starts[begin : begin + rows, None] + np.arange(window + 1)
-        taken = ids[places].astype(np.int64)
+        positions = starts[begin : begin + rows, None] + np.arange(window + 1)
+        taken = ids[positions].astype(np.int64)
         yield Batch(taken[:, :-1], taken[:, 1:], np.ones(len(taken), dtype=np.bool_))
 
 
 def by_record(
     ids: Ids, records: Records, newline: int, most_chars: int | None = None
 ) -> Iterator[Batch]:
-    """Yield records in batches of similar length; the shortest are not preferred.
+    """Yield records in batches of similar length.
 
     Args:
-        ids: The text that holds them.
-        records: Where they lie in it.
-        newline: What begins and ends each.
-        most_chars: Score the first ones only, about so many characters.
+        ids: The text that contains the records.
+        records: Their positions in the text.
+        newline: Id of the newline, which begins and ends each record.
+        most_chars: Score only the first records, at most this many characters.
     """
     if most_chars is not None:
         records = records.take(np.flatnonzero(np.cumsum(records.lengths + 1) <= most_chars))
@@ -143,7 +143,7 @@ def by_record(
 
 
 def record_groups(records: Records) -> Iterator[np.ndarray[tuple[int], np.dtype[np.intp]]]:
-    """Yield which records are scored side by side."""
+    """Yield the indices of the records of each batch."""
     order = np.argsort(records.lengths, kind="stable")
     begin = 0
     while begin < len(order):
@@ -154,12 +154,12 @@ def record_groups(records: Records) -> Iterator[np.ndarray[tuple[int], np.dtype[
 
 
 def split_name(config: TrainConfig) -> str:
-    """Return what a signature calls the text that a run holds out."""
+    """Return the name of a run's held-out text in a signature."""
     return "val-file" if config.val_file else f"last-{config.val_frac:g}"
 
 
 def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:
-    """Return the protocols of a corpus's held-out text; the first one chooses the best model."""
+    """Return the protocols for held-out text; the first one chooses the best model."""
     if corpus.val_records is not None:
         return (BY_RECORD,)
     is_long = len(corpus.val) > (COLD.window or 0)
@@ -167,33 +167,33 @@ def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:
 
 
 def held_out_batches(corpus: Corpus, protocol: Protocol, most_chars: int | None) -> Iterator[Batch]:
-    """Return the held-out text of a corpus, as a protocol reads it; records by themselves."""
+    """Return the batches of held-out text; of records, one row each."""
     if corpus.val_records is None:
         return protocol.batches(corpus.val, most_chars)
-    assert corpus.vocab.newline is not None  # a text of lines has it
+    assert corpus.vocab.newline is not None  # a corpus of records has one
     return by_record(corpus.val, corpus.val_records, corpus.vocab.newline, most_chars)
 
 
 def held_out_ids(corpus: Corpus) -> Ids:
-    """Return the held-out text; of records, each with its end, one after the other."""
+    """Return the held-out text, (N,); of records, all of them joined, each with its newline."""
     if corpus.val_records is None:
         return corpus.val
-    assert corpus.vocab.newline is not None  # a text of lines has it
+    assert corpus.vocab.newline is not None  # a corpus of records has one
     return corpus.val_records.joined(corpus.val, corpus.vocab.newline)
 
 
 def num_held_out(corpus: Corpus) -> int:
-    """Return how many symbols of held-out text can be scored."""
+    """Return the number of symbols of held-out text that can be scored."""
     if corpus.val_records is not None:
         return int((corpus.val_records.lengths + 1).sum()) if len(corpus.val_records) else 0
     return max(0, len(corpus.val) - 1)
 
 
 def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
-    """Return the texts that a model's run has learned, read as it did.
+    """Return the corpus of a model's run, with the same held-out text.
 
     Raises:
-        InputError: They are not those, or nothing of them was held out.
+        InputError: The files are not those of the run, or it had no held-out text.
     """
     corpus = load_corpus(paths, model.train_config())
     if not model.has_learned(corpus):

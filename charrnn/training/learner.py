@@ -1,4 +1,4 @@
-"""One optimiser update: a network, its average, its optimiser, and the state of all streams."""
+"""One optimiser update: model, EMA weights, AdamW, stream states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ from charrnn.nn.model import (
 from charrnn.training.transfer import PER_CHARACTER, Initial
 
 BETAS = (0.9, 0.99)
-"""AdamW's memory of gradients and of their squares; short, as small texts want."""
+"""Decay of AdamW's moments; the second is below the usual 0.999, which suits small texts."""
 
 MOST_COUNTED = 1 << 24
-"""AdamW counts its steps in float32, which ends here; its correction of the bias is 1 long before."""
+"""AdamW counts steps in float32, which is exact up to here; its bias correction is 1 long before."""
 
 DIVERGED_WEIGHT = 1e4
-"""A network with a weight beyond this writes nothing any more: training has diverged."""
+"""A weight of a larger magnitude means that training has diverged."""
 
 SMALLEST_SCALE = 1.0
-"""An fp16 loss scale below this means that no scale helps: training has diverged."""
+"""An fp16 loss scale below this means that training has diverged: no scale avoids overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class UpdateStats:
     """Means over the updates since the last `take_stats`."""
 
     loss: float | None
-    """None if no update was made."""
+    """Nats per symbol; None if all updates were skipped."""
     grad_norm: float | None
     skipped: int
     """Updates skipped since the start of the run, because their gradients were not finite."""
@@ -57,14 +57,14 @@ class UpdateStats:
 
 
 class Learner:
-    """What is trained. All sums stay on the device until they are asked for.
+    """The network in training and its optimiser; sums stay on the device until `take_stats`.
 
     Args:
         config: Settings; device and precision may be "auto".
         model_config: The architecture.
         batch_size: Streams (S).
-        init: Weights to start from instead of random ones.
-        world: The processes that train it together, each with its rows of every batch.
+        init: Initial weights instead of random ones.
+        world: The processes that train together, each with its rows of every batch.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Learner:
         self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
         initialise(self.model, config.seed)
         if init is not None:
-            take_over(self.model, init)
+            load_initial(self.model, init)
         self.averaged.load_state_dict(self.model.state_dict())
         self.model.to(self.device)
         self.averaged.to(self.device).requires_grad_(False)
@@ -96,7 +96,7 @@ class Learner:
         self.sums = torch.zeros(3, device=self.device)
 
     def update(self, batch: Batch, step: int, lr: float) -> None:
-        """Learn from one batch, at one learning rate."""
+        """Make one optimiser update."""
         loss = self.loss(batch, step)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
@@ -106,9 +106,9 @@ class Learner:
         self._average(step)
 
     def loss(self, batch: Batch, step: int) -> Tensor:
-        """Run the network over a window, carry its state on, and return the mean loss.
+        """Run the network over a window, keep its state, and return the mean loss.
 
-        Of several processes each has a part of it, such that their mean is the batch's.
+        Each rank returns a part, so that the mean over all ranks is the loss of the batch.
         """
         num_rows = len(batch.inputs)
         rows = self.world.shard(num_rows)
@@ -131,7 +131,7 @@ class Learner:
         return costs * (self.world.size / batch.num_chars)
 
     def _masks(self, num_rows: int, step: int, rows: slice) -> Masks | None:
-        """Return the masks of some rows; they are drawn for all, whoever computes them."""
+        """Return the dropout masks of some rows; every rank draws those of all rows."""
         config = self.config
         generator = torch.Generator(self.device)
         generator.manual_seed(derive_seed(config.seed, "dropout", step))
@@ -140,14 +140,14 @@ class Learner:
         return masks if masks is None or self.world.is_single else masks.part(rows)
 
     def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
-        """Change the weights, unless the gradient is not finite.
+        """Update the weights if the gradient is finite.
 
-        The check needs no answer from the device: the fused optimiser reads `found_inf` there.
+        Nothing waits for the device: the fused optimiser reads `found_inf` there.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            # Beyond 1 / lr it would throw the weights past zero, ever further.
-            group["weight_decay"] = min(group["wanted_decay"], 1 / lr if lr else 1.0)
+            # With more than 1 / lr, decay would change the sign of the weights and enlarge them.
+            group["weight_decay"] = min(group["target_decay"], 1 / lr if lr else 1.0)
         is_bad = (~torch.isfinite(norm)).float()
         self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
         self.scaler.step(self.optimizer)
@@ -159,7 +159,7 @@ class Learner:
         self.longest_streak = torch.maximum(self.longest_streak, self.skipped_in_a_row)
 
     def _average(self, step: int) -> None:
-        """Move the averaged weights a little towards the new ones; fast at the beginning."""
+        """Update the exponential moving average (EMA) of the weights; it is faster at first."""
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(
@@ -186,7 +186,7 @@ class Learner:
         return bool((largest <= DIVERGED_WEIGHT).all()) and not is_lost  # a NaN fails it too
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that training goes on from, by its name in a checkpoint."""
+        """Return all tensors that training continues from, by their names in a checkpoint."""
         result: dict[str, Tensor] = {
             f"model/{name}": tensor for name, tensor in self.averaged.named_parameters()
         }
@@ -194,7 +194,7 @@ class Learner:
             result[f"raw/{name}"] = parameter
             for key in MOMENTS:
                 moment = self.optimizer.state[parameter].get(key)
-                zeros = torch.zeros_like(parameter)  # before the first update
+                zeros = torch.zeros_like(parameter)  # AdamW has no moments before its first update
                 result[f"optim/{name}/{key}"] = zeros if moment is None else moment
         return result | {
             f"state/{name}": self.world.all_gather(part)
@@ -206,7 +206,7 @@ class Learner:
         return weight_arrays(dict(self.averaged.named_parameters()))
 
     def progress(self, step: int, halvings: int) -> Progress:
-        """Return the counts that belong to the tensors."""
+        """Return the counts that a checkpoint stores with the tensors."""
         scale = self.scaler.state_dict() if self.scaler.is_enabled() else {}
         return Progress(
             step=step,
@@ -218,17 +218,17 @@ class Learner:
         )
 
     def restore(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-        """Go back to what `tensors` and `progress` were.
+        """Restore tensors and counts.
 
         Args:
-            tensors: Float32 arrays named as from `tensors()`, of this network's shapes.
-            progress: The counts that belong to them.
+            tensors: Float32 arrays with the names and shapes of `tensors()`.
+            progress: The counts stored with them.
         """
         for prefix, model in (("model", self.averaged), ("raw", self.model)):
             load_weights(model, {n: tensors[f"{prefix}/{n}"] for n, _ in model.named_parameters()})
         applied = min(progress.step - progress.skipped, MOST_COUNTED)
         for name, parameter in self.model.named_parameters():
-            device = parameter.device  # where the fused optimiser wants its count, too
+            device = parameter.device  # the fused optimiser needs its count there too
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(float(applied), device=device)
             } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
@@ -246,8 +246,8 @@ class Learner:
             self.scaler.load_state_dict(self.scaler.state_dict() | kept)
 
 
-def take_over(model: CharRNN, init: Initial) -> None:
-    """Copy trained weights into a fresh network; rows of new characters stay as they were drawn."""
+def load_initial(model: CharRNN, init: Initial) -> None:
+    """Copy trained weights into a network; rows of new characters keep their random values."""
     old = torch.from_numpy(~init.is_new)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -259,16 +259,16 @@ def take_over(model: CharRNN, init: Initial) -> None:
 
 
 def copied(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Return an array as a tensor of its own; those of a checkpoint are views into its bytes."""
+    """Return a copy of an array as a tensor; arrays of a checkpoint are views into its bytes."""
     return torch.from_numpy(array.copy()).to(device)
 
 
 def make_optimizer(model: CharRNN, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW that decays the matrices of products, not embedding and biases."""
+    """Return AdamW with weight decay on matrices, not on the embedding and the biases."""
     decayed = [p for n, p in model.named_parameters() if p.ndim == 2 and n != "embedding.weight"]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or n == "embedding.weight"]
     groups = [
-        {"params": decayed, "wanted_decay": weight_decay},
-        {"params": others, "wanted_decay": 0.0},
+        {"params": decayed, "target_decay": weight_decay},
+        {"params": others, "target_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=BETAS, fused=True)

@@ -13,17 +13,17 @@ from charrnn.data.corpus import Corpus
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary
 
 MOST_SHOWN = 40
-"""Characters that a note lists."""
+"""Most characters that a note lists."""
 
 PER_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
-"""Weights with a row for each character."""
+"""Tensors with one row per character."""
 
 
 def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a model's weights ask for.
+    """Return the settings that the weights of a model determine.
 
     Raises:
-        InputError: Others were named.
+        InputError: Other values are given.
     """
     config = model.config
     fixed: dict[str, Any] = {
@@ -43,22 +43,22 @@ def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Initial:
-    """Where a new run starts from instead of random weights."""
+    """Initial weights of a run that starts from another model."""
 
     weights: dict[str, NDArray[np.float32]]
-    """As the model had them; those of PER_CHARACTER with a row for each character of the text."""
+    """Weights of the model; those of PER_CHARACTER have one row per character of the text."""
     is_new: NDArray[np.bool_]
-    """Characters that the model did not know, (V,): their rows are still to be drawn."""
+    """Whether the model lacks a character, (V,); such rows keep their random values."""
     new: str
-    """Those characters."""
+    """Characters that the model lacks."""
     dropped: str
-    """Characters that the model knew and the text does not have."""
+    """Characters of the model that the text lacks."""
     parent: str
     """SHA-256 of the model's file, in hex."""
 
 
 def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
-    """Return what became of the characters."""
+    """Return notes on known, new and dropped characters."""
     known = corpus.vocab.size - len(init.new)
     notes = [f"starts from trained weights: {known} of {corpus.vocab.size} characters are known"]
     for what, characters in (("new", init.new), ("dropped, not in this text", init.dropped)):
@@ -72,10 +72,10 @@ def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
 
 
 def transfer(model: Model, vocab: Vocabulary) -> Initial:
-    """Return a model's weights, mapped to the characters of a text.
+    """Return the weights of a model, mapped to the characters of a text.
 
     Raises:
-        InputError: One has bytes for characters, the other has not.
+        InputError: Only one of the two is read as bytes.
     """
     if isinstance(vocab, ByteVocabulary) != isinstance(model.vocab, ByteVocabulary):
         raise InputError(
@@ -83,9 +83,9 @@ def transfer(model: Model, vocab: Vocabulary) -> Initial:
             "give or leave out --bytes"
         )
     ours, theirs = characters(vocab), characters(model.vocab)
-    place = {character: i for i, character in enumerate(theirs)}
-    is_new = np.array([character not in place for character in ours])
-    rows = np.array([place.get(character, 0) for character in ours])
+    index = {character: i for i, character in enumerate(theirs)}
+    is_new = np.array([character not in index for character in ours])
+    rows = np.array([index.get(character, 0) for character in ours])
     weights = dict(model.weights)
     for name in PER_CHARACTER:
         weights[name] = weights[name][rows]
@@ -99,7 +99,7 @@ def transfer(model: Model, vocab: Vocabulary) -> Initial:
 
 
 def characters(vocab: Vocabulary) -> list[str]:
-    """Return the characters of a vocabulary in the order of their ids; of bytes, as Latin-1."""
+    """Return the characters of a vocabulary in the order of their ids; bytes as Latin-1."""
     if isinstance(vocab, CharVocabulary):
         return [vocab.decode([i]) for i in range(vocab.size)]
     return [chr(byte) for byte in range(256)]

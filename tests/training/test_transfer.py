@@ -9,7 +9,7 @@ from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.nn.model import CharRNN, initialise, weight_arrays
-from charrnn.training.learner import take_over
+from charrnn.training.learner import load_initial
 from charrnn.training.transfer import transfer
 
 OLD = CharVocabulary(map(ord, "abcz"))
@@ -50,7 +50,7 @@ def test_rows_of_new_characters_stay_as_they_were_drawn():
     model = CharRNN(CONFIG)
     initialise(model, seed=3)
     drawn = weight_arrays(dict(model.named_parameters()))
-    take_over(model, transfer(model_of(OLD), NEW))
+    load_initial(model, transfer(model_of(OLD), NEW))
     found = weight_arrays(dict(model.named_parameters()))
     assert np.array_equal(found["embedding.weight"][[0, 2]], drawn["embedding.weight"][[0, 2]])
     assert found["embedding.weight"][[1, 3], 0].tolist() == [2, 3]
