@@ -19,15 +19,15 @@ LONGEST = 64 << 20
 
 @click.command(cls=GroupedCommand)
 @click.argument("model", required=False, shell_complete=complete_models)
-@option("-p", "--prompt", group="Text", metavar="TEXT", help="Go on from this text.")
+@option("-p", "--prompt", group="Text", metavar="TEXT", help="Text to continue.")
 @option(
     "--prompt-file", type=click.Path(path_type=Path), metavar="FILE", group="Text",
-    help="Go on from the text of a file.",
+    help="Continue the text of a file.",
 )  # fmt: skip
 @option(
     "--prompts", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", group="Text",
-    help="Go on from each line of a file; - reads JSON lines from stdin, strings or objects with "
-    "a prompt, and so does a file named .jsonl.",
+    help="Continue each line of a file; stdin (-) and files named *.jsonl have JSON lines: strings, "
+    "or objects with a prompt.",
 )  # fmt: skip
 @config_options(SampleConfig, group="Text")
 @option(
@@ -36,44 +36,51 @@ LONGEST = 64 << 20
     type=Integer(),
     default=1,
     group="Text",
-    help="How many texts, of each prompt and temperature. [default: 1]",
+    help="Number of texts for each prompt and temperature. [default: 1]",
 )
 @option(
     "--stop", "stops", multiple=True, metavar="STR", group="Text", allow_from_autoenv=False,
-    help="End a text before this string; may be given several times.",
+    help="End a text before this string; can be given several times.",
 )  # fmt: skip
-@option("--seed", type=Integer(), group="Text", help="Same seed, same text. [default: random]")
+@option(
+    "--seed",
+    type=Integer(),
+    group="Text",
+    help="The same seed gives the same text. [default: random]",
+)
 @option(
     "--batch-size", type=Integer(), group="Text",
-    help="Texts written side by side; a GPU takes as many as it likes. [default: 64, or 1 for a "
+    help="Number of texts generated side by side; a GPU uses its own. [default: 64, or 1 for a "
     "single text]",
 )  # fmt: skip
 @option(
     "--device", default="cpu", metavar="D", group="Text",
-    help="cpu, or cuda[:N] for very many texts; auto is cuda where there is one. [default: cpu]",
+    help="cpu, or cuda[:N] for thousands of texts; auto is cuda if there is a GPU. [default: cpu]",
 )  # fmt: skip
 @option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
-    help="Write into a file instead of stdout.",
+    help="Write to a file instead of stdout.",
 )  # fmt: skip
 @option(
     "--resume", is_flag=True, group="Output",
-    help="Go on with the output file of an interrupted call, or begin it: nothing twice, nothing "
-    "lost. Needs --json and -o.",
+    help="Continue the output file of an interrupted command, or create it; no text is lost or "
+    "repeated. Needs --json and -o.",
 )  # fmt: skip
 @option(
     "--novel", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
-    help="Leave out texts that stand in a corpus: records that are a line of it, other texts that "
-    "are anywhere in it as a whole.",
+    help="Leave out texts that occur in a corpus: records that are one of its lines, other texts "
+    "that it contains as a whole.",
 )  # fmt: skip
 @option(
     "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
-    help="Say which spans stand verbatim in a text: the longest, and the share in spans of 30 "
-    "characters or more, which a terminal shows in reverse.",
+    help="Find spans that occur verbatim in a corpus: the longest, if it has 16 characters or more, "
+    "and the share of text in spans of 30 or more, which a terminal shows in reverse.",
 )  # fmt: skip
-@option("--no-echo-prompt", is_flag=True, group="Output", help="Leave the prompt out of the text.")
 @option(
-    "--raw", is_flag=True, group="Output", help="Send control characters to a terminal as they are."
+    "--no-echo-prompt", is_flag=True, group="Output", help="Do not print the prompt before a text."
+)
+@option(
+    "--raw", is_flag=True, group="Output", help="Send control characters to a terminal unchanged."
 )
 @common
 def sample(
@@ -82,11 +89,11 @@ def sample(
     device: str, output: Path | None, resume: bool, novel: Path | None, check_copies: Path | None,
     no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
-    """Write text with a trained model.
+    """Generate text with a trained model.
 
-    MODEL is a run's name or folder, or a checkpoint file; without it the newest model of all
-    runs is taken. Without a prompt the text starts as a line does. With --json each text is an
-    object with its seed, which makes it again alone: -n 1 --batch-size 2 --seed THAT.
+    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest model of
+    all runs. Without a prompt, a text starts at the beginning of a line. With --json, each text is
+    an object with its seed; -n 1 --batch-size 2 --seed SEED generates it again.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     temperatures = given.pop("temperature", (SampleConfig().temperature,))
@@ -175,7 +182,7 @@ def parse_json_line(line: str, number: int, name: str) -> str:
     prompt = value.get("prompt") if isinstance(value, dict) else value
     if not isinstance(prompt, str):
         raise InputError(
-            f"--prompts: {name}: line {number} is no JSON string, and no object with a prompt: "
+            f"--prompts: {name}: line {number} is neither a JSON string nor an object with a prompt: "
             f"{printable(line[:60])}"
         )
     return prompt

@@ -74,7 +74,7 @@ def open_output(
         CharRNNError: stdout is closed, or the disk is full.
     """
     if path is None and sys.stdout is None:
-        raise CharRNNError("stdout is closed: nowhere to write; use -o FILE")
+        raise CharRNNError("stdout is closed: the output has no destination; use -o FILE")
     is_ours = path is not None and stream is None
     try:
         stream = stream or (sys.stdout.buffer if path is None else emptied(path))
@@ -106,7 +106,9 @@ def emptied(path: Path) -> BinaryIO:
     if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         if not try_lock(stream.fileno()):
             stream.close()
-            raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
+            raise BusyError(
+                f"{printable(path)}: another process writes to it; wait for it or stop it"
+            )
         stream.truncate(0)
     return stream
 

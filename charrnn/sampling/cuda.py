@@ -202,7 +202,7 @@ class DeviceSampler(Sampler):
     @property
     def engine(self) -> str:
         """Name of the implementation, for messages."""
-        return f"{self.batch_size} texts side by side on {self._device}"
+        return f"batches of {self.batch_size} texts on {self._device}"
 
     def rows(self, asked: int | None) -> int:
         """Return the batch size, which does not depend on `asked`."""

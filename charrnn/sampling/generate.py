@@ -60,13 +60,13 @@ class SampleRequest:
         if self.seed is not None and not 0 <= self.seed < 2**63:
             raise InputError(f"--seed: must be in [0, 2^63), got {self.seed}")
         if self.resume and not (self.as_json and self.output):
-            raise InputError("--resume: goes on with a file of JSON lines: add --json -o FILE")
+            raise InputError("--resume: continues a file of JSON lines only; add --json -o FILE")
         if self.resume and self.novel and self.seed is None:
             raise InputError(
-                "--resume and --novel: the file may not tell the seed of the call; add --seed N"
+                "--resume and --novel: the file may lack text 0 with the seed; add --seed N"
             )
         if len(set(self.configs)) < len(self.configs):
-            raise InputError("--temperature: one of them stands there twice; leave one out")
+            raise InputError("--temperature: the same value is given twice; leave one out")
 
     def jobs(self, seed: int) -> Jobs:
         """Return the jobs of all texts, given the seed of the first one."""
@@ -122,7 +122,7 @@ class Generation:
             return self.request.seed
         if resumed and resumed.last:
             if resumed.seed is None:
-                raise resumed.mismatch("it does not begin with text 0, so --seed has to be named")
+                raise resumed.mismatch("it does not begin with text 0, so --seed is needed")
             return resumed.seed
         seed = int.from_bytes(os.urandom(6), "big")
         self.console.line(f"seed {seed}")
@@ -143,14 +143,17 @@ class Generation:
             index = resumed.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
             if (again.text, again.finish) != (resumed.last["text"], resumed.last.get("finish")):
-                raise resumed.mismatch(f"its text {index} is another one: other settings or model")
-            if ("copied" in resumed.last) != (self.request.check_copies is not None):
                 raise resumed.mismatch(
-                    "its lines are with --check-copies, or without, unlike these"
+                    f"its text {index} is different: other settings or another model"
+                )
+            has_copies = "copied" in resumed.last
+            if has_copies != (self.request.check_copies is not None):
+                raise resumed.mismatch(
+                    f"it is {'with' if has_copies else 'without'} --check-copies"
                 )
         resumed.truncate()
         if resumed.next_index:
-            self.console.note(f"goes on behind text {resumed.next_index - 1:,}")
+            self.console.note(f"continues after text {resumed.next_index - 1:,}")
         return resumed.next_index
 
     def is_streamed(self, jobs: Jobs, source: Source | None, novelty: Novelty | None) -> bool:
@@ -208,12 +211,12 @@ class Generation:
         """Print how many texts are new, and how many an output file got."""
         if self.request.novel:
             self.console.line(
-                f"kept {self.num_kept:,} of {self.num_tried:,} texts; the others stand in "
-                f"{printable(self.request.novel)}"
+                f"kept {self.num_kept:,} of {self.num_tried:,} texts; the others are empty or occur "
+                f"in {printable(self.request.novel)}"
             )
         if self.request.output:
-            name = printable(self.request.output)
-            self.console.last(f"{name}: {self.num_kept:,} texts written", 0)
+            name, count = printable(self.request.output), self.num_kept
+            self.console.last(f"{name}: {count:,} text{'s' * (count != 1)} written", 0)
 
 
 def resumed_file(

@@ -57,7 +57,8 @@ class ResumedFile:
             return
         index, what = self.last["index"], ""
         if index >= len(jobs):
-            what = f"it has text {index}, of {len(jobs)} that are asked for"
+            count = f"{len(jobs):,} text{'s' * (len(jobs) != 1)}"
+            what = f"it has text {index}, but this command writes {count}, numbered from 0"
         else:
             job = jobs[index]
             expected = {"seed": job.seed, "prompt": job.prompt}
@@ -73,8 +74,8 @@ class ResumedFile:
     def mismatch(self, what: str) -> InputError:
         """Return the error that the file is of another request."""
         return InputError(
-            f"--resume: {printable(self.path)}: this call does not go on with it: {what}; "
-            "name another file"
+            f"--resume: {printable(self.path)}: another command wrote this file: {what}; "
+            "use another file"
         )
 
     def truncate(self) -> None:
@@ -91,8 +92,8 @@ class ResumedFile:
 
     def _foreign(self) -> InputError:
         return InputError(
-            f"--resume: {printable(self.path)}: holds something else than samples of --json; "
-            "name another file"
+            f"--resume: {printable(self.path)}: not a file of samples written with --json; "
+            "use another file"
         )
 
     def _end_of_last_line(self, before: int | None = None) -> int:
@@ -141,7 +142,9 @@ def open_resumed(path: Path) -> Iterator[tuple[ResumedFile, BinaryIO]]:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(f"--resume: {printable(path)}: not a file; leave out --resume")
+            raise InputError(f"--resume: {printable(path)}: not a regular file; leave out --resume")
         if not try_lock(file.fileno()):
-            raise BusyError(f"{printable(path)}: another process writes it; wait, or stop it")
+            raise BusyError(
+                f"{printable(path)}: another process writes to it; wait for it or stop it"
+            )
         yield ResumedFile(path, file), file

@@ -37,7 +37,7 @@ def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
 
         picked = pick_device(device)
         if picked.type == "mps":
-            raise InputError("--device: mps: texts are written on cpu or cuda; use --device cpu")
+            raise InputError("--device: mps: sampling runs on cpu or cuda only; use --device cpu")
         if picked.type == "cuda":
             from charrnn.sampling.cuda import DeviceSampler
 
@@ -116,8 +116,10 @@ def checked(
             yield sample, copies
     unit = "bytes" if source.reading.bytes else "characters"
     size = f"{len(longest)} characters, {longest!r}" if longest else f"under {WINDOW} {unit}"
-    share = copied / max(1, total)
-    console.line(f"copies: the longest span is {size}; {share:.1%} lies in spans of {LONG} or more")
+    console.line(
+        f"copies: the longest span has {size}; {copied / max(1, total):.1%} of the text is in "
+        f"spans of {LONG} or more"
+    )
 
 
 def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

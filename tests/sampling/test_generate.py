@@ -79,14 +79,14 @@ def test_a_process_that_is_stopped_loses_and_repeats_nothing(sample, trained):
     assert sample("-n", 2500, "-l", 60, "--json", "--seed", seed)[1] == found
 
 
-def test_a_file_of_another_call_is_not_gone_on_with(sample):
+def test_a_file_of_another_command_is_not_resumed(sample):
     sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
     before = Path("out.jsonl").read_bytes()
     for changed, said in (
-        (("-l", 31), "its text 4 is another one: other settings or model"),
+        (("-l", 31), "its text 4 is different: other settings or another model"),
         (("--seed", 8), "seed of text 4"),
         (("-t", 0.5), "temperature of text 4"),
-        (("-n", 4), "it has text 4, of 4"),
+        (("-n", 4), "it has text 4, but this command writes 4 texts, numbered from 0"),
     ):
         arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume", *changed)
         code, _, err = sample(*arguments)
@@ -96,20 +96,21 @@ def test_a_file_of_another_call_is_not_gone_on_with(sample):
     assert Path("out.jsonl").read_bytes() == before
 
 
-def test_a_file_with_other_columns_is_not_gone_on_with(sample, trained):
+def test_a_file_with_other_columns_is_not_resumed(sample, trained):
     sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "out.jsonl")
     corpus = trained.parent / "verse.txt"
     arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume")
-    assert sample(*arguments, "--check-copies", corpus)[0] == 2
+    code, _, err = sample(*arguments, "--check-copies", corpus)
+    assert (code, "it is without --check-copies" in err) == (2, True)
     assert sample(*arguments)[0] == 0
 
 
-def test_a_file_that_somebody_goes_on_with_is_not_emptied(sample):
+def test_a_file_that_another_process_resumes_is_not_emptied(sample):
     sample(*MANY, "-o", "out.jsonl")
     before = Path("out.jsonl").read_bytes()
     with open_resumed(Path("out.jsonl")):
         code, _, err = sample("-n", 2, "-o", "out.jsonl")
-    assert (code, "another process writes it" in err) == (75, True)
+    assert (code, "another process writes to it" in err) == (75, True)
     assert Path("out.jsonl").read_bytes() == before
 
 
@@ -127,7 +128,7 @@ def test_new_records_that_go_on_need_a_seed(sample, trained):
 
 def test_a_temperature_that_stands_there_twice_is_refused(sample):
     code, _, err = sample("-t", "0.5,1,0.50")
-    assert (code, "--temperature: one of them stands there twice" in err) == (2, True)
+    assert (code, "--temperature: the same value is given twice" in err) == (2, True)
 
 
 def test_resume_without_json_lines_is_refused(sample):
@@ -170,7 +171,7 @@ def test_novel_leaves_out_what_is_a_line_of_the_corpus(sample, trained):
     assert code == 0
     assert texts_of(out) == [text for text in all_texts if text not in lines and text]
     assert 0 < len(texts_of(out)) < 200
-    assert f"kept {len(texts_of(out))} of 200 texts; the others stand in" in err
+    assert f"kept {len(texts_of(out))} of 200 texts; the others are empty or occur in" in err
 
 
 def test_a_file_of_new_records_goes_on_where_its_seed_is_known(sample, trained):
@@ -240,6 +241,11 @@ def test_off_a_terminal_progress_is_a_line_now_and_then(monkeypatch):
 
 
 def test_the_last_line_of_a_log_says_how_many_were_written(sample):
+    assert sample("-l", 9, "--json", "-o", "one.jsonl", "-q", "--seed", 1)[2] == ""
+    assert (
+        "charrnn: one.jsonl: 1 text written (exit code 0)\n"
+        in sample("-l", 9, "--json", "-o", "one.jsonl", "--seed", 1)[2]
+    )
     assert sample(*MANY, "-o", "out.jsonl")[2] == (
         "charrnn: out.jsonl: 300 texts written (exit code 0)\n"
     )

@@ -68,7 +68,10 @@ def test_a_first_line_that_was_left_out_does_not_say_the_seed():
         ({"seed": 8}, "seed of text 1 was 8, is"),
         ({"prompt": "c"}, "prompt of text 1 was 'c', is 'a'"),
         ({"temperature": 0.8}, "temperature of text 1 was 0.8, is 0.5"),
-        ({"index": 4, "seed": 8}, "it has text 4, of 4 that are asked for"),
+        (
+            {"index": 4, "seed": 8},
+            "it has text 4, but this command writes 4 texts, numbered from 0",
+        ),
     ],
 )
 def test_another_calls_file_is_refused(changes, said):
@@ -90,7 +93,10 @@ def test_another_calls_file_is_refused(changes, said):
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(text):
     write(text)
-    with pytest.raises(InputError, match="holds something else than samples"), open_resumed(OUT):
+    with (
+        pytest.raises(InputError, match="not a file of samples written with --json"),
+        open_resumed(OUT),
+    ):
         pass
     assert OUT.read_text() == text
 
@@ -98,7 +104,7 @@ def test_a_file_of_something_else_is_refused_and_left_alone(text):
 def test_two_do_not_write_one_file():
     with (
         open_resumed(OUT),
-        pytest.raises(BusyError, match="another process writes it"),
+        pytest.raises(BusyError, match="another process writes to it"),
         open_resumed(OUT),
     ):
         pass

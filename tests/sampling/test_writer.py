@@ -213,8 +213,8 @@ def test_samples_are_compared_with_a_corpus_and_the_longest_span_is_named(tmp_pa
     found = list(checked(samples, Source([path], Reading()), Console(0, log)))
     assert [copies.share for _, copies in found] == [36 / 40, 0]
     assert log.getvalue() == (
-        f"copies: the longest span is 36 characters, {'abc' * 12!r}; "
-        "80.0% lies in spans of 30 or more\n"  # 36 of 45
+        f"copies: the longest span has 36 characters, {'abc' * 12!r}; "
+        "80.0% of the text is in spans of 30 or more\n"  # 36 of 45
     )
     stream = io.BytesIO()
     write_json(OutputStream(stream), found)
@@ -231,7 +231,8 @@ def test_a_span_of_under_sixteen_symbols_is_not_shown(tmp_path, is_bytes, unit):
     ((_, copies),) = checked(make_samples("abcdefghijklmno"), source, Console(0, log))
     assert copies.longest == (0, 0)
     assert log.getvalue() == (
-        f"copies: the longest span is under 16 {unit}; 0.0% lies in spans of 30 or more\n"
+        f"copies: the longest span has under 16 {unit}; "
+        "0.0% of the text is in spans of 30 or more\n"
     )
 
 
