@@ -1,4 +1,4 @@
-"""Load the newest intact checkpoint and check that text and settings match."""
+"""Load the newest intact checkpoint, and check that text and settings match."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -18,11 +18,11 @@ from charrnn.training.schedule import steps_for_budget
 
 
 def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
-    """Return a run's newest full checkpoint that is whole, and a warning for each that is not.
+    """Return the newest intact full checkpoint of a run, and a warning for each damaged one.
 
     Raises:
-        CheckpointError: None of them is, or one is of a later charrnn.
-        InputError: The run holds only a model.
+        CheckpointError: All are damaged, or one is of a newer version.
+        InputError: The run contains only a model.
     """
     problems: list[str] = []
     for path in reversed(step_files(run.folder)):
@@ -45,10 +45,10 @@ def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
 
 
 def with_best_model(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
-    """Return a snapshot with what the run's best file holds, how it ended, and a warning if any.
+    """Return a snapshot with the run's best model and its end, and a warning or "".
 
     Raises:
-        NewerFormatError: It is of a later charrnn, and must not be replaced.
+        NewerFormatError: The best model is of a newer version, and must not be replaced.
     """
     try:
         model, _ = read_model(run.best)
@@ -62,12 +62,12 @@ def with_best_model(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
         return snapshot, ""
     end, plan, state = model.metadata.end, model.metadata.plan, snapshot.state
     if end is not None and not (plan == state.plan and end.step == state.progress.step):
-        end = None  # the run was given a larger budget since
+        end = None  # the run has continued since, with a larger budget
     return replace(snapshot, best_model=parse_best_model(model), end=end), ""
 
 
 def parse_best_model(model: Model) -> BestModel | None:
-    """Return what a validation has chosen, None if a best file holds something else."""
+    """Return the weights that a validation chose; None if no validation chose them."""
     best = model.metadata.best
     return BestModel(weights=model.weights, loss=best.loss, step=best.step) if best else None
 
@@ -75,10 +75,10 @@ def parse_best_model(model: Model) -> BestModel | None:
 def resumed_config(
     snapshot: Snapshot, given: Mapping[str, Any], num_processes: int = 1
 ) -> TrainConfig:
-    """Return a run's settings with those that are given anew; precision and threads are kept.
+    """Return the settings of a run, replaced by the given ones; precision and threads are kept.
 
-    The threads only for as many processes as before: they share the cores. A budget that is given
-    replaces the old one as a whole.
+    Threads are kept only with the same number of processes, since these share the cores. A given
+    budget replaces the old budget as a whole.
     """
     kept: dict[str, Any] = {}
     if num_processes == (snapshot.environment.processes or 1):
@@ -91,10 +91,10 @@ def resumed_config(
 
 
 def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
-    """Refuse settings that would make it another run.
+    """Check that only settings of MAY_CHANGE differ from those of the checkpoint.
 
     Raises:
-        InputError: Some differ; they are named with both values.
+        InputError: Others differ; the message has both values.
     """
     differing = [
         f"--{name.replace('_', '-')} (was {printable(old)}, is {printable(new)})"
@@ -110,10 +110,10 @@ def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
 
 
 def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
-    """Refuse another text than the one that a run learns.
+    """Check that the text is the training text of the run.
 
     Raises:
-        InputError: It differs; the counts of both are given.
+        InputError: It differs; the message has the counts of both.
     """
     known, name = snapshot.corpus, printable(snapshot.path.parent.name)
     if corpus.digest != known.digest:
@@ -127,7 +127,7 @@ def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
 
 
 def leaves_nothing_to_do(snapshot: Snapshot, config: TrainConfig, steps_per_epoch: int) -> bool:
-    """Say whether a run has ended and its settings leave nothing more to do."""
+    """True if a run has ended and the settings allow no further step."""
     if snapshot.end is None:
         return False
     if config.budget() != snapshot.config.budget():
@@ -142,32 +142,33 @@ def leaves_nothing_to_do(snapshot: Snapshot, config: TrainConfig, steps_per_epoc
 
 
 def has_ended(snapshot: Snapshot, given: SettingSources) -> bool:
-    """True if the run has ended and no larger budget is given; its text is not needed then."""
+    """True if the run has ended and no new budget is given; its text is not needed then."""
     return snapshot.end is not None and not {*BUDGETS, "patience"} & given.all.keys()
 
 
 def prepare_resumed(
     paths: list[Path], given: SettingSources, snapshot: Snapshot, num_processes: int = 1
 ) -> PreparedRun | None:
-    """Read a run's text again, and compare text and settings with its checkpoint.
-
-    None if the run has ended, and the settings leave nothing to do.
+    """Read the text of a run again, and compare text and settings with its checkpoint.
 
     Args:
-        paths: Files and folders; none means those from before.
-        given: Settings as they were named.
-        snapshot: Where the run stands.
-        num_processes: How many train together; it need not be the number of before.
+        paths: Text files and folders; empty for those of the checkpoint.
+        given: Settings by source.
+        snapshot: The training state to resume.
+        num_processes: World size; it may differ from before.
+
+    Returns:
+        The run; None if it has ended and the settings allow no further step.
 
     Raises:
-        InputError: It would be another run, or a file is not there any more.
+        InputError: Text or settings differ, or a file does not exist.
     """
     config, old = resumed_config(snapshot, given.all, num_processes), snapshot.config
     if not paths and has_ended(snapshot, given):
         check_settings(snapshot, config)
         return None
     unfitted = replace(config, batch_size=old.batch_size, seq_len=old.seq_len)
-    check_settings(snapshot, unfitted)  # before a text that was read otherwise seems to differ
+    check_settings(snapshot, unfitted)  # first: other settings of reading change the text too
     corpus = load_corpus(paths or sources(snapshot), config)
     check_corpus(snapshot, corpus)
     config, _ = fit_to_text(config, corpus, num_processes)
@@ -182,7 +183,7 @@ def prepare_resumed(
 
 
 def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
-    """Return the line about where a run goes on."""
+    """Return the note about the state that a run resumes."""
     state = snapshot.state
     text = (
         f"goes on from {printable(snapshot.path)}, "
@@ -196,10 +197,10 @@ def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
 
 
 def sources(snapshot: Snapshot) -> list[Path]:
-    """Return the files and folders that a run was started on.
+    """Return the text files and folders of a run, from its checkpoint.
 
     Raises:
-        InputError: Its checkpoint does not say.
+        InputError: The checkpoint does not name them, or one does not exist.
     """
     names, folder = snapshot.model.metadata.sources, snapshot.path.parent
     run = printable(folder.name)
@@ -212,7 +213,7 @@ def sources(snapshot: Snapshot) -> list[Path]:
             raise InputError(f"{run}: its checkpoint names a text in vain; {again}")
         path = Path(name)
         if path.name == SPOOLED and not path.exists():
-            path = folder / SPOOLED  # came from stdin, and the run was moved
+            path = folder / SPOOLED  # spooled from stdin; the run was moved
         if not path.exists():
             raise InputError(f"{printable(name)}: the text of {run} is not there; {again}")
         paths.append(path)

@@ -1,4 +1,4 @@
-"""The `train` request: start a new run or resume one."""
+"""Start a new run or resume one, as `train` requests."""
 
 import json
 from contextlib import suppress
@@ -31,7 +31,7 @@ from charrnn.nn.distributed import joined
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """A command line of `train`."""
+    """The arguments of `train`."""
 
     files: tuple[str, ...]
     given: SettingSources
@@ -44,7 +44,7 @@ class TrainRequest:
 
     @property
     def sources(self) -> list[Path]:
-        """The files as paths; - is stdin."""
+        """The files as paths; `-` is stdin."""
         return [Path(name) for name in self.files]
 
 
@@ -53,9 +53,9 @@ class Outcome:
     """How a `train` command ended."""
 
     code: int
-    """The exit code."""
+    """Exit code."""
     folder: Path | None = None
-    """Of the run, if this process trained it and there is a model."""
+    """Folder of the run, if this process trained it and it contains a model."""
 
 
 def start(request: TrainRequest, console: Console) -> Outcome:
@@ -75,7 +75,7 @@ def start(request: TrainRequest, console: Console) -> Outcome:
 
 
 def start_or_resume(request: TrainRequest, console: Console, rank_zero: RankZero) -> Outcome:
-    """Lock the run to resume, if there is one; then train it, or a new one."""
+    """Lock the run to resume, if it exists; train it or a new run."""
     if not request.files and not (request.resume and request.run):
         hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
         raise InputError(f"no FILE: name a text to learn{hint}")
@@ -90,17 +90,17 @@ def start_or_resume(request: TrainRequest, console: Console, rank_zero: RankZero
 
 
 def open_existing(request: TrainRequest) -> Run | None:
-    """Lock the folder of the run to resume; None if there is no such folder."""
+    """Lock the folder of the run to resume; None if it does not exist."""
     check_no_run(request)
     folder = run_folder(request.checkpoints, request.run, request.sources)
     return open_run(folder) if folder.is_dir() else None
 
 
 def check_no_run(request: TrainRequest) -> None:
-    """Tell somebody who names a run where a text is wanted.
+    """Check that the only FILE is not a run.
 
     Raises:
-        InputError: The only FILE is a run.
+        InputError: It is one; the message names --run.
     """
     if len(request.files) == 1 and request.run is None:
         path = Path(request.files[0])
@@ -113,7 +113,7 @@ def check_no_run(request: TrainRequest) -> None:
 
 
 def load_newest(request: TrainRequest, run: Run, console: Console) -> Snapshot:
-    """Load the run's newest intact checkpoint; warn about damaged ones and ignored options."""
+    """Load the newest intact checkpoint; warn about damaged ones and ignored options."""
     snapshot, problems = newest_snapshot(run)
     for problem in problems:
         console.warn(problem)
@@ -131,7 +131,7 @@ def train_run(
     console: Console,
     rank_zero: RankZero,
 ) -> Outcome:
-    """Train a new run, or resume one from a snapshot; a new folder is made after the text is read."""
+    """Train a new run, or resume a snapshot. A new folder is created after the text is read."""
     init_from = None if snapshot else initial_model(request)
     with spooled(request.files, request.checkpoints) as paths:
         prepared = (
@@ -141,7 +141,7 @@ def train_run(
         )
         if prepared is None:
             assert run is not None
-            assert snapshot is not None  # a new run always has something to do
+            assert snapshot is not None  # a new run always has steps to train
             return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
         if request.dry_run:
@@ -158,10 +158,10 @@ def train_run(
 
 
 def initial_model(request: TrainRequest) -> Path | None:
-    """Return the checkpoint that a new run starts from, None for random weights.
+    """Return the checkpoint of --init-from; None for random weights.
 
     Raises:
-        InputError: There is no such model, or the request names no text.
+        InputError: The model does not exist, or the request names no text.
     """
     if not request.files:
         raise InputError(
@@ -172,10 +172,10 @@ def initial_model(request: TrainRequest) -> Path | None:
 
 
 def make_run(request: TrainRequest, console: Console) -> Run:
-    """Make and lock the folder of a new run.
+    """Create and lock the folder of a new run.
 
     Raises:
-        BusyError: With --resume: another process has made and trained it since.
+        BusyError: With --resume: another process trained it in the meantime.
     """
     if request.resume:
         run = open_run(run_folder(request.checkpoints, request.run, request.sources))
@@ -192,7 +192,7 @@ def make_run(request: TrainRequest, console: Console) -> Run:
 
 
 def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -> Outcome:
-    """Say how a run has ended, and print its result."""
+    """Print the result of a run that has already ended."""
     state = snapshot.state
     console.note(
         f"{printable(run.folder)}: has ended at step {state.progress.step:,}, after "
@@ -204,20 +204,20 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
 
 
 def numbered(folder: Path) -> list[str]:
-    """Return the runs that were given a number because a name was taken."""
+    """Return the names of runs of the same text: the name with a number."""
     names = sorted(path.parent.name for path in folder.parent.glob(f"{folder.name}-*/{BEST}"))
     return [printable(n) for n in names if n.removeprefix(f"{folder.name}-").isdigit()]
 
 
 def show_plan(prepared: PreparedRun, console: Console) -> None:
-    """Say what will be learned, by what, for how long."""
+    """Show text, network, budget and notes."""
     console.line(plan_text(prepared.config, prepared.corpus))
     for note in prepared.notes:
         console.note(note)
 
 
 def print_settings(prepared: PreparedRun, *, as_json: bool) -> None:
-    """Print every setting and where it came from."""
+    """Print all settings and their sources, as TOML or JSON."""
     settings = as_settings(prepared.config)
     if as_json:
         line = {"settings": settings, "origins": prepared.origins}
@@ -229,15 +229,15 @@ def print_settings(prepared: PreparedRun, *, as_json: bool) -> None:
 def keep_spooled(
     prepared: PreparedRun, paths: list[Path], sources: list[Path], folder: Path
 ) -> PreparedRun:
-    """Move what came from stdin into the run, so that it can be read again."""
+    """Move a text that was spooled from stdin into the run's folder, where a resume finds it."""
+    corpus = prepared.corpus
     for path, source in zip(paths, sources, strict=True):
         if path != source:
             kept = path.replace(folder / SPOOLED)
             with suppress(OSError):
                 sync_folder(folder)
-            old, new = str(path), str(kept)
-            files = tuple(new if name == old else name for name in prepared.corpus.files)
-            old, new = str(path.absolute()), str(kept.absolute())
-            names = tuple(new if name == old else name for name in prepared.corpus.sources)
-            return replace(prepared, corpus=replace(prepared.corpus, files=files, sources=names))
-    return prepared
+            new = {str(path): str(kept), str(path.absolute()): str(kept.absolute())}
+            files = tuple(new.get(name, name) for name in corpus.files)
+            names = tuple(new.get(name, name) for name in corpus.sources)
+            corpus = replace(corpus, files=files, sources=names)
+    return replace(prepared, corpus=corpus)
