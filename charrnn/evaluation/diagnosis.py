@@ -1,5 +1,7 @@
 """Under- or overfitting, from training and validation loss."""
 
+from dataclasses import dataclass
+
 EARLY = 0.8
 """If the best model is from before this fraction of the run, later ones memorised the text."""
 
@@ -12,10 +14,17 @@ BY_CHANCE = 0.1
 FEW_EPOCHS = 8.0
 """Passes over the text; with fewer, a longer run improved the loss of every text tried."""
 
-UNDERFITTING, OVERFITTING, GOOD = "underfitting", "overfitting", "a good fit"
-"""First words of the diagnosis; the report of a run explains each."""
-
 MEMORY_LEFT_OUT = "the memory would cost more here than it brings, so the model writes without it"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """How well a network fits its text."""
+
+    kind: str
+    """underfitting, overfitting or good."""
+    text: str
+    """The same for people, with the reason and what to try next."""
 
 
 def diagnose(
@@ -35,27 +44,26 @@ def diagnose(
         epochs: Passes over the text.
         memory_hurts: Whether the n-gram memory makes the loss on held-out text worse.
     """
-    result = _diagnose_fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
-    return "; ".join(part for part in (result, MEMORY_LEFT_OUT if memory_hurts else "") if part)
+    fit = diagnose_fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    return "; ".join(([fit.text] if fit else []) + ([MEMORY_LEFT_OUT] if memory_hurts else []))
 
 
-def _diagnose_fit(
+def diagnose_fit(
     val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float
-) -> str:
+) -> Diagnosis | None:
     """Return whether a network underfits or overfits; arguments as of `diagnose`."""
     if val_loss is None or train_loss is None:
-        return ""
+        return None
     gap = val_loss - train_loss
     if epochs < 1:
-        return (
-            f"{UNDERFITTING}: it has seen {epochs:.0%} of the text; more --max-time will help much"
-        )
+        text = f"it has seen {epochs:.0%} of the text; more --max-time will help much"
+        return Diagnosis("underfitting", f"underfitting: {text}")
     if gap > BY_HEART or (best_at < EARLY and gap > BY_CHANCE):
         when = f"best after {best_at:.0%} of the run" if best_at < EARLY else f"a gap of {gap:.2f}"
-        return (
-            f"{OVERFITTING} ({when}): it learns the text by heart; "
-            "more text, more --dropout or a smaller --size"
-        )
+        text = "it learns the text by heart; more text, more --dropout or a smaller --size"
+        return Diagnosis("overfitting", f"overfitting ({when}): {text}")
     if epochs < FEW_EPOCHS:
-        return f"{UNDERFITTING}: {epochs:.1f} passes over the text; more --max-time will help"
-    return f"{GOOD}: more text or a larger --size with more --max-time would go further"
+        text = f"{epochs:.1f} passes over the text; more --max-time will help"
+        return Diagnosis("underfitting", f"underfitting: {text}")
+    text = "more text or a larger --size with more --max-time would go further"
+    return Diagnosis("good", f"a good fit: {text}")

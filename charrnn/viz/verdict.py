@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.log import as_number, as_text
+from charrnn.checkpoints.log import as_number
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import loss_text, speed_text, time_text
-from charrnn.evaluation.diagnosis import GOOD, MEMORY_LEFT_OUT, OVERFITTING, UNDERFITTING
+from charrnn.evaluation.diagnosis import diagnose_fit
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
@@ -122,11 +122,6 @@ class RunSummary:
         return progress.step if progress else 0
 
     @property
-    def advice(self) -> str:
-        """The advice at the end of training; it begins with a diagnosis."""
-        return as_text(self.history.last.get("advice")) or ""
-
-    @property
     def settings(self) -> Mapping[str, Any]:
         """Training settings of the run, by name."""
         return self.model.metadata.settings
@@ -186,11 +181,13 @@ def outcome(run: RunSummary) -> str:
         return "unknown"
     if run.unigram_entropy is not None and (run.network_loss or 0) > LITTLE * run.unigram_entropy:
         return "little"
-    if run.epochs is not None and run.epochs < 1:
+    if run.epochs is None:
+        return "ended"
+    if run.epochs < 1:
         return "begun"
-    begins = {OVERFITTING: "overfitting", UNDERFITTING: "underfitting", GOOD: "good"}
-    found = (kind for begin, kind in begins.items() if run.advice.startswith(begin))
-    return next(found, "ended")
+    best_at = run.best_step / max(1, run.info.step or 0)
+    found = diagnose_fit(run.network_loss, run.train_loss, best_at=best_at, epochs=run.epochs)
+    return found.kind if found else "ended"
 
 
 def loss_meaning(run: RunSummary) -> Iterator[str]:
@@ -215,7 +212,7 @@ def loss_meaning(run: RunSummary) -> Iterator[str]:
             f"(its memory). The network alone hesitates between {math.exp(alone):.1f}"
             f"{first if len(curve) > 1 else ''}."
         )
-    if run.advice.endswith(MEMORY_LEFT_OUT):
+    if run.model.memory is not None and not run.has_memory:
         yield "A memory of its text would do harm here, so the network writes alone."
 
 

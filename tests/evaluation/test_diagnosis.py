@@ -2,7 +2,7 @@
 
 import pytest
 
-from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose
+from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose, diagnose_fit
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,21 @@ def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
     found = diagnose(val_loss, train_loss, best_at=best_at, epochs=epochs)
     assert found.startswith(word)
     assert bool(found) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("val_loss", "epochs", "kind"),
+    [
+        (1.5, 20, "good"),
+        (1.9, 20, "overfitting"),
+        (1.5, 3, "underfitting"),
+        (1.5, 0.5, "underfitting"),
+    ],
+)
+def test_a_diagnosis_is_of_a_kind_that_its_text_names(val_loss, epochs, kind):
+    found = diagnose_fit(val_loss, 1.4, best_at=1.0, epochs=epochs)
+    assert found.kind == kind
+    assert kind in found.text
 
 
 def test_a_memory_that_is_left_out_is_said_besides():

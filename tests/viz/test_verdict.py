@@ -12,7 +12,6 @@ from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import RunInfo
 from charrnn.core.config import ModelConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
@@ -25,7 +24,7 @@ NOTHING = dict.fromkeys(
 )  # fmt: skip
 
 
-def facts(state="finished", *, loss=None, says="", vocab=None, folder="checkpoints/king", epoch=2.5,
+def facts(state="finished", *, loss=None, train=None, vocab=None, folder="checkpoints/king", epoch=2.5,
           memory=True, **more):  # fmt: skip
     vocab = vocab or CharVocabulary(range(97, 117))  # 20 characters
     config = ModelConfig(
@@ -49,7 +48,7 @@ def facts(state="finished", *, loss=None, says="", vocab=None, folder="checkpoin
         run="king", state=state, is_alive=state == "running", folder=Path(folder),
     )  # fmt: skip
     curves = {name: [] for name in CURVES} | {ALONE_CURVE: [(10, math.log(8)), (20, 1.0)]}
-    last = {"advice": says, "scores": [{"network_loss": math.log(4)}]}
+    last = {"train_loss": train, "scores": [{"network_loss": math.log(4)}]}
     return RunSummary(
         info=info, history=History("king", curves, last=last, epoch=epoch), model=model,
         sources=("my plays.txt",), unigram_entropy=3.0,
@@ -64,10 +63,6 @@ def steps(found):
     return [part.text for part in verdict(found) if isinstance(part, Listing)]
 
 
-def said(val, train, best_at=1.0, epochs=2.0):
-    return diagnose(val, train, best_at=best_at, epochs=epochs)
-
-
 @pytest.mark.parametrize(
     ("found", "kind", "words", "command"),
     [
@@ -78,11 +73,11 @@ def said(val, train, best_at=1.0, epochs=2.0):
         (facts("diverged", loss=1.0), "diverged", "failed", "--lr 0.003"),
         (facts(), "unknown", "held out", "--val-frac 0.1"),
         (facts(loss=2.9, memory=False), "little", "which characters are frequent", "--max-time 5m"),
-        (facts(loss=1.0, says=said(1.0, 0.2)), "overfitting", "after step 840", "--dropout 0.6"),
-        (facts(loss=1.0, says=said(1.0, 0.9), seconds=1800), "underfitting", "read its text 2.5",
+        (facts(loss=1.0, train=0.2), "overfitting", "after step 840", "--dropout 0.6"),
+        (facts(loss=1.0, train=1.3, seconds=1800), "underfitting", "read its text 2.5",
          "train 'my plays.txt' --max-time 1h30m"),
-        (facts(loss=1.0, says=said(1.0, 0.9, epochs=9), seconds=600), "good", "went well", "--max-time 30m"),
-        (facts(loss=1.0, says=said(1.0, 0.9, epochs=0.25), epoch=0.25), "begun", "has read 25%", "5m"),
+        (facts(loss=1.0, train=1.3, epoch=9, seconds=600), "good", "went well", "--max-time 30m"),
+        (facts(loss=1.0, train=1.3, epoch=0.25), "begun", "has read 25%", "5m"),
         (facts(loss=1.0), "ended", "ended", "--max-time"),
     ],
 )  # fmt: skip
@@ -104,7 +99,7 @@ def test_a_loss_is_told_as_characters_that_it_hesitates_between():
 
 
 def test_a_memory_that_does_harm_is_named():
-    found = facts(loss=1.0, says=f"a good fit: x; {MEMORY_LEFT_OUT}")
+    found = facts(loss=1.0, train=1.3)
     found.model.memory.weight = 0
     assert "would do harm" in remarks(found)[2]
     assert "network alone" not in " ".join(remarks(found))
@@ -150,7 +145,7 @@ def test_texts_are_named_as_they_lie_from_here():
 
 def test_a_network_that_the_memory_carries_is_not_praised():
     """The loss is 0.5, of the network alone 2.9, and frequencies alone would leave 3."""
-    found = facts(loss=0.5, says=said(2.9, 2.8, epochs=9))
+    found = facts(loss=0.5, train=2.8, epoch=9)
     found.history.last["scores"][0]["network_loss"] = 2.9
     assert outcome(found) == "little"
 
