@@ -1,4 +1,4 @@
-"""Options -> configs -> library -> console and stdout. One short function a command."""
+"""The group of all commands."""
 
 import click
 
@@ -35,7 +35,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN
 @click.group(context_settings=CONTEXT, help=EXAMPLE, epilog=EXIT_CODES)
 @click.version_option(__version__, message="charrnn %(version)s")
 def cli() -> None:
-    """Hold the commands."""
+    """Group the commands; its help is EXAMPLE."""
 
 
 for command in (train, sample, score, info, runs, viz, completion):

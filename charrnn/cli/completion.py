@@ -1,4 +1,4 @@
-"""`charrnn completion`, and completion of run and file names."""
+"""`charrnn completion`, and shell completion of run and file names."""
 
 import json
 from collections.abc import Callable
@@ -28,51 +28,51 @@ fish:                charrnn completion fish > ~/.config/fish/completions/charrn
 
 
 def script(command: click.Command, shell: str) -> str:
-    """Return the program that makes a shell complete a command's words."""
+    """Return the completion script of a shell for a command."""
     kind = get_completion_class(shell)
     assert kind is not None
     return kind(command, {}, PROGRAM, VARIABLE).source()
 
 
 def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Let the shell offer files and folders."""
+    """Return the item that makes the shell complete file names."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Offer the runs in the checkpoints folder."""
+    """Return the runs in the checkpoints folder that begin with the typed text."""
     from charrnn.checkpoints.runs import is_run
 
     folder = checkpoints_of(ctx)
     with suppress(OSError):
         names = sorted(path.name for path in folder.iterdir() if is_run(path))
-        # A shell takes a line for each.
-        fits = [name for name in names if name.startswith(incomplete) and name.isprintable()]
-        return [CompletionItem(name) for name in fits]
+        # A shell reads one item per line, so a name with a line break is left out.
+        matches = [name for name in names if name.startswith(incomplete) and name.isprintable()]
+        return [CompletionItem(name) for name in matches]
     return []
 
 
 def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Offer runs, and files: zsh and fish show both, bash the files where no run fits."""
+    """Return runs and files: zsh and fish show both; bash shows files if no run matches."""
     files = complete_files(ctx, param, incomplete)
     return files + complete_runs(ctx, param, incomplete)
 
 
 def checkpoints_of(ctx: click.Context) -> Path:
-    """Return the checkpoints folder that was given before, to the command or one above it."""
-    each: click.Context | None = ctx
-    while each is not None:
-        source = each.get_parameter_source("checkpoints")
-        folder = each.params.get("checkpoints")
+    """Return --checkpoints as typed before, for the command or a parent command."""
+    context: click.Context | None = ctx
+    while context is not None:
+        source = context.get_parameter_source("checkpoints")
+        folder = context.params.get("checkpoints")
         if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT) and folder:
-            return expanded(Path(folder))
-        each = each.parent
+            return expand_home(Path(folder))
+        context = context.parent
     return Path("checkpoints")
 
 
-def expanded(path: Path) -> Path:
-    """Return a path with ~ in the place that it stands for: what is typed has gone through no shell."""
-    with suppress(RuntimeError):  # there is no such user
+def expand_home(path: Path) -> Path:
+    """Return a path with ~ expanded: a shell does not expand the words that it completes."""
+    with suppress(RuntimeError):  # no user of this name
         return path.expanduser()
     return path
 
@@ -82,7 +82,7 @@ def expanded(path: Path) -> Path:
 @common
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str, common: Common) -> None:
-    """Print the program that completes words in a shell."""
+    """Print the completion script of a shell; the help is COMPLETION."""
     from charrnn.core.output import print_result
 
     text = script(ctx.find_root().command, shell)

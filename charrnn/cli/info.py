@@ -11,7 +11,7 @@ from charrnn.cli.options import Common, GroupedCommand, by_source, common, confi
 from charrnn.core.config import TrainConfig
 
 READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
-"""Settings that say how a text is read and what time there is for it, for `info`."""
+"""Settings of `info` for a text: how it is read, and the time budget."""
 
 
 @click.command(cls=GroupedCommand)
@@ -46,7 +46,7 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
 def survey_text(
     path: Path, flags: dict[str, Any], environment: dict[str, Any], *, as_json: bool
 ) -> None:
-    """Print what a text is, each line as it is found."""
+    """Print what is found out about a text, each line as soon as it is known."""
     from charrnn.core.output import print_result
     from charrnn.launch.prepare import SettingSources
     from charrnn.launch.text_info import survey

@@ -1,4 +1,4 @@
-"""Click options from config fields; option types; help in groups."""
+"""Click options made from config fields; option types; help text in groups."""
 
 import re
 from collections.abc import Callable, Collection
@@ -20,54 +20,54 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Integer(click.ParamType[int]):
-    """A whole number in plain ASCII digits."""
+    """An integer in ASCII digits, without underscores."""
 
     name = "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number, or fail."""
+        """Return the number; a bad value is a usage error."""
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", str(value)):
             self.fail(f"{printable(value)!r} is not a whole number", param, ctx)
         return int(value)
 
 
 class Number(click.ParamType[float]):
-    """A finite number in plain ASCII digits."""
+    """A finite decimal number in ASCII digits."""
 
     name = "F"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number, or fail."""
+        """Return the number; a bad value is a usage error."""
         plain = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
         if type(value) not in (int, float) and not re.fullmatch(plain, str(value)):
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
-        number = float(str(value))  # a whole number too large becomes inf
+        number = float(str(value))  # float() of a very long number is inf
         if number - number != 0:  # inf and nan are not finite
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
         return number
 
 
 class MemoryOrder(Integer):
-    """The longest context of the memory; off is 0."""
+    """The longest context of the n-gram memory; "off" is 0."""
 
     name = "off|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number, or fail."""
+        """Return the number; a bad value is a usage error."""
         return 0 if value == "off" else super().convert(value, param, ctx)
 
 
 class Duration(click.ParamType[float]):
-    """A time: 90s, 5m, 1h30m."""
+    """A duration in seconds, written as 90s, 5m or 1h30m."""
 
     name = "TIME"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return seconds, or fail."""
+        """Return seconds; a bad value is a usage error."""
         if type(value) in (int, float):
             return Number().convert(value, param, ctx)
         match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", str(value), re.ASCII)
@@ -77,15 +77,15 @@ class Duration(click.ParamType[float]):
         return float(hours * 3600 + minutes * 60 + seconds)
 
 
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between them."""
+class FloatList(click.ParamType[tuple[float, ...]]):
+    """One or more numbers, separated by commas."""
 
     name = "F[,F]..."
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
-        """Return the numbers, at least one, or fail."""
+        """Return the numbers; a bad value is a usage error."""
         parts = str(value).split(",")
         return tuple(Number().convert(part.strip(" "), param, ctx) for part in parts)
 
@@ -93,7 +93,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 KINDS: dict[str, click.ParamType[Any]] = {
     "time": Duration(),
     "order": MemoryOrder(),
-    "list": Numbers(),
+    "list": FloatList(),
 }
 
 
@@ -113,16 +113,16 @@ class GroupedCommand(click.Command):
 
 
 class GroupedGroup(GroupedCommand, click.Group):
-    """A command with commands of its own, whose --help shows its options under headings."""
+    """A command with subcommands, whose --help shows its options under headings."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, group by group, then the commands."""
+        """Write the options, group by group, then the subcommands."""
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
 
 class GroupedOption(click.Option):
-    """An option that knows its heading."""
+    """An option with the heading that --help shows it under."""
 
     def __init__(self, *args: Any, group: str = "Other", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,12 +130,18 @@ class GroupedOption(click.Option):
 
 
 def option(*flags: str, group: str = "Other", **attributes: Any) -> Decorator:
-    """Return the decorator of an option under a heading."""
+    """Return a decorator that adds an option under a heading."""
     return click.option(*flags, cls=GroupedOption, group=group, **attributes)
 
 
 def config_options(config: type, group: str = "", only: Collection[str] | None = None) -> Decorator:
-    """Return a decorator that adds an option for every field of a config class, or for some."""
+    """Return a decorator that adds an option for each field of a config class.
+
+    Args:
+        config: A dataclass whose fields are made with `setting()`.
+        group: Heading of all options; without it each field names its own.
+        only: Names of the fields to add; all without it.
+    """
     hints = get_type_hints(config)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,7 +167,7 @@ def config_options(config: type, group: str = "", only: Collection[str] | None =
 
 
 def type_of(each: Field[Any], hint: Any) -> Any:
-    """Return the click type of a field; bool means a flag."""
+    """Return the click type of a field, or bool for a flag."""
     base = next((t for t in get_args(hint) if t is not type(None)), hint)
     if each.metadata["choices"]:
         return click.Choice(each.metadata["choices"])
@@ -171,7 +177,7 @@ def type_of(each: Field[Any], hint: Any) -> Any:
 
 
 def help_of(each: Field[Any]) -> str:
-    """Return a field's help with its default."""
+    """Return the help text of a field, with its default."""
     text: str = each.metadata["help"]
     if each.name in PRESET_FIELDS:
         return f"{text} [default: from --size]"
@@ -181,10 +187,10 @@ def help_of(each: Field[Any]) -> str:
 
 
 def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the values of a settings file as the command line would have them.
+    """Return the values of a settings file, converted as the command line converts its options.
 
     Raises:
-        InputError: A value is of the wrong kind.
+        InputError: A value has the wrong type.
     """
     hints, result = get_type_hints(TrainConfig), dict(settings)
     for each in fields(TrainConfig):
@@ -201,13 +207,19 @@ def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
             result[each.name] = kind.convert(value, None, None)
         except click.BadParameter as error:
             raise InputError(f"{where}: {each.name}: {error.message}") from None
-        except (TypeError, ValueError) as error:  # no command line holds a list, or a NUL
+        except (TypeError, ValueError) as error:  # TOML can hold a list, or a NUL
             raise InputError(f"{where}: {each.name}: {printable(value)!r}: {error}") from None
     return result
 
 
 def as_one(name: str, make: Callable[..., Any], *params: Decorator) -> Decorator:
-    """Return a decorator that adds parameters and passes what `make` returns for them as `name`."""
+    """Return a decorator that adds parameters and passes them as one object.
+
+    Args:
+        name: Name of the argument that receives the object.
+        make: Returns the object; its parameters have the names of the click parameters.
+        params: Decorators that add the click parameters, in the order of the help.
+    """
     taken = tuple(signature(make).parameters)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,16 +238,16 @@ def as_one(name: str, make: Callable[..., Any], *params: Decorator) -> Decorator
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The options that every command has."""
+    """Options of every command."""
 
     checkpoints: Path
-    """The folder of all runs."""
+    """Folder of all runs."""
     as_json: bool
     console: Console
 
 
 def make_common(checkpoints: Path, as_json: bool, quiet: bool, verbose: bool) -> Common:
-    """Return the options that every command has; -q and -v choose the console."""
+    """Return the options of every command; -q and -v set the verbosity of the console."""
     if quiet and verbose:
         raise InputError("-q and -v: they exclude each other; give one of them")
     return Common(checkpoints, as_json, Console(-1 if quiet else int(verbose)))
@@ -257,7 +269,7 @@ common = as_one(
 def by_source(
     ctx: click.Context, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings given as flags, and those of the environment."""
+    """Return the settings from flags, and the settings from the environment."""
     source_of = ctx.get_parameter_source
     flags = {n: v for n, v in settings.items() if source_of(n) is ParameterSource.COMMANDLINE}
     return flags, {n: v for n, v in settings.items() if source_of(n) is ParameterSource.ENVIRONMENT}

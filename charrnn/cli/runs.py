@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from charrnn.checkpoints.runs import RunInfo
 
 
-of_text = option(
+corpus_option = option(
     "--corpus", metavar="C", group="Which",
     help="Only runs of a text: one of its files by name, or how its digest begins (6 characters "
     "or more).",
@@ -23,7 +23,7 @@ of_text = option(
 
 
 @click.group(cls=GroupedGroup, invoke_without_command=True, subcommand_metavar="[best | diff A B]")
-@of_text
+@corpus_option
 @common
 @click.pass_context
 def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
@@ -44,21 +44,21 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
     from charrnn.checkpoints.runs import COLUMNS, NUMERIC, filter_by_corpus, join_names, list_runs
     from charrnn.core.output import print_result, print_table
 
-    there = list_runs(common.checkpoints)
-    found = filter_by_corpus(there, corpus)
-    if found and common.as_json:
-        print_result("\n".join(json.dumps(info.as_json()) for info in found))
+    found = list_runs(common.checkpoints)
+    selected = filter_by_corpus(found, corpus)
+    if selected and common.as_json:
+        print_result("\n".join(json.dumps(info.as_json()) for info in selected))
+    elif selected:
+        print_table(COLUMNS, [info.row() for info in selected], NUMERIC)
     elif found:
-        print_table(COLUMNS, [info.row() for info in found], NUMERIC)
-    elif there:
-        texts = join_names(there, of_texts=True)
+        texts = join_names(found, of_texts=True)
         common.console.note(f"no run of {corpus}; there are runs of: {texts}")
     else:
         common.console.note(f"no run in {common.checkpoints} yet")
 
 
 @runs.command(cls=GroupedCommand)
-@of_text
+@corpus_option
 @common
 def best(corpus: str | None, common: Common) -> None:
     """Print the path of the model with the lowest validation loss.
@@ -68,29 +68,31 @@ def best(corpus: str | None, common: Common) -> None:
     from charrnn.checkpoints.runs import count_texts, filter_by_corpus, filter_by_loss, list_runs
     from charrnn.core.output import print_result
 
-    there = list_runs(common.checkpoints)
-    found = filter_by_loss(filter_by_corpus(there, corpus))
-    if not found:
-        raise InputError(why_none(there, common.checkpoints, corpus))
-    if count_texts(found) > 1:
-        note = f"losses of {count_texts(found)} different texts compared; --corpus picks one"
+    found = list_runs(common.checkpoints)
+    candidates = filter_by_loss(filter_by_corpus(found, corpus))
+    if not candidates:
+        raise InputError(explain_no_best(found, common.checkpoints, corpus))
+    if (texts := count_texts(candidates)) > 1:
+        note = f"losses of {texts} different texts compared; --corpus picks one"
         common.console.note(note)
-    first = found[0]
+    first = candidates[0]
     line = {"run": first.run, "best": str(first.best), "val_loss": first.val_loss}
     print_result(json.dumps(line) if common.as_json else str(first.best))
 
 
-def why_none(there: list["RunInfo"], checkpoints: Path, corpus: str | None) -> str:
-    """Return why none of the runs is the best, and which there are."""
+def explain_no_best(found: list["RunInfo"], checkpoints: Path, corpus: str | None) -> str:
+    """Return the reason why no run is the best, with the names of what exists."""
     from charrnn.checkpoints.runs import filter_by_corpus, join_names
 
-    learned = filter_by_corpus(there, corpus)
-    if not there:
+    selected = filter_by_corpus(found, corpus)
+    if not found:
         return f"no run in {printable(checkpoints)} yet; train one first: charrnn train FILE"
-    if not learned:
-        texts = join_names(there, of_texts=True)
+    if not selected:
+        texts = join_names(found, of_texts=True)
         return f"--corpus: {printable(corpus)}: no run has learned it; there are runs of: {texts}"
-    return f"no run has a validation loss yet, of: {join_names(learned)}; train one with --val-frac"
+    return (
+        f"no run has a validation loss yet, of: {join_names(selected)}; train one with --val-frac"
+    )
 
 
 @runs.command(cls=GroupedCommand)
@@ -106,11 +108,11 @@ def diff(first: str, second: str, common: Common) -> None:
     from charrnn.checkpoints.runs import differences, value_text
     from charrnn.core.output import print_result, print_table
 
-    found = differences(common.checkpoints, first, second)
+    pairs = differences(common.checkpoints, first, second)
     if common.as_json:
-        print_result(json.dumps(found))
-    elif found:
-        rows = [[name, *(value_text(name, v) for v in pair)] for name, pair in found.items()]
+        print_result(json.dumps(pairs))
+    elif pairs:
+        rows = [[name, *(value_text(name, v) for v in pair)] for name, pair in pairs.items()]
         print_table(("setting", first, second), rows)
     else:
         common.console.note("no setting differs")

@@ -77,13 +77,13 @@ def train(
         as_json=common.as_json,
     )
     outcome = start(request, common.console)
-    if report and outcome.code == 0 and outcome.folder is not None:  # a signal does not wait for it
+    if report and outcome.code == 0 and outcome.folder is not None:  # not after a signal
         make_report(outcome.folder, common.console)
     ctx.exit(outcome.code)
 
 
 def make_report(folder: Path, console: Console) -> None:
-    """Write the page about a run; a page that cannot be made changes no result."""
+    """Write the report of a run; a failure is a warning and does not change the exit code."""
     from charrnn.viz.report import write_report
 
     try:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from charrnn.cli.options import (
     Duration,
+    FloatList,
     GroupedCommand,
     Integer,
     Number,
-    Numbers,
     config_options,
     convert_settings,
 )
@@ -118,7 +118,7 @@ def test_a_list_of_numbers_has_commas_between_them():
 @pytest.mark.parametrize("value", ["", "0.5,", ",", "0.5,,1", "0.5;1", "0.5,nan", "0.5, ,1"])
 def test_a_list_with_something_else_in_it_is_refused(value):
     with pytest.raises(click.BadParameter, match="is not a finite number"):
-        Numbers().convert(value, None, None)
+        FloatList().convert(value, None, None)
 
 
 def test_short_options_mean_the_same():
