@@ -403,7 +403,7 @@ def test_what_is_unknown_is_counted_as_far_as_a_text_is_read(call, trained):
     assert "note" not in call("viz", "surprise", "hostile", "unknown.txt", "-l", 3)[2]
     Path("none.txt").write_text("€" * 1000, encoding="utf-8")
     code, _, err = call("viz", "surprise", "hostile", "none.txt")
-    assert (code, "holds nothing that the model has ever seen" in err) == (2, True)
+    assert (code, "has no character that the model knows" in err) == (2, True)
 
 
 def test_an_error_about_stdin_calls_it_so(charrnn, trained):
