@@ -18,6 +18,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.names import open_run
 from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.checkpoints.state import state_digest
+from charrnn.training.learner import Learner
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--device", "cpu", "--threads", "1"]
 ENDLESS = ["--steps", "1000000", *QUICK[2:], "--save-every", "5", "--eval-every", "50"]
@@ -531,3 +532,32 @@ def test_info_never_imports_torch(call, text_file):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_a_signal_behind_the_end_changes_no_result_and_one_before_it_makes_no_report(
+    call, text_file, monkeypatch
+):
+    keep, update = Run.keep_newest, Learner.update
+
+    def keep_and_signal(run, count):
+        keep(run, count)
+        if count == 1:  # all is done but what is said of it
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "keep_newest", keep_and_signal)
+        code, out, err = call("train", text_file, *QUICK, "--report", "--json", "--run", "whole")
+    assert (code, json.loads(out)["stop_reason"]) == (0, "finished")
+    assert Path("checkpoints/whole/report.html").is_file()
+    assert "report: checkpoints/whole/report.html" in err
+
+    def update_and_signal(learner, batch, step, lr):
+        update(learner, batch, step, lr)
+        if step == 12:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Learner, "update", update_and_signal)
+    code, out, err = call("train", text_file, *QUICK, "--report", "--json", "--run", "cut")
+    assert (code, json.loads(out)["stop_reason"]) == (143, "signal")
+    assert not Path("checkpoints/cut/report.html").exists()
+    assert "report" not in err

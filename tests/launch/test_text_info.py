@@ -10,7 +10,7 @@ import pytest
 from charrnn.core.config import TrainConfig
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
-from charrnn.launch.text_info import memory_loss
+from charrnn.launch.text_info import character_findings, memory_loss, step_seconds
 from charrnn.ngram.context import distribution
 from charrnn.ngram.model import count_corpus
 
@@ -129,3 +129,27 @@ def test_a_text_that_is_too_short_to_learn_is_an_error_before_anything_is_said(c
     Path("short.txt").write_text("The fox jumps.\n")
     result = charrnn("info", "short.txt", "--val-frac", "0.9", check=False)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(("count", "num_rare"), [(9, 1), (10, 0), (11, 0)])
+def test_a_character_is_rare_below_ten(text_file, count, num_rare):
+    text_file.write_text("ab\n" * 300 + "c" * count, encoding="utf-8")
+    corpus = load_corpus([text_file], TrainConfig())
+    counts = np.bincount(np.concatenate([corpus.train, corpus.val]))
+    found = {each.name: each.facts for each in character_findings(corpus, counts)}
+    assert found.get("rare", {"num_rare": 0}) == {"num_rare": num_rare}
+
+
+def test_steps_are_timed_once_they_are_warm(text_file, monkeypatch):
+    """The first three take 9 seconds, of the others most take a half, and one takes 70."""
+    config = TrainConfig(hidden_size=8, batch_size=2, seq_len=8, device="cpu", threads=1)
+    durations = [9.0, 9.0, 9.0, 0.5, 0.5, 70.0, 0.5, 0.5, 0.25, 0.75, 0.5]
+    clock = [0.0]
+
+    def update(learner, batch, step, lr):
+        clock[0] += durations[step]
+
+    monkeypatch.setattr("charrnn.training.learner.Learner.update", update)
+    monkeypatch.setattr("charrnn.launch.text_info.time.monotonic", lambda: clock[0])
+    seconds, chars = step_seconds(config, load_corpus([text_file], config))
+    assert (seconds, chars) == (0.5, 16)

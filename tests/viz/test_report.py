@@ -272,6 +272,8 @@ def test_a_length_has_bounds(call, trained):
     for length in (0, 100_001):
         code, _, err = call("viz", "cells", "hostile", "hostile.txt", "-l", length)
         assert (code, "must be in [1, 100,000]" in err) == (2, True)
+    for length in (1, 100_000):
+        assert call("viz", "surprise", "hostile", "hostile.txt", "-l", length)[0] == 0
 
 
 def test_held_out_lines_are_those_alone_each_with_its_end(call):
