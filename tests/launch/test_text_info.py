@@ -136,7 +136,7 @@ def test_a_character_is_rare_below_ten(text_file, count, num_rare):
     text_file.write_text("ab\n" * 300 + "c" * count, encoding="utf-8")
     corpus = load_corpus([text_file], TrainConfig())
     counts = np.bincount(np.concatenate([corpus.train, corpus.val]))
-    found = {each.name: each.facts for each in character_findings(corpus, counts)}
+    found = {each.name: each.values for each in character_findings(corpus, counts)}
     assert found.get("rare", {"num_rare": 0}) == {"num_rare": num_rare}
 
 
