@@ -153,3 +153,10 @@ def test_steps_are_timed_once_they_are_warm(text_file, monkeypatch):
     monkeypatch.setattr("charrnn.launch.text_info.time.monotonic", lambda: clock[0])
     seconds, chars = step_seconds(config, load_corpus([text_file], config))
     assert (seconds, chars) == (0.5, 16)
+
+
+def test_a_file_with_nul_bytes_is_a_text_where_it_is_read_as_bytes(call):
+    Path("wave.dat").write_bytes(bytes(range(256)) * 20)
+    code, out, _ = call("info", "wave.dat", "--bytes", "--max-time", "5s")
+    assert (code, "256 of 256" in out) == (0, True)
+    assert call("info", "wave.dat")[0] == 4  # it would be a checkpoint, and is none
