@@ -9,11 +9,10 @@ import pytest
 import torch
 from sessions import VARIANTS, Session, digest
 
-from charrnn.checkpoints.format import pack, unpack
-from charrnn.checkpoints.metadata import End, Progress
+from charrnn.checkpoints.format import unpack
+from charrnn.checkpoints.metadata import End
 from charrnn.checkpoints.model import read_model
 from charrnn.checkpoints.run_folder import step_files
-from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.core.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.data.corpus import load_corpus
@@ -217,45 +216,6 @@ def test_the_digest_does_not_depend_on_cadences(text_file, change):
     session.train(run, stop_at=11)
     session.train(run, sample_every=7, **change)
     assert digest(run) == digest(whole)
-
-
-def test_the_digest_says_nothing_of_times_metrics_and_machine(text_file):
-    session = Session(text_file)
-    run = session.new_run()
-    session.train(run, stop_at=3)
-    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
-    before = state_digest(tensors, facts)
-    for name in ("timing", "metrics", "environment", "validation", "sources", "sha256"):
-        facts[name] = "changed"
-    facts["config"]["train"] |= {"steps": 7, "threads": 5, "device": "cuda", "eval_every": 1}
-    facts["corpus"]["files"] = ["elsewhere.txt"]
-    assert state_digest(tensors, facts) == before
-    facts["config"]["train"]["dropout"] = 0.3
-    assert state_digest(tensors, facts) != before
-
-
-def test_the_digest_does_not_change_when_a_setting_is_added(text_file):
-    session = Session(text_file)
-    run = session.new_run()
-    session.train(run, stop_at=3)
-    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
-    before = state_digest(tensors, facts)
-    assert facts["config"]["train"].pop("encoding") == "utf-8"  # as if it were of an older file
-    del facts["progress"]["halvings"]
-    assert state_digest(tensors, facts) == before
-
-
-@pytest.mark.parametrize("name", ["raw/decoder.bias", "state/h", "model/decoder.bias"])
-def test_the_digest_changes_with_one_bit_of_any_tensor(text_file, name):
-    session = Session(text_file)
-    run = session.new_run()
-    session.train(run, stop_at=3)
-    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
-    changed = tensors[name].copy()
-    changed.view(np.uint8).reshape(-1)[5] ^= 1
-    assert state_digest(tensors | {name: changed}, facts) != state_digest(tensors, facts)
-    turned = tensors[name].reshape(1, *tensors[name].shape)  # the same bytes in another shape
-    assert state_digest(tensors | {name: turned}, facts) != state_digest(tensors, facts)
 
 
 # Budgets.
@@ -514,10 +474,6 @@ def test_started_says_where(text_file):
     assert of_kind(events, Finished)[0].step == 30
 
 
-def test_counts_have_the_defaults_of_files_that_lack_them():
-    assert Progress() == Progress(step=0, skipped=0, skipped_in_a_row=0, halvings=0)
-
-
 def test_a_cpu_may_be_asked_to_be_deterministic(text_file):
     session = Session(text_file)
     plain, asked = session.new_run(), session.new_run()
@@ -669,51 +625,6 @@ def test_a_lost_best_is_told(text_file):
     _, (problem,) = newest_snapshot(run)
     assert "best.safetensors: damaged" in problem
     assert "makes it anew" in problem
-
-
-@pytest.mark.parametrize(("skipped", "halvings"), [(3, 3), (0, 0)])
-def test_a_checkpoint_may_have_skipped_all_its_steps(text_file, tmp_path, skipped, halvings):
-    session = Session(text_file)
-    run = session.new_run()
-    session.train(run, stop_at=3)
-    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
-    facts["progress"] |= {"skipped": skipped, "halvings": halvings}
-    path = tmp_path / "sealed.safetensors"
-    path.write_bytes(pack(tensors, facts))
-    progress = load_snapshot(path).state.progress
-    assert (progress.step, progress.skipped, progress.halvings) == (3, skipped, halvings)
-
-
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        (("progress", "halvings"), 2**34),
-        (("progress", "halvings"), 4),
-        (("progress", "skipped"), 99),
-        (("corpus",), 5),
-        (("corpus", "digest"), None),
-        (("val_source",), "a\0b"),
-        (("timing", "scored_per_second"), 1e-320),
-        (("plan",), [[0, 30], [40, 30]]),
-        (("plan",), [[0, 30], [20, 40], [10, 50]]),
-        (("environment",), None),
-        (("config", "train", "dropout"), 1.5),
-        (("config", "train", "hidden_size"), 17),
-    ],
-)
-def test_a_checkpoint_that_was_sealed_again_is_refused(text_file, tmp_path, place, value):
-    session = Session(text_file)
-    run = session.new_run()
-    session.train(run, stop_at=3)
-    tensors, facts = unpack(step_files(run.folder)[-1].read_bytes())
-    tree = facts
-    for key in place[:-1]:
-        tree = tree[key]
-    tree[place[-1]] = value
-    path = tmp_path / "sealed.safetensors"
-    path.write_bytes(pack(tensors, facts))
-    with pytest.raises(CheckpointError, match="sealed"):
-        load_snapshot(path)
 
 
 def test_the_state_of_other_streams_is_refused(text_file):

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 
-from charrnn.checkpoints.state import BestSoFar
 from charrnn.training.schedule import UNKNOWN, learning_rate, position, steps_for_budget
 
 
@@ -76,11 +75,3 @@ def test_warm_up_takes_at_most_a_tenth_of_the_plan():
 )
 def test_a_budget_is_so_many_steps_and_so_many_seconds(epochs, steps, max_time, expected):
     assert steps_for_budget(epochs, steps, max_time, steps_per_epoch=13) == expected
-
-
-def test_the_best_is_the_lowest_and_never_a_nan():
-    best = BestSoFar()
-    assert [best.update(loss, i) for i, loss in enumerate([math.nan, 2.0, 2.5, 1.5, 1.5])] == [
-        False, True, False, True, False,
-    ]  # fmt: skip
-    assert (best.loss, best.step, best.num_worse) == (1.5, 3, 1)
