@@ -73,8 +73,8 @@ def parse_protocol(name: str) -> Protocol:
     match = re.fullmatch(r"cold-([1-9][0-9]{0,5})", name, re.ASCII)
     if not match or int(match[1]) > LONGEST_WINDOW:
         raise InputError(
-            f"--protocol: {printable(name)}: there are streamed and cold-W, "
-            f"windows of W from 1 to {LONGEST_WINDOW}; for example cold-{WINDOW}"
+            f"--protocol: {printable(name)}: no such protocol; use streamed, or cold-W with "
+            f"W from 1 to {LONGEST_WINDOW}, for example cold-{WINDOW}"
         )
     return Protocol(int(match[1]))
 
@@ -198,9 +198,9 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     corpus = load_corpus(paths, model.train_config())
     if not model.has_learned(corpus):
         raise InputError(
-            "--held-out: these are not the files that the model learned, or they have changed; "
-            "leave it out to read all of them"
+            "--held-out: these are not the files that the model was trained on, or they have "
+            "changed; leave out --held-out to use all of the text"
         )
     if not len(corpus.val):
-        raise InputError("--held-out: the model's run held nothing out")
+        raise InputError("--held-out: the run of this model held out no text")
     return corpus

@@ -76,8 +76,8 @@ class Scorer:
         self.model, self.config, self.protocols, self.counting = model, config, protocols, counting
         if model.records and protocols:
             raise InputError(
-                "--protocol, --adapt: this model learned lines, each a text of its own; "
-                "it scores line by line"
+                "--protocol, --adapt: this model was trained on lines and scores each line by "
+                "itself; leave out these options"
             )
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
         self.network = CharRNN(model.config)
@@ -116,7 +116,7 @@ class Scorer:
     def held_out(self, paths: list[Path], names: dict[Path, str]) -> Text:
         """Return the part of these files that the model's run held out."""
         if self.config.encoding:
-            raise InputError("--held-out: reads as training did; leave out --encoding")
+            raise InputError("--held-out: uses the encoding of training; leave out --encoding")
         corpus = held_out_corpus(self.model, paths)
         name = ", ".join(names.get(Path(file), file) for file in corpus.files)
         return Text(
@@ -147,7 +147,7 @@ class Scorer:
             elif wanted or protocol is STREAMED:
                 needed = (protocol.window or 1) + 1
                 raise InputError(
-                    f"{printable(text.name)}: {len(text.ids)} characters; "
+                    f"{printable(text.name)}: {counted(len(text.ids), 'character')}; "
                     f"{protocol.name} needs at least {needed}"
                 )
 
@@ -223,6 +223,11 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 line", "2 lines"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def json_scores(text: Text, scores: Sequence[Figures]) -> list[dict[str, Any]]:
     """Return the scores of one text, by protocol or of each record, for `score --json`."""
     counts = {"skipped": text.num_skipped, "cut": text.num_cut}
@@ -235,9 +240,9 @@ def json_scores(text: Text, scores: Sequence[Figures]) -> list[dict[str, Any]]:
 
 def format_scores(text: Text, scores: Sequence[Figures]) -> list[str]:
     """Return the scores of one text as lines for people."""
-    skipped = f", {text.num_skipped:,} unknown characters left out" if text.num_skipped else ""
-    cut = f", {text.num_cut:,} lines cut to {LONGEST} characters" if text.num_cut else ""
-    lines = [f"{printable(text.name)}{skipped}{cut}"]
+    skipped = f", {counted(text.num_skipped, 'unknown character')} left out"
+    cut = f", {counted(text.num_cut, 'line')} cut to {LONGEST} characters"
+    lines = [f"{printable(text.name)}{skipped * bool(text.num_skipped)}{cut * bool(text.num_cut)}"]
     for figures in scores:
         line = figures_text(figures, "symbol")
         if figures.bits_per_byte not in (None, figures.bits_per_char):

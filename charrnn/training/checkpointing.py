@@ -135,7 +135,7 @@ class Checkpointer:
             raise CharRNNError(
                 f"{printable(self.failed.path)}: not saved at step {self.failed.step}: "
                 f"{self.failed.reason}; the newest good checkpoint is {printable(newest)}; "
-                "free some space, and go on with --resume"
+                "free some disk space and continue with --resume"
             )
 
 

@@ -125,7 +125,7 @@ class Trainer:
         state = snapshot.state
         found, expected = state.tensors["state/h"].shape[1], self.batches.batch_size
         if found != expected:
-            raise CheckpointError(f"the state of {found} streams; there are {expected}")
+            raise CheckpointError(f"it has the state of {found} streams, not of {expected}")
         self.restore(state)
         self.checkpointer.last_saved = self.resumed_at = self.step
         self.validator.resume(state.best, snapshot.best_model)
@@ -239,10 +239,10 @@ class Trainer:
         """
         diverged_at, halvings = self.step, self.halvings + 1
         if halvings > MOST_HALVINGS:
-            kept = (self.run and self.run.newest_name()) or "nothing"
+            kept = (self.run and self.run.newest_name()) or "none"
             raise DivergedError(
-                f"step {diverged_at}: diverged, for the {halvings}th time; what is left: "
-                f"{kept}; try a smaller --lr than {self.config.lr:g}"
+                f"step {diverged_at}: training diverged for the {halvings}th time; newest "
+                f"checkpoint: {kept}; try a smaller --lr than {self.config.lr:g}"
             )
         self.restore(self.good)
         self.halvings = halvings

@@ -35,7 +35,7 @@ def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fixed.items():
         if given.get(name, value) != value:
             raise InputError(
-                f"--init-from: its {name} is {value}, not {printable(given[name])}; "
+                f"--init-from: the model has {name} {value}, not {printable(given[name])}; "
                 f"leave out --{name.replace('_', '-')}"
             )
     return fixed | ({"bytes": True} if isinstance(model.vocab, ByteVocabulary) else {})
@@ -60,14 +60,17 @@ class Initial:
 def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
     """Return notes on known, new and dropped characters."""
     known = corpus.vocab.size - len(init.new)
-    notes = [f"starts from trained weights: {known} of {corpus.vocab.size} characters are known"]
-    for what, characters in (("new", init.new), ("dropped, not in this text", init.dropped)):
-        if characters:
-            more = f" and {len(characters) - MOST_SHOWN:,} more" * (len(characters) > MOST_SHOWN)
+    notes = [f"trained weights know {known} of the {corpus.vocab.size} characters of this text"]
+    for characters, what in (
+        (init.new, "that the model does not know"),
+        (init.dropped, "of the model that are not in this text, removed"),
+    ):
+        if count := len(characters):
+            more = f" and {count - MOST_SHOWN:,} more" * (count > MOST_SHOWN)
             shown = " ".join(
                 repr(c) if c == " " else repr(c)[1:-1] for c in characters[:MOST_SHOWN]
             )
-            notes.append(f"{len(characters):,} characters {what}: {shown}{more}")
+            notes.append(f"{count:,} character{'s' * (count != 1)} {what}: {shown}{more}")
     return notes
 
 
@@ -79,8 +82,8 @@ def transfer(model: Model, vocab: Vocabulary) -> Initial:
     """
     if isinstance(vocab, ByteVocabulary) != isinstance(model.vocab, ByteVocabulary):
         raise InputError(
-            "--init-from: one of text and model is read as bytes, the other as characters; "
-            "give or leave out --bytes"
+            "--init-from: of text and model, one is read as bytes, the other as characters; "
+            "add or leave out --bytes"
         )
     ours, theirs = characters(vocab), characters(model.vocab)
     index = {character: i for i, character in enumerate(theirs)}

@@ -73,7 +73,7 @@ def test_held_out_of_another_text_is_refused(trained):
     Path("other.txt").write_text(WORDS * 30)
     result = trained("score", "other.txt", "--held-out", check=False)
     assert result.exit_code == 2
-    assert "not the files that the model learned" in result.stderr
+    assert "not the files that the model was trained on" in result.stderr
 
 
 def test_unknown_characters_are_named_or_left_out(trained):
@@ -151,7 +151,7 @@ def test_bytes_cost_as_much_a_byte_and_more_a_character(charrnn):
 
 @pytest.mark.parametrize("name", ["cold", "cold-0", "cold-1x", "warm", "cold-99999", "cold-๓"])
 def test_protocols_that_do_not_exist(name):
-    with pytest.raises(InputError, match="there are streamed and cold-W"):
+    with pytest.raises(InputError, match="use streamed, or cold-W"):
         parse_protocol(name)
 
 
@@ -174,7 +174,7 @@ def test_a_long_line_is_cut_and_that_is_said(charrnn):
     Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
     charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "8")
     Path("long.txt").write_text("a" * 600 + "\nab\n")
-    assert "long.txt, 1 lines cut to 512 characters" in charrnn("score", "long.txt").stdout
+    assert "long.txt, 1 line cut to 512 characters" in charrnn("score", "long.txt").stdout
     lines = [json.loads(x) for x in charrnn("score", "long.txt", "--json").stdout.splitlines()]
     assert [(line["chars"], line["cut"]) for line in lines] == [(513, 1), (3, 1)]
 

@@ -631,5 +631,5 @@ def test_the_state_of_other_streams_is_refused(text_file):
     session = Session(text_file)
     run = session.new_run()
     session.train(run, stop_at=3)
-    with pytest.raises(CheckpointError, match="the state of 3 streams; there are 2"):
+    with pytest.raises(CheckpointError, match="the state of 3 streams, not of 2"):
         session.train(run, batch_size=2)

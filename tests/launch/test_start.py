@@ -455,11 +455,11 @@ def test_a_new_run_starts_from_trained_weights(call, text_file):
     code, _, err = call("train", "new.txt", "--init-from", "old", "--steps", 1, "--lr", "1e-12")
     assert code == 0
     assert "lstm 1×16" in err
-    assert "characters are known" in err
+    assert "trained weights know " in err
     new = sorted(set(Path("new.txt").read_text("utf-8")) - set(text_file.read_text("utf-8")))
     assert "Q" in new
-    assert f"{len(new)} characters new: {' '.join(new)}" in err
-    assert "dropped, not in this text" in err
+    assert f"{len(new)} characters that the model does not know: {' '.join(new)}" in err
+    assert "of the model that are not in this text, removed" in err
     ours, theirs = (load_model(Path(f"checkpoints/{n}/best.safetensors")) for n in ("new", "old"))
     assert ours.metadata.parent == theirs.metadata.sha256
     for character in "king":
@@ -474,9 +474,9 @@ def test_a_new_run_starts_from_trained_weights(call, text_file):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--hidden-size", "32"], "--init-from: its hidden_size is 16, not 32"),
-        (["--cell", "gru"], "--init-from: its cell is lstm, not gru"),
-        (["--bytes"], "one of text and model is read as bytes"),
+        (["--hidden-size", "32"], "--init-from: the model has hidden_size 16, not 32"),
+        (["--cell", "gru"], "--init-from: the model has cell lstm, not gru"),
+        (["--bytes"], "of text and model, one is read as bytes"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(call, text_file, options, words):

@@ -70,8 +70,8 @@ def test_a_text_with_one_more_character_grows_the_network():
 
 def test_bytes_and_characters_do_not_mix():
     config = ModelConfig(cell="gru", vocab_size=256, embedding_size=2, hidden_size=3, num_layers=2)
-    with pytest.raises(InputError, match="one of text and model is read as bytes"):
+    with pytest.raises(InputError, match="of text and model, one is read as bytes"):
         transfer(model_of(OLD), ByteVocabulary())
-    with pytest.raises(InputError, match="one of text and model is read as bytes"):
+    with pytest.raises(InputError, match="of text and model, one is read as bytes"):
         transfer(model_of(ByteVocabulary(), config), OLD)
     assert transfer(model_of(ByteVocabulary(), config), ByteVocabulary()).new == ""
