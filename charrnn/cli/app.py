@@ -20,13 +20,13 @@ charrnn sample --temperature 0.8
 
 EXIT_CODES = """\b
 Exit codes:
-  0    done (a time budget reached and a closed pipe too)
-  1    failure while running: disk, memory, a bug
-  2    usage, or input that cannot be used
+  0    success, also after a time budget ended or the reader closed the pipe
+  1    failure at run time: disk, memory, or a bug
+  2    usage error, or input that cannot be used
   3    training diverged
-  4    checkpoint damaged, foreign or newer
-  75   try again: another process trains the run, or it was saved on SIGUSR1
-  129, 130, 143   stopped by a signal; saved, if there was something to save
+  4    checkpoint that is damaged, not of charrnn, or of a newer version
+  75   try again later: another process trains the run, or SIGUSR1 stopped and saved it
+  129, 130, 143   stopped by a signal; the run was saved if it had begun
 """
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}

@@ -18,7 +18,7 @@ PROGRAM, VARIABLE = "charrnn", "_CHARRNN_COMPLETE"
 Items = list[CompletionItem[Any]]
 Complete = Callable[[click.Context, click.Parameter, str], Items]
 
-COMPLETION = """Print what makes a shell complete commands, options, runs and files.
+COMPLETION = """Print a shell script that completes commands, options, runs and files.
 
 \b
 bash, in ~/.bashrc:  eval "$(charrnn completion bash)"

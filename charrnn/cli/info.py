@@ -16,18 +16,19 @@ READING = ("bytes", "encoding", "newlines", "lines", "val_frac", "max_time")
 
 @click.command(cls=GroupedCommand)
 @click.argument("path", required=False, shell_complete=complete_models)
-@config_options(TrainConfig, group="Of a text", only=READING)
+@config_options(TrainConfig, group="For a text", only=READING)
 @common
 @click.pass_context
 def info(ctx: click.Context, /, path: str | None, common: Common, **settings: Any) -> None:
-    """Say what a text or a checkpoint is, before an hour is spent on it.
+    """Describe a text before training, or a checkpoint.
 
-    PATH is a text or a folder of texts; or a checkpoint file, or a run's name or folder, which
-    means its best; without it the newest model of all runs is taken.
+    PATH is a text, a folder of texts, a checkpoint file, or the name or folder of a run, which
+    stands for its best model; the default is the newest model of all runs.
 
-    Of a text: encoding, characters, split, what the memory alone makes of it, which network would
-    be picked, and how fast it learns here. Of a checkpoint: network, characters, text, settings,
-    losses and digests; two full ones with the same state digest go on alike, bit for bit.
+    For a text: encoding, characters, split, loss of an n-gram model alone, the network that train
+    would choose, and its speed on this machine. For a checkpoint: network, characters, text,
+    settings, losses and digests. Two full checkpoints with the same state digest continue
+    identically, bit for bit.
     """
     from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text

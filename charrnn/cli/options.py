@@ -260,9 +260,9 @@ common = as_one(
         metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
     ),
     option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),
-    option("-q", "--quiet", is_flag=True, group="Output", help="Only errors on stderr."),
-    option("-v", "--verbose", is_flag=True, group="Output", help="Say more on stderr."),
-    option("--debug", is_flag=True, group="Output", help="Show tracebacks.", expose_value=False),
+    option("-q", "--quiet", is_flag=True, group="Output", help="Print only errors on stderr."),
+    option("-v", "--verbose", is_flag=True, group="Output", help="Print more messages on stderr."),
+    option("--debug", is_flag=True, group="Output", help="Show the traceback of an error.", expose_value=False),
 )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 corpus_option = option(
     "--corpus", metavar="C", group="Which",
-    help="Only runs of a text: one of its files by name, or how its digest begins (6 characters "
-    "or more).",
+    help="Only runs on one text: the name of one of its files, or the first characters of its "
+    "digest (6 or more).",
 )  # fmt: skip
 
 
@@ -27,10 +27,11 @@ corpus_option = option(
 @common
 @click.pass_context
 def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
-    """Compare all runs, the lowest validation loss first.
+    """List all runs, the lowest validation loss first.
 
-    A run is running, finished, stopped (by a signal), diverged, failed, or killed: its process
-    died without a word. Off a terminal tabs separate the columns; --json prints an object a line.
+    The state of a run is running, finished, stopped (by a signal), diverged, failed, or killed (its
+    process ended without an error). In a pipe, tabs separate the columns; --json prints one object
+    per line.
     """
     if ctx.invoked_subcommand is not None:
         given = {
@@ -100,10 +101,10 @@ def explain_no_best(found: list["RunInfo"], checkpoints: Path, corpus: str | Non
 @click.argument("second", metavar="B", shell_complete=complete_models)
 @common
 def diff(first: str, second: str, common: Common) -> None:
-    """Show the settings that two runs differ in.
+    """Show the settings in which two runs differ.
 
-    A and B are names or folders of runs, or checkpoint files. Where a run has no model yet, the
-    settings are those of its config.toml.
+    A and B are names or folders of runs, or checkpoint files. If a run has no model yet, the
+    settings in its config.toml are used.
     """
     from charrnn.checkpoints.runs import differences, value_text
     from charrnn.core.output import print_result, print_table

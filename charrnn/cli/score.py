@@ -15,21 +15,22 @@ from charrnn.core.errors import printable
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_files)
 @option(
     "-m", "--model", metavar="MODEL", group="Scoring", shell_complete=complete_models,
-    help="A run's name or folder, or a checkpoint file. [default: the newest]",
+    help="Name or folder of a run, or a checkpoint file. [default: the newest model]",
 )  # fmt: skip
 @option(
     "--protocol", "protocols", multiple=True, metavar="NAME", group="Scoring",
     allow_from_autoenv=False,
-    help="streamed carries the state through the text; cold-W begins anew every W characters. May "
-    "be given several times. [default: streamed and cold-256]",
+    help="streamed keeps the state through the whole text; cold-W resets it every W characters. "
+    "Can be given several times. [default: streamed and cold-256]",
 )  # fmt: skip
 @option(
     "--adapt", is_flag=True, group="Scoring",
-    help="Network and memory go on learning from what they have scored: streamed-adapted.",
+    help="Score with dynamic evaluation (streamed-adapted): network and n-gram memory keep "
+    "learning from the text that they have scored.",
 )  # fmt: skip
 @option(
     "--held-out", is_flag=True, group="Scoring",
-    help="Of the files that the model learned, score only the part that was held out.",
+    help="FILE is the training text; score only the part that was held out.",
 )  # fmt: skip
 @config_options(ScoreConfig, group="Scoring")
 @common
@@ -37,11 +38,11 @@ def score(
     files: tuple[str, ...], model: str | None, protocols: tuple[str, ...], adapt: bool,
     held_out: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
-    """Say what texts cost a model: how well it expects each next character.
+    """Compute the loss of a model on text files.
 
-    FILE is a text, a folder, or - for stdin. A loss is in nats per character, a mean over the
-    text; beside it stand bits per character and per byte, and perplexity. A model of lines scores
-    line by line; --json prints each.
+    FILE is a text, a folder, or - for stdin. The loss is the mean over the text, in nats per
+    character, with bits per character, bits per byte and perplexity. A model of lines scores each
+    line by itself; --json prints the loss of each.
     """
     config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
 

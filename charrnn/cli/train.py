@@ -26,39 +26,39 @@ from charrnn.core.settings import read_settings
 @config_options(TrainConfig)
 @option(
     "--run", metavar="NAME", group="Output", shell_complete=complete_runs,
-    help="Name of the run. [default: the file's]",
+    help="Name of the run. [default: the name of the file]",
 )  # fmt: skip
 @option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", group="Output",
-    help="TOML with settings; flags and environment beat it.",
+    help="TOML file with settings; flags and environment variables override it.",
 )  # fmt: skip
 @option(
     "--resume", is_flag=True, group="Output",
-    help="Go on with the run exactly where it was saved, or start it if there is none; FILE may "
-    "be left out with --run. For a new run from trained weights see --init-from.",
+    help="Continue the run exactly where it was saved, or start it if it does not exist; with "
+    "--run, FILE can be left out. To start a new run from trained weights, see --init-from.",
 )  # fmt: skip
 @option(
     "--init-from", metavar="MODEL", group="Size", shell_complete=complete_models,
-    help="Start a new run from the weights of a model, with its sizes. To go on with a run that "
-    "was stopped see --resume.",
+    help="Start a new run with the weights and sizes of a model. To continue a run that was "
+    "stopped, see --resume.",
 )  # fmt: skip
 @option(
     "--report", is_flag=True, group="Output",
-    help="Make a page about the run when it ends: report.html in its folder.",
+    help="Write a page about the run when it ends: report.html in its folder.",
 )  # fmt: skip
-@option("--dry-run", is_flag=True, group="Output", help="Show all settings and stop.")
+@option("--dry-run", is_flag=True, group="Output", help="Print all settings and exit.")
 @common
 @click.pass_context
 def train(
     ctx: click.Context, /, files: tuple[str, ...], run: str | None, config_file: Path | None,
     resume: bool, init_from: str | None, report: bool, dry_run: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
-    """Learn a text: files, directories, or - for stdin.
+    """Train a model on text: files, folders, or - for stdin.
 
-    Prints the path of the model on stdout. Without a budget it takes 40 epochs or 10 minutes,
-    whichever is shorter; --max-time 1h for more.
+    The path of the model is printed on stdout. Without a budget, training ends after 40 epochs or
+    10 minutes, whichever comes first; --max-time 1h allows more.
 
-    Every option can also be set by environment: CHARRNN_TRAIN_LR=0.002.
+    Every option can also be set by an environment variable: CHARRNN_TRAIN_LR=0.002.
     """
     flags, environment = by_source(ctx, settings)
     file = read_config(config_file)

@@ -20,6 +20,7 @@ from charrnn.cli.options import (
     common,
     option,
 )
+from charrnn.core.config import MEMORY_WEIGHT
 from charrnn.core.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -78,11 +79,7 @@ of_text = as_one(
         "--held-out", is_flag=True, group="Picture",
         help="FILE is the training text; show the part that was held out.",
     ),
-    option(
-        "--memory-weight", type=Number(), group="Picture",
-        help="Weight of the n-gram memory: 0 is the network alone, 1 the memory alone. [default: the "
-        "model's]",
-    ),
+    option("--memory-weight", type=Number(), group="Picture", help=MEMORY_WEIGHT),
 )  # fmt: skip
 
 

@@ -142,110 +142,116 @@ BUDGETS = ("epochs", "steps", "max_time")
 class TrainConfig:
     """Settings of a training run. None: chosen by the plan, the text or the machine."""
 
-    bytes: bool = setting(False, "Learn bytes instead of characters: any file at all.", group=TEXT)
+    bytes: bool = setting(
+        False, "Train on bytes instead of characters: works with any file.", group=TEXT
+    )
     encoding: str = setting("utf-8", "Encoding of the text files.", group=TEXT, metavar="E")
     newlines: str = setting(
-        "keep", "Line ends: keep as they are, or turn CRLF and CR into LF.",
+        "keep", "Line ends: keep them, or convert CRLF and CR to LF.",
         choices=("keep", "lf"), group=TEXT,
     )  # fmt: skip
     lines: bool = setting(
         False,
-        "Every line is a text of its own (names, titles, headlines); CRLF and CR become LF.",
+        "Each line is a separate text (names, titles, headlines); CRLF and CR become LF.",
         group=TEXT,
     )
     val_frac: float = setting(
-        0.1, "Share of each file, at its end, held out for validation.",
+        0.1, "Fraction of each file, at its end, that is held out for validation.",
         check=within(0, 1, without="high"), group=TEXT,
     )  # fmt: skip
     val_file: Path | None = setting(
-        None, "Held-out text in a file of its own.", group=TEXT, metavar="FILE"
+        None, "Separate file with the held-out text.", group=TEXT, metavar="FILE"
     )
 
     size: str = setting(
-        "auto", "Preset; auto fits text, budget and machine.", choices=SIZES, group=SIZE
+        "auto", "Preset; auto chooses by text, budget and machine.", choices=SIZES, group=SIZE
     )
     cell: str = setting(
-        "lstm", "Recurrent cell; on CPUs only LSTM has the fast path.",
+        "lstm", "Recurrent cell; on a CPU, only LSTM has a fast implementation.",
         choices=tuple(GATES), group=SIZE,
     )  # fmt: skip
     hidden_size: int = setting(
         512, "Width of the recurrent state.", check=within(1, 65_536), group=SIZE
     )
-    num_layers: int = setting(1, "Recurrent layers.", check=within(1, 64), group=SIZE)
+    num_layers: int = setting(1, "Number of recurrent layers.", check=within(1, 64), group=SIZE)
     embedding_size: int = setting(
-        64, "Width of a character's vector.", check=within(1, 65_536), group=SIZE
+        64, "Width of the embedding of a character.", check=within(1, 65_536), group=SIZE
     )
 
     epochs: float | None = setting(
         None,
-        "Passes over the text, all sessions together. [default: 40, or 10 minutes]",
+        "Passes over the text, in all sessions together. [default: 40, or 10 minutes]",
         check=positive(),
         group=BUDGET,
     )
     steps: int | None = setting(
-        None, "Optimiser updates, all sessions together.", check=at_least(1), group=BUDGET
+        None, "Optimiser updates, in all sessions together.", check=at_least(1), group=BUDGET
     )
     max_time: float | None = setting(
-        None, "Time for training, validation and saves, all sessions together: 90s, 5m, 1h30m.",
+        None, "Time for training, validation and saves, in all sessions together: 90s, 5m, 1h30m.",
         check=positive(), group=BUDGET, kind="time",
     )  # fmt: skip
     patience: int | None = setting(
-        None, "Stop after N validations without a new best. [default: never]",
+        None, "Stop after N validations without a better model. [default: never]",
         check=at_least(1), group=BUDGET,
     )  # fmt: skip
     eval_every: int | None = setting(
-        None, "Steps between validations. [default: about 20 a run]",
+        None, "Steps between validations. [default: about 20 per run]",
         check=at_least(1), group=BUDGET,
     )  # fmt: skip
     save_every: int | None = setting(
-        None, "Steps between saves. [default: about one a minute]",
+        None, "Steps between saves. [default: about one per minute]",
         check=at_least(1), group=BUDGET,
     )  # fmt: skip
     sample_every: int | None = setting(
-        None, "Steps between previews of text, 0 for none. [default: with each validation]",
+        None, "Steps between text previews; 0 for none. [default: with each validation]",
         check=at_least(0), group=BUDGET,
     )  # fmt: skip
 
     memory: int = setting(
-        0, "Longest context of the memory, an n-gram model of the text that is mixed in; or off.",
+        0, "Longest context of the n-gram memory: an n-gram model of the training text, whose "
+        "predictions are mixed with those of the network; or off.",
         check=within(0, 63), group=TUNING, kind="order",
     )  # fmt: skip
     lr: float = setting(4e-3, "Peak learning rate.", check=positive(), group=TUNING)
     batch_size: int = setting(
-        32, "Streams of text read side by side.", check=within(1, 1 << 20), group=TUNING
+        32, "Number of text streams read in parallel.", check=within(1, 1 << 20), group=TUNING
     )
     seq_len: int = setting(
-        64, "Characters between updates (BPTT window).", check=within(1, 1 << 20), group=TUNING
+        64,
+        "Characters of each stream per update (BPTT window).",
+        check=within(1, 1 << 20),
+        group=TUNING,
     )
     dropout: float = setting(
-        0.0, "Share of each layer's outputs zeroed, the same ones over a window.",
+        0.0, "Fraction of the outputs of each layer set to zero; the same ones within a window.",
         check=within(0, 1, without="high"), group=TUNING,
     )  # fmt: skip
     embedding_dropout: float = setting(
-        0.0, "The same for the characters' vectors.",
+        0.0, "Fraction of each embedding set to zero; the same part within a window.",
         check=within(0, 1, without="high"), group=TUNING,
     )  # fmt: skip
     weight_drop: float = setting(
-        0.0, "Share of the recurrent weights zeroed, drawn anew each step.",
+        0.0, "Fraction of the recurrent weights set to zero; new ones in each step.",
         check=within(0, 1, without="high"), group=TUNING,
     )  # fmt: skip
     weight_decay: float = setting(
-        0.01, "Decay of weight matrices (AdamW).", check=at_least(0), group=TUNING
+        0.01, "Decay of the weight matrices (AdamW).", check=at_least(0), group=TUNING
     )
     warmup_steps: int = setting(
-        60, "Steps of linear warm-up; at most a tenth of the run.",
+        60, "Steps of linear warm-up, at most a tenth of the run.",
         check=at_least(0), group=TUNING,
     )  # fmt: skip
     max_grad_norm: float = setting(
-        1.0, "Gradients longer than this (global norm) are shortened to it.",
+        1.0, "Maximum global norm of the gradients; larger gradients are scaled down to it.",
         check=positive(), group=TUNING,
     )  # fmt: skip
     ema_decay: float = setting(
-        0.995, "Averaging of weights; the average is what is evaluated and saved.",
+        0.995, "Decay of the moving average of the weights, which is evaluated and saved.",
         check=within(0, 1, without="high"), group=TUNING,
     )  # fmt: skip
     restart_prob: float = setting(
-        0.01, "Chance that a stream starts a window with an empty state.",
+        0.01, "Probability that a stream starts a window with an empty state.",
         check=within(0, 1), group=TUNING,
     )  # fmt: skip
 
@@ -253,21 +259,24 @@ class TrainConfig:
         "auto", "auto, cpu, cuda, cuda:N or mps (untested).", group=MACHINE, metavar="D"
     )
     precision: str = setting(
-        "auto", "Number format of the matrix products.",
+        "auto", "Number format of matrix products.",
         choices=("auto", "fp32", "bf16", "fp16"), group=MACHINE,
     )  # fmt: skip
     threads: int | None = setting(
         None,
-        "CPU threads of each process. [default: OMP_NUM_THREADS, else the cores at hand, at most 8; "
-        "1 beside a GPU]",
+        "CPU threads of each process. [default: OMP_NUM_THREADS, or the number of available cores, "
+        "at most 8; 1 with a GPU]",
         check=within(1, 1024), group=MACHINE,
     )  # fmt: skip
     deterministic: bool = setting(
-        False, "On CUDA: only kernels that give the same bits each time; a CPU always does.",
+        False, "On CUDA, use only kernels that give the same bits each time, as a CPU always does.",
         group=MACHINE,
     )  # fmt: skip
     seed: int = setting(
-        0, "Same seed, same machine, same run.", check=within(0, 2**63 - 1), group=MACHINE
+        0,
+        "The same seed gives the same run on the same machine.",
+        check=within(0, 2**63 - 1),
+        group=MACHINE,
     )
 
     def __post_init__(self) -> None:
@@ -303,32 +312,34 @@ def as_settings(config: TrainConfig) -> dict[str, Any]:
     return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
 
 
+MEMORY_WEIGHT = "Weight of the n-gram memory: 0 is the network alone, 1 the memory alone. [default: the model's]"
+"""Help of --memory-weight, an option of several commands."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
     """Settings of sampling."""
 
     length: int = setting(
-        500, "Characters after the prompt.", check=at_least(0), flags=("-l", "--length")
+        500, "Number of characters after the prompt.", check=at_least(0), flags=("-l", "--length")
     )
     temperature: float = setting(
-        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest character each time. Several, "
-        "as 0.5,0.8,1.0: texts of each, side by side on a terminal.",
+        0.8, "Lower is safer, higher is wilder; 0 always takes the most likely character. With "
+        "several values (0.5,0.8,1.0), texts of each, side by side on a terminal.",
         check=at_least(0), flags=("-t", "--temperature"), kind="list", metavar="F[,F]...",
     )  # fmt: skip
-    top_k: int = setting(0, "Draw from the K likeliest characters only; 0: all.", check=at_least(0))
+    top_k: int = setting(
+        0, "Draw only from the K most likely characters; 0 for all.", check=at_least(0)
+    )
     top_p: float = setting(
-        1.0, "Draw from the likeliest characters that together reach this probability.",
+        1.0, "Draw only from the most likely characters that together reach this probability.",
         check=within(0, 1, without="low"),
     )  # fmt: skip
     min_p: float = setting(
-        0.0, "Leave out what is less likely than this share of the likeliest; 0: nothing.",
+        0.0, "Leave out characters less likely than this fraction of the most likely one; 0 for none.",
         check=within(0, 1),
     )  # fmt: skip
-    memory_weight: float | None = setting(
-        None,
-        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
-        check=within(0, 1),
-    )
+    memory_weight: float | None = setting(None, MEMORY_WEIGHT, check=within(0, 1))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -338,17 +349,13 @@ class SampleConfig:
 class ScoreConfig:
     """Settings of scoring a text."""
 
-    memory_weight: float | None = setting(
-        None,
-        "Share of the memory: 0 is the network alone, 1 the memory alone. [default: the model's]",
-        check=within(0, 1),
-    )
+    memory_weight: float | None = setting(None, MEMORY_WEIGHT, check=within(0, 1))
     unknown: str = setting(
-        "error", "What to do about characters that the model never saw.",
+        "error", "What to do with characters that are not in the model's vocabulary.",
         choices=("error", "skip"),
     )  # fmt: skip
     encoding: str | None = setting(
-        None, "Encoding of the files. [default: that of the text it learned]"
+        None, "Encoding of the files. [default: that of the training text]"
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps (untested).", metavar="D")
 

@@ -160,18 +160,20 @@ def test_help_shows_every_option_once_under_its_heading():
 def test_help_tells_defaults():
     command = click.command(cls=GroupedCommand)(config_options(TrainConfig)(lambda **_: None))
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
-    assert "Share of each file, at its end, held out for validation. [default: 0.1]" in text
+    assert (
+        "Fraction of each file, at its end, that is held out for validation. [default: 0.1]" in text
+    )
     assert "Width of the recurrent state. [default: from --size]" in text
-    assert "Passes over the text, all sessions together. [default: 40, or 10 minutes]" in text
-    assert "Optimiser updates, all sessions together. --" in text  # None and False need no words
-    assert "any file at all. --" in text
+    assert "Passes over the text, in all sessions together. [default: 40, or 10 minutes]" in text
+    assert "Optimiser updates, in all sessions together. --" in text  # None and False need no words
+    assert "works with any file. --" in text
 
 
 def test_a_heading_can_be_given_for_all_options_of_a_config():
     decorate = config_options(SampleConfig, group="Text")
     command = click.command(cls=GroupedCommand)(decorate(lambda **_: None))
     lines = CliRunner().invoke(command, ["--help"]).output.splitlines()
-    assert [line for line in lines if line.endswith(":")] == ["Text:", "Output:"]
+    assert [line for line in lines if line.endswith(":") and line[0] != " "] == ["Text:", "Output:"]
 
 
 def test_a_file_gives_what_the_same_flags_give():

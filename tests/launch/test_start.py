@@ -496,7 +496,7 @@ def test_a_model_that_does_not_exist_is_told_with_those_that_do(call, text_file)
 
 def test_help_of_resume_and_init_from_name_each_other(call):
     text = " ".join(call("train", "--help")[1].split())
-    resume, init = text.index("--resume Go on"), text.index("--init-from MODEL Start")
+    resume, init = text.index("--resume Continue"), text.index("--init-from MODEL Start")
     assert "--init-from" in text[resume : resume + 220]
     assert "--resume" in text[init : init + 220]
 
