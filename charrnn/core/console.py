@@ -1,5 +1,6 @@
 """Messages and progress on stderr; number formats."""
 
+import math
 import os
 import sys
 import time
@@ -44,6 +45,16 @@ def speed_text(chars_per_second: float | None) -> str:
 def loss_text(loss: float | None) -> str:
     """Return a loss with three decimals."""
     return "?" if loss is None else f"{loss:.3f}"
+
+
+def perplexity_text(loss: float, unit: str) -> str:
+    """Return the perplexity of a loss in words, for readers who do not know the term."""
+    return f"as unsure as between {math.exp(loss):.1f} equally likely {unit}s"
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return a number and its noun: 1 file, 2,000 files."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def figures_text(figures: Figures, unit: str) -> str:

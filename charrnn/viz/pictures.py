@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from charrnn.core.config import ModelConfig
+from charrnn.core.console import count_text, perplexity_text
 from charrnn.core.errors import InputError, printable
 from charrnn.nn.numpy_engine import Floats
+from charrnn.viz.activations import BITS
 from charrnn.viz.render.colours import (
     ACTIVATION,
     SURPRISE,
@@ -47,16 +49,16 @@ SEARCH_COLUMNS = (
     "property",
     "unit",
     "score",
-    "untrained networks' best",
+    "best untrained unit",
     "measure",
     "share or mean",
 )
 
 SEARCH_REMARK = (
-    "The unit that alone says most about each property of the text: chosen on its first half, "
-    "scored on the second; (off) where it is low. AUC: 0.5 is chance, 1 perfect. Beside it the "
-    "best unit of three networks of the same shape that have learned nothing: only what is well "
-    "above that, by 0.1 say, is a discovery."
+    "For each property of the text, the unit that predicts it best: chosen on the first half of the "
+    "text, scored on the second half; (off) means that the unit is low where the property holds. "
+    "AUC: 0.5 is chance, 1 is perfect. For comparison, the best unit of three networks of the same "
+    "shape that have learned nothing: only a clear lead over it, about 0.1 or more, is a discovery."
 )
 
 
@@ -112,9 +114,10 @@ def packed_levels(levels: Levels) -> str:
 def surprise_picture(view: View) -> Picture:
     """Return the text, coloured by the surprise at each symbol."""
     bits = view.expected.bits
-    mean = f"{len(view.ids):,} {view.unit}s, {bits.mean():.3f} bits each"
+    mean = f"{count_text(len(view.ids), view.unit)}, {bits.mean():.3f} bits each"
+    words = perplexity_text(bits.mean() / BITS, view.unit)
     elements: list[Element] = [
-        Remark(f"{mean}: as if one of {2 ** bits.mean():.1f} were drawn each time."),
+        Remark(f"{mean}: the model is {words}."),
         Coloured(view.glyphs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
     ]
     return Picture(f"Surprise: {view.title}", elements, lambda: page_data(view))
@@ -166,13 +169,13 @@ def predictions_picture(view: View, unit: str, values: Floats | None, kind: str)
     """
     expected = view.expected
     levels, scale = surprise_levels(expected.bits), SURPRISE
-    by = f"how little each {view.unit} was expected"
+    by = f"the surprise at each {view.unit}"
     if values is not None:
         levels, scale = activation_levels(values), ACTIVATION
-        by = f"what unit {unit} is after each {view.unit}: {KIND_WORDS[kind]}"
+        by = f"the activation of unit {unit} after each {view.unit} ({KIND_WORDS[kind]})"
     remark = (
-        f"The text, with {by}. Under it are the best guesses for the next one; a right guess stands "
-        "one column left of what it predicts."
+        f"The text, with {by}. Below each {view.unit} are the best guesses for the next one: a "
+        f"correct guess is one column to the left of the {view.unit} that it predicts."
     )
     names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
     guesses = Guesses(view.glyphs, levels, scale, names, expected.probabilities[1:])
@@ -203,7 +206,10 @@ def cells_picture(
     """
     columns = {label: values[:, layer, unit] for label, (layer, unit) in chosen.items()}
     levels = {f"{n}, {span(each)}": activation_levels(each) for n, each in columns.items()}
-    remark = f"What a unit is after each {view.unit}: {KIND_WORDS[kind]}, orange on, blue off."
+    remark = (
+        f"Activation of a unit after each {view.unit}: {KIND_WORDS[kind]}; "
+        "orange is positive, blue is negative."
+    )
     elements = [
         *(search_elements(found) if found else []),
         Remark(remark),
@@ -234,7 +240,7 @@ def chosen_units(
     Raises:
         InputError: The network has no such unit.
     """
-    chosen = {f"{name} (asked for)": parse_unit(name, config) for name in names}
+    chosen = {f"{name} (from --unit)": parse_unit(name, config) for name in names}
     for each in found:
         if each.score > each.random:
             unit = (each.layer, each.unit)
@@ -289,7 +295,7 @@ def search_elements(found: Sequence[UnitMatch]) -> list[Element]:
         for each in found
     ]
     table = Rows(SEARCH_COLUMNS, rows, numeric=(2, 3, 5))
-    return [Heading("What units go with"), Remark(SEARCH_REMARK), table]
+    return [Heading("Units and the properties that they predict"), Remark(SEARCH_REMARK), table]
 
 
 def unit_text(found: UnitMatch) -> str:

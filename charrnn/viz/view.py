@@ -130,7 +130,9 @@ def read_view(
     title = names.get(paths[0], paths[0].name) + more
     if is_held_out:
         ids = held_out_ids(held_out_corpus(loaded, paths))[:length]
-        return View(loaded, ids, f"held out of {title}, read by {model.parent.name}", memory_weight)
+        return View(
+            loaded, ids, f"held-out part of {title}, read by {model.parent.name}", memory_weight
+        )
     pieces: list[Ids] = []
     reading = loaded.reading()
     for path in paths:

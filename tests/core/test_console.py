@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from charrnn.core.console import Console, speed_text, time_text
+from charrnn.core.console import Console, count_text, perplexity_text, speed_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,13 @@ def test_a_narrow_encoding_loses_no_line():
     console = Console(0, io.TextIOWrapper(raw, encoding="ascii"))
     console.line("1×512 é")
     assert raw.getvalue() == b"1\\xd7512 \\xe9\n"
+
+
+def test_a_perplexity_is_told_in_words():
+    """e^1.386 = 4."""
+    assert perplexity_text(1.3863, "byte") == "as unsure as between 4.0 equally likely bytes"
+
+
+def test_a_number_and_its_noun_agree():
+    found = [count_text(n, "file") for n in (0, 1, 2, 2000)]
+    assert found == ["0 files", "1 file", "2 files", "2,000 files"]

@@ -46,12 +46,12 @@ STRENGTHS = " .:-=+*#@"
 
 SURPRISE = Scale(
     "bits of surprise",
-    "the more, the darker brown; in a dark theme the lighter",
+    "more surprise is darker brown; lighter in a dark theme",
     "s",
     (f"under {SURPRISES[0]:g}", *(f"{edge:g}+" for edge in SURPRISES)),
     SEQUENTIAL,
     STRENGTHS,
-    "bits of surprise beneath each line:  "
+    "bits of surprise below each line:  "
     + "  ".join(f"{glyph} {edge:g}" for glyph, edge in zip(STRENGTHS[1:], SURPRISES, strict=True)),
 )
 ACTIVATION = Scale(
@@ -61,16 +61,16 @@ ACTIVATION = Scale(
     ("-1", "", "-½", "", "0", "", "½", "", "1"),
     DIVERGING,
     "#=-. .:+@",
-    "activation beneath each line:  # = - .  from -1 to 0,  . : + @  from 0 to 1",
+    "activation below each line:  # = - .  from -1 to 0,  . : + @  from 0 to 1",
 )
 PROBABILITY = Scale(
     "probability of a guess",
-    "the likelier, the darker brown; in a dark theme the lighter",
+    "likelier is darker brown; lighter in a dark theme",
     "s",
     ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
     SEQUENTIAL,
     "",
-    "guesses below that, the best first:  · under 5%",
+    "guesses below that, best first:  · under 5%",
 )
 
 

@@ -84,7 +84,7 @@ def section(element: Element) -> Html:
             return (
                 legend(element.scale)
                 + legend(PROBABILITY)
-                + reader(grid(element), "grid", "Text and guesses for the next")
+                + reader(grid(element), "grid", "Text, with guesses for the next character")
             )
         case UnitText(glyphs, units):
             first = next(iter(units.values()))

@@ -106,7 +106,7 @@
   unpacked(data.packed).then((found) => {
     levels = found;
     const group = document.createElement("optgroup");
-    group.label = `all ${data.names.length} by layer and number`;
+    group.label = `${data.names.length} units, as layer:unit`;
     group.append(...data.names.map((name) => new Option(name)));
     select.append(group);
   });
