@@ -52,15 +52,15 @@ COUNTED = 1_000_000
 """Symbols of training text that the unigram entropy is computed from."""
 
 
-ABOUT_CURVES = "The first chart says how good it is."
+ABOUT_CURVES = "The first chart shows how good the model is."
 
 IN_PART = (
-    " While it trains it is tested on a part of the held-out text only, so these losses are not "
-    "quite the one on all of it."
+    " During training, only a part of the held-out text is tested, so these losses differ a little "
+    "from the loss on all of it."
 )
 
 ABOUT_PREVIEWS = (
-    "Each begins as a line does and takes the same random numbers: only the network has changed."
+    "Each text begins a new line and uses the same random numbers: only the network has changed."
 )
 
 # Evolution
@@ -98,14 +98,16 @@ def curve_elements(histories: Sequence[History]) -> list[Element]:
         charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
     has_any = any(points for chart in charts for points in chart.series.values())
     is_part = any(min(each.chars, default=0) < max(each.chars, default=0) for each in histories)
-    remark = ABOUT_CURVES + IN_PART * is_part if has_any else "No curve yet."
+    remark = ABOUT_CURVES + IN_PART * is_part if has_any else "No curves yet."
     return [Heading("Curves"), Remark(remark), *charts]
 
 
 def preview_elements(history: History, of_which: str = "") -> list[Element]:
     """Return previews of a run, side by side."""
     texts = [(preview_title(each), each.text) for each in chosen_previews(history.previews)]
-    shown = [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("It has no previews.")]
+    shown = (
+        [Remark(ABOUT_PREVIEWS), Stages(texts)] if texts else [Remark("The run has no previews.")]
+    )
     return [Heading(f"How the text{of_which} changed"), *shown]
 
 
@@ -144,7 +146,7 @@ def report_picture(folder: Path, *, has_ended: bool = False) -> Picture:
         *sample_elements(run.model),
         *preview_elements(run.history),
         *curve_elements([run.history]),
-        Heading("Surprise on text it never learned"),
+        Heading("Surprise on held-out text"),
         *surprise.elements,
         *reproduction(run),
     ]
@@ -202,13 +204,13 @@ def read_corpus_again(run: RunSummary) -> Corpus:
         InputError: The text is missing, or has changed.
     """
     if not run.sources:
-        raise InputError("the run does not say where its text is")
+        raise InputError("the run has not recorded where its text is")
     config = run.model.train_config()
     if run.val_source:
         config = replace(config, val_file=Path(run.val_source))
     corpus = load_corpus([Path(name) for name in run.sources], config)
     if not run.model.has_learned(corpus):
-        raise InputError("the text has changed since it was learned")
+        raise InputError("the text has changed since training")
     return corpus
 
 
@@ -219,7 +221,7 @@ def held_out_view(model: Model, corpus: Corpus) -> View:
         InputError: No text was held out.
     """
     if not len(corpus.val):
-        raise InputError("nothing was held out")
+        raise InputError("no text was held out")
     return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
 
 
@@ -261,12 +263,12 @@ def reproduction(run: RunSummary) -> list[Element]:
     again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [
         ("text", ", ".join(run.text_arguments[:5])),
-        ("digest of text, split and reading", str(metadata.corpus and metadata.corpus.digest)),
+        ("digest of the text and its split", str(metadata.corpus and metadata.corpus.digest)),
         *((name, str(v)) for name, v in sorted(run.settings.items()) if v is not None),
-        ("made with", f"charrnn {metadata.version}"),
+        ("trained with", f"charrnn {metadata.version}"),
     ]
     return [
-        Heading("How to make it again"),
+        Heading("How to repeat the run"),
         Listing(shlex.join(["charrnn", "train", *run.text_arguments, *again])),
         Rows(("setting", "value"), rows, summary="all settings"),
     ]

@@ -12,7 +12,7 @@ from charrnn.checkpoints.log import as_number
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
-from charrnn.core.console import loss_text, speed_text, time_text
+from charrnn.core.console import count_text, loss_text, perplexity_text, speed_text, time_text
 from charrnn.evaluation.diagnosis import diagnose_fit
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
@@ -28,36 +28,36 @@ MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.6
 
 
 HEADLINES = {
-    "running": "It is still training: {steps} steps are done. What stands here is about the best "
+    "running": "The run is still training: {steps} steps are done. This report is about the best "
     "model so far.",
-    "stopped": "It was stopped before it was done, after {steps} steps.",
-    "killed": "Its process died before it was done, after {steps} steps.",
-    "diverged": "It failed: its numbers grew beyond all measure, and training was given up. What "
-    "stands here is about the best model from before that.",
-    "failed": "It failed: {error}.",
-    "unknown": "Nobody can say how good it is: no text was held out to try it on. Whether it writes "
-    "or recites is for you to judge.",
-    "little": "It has learned little more than which {unit}s are frequent: new text surprises it "
-    "almost as much as chance would.",
-    "overfitting": "It can be used, but it began to learn its text by heart: after step {best} of "
-    "{steps} it got better on what it had read, and no better or worse on new text. The model of "
-    "step {best} was kept.",
-    "underfitting": "It went well, and it can still get better: it read its text {epochs} times, "
-    "and was learning to the end.",
-    "begun": "It has only begun: it has read {share} of its text. With more time it will get much "
-    "better.",
-    "good": "It went well: it does as well on new text as one may expect from what it has read. A "
-    "network of this size has little more to learn from this text.",
-    "ended": "It ended as planned.",
+    "stopped": "The run was stopped before its end, after {steps} steps.",
+    "killed": "The process of the run died before its end, after {steps} steps.",
+    "diverged": "The run failed: the loss grew without limit, so training ended. This report is "
+    "about the best model before that.",
+    "failed": "The run failed: {error}.",
+    "unknown": "The quality of the model is unknown, because no text was held out to test it. Read "
+    "the sample below to judge whether its text is new or copied.",
+    "little": "The network has learned little more than which {unit}s are frequent: alone, it "
+    "predicts new text hardly better than these frequencies do.",
+    "overfitting": "The model is usable, but the network began to learn its text by heart: after "
+    "step {best} of {steps} it still improved on the text that it trained on, but not on new text. "
+    "The model of step {best} was kept.",
+    "underfitting": "The run went well, and more training will help: it read its text {epochs} "
+    "times, and the model improved until the end.",
+    "begun": "The run has only begun: it has read {share} of its text. With more time the model "
+    "will become much better.",
+    "good": "The run went well: the model is as good on new text as one can expect from its training "
+    "text. A network of this size has little more to learn from this text.",
+    "ended": "The run ended as planned.",
 }  # fmt: skip
 """Sentences on a run, by outcome."""
 
 ENDS = {
     "finished": "as planned",
-    "max_time": "its time was up",
-    "early_stop": "it got no better for long",
+    "max_time": "time limit reached",
+    "early_stop": "no improvement for a long time",
     "signal": "stopped by a signal",
-    "requeue": "saved, to go on elsewhere",
+    "requeue": "saved, to continue elsewhere",
 }
 """Reasons to stop, in words."""
 
@@ -154,7 +154,7 @@ def verdict(run: RunSummary) -> list[Element]:
         *map(Remark, loss_meaning(run)),
         Heading("What to try next"),
         *(Listing(f"{why}:\n    {command}") for why, command in next_steps(run, kind)),
-        Heading("In figures"),
+        Heading("Figures"),
         Rows((), figures(run)),
     ]
 
@@ -166,7 +166,7 @@ def headline(run: RunSummary, kind: str) -> str:
     return HEADLINES[kind].format(
         steps=f"{info.step or 0:,}{total}",
         best=f"{run.best_step:,}",
-        error=info.error or "nobody knows why",
+        error=info.error or "no reason was recorded",
         unit=run.unit,
         epochs=f"{run.epochs or 0:.1f}",
         share=f"{run.epochs or 0:.0%}",
@@ -198,22 +198,21 @@ def loss_meaning(run: RunSummary) -> Iterator[str]:
         return
     where = " shown below" if run.loss is None else ""
     yield (
-        f"Before each {unit} of text that it never learned from{where}, it hesitates between "
-        f"{math.exp(loss):.1f} {unit}s on average. One that knows nothing hesitates between all "
-        f"{size}. Lower is better; no text can be foreseen altogether."
+        f"At each {unit} of the held-out text{where}, the model is on average "
+        f"{perplexity_text(loss, unit)}. A model that knows nothing is as unsure as between all "
+        f"{size}. Lower is better; no text is fully predictable."
     )
     curve, alone = run.history.curves[ALONE_CURVE], run.network_loss
     if run.has_memory and alone is not None:
-        first = (
-            f"; at its first test, at step {curve[0][0]:,.0f}, between {math.exp(curve[0][1]):.1f}"
-        )
+        step, first = curve[0] if len(curve) > 1 else (0, 0.0)
+        before = f" At its first test, at step {step:,.0f}, it was {math.exp(first):.1f}."
         yield (
-            "To help its network it looks up what followed similar passages in the text it read "
-            f"(its memory). The network alone hesitates between {math.exp(alone):.1f}"
-            f"{first if len(curve) > 1 else ''}."
+            "The network is helped by an n-gram memory, which looks up what followed similar "
+            "passages in the training text. The network alone is as unsure as between "
+            f"{math.exp(alone):.1f} {unit}s.{before if len(curve) > 1 else ''}"
         )
     if run.model.memory is not None and not run.has_memory:
-        yield "A memory of its text would do harm here, so the network writes alone."
+        yield "An n-gram memory would do harm here, so the network writes alone."
 
 
 # What to do
@@ -230,18 +229,26 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
     lower = run.model.setting("lr") / 3
     resume = ["charrnn", "train", "--run", info.run, "--resume", *where]
     by_kind = {
-        "diverged": ("train with smaller steps", [*as_long, "--lr", f"{lower:.2g}"]),
-        "unknown": ("hold a tenth of the text out, and see", [*as_long, "--val-frac", "0.1"]),
+        "diverged": ("train with a lower learning rate", [*as_long, "--lr", f"{lower:.2g}"]),
+        "unknown": (
+            "hold out a tenth of the text, to measure the quality",
+            [*as_long, "--val-frac", "0.1"],
+        ),
         "overfitting": (
-            "give it more text if there is any, or make learning by heart harder",
+            "use more text if there is any, or more dropout, which works against learning by heart",
             [*as_long, "--dropout", f"{dropout:.2g}"],
         ),
-        "good": ("more text, or more time for a larger network", longer),
-    } | dict.fromkeys(UNFINISHED + ("failed",), (f"go on where it stands{time_left(info)}", resume))
-    step = by_kind.get(kind, ("more time, and a larger network if that pays", longer))
+        "good": ("use more text, or more time for a larger network", longer),
+    } | dict.fromkeys(UNFINISHED + ("failed",), (f"continue the run{time_left(info)}", resume))
+    step = by_kind.get(kind, ("train for longer, with a larger network if that helps", longer))
     sample = ["charrnn", "sample", info.run, *where, "--temperature", temperature]
     steps = [] if kind == "running" else [step]
-    steps.append(("let it write; a higher temperature is more daring, a lower one safer", sample))
+    steps.append(
+        (
+            "write text; a higher temperature gives more surprising text, a lower one safer text",
+            sample,
+        )
+    )
     return [(why, shlex.join(command)) for why, command in steps]
 
 
@@ -278,13 +285,15 @@ def max_time(seconds: float) -> str:
 def figures(run: RunSummary) -> list[tuple[str, str]]:
     """Return the figures of a run as rows: name, value."""
     info, alone = run.info, run.network_loss if run.has_memory else None
-    layers = f"{info.num_layers} layer{'s' * (info.num_layers != 1)}"
     without = "" if alone is None else ", network alone"
     rows = [
         ("validation loss", loss_words(run.loss, run.unit)),
         ("validation loss, network alone", loss_words(alone, run.unit)),
         (f"training loss{without}", loss_words(run.train_loss, run.unit)),
-        ("network", f"{info.cell}, {layers} of {info.hidden_size} units"),
+        (
+            "network",
+            network_text(info),
+        ),
         ("steps", "?" if info.step is None else f"{info.step:,}"),
         ("passes over the text", "?" if run.epochs is None else f"{run.epochs:.2f}"),
         ("time", time_text(info.seconds)),
@@ -294,8 +303,15 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if "?" not in value]
 
 
+def network_text(info: RunInfo) -> str:
+    """Return cell and size of a network in words."""
+    if info.num_layers is None:
+        return "?"
+    return f"{info.cell}, {count_text(info.num_layers, 'layer')} of {info.hidden_size} units"
+
+
 def loss_words(loss: float | None, unit: str) -> str:
     """Return a loss, and its perplexity in words."""
     if loss is None:
         return "?"
-    return f"{loss_text(loss)} nats per {unit}: hesitates between {math.exp(loss):.1f}"
+    return f"{loss_text(loss)} nats per {unit}: as unsure as between {math.exp(loss):.1f} {unit}s"

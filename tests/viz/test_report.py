@@ -132,7 +132,7 @@ def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     assert "&lt;" in html
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:,)""", html)
     for part in ("How it went", "What to try next", "Curves", "How the text changed", "What it writes",
-                 "Surprise on text it never learned", "How to make it again"):  # fmt: skip
+                 "Surprise on held-out text", "How to repeat the run"):  # fmt: skip
         assert part in html
     assert "Not shown" not in html
 
@@ -141,7 +141,7 @@ def test_a_report_says_that_the_text_is_gone_or_another_one(call):
     Path("hostile.txt").write_text(TEXT, encoding="utf-8")
     call("train", "hostile.txt", *QUICK)
     Path("hostile.txt").write_text(TEXT + "more", encoding="utf-8")
-    assert "Not shown: the text has changed since it" in call("viz", "report", "hostile")[1]
+    assert "Not shown: the text has changed since training" in call("viz", "report", "hostile")[1]
     Path("hostile.txt").unlink()
     call("viz", "report", "hostile", "-o", "r.html")
     assert "Not shown: " in Path("r.html").read_text("utf-8")

@@ -68,7 +68,7 @@ def steps(found):
     [
         (facts("running", step=5, total_steps=10), "running", "still training: 5 of 10", "sample"),
         (facts("stopped", step=5), "stopped", "after 5 steps", "train --run king --resume"),
-        (facts("killed"), "killed", "died", "train --run king --resume"),
+        (facts("killed"), "killed", "died before its end", "train --run king --resume"),
         (facts("failed", error="disk full"), "failed", "failed: disk full", "--resume"),
         (facts("diverged", loss=1.0), "diverged", "failed", "--lr 0.003"),
         (facts(), "unknown", "held out", "--val-frac 0.1"),
@@ -88,14 +88,14 @@ def test_each_end_has_its_words_and_its_next_step(found, kind, words, command):
     assert "charrnn sample king" in steps(found)[-1]
 
 
-def test_a_loss_is_told_as_characters_that_it_hesitates_between():
+def test_a_loss_is_told_as_equally_likely_characters():
     """e^1 = 2.7 of 20; the network alone went from ln 8 to ln 4."""
     _, first, second = remarks(facts(loss=1.0))
-    assert "hesitates between 2.7 characters" in first
+    assert "as unsure as between 2.7 equally likely characters" in first
     assert "between all 20" in first
-    assert "between 4.0; at its first test, at step 10, between 8.0" in second
+    assert "between 4.0 characters. At its first test, at step 10, it was 8.0." in second
     assert len(remarks(facts(loss=1.0, memory=False))) == 2
-    assert "2.7 bytes" in remarks(facts(loss=1.0, vocab=ByteVocabulary()))[1]
+    assert "2.7 equally likely bytes" in remarks(facts(loss=1.0, vocab=ByteVocabulary()))[1]
 
 
 def test_a_memory_that_does_harm_is_named():
@@ -118,13 +118,15 @@ def test_what_is_not_known_is_not_shown():
 
 def test_a_run_without_a_test_is_judged_by_the_text_that_is_shown():
     found = replace(facts("stopped"), shown=math.log(5))
-    assert "shown below, it hesitates between 5.0 characters" in remarks(found)[1]
+    assert (
+        "shown below, the model is on average as unsure as between 5.0 equally" in remarks(found)[1]
+    )
 
 
 def test_what_is_left_is_told_and_a_new_run_reads_as_the_old_one():
     """30 s for 10 of 40 steps: 90 s are left."""
     found = facts("stopped", step=10, total_steps=40, seconds=30)
-    assert steps(found)[0].startswith("go on where it stands, for about 1m30s:")
+    assert steps(found)[0].startswith("continue the run, for about 1m30s:")
     found.model.metadata.raw["config"]["train"] |= {
         "lines": True,
         "encoding": "latin-1",
