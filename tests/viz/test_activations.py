@@ -24,7 +24,6 @@ def model(*, records, weight=0.6):
     memory.weight = weight
     return Model(
         config=config, weights=weights, vocab=VOCAB, records=records, starts={}, memory=memory,
-        facts={},
     )  # fmt: skip
 
 
