@@ -1,4 +1,4 @@
-"""What all benchmarks share: where they ran, subjects in turn, figures with their range."""
+"""Shared by all benchmarks: the machine, measurements in turn, medians with their range."""
 
 import argparse
 import os
@@ -35,26 +35,26 @@ def machine() -> str:
 
 
 def spread(values: list[float], unit: str = "", digits: int = 3) -> str:
-    """Return the median of some figures and their range."""
+    """Return the median of some figures, with their range, as text."""
     median = statistics.median(values)
     return f"{median:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f}){unit}"
 
 
 def begin(title: str) -> None:
-    """Print what is measured, and where."""
+    """Print the title, the machine and the command."""
     print(f"# {title}\n\n{machine()}\ncommand: python {' '.join(sys.argv)}\n", flush=True)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a ratio, what it is against, and what was asked for."""
+    """One row of the table: a ratio to another subject, and the required ratio."""
 
     what: str
     against: str
     asked: str
     ratios: tuple[float, ...] = ()
     note: str = ""
-    """Absolute figures; or, without ratios, why the row was skipped."""
+    """Absolute figures; without ratios, the reason for which the row was skipped."""
 
     def __str__(self) -> str:
         found = spread(list(self.ratios), "", 2) if self.ratios else "skipped"
@@ -65,7 +65,7 @@ HEADING = "| what | against | asked | ratio: median (range) | figures |\n|---|--
 
 
 class Probes:
-    """What the machine could do around each block: a product of matrices, a copy of memory."""
+    """Speed of the machine around each block: a matrix product, a copy of memory."""
 
     def __init__(self):
         self._a = np.ones((PROBE_SIZE, PROBE_SIZE), dtype=np.float32)
@@ -75,7 +75,7 @@ class Probes:
         self.copy: list[float] = []
 
     def take(self) -> None:
-        """Measure both."""
+        """Measure both once."""
         start = time.perf_counter()
         for _ in range(4):
             self._a @ self._a
@@ -96,14 +96,14 @@ PROBES = Probes()
 
 
 def in_turn(subjects, rounds):
-    """Run blocks in turn, A B B A, with a probe of the machine around each.
+    """Run blocks in turn, A B B A, with probes of the machine around each.
 
     Args:
-        subjects: By name, what runs one block and returns its rate; more is better.
-        rounds: How often each has its turn.
+        subjects: Functions by name that run one block and return its rate; more is better.
+        rounds: Number of turns of each subject.
 
     Returns:
-        Rates by name, one a round.
+        Rates by name, one per round.
     """
     rates = {name: [] for name in subjects}
     for number in range(rounds):
@@ -116,33 +116,33 @@ def in_turn(subjects, rounds):
 
 
 def ratios(rates, ours, other) -> tuple[float, ...]:
-    """Return the ratios of two subjects, round by round."""
+    """Return the ratio of two subjects in each round."""
     return tuple(a / b for a, b in zip(rates[ours], rates[other], strict=True))
 
 
 def per_second(count, work) -> float:
-    """Return how many a second some work makes."""
+    """Return the rate of some work, per second."""
     start = time.perf_counter()
     work()
     return count / (time.perf_counter() - start)
 
 
 def rounds_parser(description, rounds) -> argparse.ArgumentParser:
-    """Return the option that all have: how often each subject has its turn."""
+    """Return a parser with the option of all benchmarks: the number of rounds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds)
     return parser
 
 
 def make_parser(description) -> argparse.ArgumentParser:
-    """Return the options of those that print rows of one table."""
+    """Return a parser for the benchmarks that print rows of one table."""
     parser = rounds_parser(description, 5)
     parser.add_argument("--bare", action="store_true", help="print nothing but rows")
     return parser
 
 
 def show(title, rows, arguments) -> None:
-    """Print rows as they come, and what the machine was like meanwhile."""
+    """Print rows as they are measured, then the probes of the machine."""
     if not arguments.bare:
         begin(title)
         print(HEADING, flush=True)

@@ -1,7 +1,7 @@
-"""The memory's discounts, fitted on the end of training texts; held-out text is never read.
+"""Fit the discounts of the n-gram model on the ends of training texts; held-out text is never read.
 
-A memory learns the first 90% of each TEXT's training split and is asked about what follows,
-streamed. Printed are the loss of several choices, and what a coordinate search finds.
+The n-grams of the first 90% of each TEXT's training split are counted, and score the rest,
+streamed. Prints the loss of several choices, and the result of a coordinate search.
 """
 
 import argparse
@@ -22,12 +22,12 @@ ASKED = 60_000
 STEPS = (0.1, 0.05, 0.025)
 
 Choice = tuple[Discounts, Discounts]
-"""Of the low orders, and of the high ones."""
+"""Discounts of the low orders, and of the high orders."""
 
 
 @dataclass
 class Case:
-    """The memory of a training text, and what follows that text."""
+    """The n-gram model of a training text, and the rest of that text."""
 
     memory: NgramModel
     ids: Ids
@@ -52,14 +52,14 @@ def make_case(path: Path) -> Case:
 
 
 def is_possible(choice: Choice) -> bool:
-    """Say whether no discount is more than the count, and none falls with it."""
+    """True if no discount exceeds its count, and discounts do not fall as counts rise."""
     return all(0 < d < count for each in choice for count, d in enumerate(each, start=1)) and all(
         a <= b for each in choice for a, b in pairwise(each)
     )
 
 
 def search(cases: list[Case], choice: Choice) -> Choice:
-    """Return the choice with the least mean loss that single steps lead to."""
+    """Return the discounts with the lowest mean loss that a coordinate search reaches."""
     values = [d for each in choice for d in each]
     best = mean_loss(cases, choice)
     for step in STEPS:
@@ -75,7 +75,7 @@ def search(cases: list[Case], choice: Choice) -> Choice:
 
 
 def mean_loss(cases: list[Case], choice: Choice) -> float:
-    """Return the mean over the texts."""
+    """Return the mean loss over the texts."""
     return float(np.mean([case.loss(choice) for case in cases]))
 
 

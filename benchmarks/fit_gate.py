@@ -1,10 +1,10 @@
-"""The gate that mixes network and memory, fitted on the end of training texts.
+"""Fit the gate that mixes network and n-gram model, on the ends of training texts.
 
-Each RUN was trained on the first 90% of a *training* split (or on a text of which nothing is ever
-reported), so that what it held out is training text too; each TEXT is the file it was trained on. A
-RUN that is named twice counts twice. Runs of one KIND are left out together in the last column.
-Networks weak and strong, and texts of many kinds, make a gate that serves all.
-`mixing.GATE_INPUT` and `GATE_OUTPUT` are what this prints.
+Each RUN was trained on the first 90% of a *training* split (or on a text that no figure is reported
+of), so its held-out text is training text too; each TEXT is the file that it was trained on. A RUN
+that is named twice counts twice. Runs of one KIND are left out together in the last column. Weak
+and strong networks and texts of many kinds give a gate that suits all.
+Prints `GATE_INPUT` and `GATE_OUTPUT` of `ngram/gate.py`.
 
 python benchmarks/fit_gate.py checkpoints/hamlet:plays.txt:plays checkpoints/c:headers.txt:code
 """
@@ -29,7 +29,7 @@ from charrnn.ngram.model import of_corpus
 from charrnn.nn.model import CharRNN, load_weights
 
 ASKED = 60_000
-"""Characters that each run is asked about."""
+"""Characters that each run scores."""
 
 HIDDEN = 6
 """Units of the gate."""
@@ -42,7 +42,7 @@ CONSTANTS = np.arange(0, 1, 0.05)
 
 @dataclass(eq=False)
 class Case:
-    """What network and memory say of the end of one training text."""
+    """Predictions of network and n-gram model on the end of one training text."""
 
     name: str
     kind: str
@@ -51,34 +51,34 @@ class Case:
     """Probability of each character, (n,)."""
     memory: torch.Tensor
     seen: torch.Tensor
-    """What the gate sees, (n, 10)."""
+    """Input features of the gate, (n, 10)."""
     built_in: float
-    """Loss of the gate as it stands in the code."""
+    """Loss with the gate of `ngram/gate.py`."""
 
     def loss(self, weight: torch.Tensor | float) -> torch.Tensor:
-        """Return nats per character at some share of the memory."""
+        """Return nats per character with a constant weight of the n-gram model."""
         return -torch.log((1 - weight) * self.network + weight * self.memory).mean()
 
     def fitted(self, gate: torch.Tensor) -> torch.Tensor:
-        """Return nats per character with a gate, its weights in one row."""
+        """Return nats per character with a gate, its weights as one vector."""
         into, out = unpack(gate)
         return self.loss(torch.sigmoid(torch.tanh(self.seen @ into) @ out[:-1] + out[-1]))
 
 
 def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the weights of the hidden units, and those of the output."""
+    """Return the weights of the tanh units, and of the output."""
     return gate[: -HIDDEN - 1].view(-1, HIDDEN), gate[-HIDDEN - 1 :]
 
 
 @cache
 def make_case(run: Path, text: Path, kind: str) -> Case:
-    """Ask a run about what it held out."""
+    """Score the held-out text of a run."""
     model = load_model(run / "best.safetensors")
     corpus = load_corpus([text], model.train_config())
     if not model.has_learned(corpus):
         raise SystemExit(f"{run} was trained on another text than {text}")
     memory = of_corpus(corpus, MEMORY_ORDER)
-    assert memory is not None  # an order was named
+    assert memory is not None  # an order is given
     network = CharRNN(model.config)
     load_weights(network, model.weights)
     rows, built_in, state, reader = [], [], None, None
@@ -104,7 +104,7 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
 
 
 def fit(cases: list[Case]) -> torch.Tensor:
-    """Return the gate with the least mean loss over some cases."""
+    """Return the gate with the lowest mean loss over some cases."""
     torch.manual_seed(0)
     size = cases[0].seen.shape[1] * HIDDEN
     start = torch.cat([0.15 * torch.randn(size), 0.3 * torch.randn(HIDDEN + 1)]).double()
@@ -123,7 +123,7 @@ def fit(cases: list[Case]) -> torch.Tensor:
 
 
 def print_row(case: Case, gate: torch.Tensor, others: torch.Tensor) -> None:
-    """Print what a case costs in every way."""
+    """Print the losses of a case with each way of mixing."""
     losses = [float(case.loss(float(w))) for w in CONSTANTS]
     best = int(np.argmin(losses))
     print(
@@ -135,7 +135,7 @@ def print_row(case: Case, gate: torch.Tensor, others: torch.Tensor) -> None:
 
 
 def print_gate(gate: torch.Tensor) -> None:
-    """Print the weights as they stand in mixing.py."""
+    """Print the weights as `ngram/gate.py` has them."""
     into, out = unpack(gate)
     print("\nGATE_INPUT = (")
     for row in into.tolist():

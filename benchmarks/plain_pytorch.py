@@ -1,4 +1,4 @@
-"""The loops that the README of any port of char-rnn to PyTorch would show, to compare with."""
+"""Baselines: the training and sampling loops of a typical port of char-rnn to PyTorch."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ class PlainNetwork(nn.Module):
         return self.decoder(output), state
 
     def take(self, weights):
-        """Copy the weights of a network of charrnn's."""
+        """Copy the weights of a charrnn network."""
         parameters = dict(self.named_parameters())
         with torch.no_grad():
             for name, array in weights.items():
@@ -33,7 +33,7 @@ class PlainNetwork(nn.Module):
 
 
 class PlainTraining:
-    """Cross-entropy, Adam, clipped gradients, carried state."""
+    """Training: cross-entropy, Adam, clipped gradients, carried state."""
 
     def __init__(self, vocab_size, config, device, precision):
         self.device, self.precision = device, precision
@@ -58,9 +58,9 @@ class PlainTraining:
 
 @torch.no_grad()
 def plain_sampling(network, length, num_streams, temperature, write):
-    """Write characters one at a time: step, softmax, multinomial, int.
+    """Sample one character at a time: step, softmax, multinomial, int.
 
-    Of a batch only the first stream is written out; all of them are drawn.
+    All streams of a batch are drawn; only the first is written.
     """
     network.eval()
     ids, state = (

@@ -1,4 +1,4 @@
-"""The table of quality_over_time.py -> a curve as SVG, for the README.
+"""Draw the table of quality_over_time.py as a curve in SVG, for the README.
 
 python benchmarks/quality_chart.py benchmarks/results/quality_...md docs/curve.svg
 """
@@ -18,18 +18,18 @@ NETWORK, MIX, OTHER = "#c2570c", "#0b63b0", "#767676"
 
 
 def x_of(seconds: float) -> float:
-    """Return where a time stands, on a logarithmic axis."""
+    """Return the x coordinate of a time, on a logarithmic axis."""
     share = math.log(seconds / FASTEST) / math.log(SLOWEST / FASTEST)
     return LEFT + share * (WIDTH - LEFT - RIGHT)
 
 
 def y_of(loss: float) -> float:
-    """Return where a loss stands."""
+    """Return the y coordinate of a loss."""
     return TOP + (WORST - min(loss, WORST)) / (WORST - BEST) * (HEIGHT - TOP - BOTTOM)
 
 
 def rows_of(table: str) -> tuple[float, list[tuple[float, float, float]]]:
-    """Return the memory alone, and seconds, mix and network of each budget, cold-256."""
+    """Return the n-gram model's loss, and (seconds, mixture, network) of each budget; cold-256."""
     memory, found = 0.0, []
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -41,7 +41,7 @@ def rows_of(table: str) -> tuple[float, list[tuple[float, float, float]]]:
 
 
 def text(x: float, y: float, words: str, color: str, anchor: str = "start") -> str:
-    """Return words in the picture."""
+    """Return a text element."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}" font-size="12" '
         f'text-anchor="{anchor}">{words}</text>'
@@ -49,14 +49,14 @@ def text(x: float, y: float, words: str, color: str, anchor: str = "start") -> s
 
 
 def level(loss: float, words: str) -> list[str]:
-    """Return a dashed line at a loss, and what it is."""
+    """Return a dashed line at a loss, with its label."""
     y, end = y_of(loss), WIDTH - RIGHT
     line = f'<line x1="{LEFT}" y1="{y:.1f}" x2="{end}" y2="{y:.1f}" stroke="{OTHER}" stroke-dasharray="4 3"/>'
     return [line, text(end + 6, y + 4, words, OTHER)]
 
 
 def series(points: list[tuple[float, float]], words: str, color: str) -> list[str]:
-    """Return a line through points, and what it is."""
+    """Return a line through points, with its label."""
     places = [(x_of(seconds), y_of(loss)) for seconds, loss in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in places]
@@ -65,7 +65,7 @@ def series(points: list[tuple[float, float]], words: str, color: str) -> list[st
 
 
 def axes() -> list[str]:
-    """Return ticks and their names."""
+    """Return the ticks of both axes, with their labels."""
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>']
     times = {10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 1800: "30 min"}
     for seconds, words in times.items():

@@ -1,11 +1,11 @@
-"""What a model writes, against the text it learned from: words that exist, copies, variety.
+"""Compare generated text with the training text: known words, copies, variety.
 
 python benchmarks/quality_of_text.py TEXT MODEL --temperature 0.7 0.8 1.0 --min-p 0 0.05
 
-For each setting some texts are written and taken together. Known words: the share of words that
-occur in the training text. Copied: the share of characters in verbatim spans of 30 or more, and
-the longest span. Variety: distinct 4-grams of words among all, in percent; a text that goes in
-circles has few. The same stands there for held-out text, which a person wrote.
+Several texts of each setting are taken together. Known words: the percentage of words that occur in
+the training text. Copied: the percentage of characters in verbatim spans of 30 or more, and the
+longest span. Variety: the percentage of distinct 4-grams of words; a text that repeats itself has
+few. A row for held-out text, which a person wrote, has the same figures.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 
 def variety(found: list[str]) -> float:
-    """Return the share of runs of four words that are distinct."""
+    """Return the fraction of 4-grams of words that are distinct."""
     grams = [tuple(found[i : i + GRAM]) for i in range(len(found) - GRAM + 1)]
     return len(set(grams)) / max(1, len(grams))
 

@@ -1,12 +1,12 @@
-"""What charrnn reaches in a given time, beside the memory alone and nanoGPT's CPU recipe.
+"""Held-out loss of charrnn after given times, beside the n-gram model alone and nanoGPT on a CPU.
 
 python benchmarks/quality_over_time.py TEXT --budgets 10s 30s 1m 5m 30m --folder DIR --nanogpt CHECKOUT
 
 Each budget is a run of its own in DIR, trained with the defaults (`charrnn train TEXT --max-time
-B`). What is there already is not done again, and a run that takes longer than --at-most is saved,
-so that the same command goes on with it. Every figure is over all of the held-out text in float32.
-nanoGPT is trained in CHECKOUT, which is somebody else's code and is not part of this repository,
-with the recipe of its README for a CPU; its predictions are also mixed with the same memory.
+B`). A finished run is not repeated; a run that takes longer than --at-most is saved, and the same
+command resumes it. Every figure is over all of the held-out text, in float32. nanoGPT is trained in
+CHECKOUT, its own repository, with the recipe of its README for a CPU; its predictions are also
+mixed with the same n-gram model.
 """
 
 import argparse
@@ -38,7 +38,7 @@ NANOGPT_CPU = [
     "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--max_iters=2000",
     "--lr_decay_iters=2000", "--dropout=0.0",
 ]  # fmt: skip
-"""Its README's line for a CPU; evaluated at the beginning and at the end only."""
+"""Arguments in nanoGPT's README for a CPU; it evaluates at the beginning and at the end only."""
 
 BLOCK = 64
 
@@ -49,7 +49,7 @@ def charrnn(*words: object) -> list[str]:
 
 
 def train(text: Path, budget: str, folder: Path, at_most: float, seed: int) -> float | None:
-    """Train until a budget is over; return the seconds of all processes, None if it goes on."""
+    """Train until a budget is used up; return the seconds of all processes, None if it is not."""
     run, log = folder / budget, folder / f"{budget}.seconds"
     earlier = float(log.read_text()) if log.exists() else 0.0
     command = charrnn("train", text, "--checkpoints", folder, "--run", budget, "--resume", "-q")
@@ -69,7 +69,7 @@ def train(text: Path, budget: str, folder: Path, at_most: float, seed: int) -> f
 
 
 def is_finished(run: Path) -> bool:
-    """Say whether a run has had its end."""
+    """True if a run has finished."""
     metrics = run / "metrics.jsonl"
     if not metrics.exists():
         return False
@@ -102,7 +102,7 @@ def row_of(name: str, run: Path, seconds: float, found: dict[str, dict[str, Any]
 
 
 def memory_row(corpus: Corpus, memory: NgramModel, seconds: float) -> str:
-    """Return the row of the memory alone."""
+    """Return the row of the n-gram model alone."""
     protocols = (streamed(corpus.val), cold(corpus.val, 256), cold(corpus.val, BLOCK))
     losses = " | ".join(f"{memory_loss(memory, batches):.4f}" for batches in protocols)
     return f"| memory alone | | {seconds:.1f} | | 1 | {losses} | | | |"
@@ -110,7 +110,7 @@ def memory_row(corpus: Corpus, memory: NgramModel, seconds: float) -> str:
 
 @torch.no_grad()
 def rival_loss(network: Any, corpus: Corpus, memory: NgramModel | None) -> float:
-    """Return a rival's loss in cold windows, by itself or mixed with a memory."""
+    """Return the loss of another model in cold windows, alone or mixed with an n-gram model."""
     total = count = 0.0
     for batch in cold(corpus.val, BLOCK):
         targets, rows = batch.targets.ravel(), np.arange(batch.targets.size)
@@ -128,7 +128,7 @@ def rival_loss(network: Any, corpus: Corpus, memory: NgramModel | None) -> float
 
 
 def nanogpt_rows(checkout: Path, corpus: Corpus, memory: NgramModel) -> list[str]:
-    """Train nanoGPT's CPU recipe, if that is not done, and return its rows."""
+    """Train nanoGPT with its CPU recipe, unless already trained, and return its rows."""
     out = checkout / "out-shakespeare-char" / "ckpt.pt"
     log = checkout / "charrnn.seconds"
     if not log.exists():
@@ -153,7 +153,7 @@ def nanogpt_rows(checkout: Path, corpus: Corpus, memory: NgramModel) -> list[str
 
 
 def write_data(folder: Path, corpus: Corpus) -> None:
-    """Write a text as nanoGPT reads it."""
+    """Write a text in the format of nanoGPT."""
     for name, ids in (("train", corpus.train), ("val", corpus.val)):
         ids.astype(np.uint16).tofile(folder / f"{name}.bin")
     (folder / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": corpus.vocab.size}))
@@ -176,13 +176,13 @@ def main() -> None:
     corpus = load_corpus([arguments.text], TrainConfig())
     begin_at = time.monotonic()
     memory = of_corpus(corpus, MEMORY_ORDER)
-    assert memory is not None  # an order was named
+    assert memory is not None  # an order is given
     print(memory_row(corpus, memory, time.monotonic() - begin_at), flush=True)
     at_most = Duration().convert(arguments.at_most, None, None)
     for budget in arguments.budgets:
         seconds = train(arguments.text, budget, arguments.folder, at_most, arguments.seed)
         if seconds is None:
-            raise SystemExit(f"{budget}: not over yet; the same command goes on with it")
+            raise SystemExit(f"{budget}: not finished yet; the same command continues it")
         run = arguments.folder / budget
         print(row_of(budget, run, seconds, score(arguments.text, run)), flush=True)
     if arguments.nanogpt:

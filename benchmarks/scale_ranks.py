@@ -1,10 +1,10 @@
-"""Data-parallel training on this machine's CPU: two processes of one thread, one of two threads.
+"""Data-parallel training on a CPU: two processes of one thread beside one process of two threads.
 
     python benchmarks/scale_ranks.py [--rounds 3] [--seconds 8]
 
-Both train the same streams, in turn, under torchrun with gloo. The share of communication is what
-a step takes with the exchange of gradients less what the same step takes without it. From steps and
-messages follows an estimate for more devices, printed with its assumptions.
+Both train the same streams, in turn, under torchrun with gloo. The cost of communication is the
+time of a step with the all-reduce of gradients minus the time of the same step without it. Prints
+an estimate for more devices, from steps and messages, with its assumptions.
 """
 
 import json
@@ -63,7 +63,7 @@ with joined() as world:
 
 
 def measure(network: tuple[int, ...], processes: int, threads: int, seconds: float) -> dict:
-    """Return what a step takes with and without the exchange of gradients."""
+    """Return the seconds of a step with and without the all-reduce of gradients."""
     command = [sys.executable, "worker.py", *map(str, (*network, threads, seconds))]
     if processes > 1:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -74,14 +74,14 @@ def measure(network: tuple[int, ...], processes: int, threads: int, seconds: flo
 
 
 def efficiency(step: float, message: float, devices: int, link: tuple[float, float]) -> float:
-    """Return the share of a step that is not waiting, if no exchange were hidden by computing.
+    """Return the fraction of a step spent on computation, if communication does not overlap it.
 
     Args:
-        step: Seconds of a device's own share.
+        step: Seconds of computation on one device.
         message: Bytes of all gradients.
-        devices: How many (W).
-        link: Bytes a second, and seconds of a turn. Each device sends and takes 2 (W - 1) / W of
-            the message (a ring), in 2 log2 W turns (a tree, which NCCL takes for small ones).
+        devices: Number of devices (W).
+        link: Bytes per second, and seconds of latency. Each device sends and receives 2 (W - 1) / W
+            of the message (a ring), with 2 log2 W latencies (a tree, as NCCL uses for small ones).
     """
     bandwidth, latency = link
     exchange = 2 * (devices - 1) / devices * message / bandwidth + 2 * math.log2(devices) * latency
@@ -100,7 +100,7 @@ STEPS = {
 
 
 def print_estimates(parameters: int, measured: float) -> None:
-    """Print what 8 and 64 devices would come to, from a measured message and a step."""
+    """Print estimates for 8 and 64 devices, from a measured message and a step."""
     message = 4.0 * parameters
     steps = STEPS | {f"this machine's CPU, {1e3 * measured:.0f} ms (measured)": measured}
     print(f"\nEstimated, not measured: 2×512, {message / 2**20:.1f} MiB of gradients a step\n")

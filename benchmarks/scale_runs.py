@@ -1,8 +1,8 @@
-"""Two runs on two cores: one after the other, or side by side with one thread each, or with two.
+"""Two runs on two cores: one after the other, or side by side with one or two threads each.
 
     python benchmarks/scale_runs.py TEXT [--rounds 3] [--steps 200]
 
-What `--threads` should be where several runs share a machine without GPUs.
+Shows which `--threads` is best when several runs share a machine without GPUs.
 """
 
 import os
@@ -28,7 +28,7 @@ def command(text: Path, hidden: int, layers: int, threads: int, steps: int) -> l
 
 
 def rate(line: list[str], *, at_once: bool) -> float:
-    """Return the runs a minute, of two."""
+    """Return the rate of two runs, in runs per minute."""
     start, null = time.perf_counter(), subprocess.DEVNULL
     children = []
     for _ in range(2):

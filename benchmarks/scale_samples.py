@@ -1,10 +1,11 @@
-"""100,000 samples by `charrnn sample`: speed beside the engine's own, memory, and interruptions.
+"""100,000 samples by `charrnn sample`: speed beside that of its batches alone, RAM, interruptions.
 
     python benchmarks/scale_samples.py TEXT [--count 100000] [--length 200] [--kills 10]
 
-A 2×256 network without memory learns TEXT for 30 steps. First the command and the same batches in
-a process of their own write 3,000 texts in turn; then one call writes all, its memory watched, and
-another is interrupted at random moments and continued: both files must be equal.
+A 2×256 network without n-gram memory is trained on TEXT for 30 steps. First the command, and the
+same batches in a separate process, write 3,000 texts in turn. Then one command writes all texts
+while its RAM is measured, and another is killed at random moments and continued: both files must be
+equal.
 """
 
 import argparse
@@ -33,12 +34,12 @@ WATCHED_SECONDS = 0.5
 
 
 def charrnn(*arguments: object) -> list[str]:
-    """Return the command line of a process of its own."""
+    """Return the command line of a new process."""
     return [sys.executable, "-m", "charrnn", *map(str, arguments)]
 
 
 def train(text: Path) -> Path:
-    """Return a 2×256 model without memory."""
+    """Return a 2×256 model without n-gram memory."""
     command = charrnn(
         "train", text, "--hidden-size", 256, "--num-layers", 2, "--memory", "off", "--steps", 30,
         "-q", "--run", "thousands",
@@ -48,7 +49,7 @@ def train(text: Path) -> Path:
 
 
 def sample(model: Path, count: int, length: int, output: str) -> list[str]:
-    """Return the command that is measured; the same again goes on with its file."""
+    """Return the measured command; the same command continues its file."""
     return charrnn(
         "sample", model, "-n", count, "-l", length, "--seed", SEED, "--json", "-o", output,
         "--resume", "-q",
@@ -56,7 +57,7 @@ def sample(model: Path, count: int, length: int, output: str) -> list[str]:
 
 
 def command_rate(model: Path, length: int) -> float:
-    """Return the characters a second of a whole process that writes a few texts."""
+    """Return the characters per second of a whole process that writes some texts."""
     Path("few.jsonl").unlink(missing_ok=True)
     start = time.perf_counter()
     subprocess.run(sample(model, FEW, length, "few.jsonl"), check=True)
@@ -64,7 +65,7 @@ def command_rate(model: Path, length: int) -> float:
 
 
 def batch_rate(sampler: Sampler, length: int) -> float:
-    """Return the characters a second of the batches alone."""
+    """Return the characters per second of the batches alone."""
     config = SampleConfig(length=length)
     jobs = Jobs([""], [config], FEW, SEED)
     start = time.perf_counter()
@@ -75,7 +76,7 @@ def batch_rate(sampler: Sampler, length: int) -> float:
 
 
 def anonymous_memory(process: int) -> float:
-    """Return the MiB of memory that a process has for itself."""
+    """Return the anonymous memory of a process, in MiB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) / 1024
@@ -83,12 +84,12 @@ def anonymous_memory(process: int) -> float:
 
 
 def num_lines(path: Path) -> int:
-    """Return how many texts a file has."""
+    """Return the number of texts in a file."""
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def undisturbed(model: Path, count: int, length: int) -> tuple[float, float, float, float]:
-    """Write all texts; return seconds, and MiB after the first thousand, at the end, at most."""
+    """Write all texts; return seconds, and MiB after 1,000 texts, at the end and at the peak."""
     start, whole = time.perf_counter(), Path("whole.jsonl")
     child = subprocess.Popen(sample(model, count, length, whole.name))
     while num_lines(whole) < min(1000, count // 2):
@@ -103,7 +104,7 @@ def undisturbed(model: Path, count: int, length: int) -> tuple[float, float, flo
 
 
 def interrupted(model: Path, count: int, length: int, kills: int, seconds: float) -> int:
-    """Write all texts in a call that is killed so often; return how often the file was torn."""
+    """Write all texts with a command that is killed so often; return the number of torn files."""
     rng, torn, command = random.Random(SEED), 0, sample(model, count, length, "cut.jsonl")
     for _ in range(kills):
         child = subprocess.Popen(command)
@@ -117,7 +118,7 @@ def interrupted(model: Path, count: int, length: int, kills: int, seconds: float
 
 
 def main() -> None:
-    """Measure, and print what came of it."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text", type=Path)
     parser.add_argument("--count", type=int, default=100_000)

@@ -1,4 +1,4 @@
-"""The whole table of speed, in under ten minutes; rows that cannot be had here say why."""
+"""The table of speed, in under ten minutes; a row that cannot be measured gives the reason."""
 
 import subprocess
 import sys

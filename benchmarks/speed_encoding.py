@@ -1,6 +1,6 @@
-"""Large texts: speed of encoding, speed of a start from the cache, and anonymous memory.
+"""Large texts: speed of encoding, speed of loading from the cache, and anonymous memory.
 
-The text is made here: words of one to four syllables, ASCII and not, in lines.
+The text is generated: lines of words of one to four syllables, ASCII and other.
 """
 
 import os
@@ -40,7 +40,7 @@ print(seconds, peak[0] / 1024, len(corpus.train) + len(corpus.val))
 """
 
 TRIES, LARGE = 3, 500
-"""How often a text is encoded, unless it has so many megabytes or more."""
+"""Number of times that a text is encoded, unless it has so many megabytes or more."""
 
 SYLLABLES = [
     "ka",
@@ -67,7 +67,7 @@ SYLLABLES = [
 
 
 def make_text(path: Path, megabytes: int) -> None:
-    """Write about so many megabytes of made-up prose."""
+    """Write about so many megabytes of generated prose."""
     rng = random.Random(megabytes)
     words = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(5000)]
     block = "\n".join(" ".join(rng.choices(words, k=rng.randint(3, 14))) for _ in range(30_000))
@@ -78,7 +78,7 @@ def make_text(path: Path, megabytes: int) -> None:
 
 
 def load(path: Path, cache: Path) -> tuple[float, float, int]:
-    """Return seconds, peak of anonymous memory in MiB and characters, in a process of its own."""
+    """Return seconds, peak of anonymous memory in MiB, and characters, of a separate process."""
     environment = os.environ | {"CHARRNN_CACHE": str(cache)}
     command = [sys.executable, "-c", CHILD, str(path)]
     done = subprocess.run(
@@ -89,7 +89,7 @@ def load(path: Path, cache: Path) -> tuple[float, float, int]:
 
 
 def rows(sizes, folder):
-    """Yield a row a size; megabytes a second against the 100 that were asked for."""
+    """Yield a row for each size; megabytes per second against the required 100."""
     if not Path("/proc/self/status").exists():
         yield Row("encoding", "100 MB a second", "1.0", (), "no /proc here")
         return
@@ -98,7 +98,7 @@ def rows(sizes, folder):
         with tempfile.TemporaryDirectory(dir=folder) as name:
             path = Path(name) / "text.txt"
             make_text(path, megabytes)
-            os.utime(path, (1e9, 1e9))  # settled: its digest may be remembered
+            os.utime(path, (1e9, 1e9))  # not new any more, so its digest may be cached
             real = path.stat().st_size / 1e6
             colds = []
             for attempt in range(TRIES if megabytes < LARGE else 1):

@@ -1,8 +1,8 @@
-"""Sampling on the CPU, one thread on both sides, beside the plain PyTorch loop and the floor.
+"""Sampling on the CPU with one thread, beside the plain PyTorch loop and a lower bound.
 
-One stream is written into a pipe with charrnn's defaults (temperature and min-p), memory off; the
-plain loop has the same weights, no filter, and writes each character as it comes. The floor of a
-step is one pass over the same matrices by NumPy: what the memory's bandwidth allows in float32.
+One stream is written into a pipe with charrnn's defaults, without n-gram memory; the plain loop has
+the same weights and no filters, and writes each character at once. The lower bound of a step is one
+pass over the same matrices by NumPy: the limit of the bandwidth of RAM in float32.
 """
 
 import os
@@ -41,13 +41,13 @@ V, E = 65, 64
 SIZES = ((2, 128, "6", 8000), (2, 256, "7", 4000), (2, 512, "17", 1000))
 FLOORS = {128: "0.45", 256: "0.8", 512: "0.9"}
 DREAMS = {"6": "20", "7": "20", "17": "60", "0.45": "1", "0.8": "1", "0.9": "1", "1.3": "3"}
-"""What was dreamt of with a compiled kernel."""
+"""Ratios hoped for with the compiled step, by required ratio."""
 
 STREAMS, THOUSANDS = 64, 4096
 
 
 def make_model(layers, hidden, text=None):
-    """Return a model with random weights; with the memory of a text, if there is one."""
+    """Return a model with random weights; with the n-gram memory of a text if given."""
     config = ModelConfig(
         cell="lstm", vocab_size=V, embedding_size=E, hidden_size=hidden, num_layers=layers
     )
@@ -61,7 +61,7 @@ def make_model(layers, hidden, text=None):
 
 
 class Pipe:
-    """Another process that reads what is written, and throws it away."""
+    """Another process, which reads the output and discards it."""
 
     def __enter__(self):
         self.process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -73,7 +73,7 @@ class Pipe:
 
 
 def samplers(model):
-    """Return charrnn's two, by engine; the compiled one where it can be built."""
+    """Return charrnn's samplers by engine; the compiled one if it can be built."""
     found = {"NumPy": Sampler(model)}
     found["NumPy"]._engine = Engine(model.config, model.weights)
     if library := load():
@@ -83,7 +83,7 @@ def samplers(model):
 
 
 def stream(sampler, length):
-    """Return charrnn's characters a second, written into a pipe."""
+    """Return the characters per second that charrnn writes into a pipe."""
     with Pipe() as pipe:
         out = OutputStream(pipe)
         config = SampleConfig(length=length)
@@ -91,7 +91,7 @@ def stream(sampler, length):
 
 
 def plain_stream(network, length):
-    """Return the plain loop's."""
+    """Return the characters per second of the plain loop."""
     with Pipe() as pipe:
         return per_second(
             length,
@@ -111,7 +111,7 @@ def against(rates, other, what, against, asked, shown):
 
 
 def characters(ours, rival):
-    """Say how many characters a second two subjects make."""
+    """Return the characters per second of two subjects, as text."""
     return f"{ours:,.0f} and {rival:,.0f} characters/s"
 
 
@@ -128,7 +128,7 @@ def stream_rows(model, asked, length, rounds):
 
 
 def step_rows(model, rounds, length):
-    """Yield the rows of the network's step against a pass over its matrices."""
+    """Yield the rows of the network's step against one pass over its matrices."""
     engine = Engine(model.config, model.weights)
     matrices = [layer.matrix.matrix for layer in engine._layers] + [engine._decoder.matrix]
     inputs = [np.ones(len(matrix), dtype=np.float32) for matrix in matrices]
@@ -174,7 +174,7 @@ def streams_rows(model, count, rounds):
 
 
 def with_memory(rounds, text):
-    """Yield rows: a trained model of the default size with its memory, and without."""
+    """Yield rows of a trained model of the default size, with and without its n-gram memory."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable, "-m", "charrnn", "train", str(text.resolve()), "--hidden-size", "512",
@@ -202,7 +202,7 @@ def with_memory(rounds, text):
                 "on": partial(block, sampler, None, num_samples),
                 "off": partial(block, sampler, 0.0, num_samples),
             }
-            in_turn(subjects, 1)  # frequent contexts are remembered from the first text on
+            in_turn(subjects, 1)  # fills the n-gram cache
             rates = in_turn(subjects, rounds)
             yield Row(
                 f"1×512 with its memory, {num_samples} stream{'s' * (num_samples > 1)}, {engine}",

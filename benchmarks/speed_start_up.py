@@ -1,6 +1,6 @@
-"""How soon something is on the screen: --help, and the first character of `sample`.
+"""Seconds to the first output: --help, and the first character of `sample`.
 
-Beside them a bare `import torch`, in turn with them, in processes of their own.
+Measured in turn with a bare `import torch`, each in a separate process.
 """
 
 import statistics
@@ -17,7 +17,7 @@ TEXT = "The quick brown fox jumps over the lazy dog, and over the lazy cat.\n" *
 
 
 def starts_per_second(command: list[str], folder: Path) -> float:
-    """Return how often a second a process could write its first byte."""
+    """Return the starts per second, each until the first byte of output."""
     start = time.perf_counter()
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0

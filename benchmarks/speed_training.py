@@ -1,8 +1,8 @@
-"""Training: charrnn's update beside the plain nn.LSTM loop that any port would write.
+"""Training: the update of charrnn beside a plain nn.LSTM loop.
 
-Same sizes, same text; in turn A B B A; the ratio is what counts. charrnn does more in a step:
-dropout masks, averaged weights, carried state with restarts. Beside them the rate of a product of
-two matrices of 2048 × 2048 in the same precision, and the peak of memory of a process of its own.
+Same sizes, same text, in turn A B B A; the result is the ratio. charrnn does more in a step:
+dropout masks, averaged weights, carried state with restarts. Also: the rate of a product of two
+matrices of 2048 × 2048 in the same precision, and the peak memory of a separate process.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def config_of(size, device, precision):
 
 
 class Ours:
-    """charrnn's learner."""
+    """The learner of charrnn."""
 
     def __init__(self, config):
         self.learner = Learner(config, config.model(V), config.batch_size)
@@ -56,7 +56,7 @@ def text():
 
 
 def train(subject, size, device, steps):
-    """Make some updates; our text lives on the device."""
+    """Make some updates; the text is on the device."""
     streams = Streams(text(), size[2], size[3], 0, 0.01)
     if isinstance(subject, Ours):
         streams = maybe_to_gpu(streams, device)
@@ -66,7 +66,7 @@ def train(subject, size, device, steps):
 
 
 def subjects_of(size, device, precisions):
-    """Return what trains one size: ours in each precision, the plain loop in fp32; on a GPU all."""
+    """Return charrnn in each precision, and the plain loop in fp32, on a GPU in each precision."""
     result = {}
     for precision in precisions:
         config = config_of(size, device, precision)
@@ -77,7 +77,7 @@ def subjects_of(size, device, precisions):
 
 
 def speed_rows(device, precisions, rounds, seconds):
-    """Yield rows of training speed, for each size, and of the large one beside a product."""
+    """Yield rows of training speed for each size, and of the large size beside a matrix product."""
     for size in SIZES:
         layers, hidden, B, T = size
         subjects = subjects_of(size, device, precisions)
@@ -100,7 +100,7 @@ def speed_rows(device, precisions, rounds, seconds):
 
 
 def ratio_rows(rates, what, size, precisions):
-    """Yield ours in each precision against the plain loop: on a GPU the fastest one of all."""
+    """Yield charrnn in each precision against the plain loop in its fastest precision."""
     plain = {name: rates[name] for name in rates if name.startswith("plain")}
     best = max(plain, key=lambda name: statistics.median(plain[name]))
     for precision in precisions:
@@ -114,7 +114,7 @@ def ratio_rows(rates, what, size, precisions):
 
 
 def share_rows(rates, what, flops, precisions):
-    """Yield the share of the rate of a product."""
+    """Yield the fraction of the rate of a matrix product."""
     for precision in precisions:
         pairs = zip(rates[f"ours {precision}"], rates[f"product {precision}"], strict=True)
         shares = tuple(flops * ours / product for ours, product in pairs)
@@ -141,7 +141,7 @@ def product_rate(device, precision):
 
 
 def peak_memory(name):
-    """Return the peak of resident memory of a process that trains the large size, in MiB."""
+    """Return the peak resident memory of a process that trains the large size, in MiB."""
     done = subprocess.run(
         [sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True
     )
@@ -149,7 +149,7 @@ def peak_memory(name):
 
 
 def print_peak(name):
-    """Train in this process, and print how much more memory it took than before."""
+    """Train in this process, and print the increase of its memory."""
     device = torch.device("cpu")
     torch.set_num_threads(default_threads())
     config = config_of(LARGE, device, "fp32")
@@ -161,13 +161,13 @@ def print_peak(name):
 
 
 def megabytes_of(field):
-    """Return a field of this process's memory, in MiB."""
+    """Return a memory figure of this process, in MiB."""
     with Path("/proc/self/status").open() as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
 
 
 def memory_row():
-    """Return the row of the peak of memory; less is better."""
+    """Return the row of peak memory; less is better."""
     ours, plain = peak_memory("ours"), peak_memory("plain")
     layers, hidden, B, T = LARGE
     return Row(

@@ -1,4 +1,4 @@
-"""How long a search for units takes, as a user waits for it: the whole command, start-up included.
+"""Seconds of a search for units: the whole command, start-up included.
 
 python benchmarks/speed_unit_search.py TEXT
 """
@@ -17,7 +17,7 @@ LENGTH = 5000
 
 
 def charrnn(*arguments) -> float:
-    """Run a command; return how many seconds it took."""
+    """Run a command; return its seconds."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "charrnn", *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
