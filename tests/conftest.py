@@ -1,4 +1,4 @@
-"""Tiny things to test on: every dimension different, so that a transposed axis cannot pass."""
+"""Fixtures: tiny texts, networks, runs. All dimensions differ: a transposed axis cannot pass."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-# A process has one core: pytest-xdist starts as many as there are cores.
+# One thread per process: pytest-xdist starts a process per core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from charrnn.__main__ import run_cli
@@ -24,7 +24,7 @@ TEXT = (
     "Zoë’s naïve café: “ça va?” — 3 × 7 = 21 €\n"
     "Long live the king!\nHe. You come most carefully upon your hour.\n"
 )
-"""About 200 characters, some of them outside ASCII; written for these tests' needs."""
+"""About 200 characters, some of them outside ASCII."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def tiny_config(cell: str) -> ModelConfig:
 
 @pytest.fixture(autouse=True, scope="session")
 def plain_signals() -> None:
-    """Undo what nohup or a shell's & has ignored: children inherit it."""
+    """Restore signals that nohup or a shell's & ignores: child processes inherit this."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -64,9 +64,9 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a function that runs command lines on texts in a new folder, once a session.
+    """Return a function that runs command lines on texts in a new folder, once per session.
 
-    It returns the folder, which tests only read.
+    The function returns the folder. Tests must not change it.
     """
     folders: dict[str, Path] = {}
 
@@ -89,9 +89,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def made(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
-    """Return a function like made_once whose folder is copied into the test's own.
+    """Return a function like made_once that copies the folder into the folder of the test.
 
-    The runs still know their texts by the paths at which they were made.
+    The runs still refer to their texts by the original paths.
     """
 
     def make(texts: dict[str, str], *commands: list[str]) -> Path:
@@ -103,7 +103,7 @@ def made(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Path:
-    """Where a test's runs are; nothing is there yet."""
+    """Folder of a test's runs, which does not exist yet."""
     return tmp_path / "checkpoints"
 
 
@@ -117,7 +117,7 @@ def run(checkpoints: Path) -> Iterator[Run]:
 
 @dataclass(frozen=True)
 class Result:
-    """How a command line ended."""
+    """Result of a command line."""
 
     exit_code: int
     stdout: str
@@ -140,7 +140,7 @@ def call(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., tuple[int, 
 def charrnn(
     call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """Run a command line in this process; it has to succeed unless check=False."""
+    """Run a command line in this process; it must succeed unless check=False."""
 
     def run(*arguments: object, check: bool = True, stdin: str | None = None) -> Result:
         if stdin is not None:

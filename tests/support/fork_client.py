@@ -1,6 +1,6 @@
-"""The interpreter as `fork_server.py` gives it: SOCKET -m MODULE ...
+"""Client of `fork_server.py`, used as a Python interpreter: SOCKET -m MODULE ...
 
-It imports little: it is started for every command.
+It imports little, because every command starts it.
 """
 
 import json
@@ -20,8 +20,8 @@ PATIENCE = 120.0
 
 
 def main() -> None:
-    """Ask the server for a process, pass signals on to it, and leave as it does."""
-    # Held back until there is a process to pass them on to.
+    """Request a process from the server, forward signals to it, and exit as it does."""
+    # Blocked until there is a process to forward them to.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     connection = connect(sys.argv[1])
     ignored = [number for number in PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]

@@ -1,11 +1,11 @@
-"""A server of Python processes that have torch and charrnn imported when they start.
+"""Server that forks Python processes with torch and charrnn already imported.
 
-A process that imports torch takes three seconds before its first step; one that is forked from
-this server takes a twentieth of a second. `fork_client.py` stands for the interpreter: it hands
-over its arguments, folder, environment, streams, ignored signals and file size limit, passes
-signals on, and leaves as the forked process does.
+A process that imports torch needs three seconds before its first step; a process forked from this
+server needs 0.05 seconds. `fork_client.py` takes the place of the interpreter: it sends its
+arguments, folder, environment, streams, ignored signals and file size limit, forwards signals, and
+exits as the forked process does.
 
-Start it with the path of its socket and the process that owns it; it ends after its owner.
+Arguments: the path of the socket, and the id of the owner process; the server ends after its owner.
 """
 
 import atexit
@@ -28,10 +28,10 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 HEADER = 8
-"""Bytes of the length of a request, which come with the three streams."""
+"""Size in bytes of the request's length, which is sent with the three streams."""
 
 EXTRA = ("torch._dynamo", "torch.distributed.run")
-"""What a training or its launcher imports late."""
+"""Modules that training or its launcher imports late."""
 
 SERVER = os.getpid()
 """The process that forks."""
@@ -69,9 +69,9 @@ def serve(listener: socket.socket, owner: int) -> None:
 
 
 def guard(connection: socket.socket, owner: int) -> NoReturn:
-    """Fork the command, report its end; kill it if its client or the test run ends before."""
+    """Fork the command and report its end; kill it if its client or the test run ends first."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the client, which passes it on
+    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the client, which forwards it
     request, streams = receive(connection)
     child = os.fork()
     if child == 0:
@@ -92,14 +92,14 @@ def guard(connection: socket.socket, owner: int) -> NoReturn:
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return what a client asks for, and its streams."""
+    """Return the request of a client, and its streams."""
     header, streams, _, _ = socket.recv_fds(connection, HEADER, 3)
     with connection.makefile("rb") as file:
         return json.loads(file.read(int(header))), list(streams)
 
 
 def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Turn this process into the one that was asked for, run it, and leave."""
+    """Turn this process into the requested one, run it, and exit."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -120,7 +120,7 @@ def run(arguments: list[str]) -> None:
     """Run `-m MODULE ...` as the interpreter does; -u changes nothing here."""
     _, name, *rest = [word for word in arguments if word != "-u"]
     sys.argv = [name, *rest]
-    sys.modules.pop(find_main(name), None)  # it runs anew, as `__main__`
+    sys.modules.pop(find_main(name), None)  # it runs again, as `__main__`
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
@@ -131,7 +131,7 @@ def find_main(name: str) -> str:
 
 
 def leave(code: object) -> NoReturn:
-    """Do what the interpreter does at its end, but for freeing memory, which takes a second."""
+    """Clean up as the interpreter does at exit, without freeing memory, which takes a second."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     is_number = code is None or isinstance(code, int)

@@ -1,8 +1,7 @@
-"""An interpreter for tests that start processes: one that has torch and charrnn imported already.
+"""Interpreter for tests that start processes, with torch and charrnn already imported.
 
-`[*python(), "-m", "charrnn", ...]` behaves as `[sys.executable, "-m", "charrnn", ...]` does, and
-costs a twentieth of a second of processor time instead of three. CHARRNN_TEST_FORKS=0 gives the
-true interpreter.
+`[*python(), "-m", "charrnn", ...]` behaves like `[sys.executable, "-m", "charrnn", ...]`, but needs
+0.05 seconds of processor time instead of 3. CHARRNN_TEST_FORKS=0 selects the real interpreter.
 """
 
 import functools
@@ -32,7 +31,7 @@ def python() -> list[str]:
 
 
 def start_server(socket: Path, owner: int) -> None:
-    """Start a server that ends after its owner; its errors are in a file beside the socket."""
+    """Start a server that ends after its owner; a file beside the socket gets its errors."""
     words = [sys.executable, os.fspath(FOLDER / "fork_server.py"), os.fspath(socket), str(owner)]
     log = os.open(socket.parent / "log", os.O_WRONLY | os.O_CREAT)
     streams = [(os.POSIX_SPAWN_DUP2, log, number) for number in (1, 2)]

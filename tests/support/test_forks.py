@@ -1,4 +1,4 @@
-"""A forked process is for its caller what the interpreter's would be."""
+"""A forked process behaves for its caller like a process of the interpreter."""
 
 import os
 import signal
