@@ -183,7 +183,7 @@ def parse_memory(tensors: Tensors, description: Any, vocab_size: int) -> NgramMo
     if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
         raise CheckpointError("its memory is not what is described")
     memory = NgramModel(orders, vocab_size, weight)
-    if memory.facts() != description:
+    if memory.metadata() != description:
         raise CheckpointError("its memory is not what is described")
     return memory
 

@@ -130,7 +130,7 @@ class NgramModel:
             result |= {f"memory/{k}/keys": order.keys, f"memory/{k}/counts": order.counts}
         return result
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return what a checkpoint says of it."""
         return {
             "order": self.order,

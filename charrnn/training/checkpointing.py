@@ -47,7 +47,7 @@ class Checkpointer:
         world: World = ALONE,
     ) -> None:
         self.run, self.sources, self._world = run, sources, world
-        self.metadata = metadata | {"memory": memory.facts() if memory else None}
+        self.metadata = metadata | {"memory": memory.metadata() if memory else None}
         self.memory = memory.tensors() if memory else {}
         self.last_saved = 0
         """Step of the newest full checkpoint."""

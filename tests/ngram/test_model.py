@@ -224,7 +224,7 @@ def test_tensors_and_facts_say_all_of_it():
         2,
     )
     assert np.array_equal(distribution(again, [0]), distribution(memory, [0]))
-    assert memory.facts() == {
+    assert memory.metadata() == {
         "order": 1,
         "bits": 1,
         "discounts": [0.5, [0.8, 1.1, 1.2]],
