@@ -9,8 +9,6 @@ import pytest
 
 from charrnn.checkpoints.model import load_model
 from charrnn.core.config import ScoreConfig
-from charrnn.core.errors import InputError
-from charrnn.evaluation.protocols import parse_protocol
 from charrnn.evaluation.scorer import Scorer
 
 WORDS = "the quick brown fox jumps over the lazy dog\n"
@@ -147,12 +145,6 @@ def test_bytes_cost_as_much_a_byte_and_more_a_character(charrnn):
     line = json.loads(charrnn("score", "e.txt", "--json", "--protocol", "streamed").stdout)
     assert line["bits_per_byte"] == pytest.approx(line["loss"] / math.log(2))
     assert line["bits_per_char"] == pytest.approx(line["bits_per_byte"] * 9 / 6)
-
-
-@pytest.mark.parametrize("name", ["cold", "cold-0", "cold-1x", "warm", "cold-99999", "cold-๓"])
-def test_protocols_that_do_not_exist(name):
-    with pytest.raises(InputError, match="use streamed, or cold-W"):
-        parse_protocol(name)
 
 
 def test_a_text_that_is_too_short_is_an_error_only_where_it_was_asked_for(trained):

@@ -3,20 +3,11 @@
 import dataclasses
 
 import pytest
+from training_runs import Clock
 
 from charrnn.core.config import TrainConfig
 from charrnn.training.budget import Budget
 from charrnn.training.throughput import Throughput
-
-
-class Clock:
-    """Seconds, as told."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, eval_rate=100_000.0):

@@ -1,18 +1,9 @@
 """Measured times, with a clock that the tests turn by hand."""
 
 import pytest
+from training_runs import Clock
 
 from charrnn.training.throughput import Throughput
-
-
-class Clock:
-    """A clock that shows the seconds it was set to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_the_speed_leaves_out_the_first_three_steps():

@@ -1,0 +1,85 @@
+"""What training leaves on disk, and when."""
+
+import dataclasses
+from pathlib import Path
+
+from training_runs import CONFIG, run_training
+
+from charrnn.checkpoints.model import load_model, read_model
+from charrnn.checkpoints.names import create_run
+from charrnn.checkpoints.run_folder import step_files
+from charrnn.core.files import write_durably
+from charrnn.data.corpus import load_corpus
+from charrnn.training.trainer import Trainer, train
+
+
+def test_a_normal_end_leaves_best_and_one_full_checkpoint(text_file):
+    _, _, run = run_training(text_file)
+    assert [path.name for path in step_files(run.folder)] == ["step-00000025.safetensors"]
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        ".lock", "best.safetensors", "metrics.jsonl", "samples.jsonl", "step-00000025.safetensors",
+    }  # fmt: skip
+
+
+def test_a_full_checkpoint_holds_the_training_state(text_file):
+    _, _, run = run_training(text_file)
+    model, rest = read_model(step_files(run.folder)[0])
+    assert {"state/h", "state/c", "raw/decoder.weight", "optim/decoder.bias/exp_avg"} <= set(rest)
+    assert rest["state/h"].shape == (1, 3, 16)
+    assert model.metadata.progress.step == 25
+    assert model.metadata.plan == [(0, 25)]
+    assert model.memory is None
+
+
+def test_the_shared_model_holds_weights_only(text_file):
+    _, _, run = run_training(text_file)
+    _, rest = read_model(run.best)
+    assert rest == {}
+
+
+def test_a_stop_saves_where_it_is(text_file):
+    events, _, run = run_training(text_file, stop_after=13, eval_every=1000)
+    end = events[-1]
+    assert end.stop_reason == "signal"
+    assert 13 <= end.step < 25
+    assert step_files(run.folder)[-1].name == f"step-{end.step:08d}.safetensors"
+    assert load_model(run.best).metadata.metrics.val_loss is None
+
+
+def test_a_stop_before_the_first_step_saves_nothing(text_file):
+    config = CONFIG
+    corpus = load_corpus([text_file], config)
+    run = create_run(Path("checkpoints"), "early", [text_file])
+    events = list(train(config, corpus, run, should_stop=lambda: True))
+    assert events[-1].step == 0
+    assert not list(run.folder.glob("*.safetensors"))
+
+
+def test_a_best_model_that_could_not_be_written_is_written_with_the_next_save(
+    text_file, monkeypatch
+):
+    tries = []
+
+    def fail_once(path, data):
+        if path.name == "best.safetensors":
+            tries.append(path)
+            if len(tries) == 1:
+                raise OSError(28, "No space left on device")
+        write_durably(path, data)
+
+    monkeypatch.setattr("charrnn.checkpoints.run_folder.write_durably", fail_once)
+    config = dataclasses.replace(CONFIG, steps=100)
+    corpus, run = load_corpus([text_file], config), create_run(Path("checkpoints"), "a", [])
+    trainer = Trainer(config, corpus, run, lambda: False, lambda: 0.0)
+    while trainer.step < 10:
+        trainer.train_until_report()
+    list(trainer.validate())  # the first best, with a full checkpoint
+    assert not run.best.exists()
+    assert trainer.checkpointer.is_best_due
+    list(trainer.save())
+    assert run.best.exists()
+    assert not trainer.checkpointer.is_best_due
+    assert len(tries) == 2
+    list(trainer.save())  # a full checkpoint alone
+    assert len(tries) == 2
