@@ -282,9 +282,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.epochs is not None and self.steps is not None:
-            raise InputError("--epochs and --steps: both say how long to train; give one of them")
+            raise InputError(
+                "--epochs and --steps: both limit the length of training; give only one"
+            )
         if self.bytes and (self.newlines != "keep" or self.encoding != "utf-8"):
-            raise InputError("--bytes: bytes stay as they are; leave out --encoding and --newlines")
+            raise InputError(
+                "--bytes: bytes are never converted; leave out --encoding and --newlines"
+            )
 
     def budget(self) -> tuple[float | None, ...]:
         """Return the values of BUDGETS."""

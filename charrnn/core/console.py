@@ -52,9 +52,10 @@ def perplexity_text(loss: float, unit: str) -> str:
     return f"as unsure as between {math.exp(loss):.1f} equally likely {unit}s"
 
 
-def count_text(count: int, noun: str) -> str:
-    """Return a number and its noun: 1 file, 2,000 files."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def count_text(count: float, noun: str) -> str:
+    """Return a number and its noun: 1 file, 2,000 files, 2.5 epochs."""
+    digits = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{digits} {noun}{'' if count == 1 else 's'}"
 
 
 def figures_text(figures: Figures, unit: str) -> str:

@@ -36,6 +36,6 @@ def check_shares(batch_size: int, num_processes: int) -> None:
     """
     if batch_size % num_processes:
         raise InputError(
-            f"--batch-size: {batch_size} streams cannot be shared out evenly to {num_processes} "
+            f"--batch-size: {batch_size} streams cannot be divided evenly among {num_processes} "
             f"processes; choose a multiple of {num_processes}, or another number of processes"
         )

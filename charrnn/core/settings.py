@@ -69,7 +69,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # too many digits or brackets, among others
-        raise InputError(f"--config: {printable(path)}: no TOML: {printable(error)}") from None
+        raise InputError(f"--config: {printable(path)}: not TOML: {printable(error)}") from None
     check_keys(settings, f"--config: {printable(path)}")
     return settings
 

@@ -8,7 +8,7 @@ from typing import Any
 from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.state import Snapshot
 from charrnn.core.config import TrainConfig
-from charrnn.core.console import time_text
+from charrnn.core.console import count_text, time_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
@@ -123,14 +123,14 @@ def fit_to_text(
     size, window = fit_batches(corpus, config)
     if size < num_processes:
         raise InputError(
-            f"the text is too small for {num_processes} processes: it fills {size} streams; "
+            f"the text is too small for {num_processes} processes: it fills {count_text(size, 'stream')}; "
             "use fewer processes"
         )
     size -= size % num_processes
     if (size, window) == (config.batch_size, config.seq_len):
         return config, []
     note = (
-        f"a small text: {size} streams of {window} characters "
+        f"a small text: {count_text(size, 'stream')} of {count_text(window, 'character')} "
         f"instead of {config.batch_size} of {config.seq_len}"
     )
     return replace(config, batch_size=size, seq_len=window), [note]
@@ -155,7 +155,7 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
 
 def budget_text(config: TrainConfig) -> str:
     """Return the limits of a run: steps, epochs, time."""
-    limits = [f"{config.steps:,} steps"] if config.steps else []
-    limits += [f"{config.epochs:g} epochs"] if config.epochs else []
+    limits = [count_text(config.steps, "step")] if config.steps else []
+    limits += [count_text(config.epochs, "epoch")] if config.epochs else []
     limits += [time_text(config.max_time)] if config.max_time else []
     return " or ".join(limits) or "40 epochs or 10m, whichever is first; --max-time 1h for more"

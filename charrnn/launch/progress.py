@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from charrnn.core.console import (
     LINE_SECONDS,
     Console,
+    count_text,
     figures_text,
     loss_text,
     speed_text,
@@ -71,7 +72,9 @@ class TrainingProgress:
             console.bar = make_bar(event, console.stream)
         if console.verbosity > 0 or (not console.is_live and not self._has_plan):
             seconds = time_text(event.seconds)
-            console.line(f"plan at step {event.step}: {event.total_steps} steps, about {seconds}")
+            console.line(
+                f"plan at step {event.step}: {count_text(event.total_steps, 'step')}, about {seconds}"
+            )
         self._has_plan = True
 
     def _step(self, event: Step) -> None:
@@ -130,27 +133,26 @@ def make_bar(event: Planned, stream: TextIO) -> Any:
 def save_failed_text(event: SaveFailed) -> str:
     """Return the warning about a failed save."""
     return (
-        f"{event.path}: not saved at step {event.step}: {event.reason}; training goes on and "
-        f"tries again; the newest good checkpoint is {event.newest or 'none'}"
+        f"{event.path}: not saved at step {event.step}: {event.reason}; training continues "
+        f"and tries again; the newest good checkpoint is {event.newest or 'none'}"
     )
 
 
 def rolled_back_text(event: RolledBack) -> str:
     """Return the warning about a divergence."""
     return (
-        f"diverged at step {event.step}; back to step {event.good_step}, "
-        f"the learning rate halved to {event.lr:g}"
+        f"diverged at step {event.step}; continues from step {event.good_step} "
+        f"with half the learning rate, {event.lr:g}"
     )
 
 
 def started_text(event: Started) -> str:
     """Return one line about network and machine."""
-    count = f"{event.threads} thread{'s' * (event.threads != 1)}"
-    threads = f", {count}" if event.device == "cpu" else ""
+    threads = f", {count_text(event.threads, 'thread')}" if event.device == "cpu" else ""
     if event.processes > 1:
         threads += f", {event.processes} processes"
     return (
-        f"{event.num_parameters:,} parameters, {event.steps_per_epoch:,} steps an epoch, "
+        f"{event.num_parameters:,} parameters, {count_text(event.steps_per_epoch, 'step')} an epoch, "
         f"on {event.device} in {event.precision}{threads}"
     )
 
@@ -170,10 +172,10 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
     """Return the summary of a run as pairs of name and value."""
     reasons = {
         "finished": "finished",
-        "early_stop": "stopped early: no better any more",
+        "early_stop": "stopped early: no improvement",
         "max_time": "time is up",
         "signal": "stopped by a signal",
-        "requeue": "stopped by a signal, to be started again",
+        "requeue": "stopped by a signal, to be restarted",
     }
     rows = [
         ("result", reasons.get(event.stop_reason, event.stop_reason)),

@@ -34,14 +34,14 @@ def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
             problems.append(str(error))
             run.damaged.add(path)
             continue
-        warnings = [f"{problem}; going on from {snapshot.path.name}" for problem in problems]
+        warnings = [f"{problem}; continuing from {snapshot.path.name}" for problem in problems]
         snapshot, problem = with_best_model(snapshot, run)
         return snapshot, warnings + ([problem] if problem else [])
     name = run.folder.name
-    way_out = f"another run can start from its model, if that is whole: --init-from {name}"
+    way_out = f"another run can start from its model, if that is intact: --init-from {name}"
     if problems:
         raise CheckpointError(f"{problems[0]}; no other full checkpoint can be read; {way_out}")
-    raise InputError(f"{printable(run.folder)}: no full checkpoint to go on from; {way_out}")
+    raise InputError(f"{printable(run.folder)}: no full checkpoint to continue from; {way_out}")
 
 
 def with_best_model(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
@@ -55,7 +55,7 @@ def with_best_model(snapshot: Snapshot, run: Run) -> tuple[Snapshot, str]:
     except NewerFormatError:
         raise
     except (CheckpointError, InputError) as error:
-        return snapshot, f"{error}; the next validation makes it anew"
+        return snapshot, f"{error}; the next validation writes a new one"
     if (model.config, model.vocab.to_json()) != (
         snapshot.model.config, snapshot.model.vocab.to_json(),
     ):  # fmt: skip
@@ -104,7 +104,7 @@ def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
     ]
     if differing:
         raise InputError(
-            f"--resume: {printable(snapshot.path.parent)}: was started otherwise: "
+            f"--resume: {printable(snapshot.path.parent)}: was started with other settings: "
             f"{', '.join(differing)}; leave them out, or start another run: --run OTHER"
         )
 
@@ -118,10 +118,10 @@ def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
     known, name = snapshot.corpus, printable(snapshot.path.parent.name)
     if corpus.digest != known.digest:
         raise InputError(
-            f"--resume: the corpus (text or --val-file) is not the one that {name} learns: "
+            f"--resume: the corpus (text or --val-file) is not the one that {name} was trained on: "
             f"{corpus.num_train:,} + {corpus.num_val:,} held-out characters of SHA-256 "
-            f"{corpus.digest[:12]}, it had {known.num_train:,} + {known.num_val:,} of "
-            f"{printable(known.digest)[:12]}; bring that back, or start another run from its "
+            f"{corpus.digest[:12]}, instead of {known.num_train:,} + {known.num_val:,} of "
+            f"{printable(known.digest)[:12]}; use that text, or start another run from the "
             f"weights: --run OTHER --init-from {name}"
         )
 
@@ -186,11 +186,11 @@ def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
     """Return the note about the state that a run resumes."""
     state = snapshot.state
     text = (
-        f"goes on from {printable(snapshot.path)}, "
+        f"continues from {printable(snapshot.path)}, "
         f"step {state.progress.step:,}, after {time_text(state.timing.seconds)}"
     )
     if snapshot.plan_is_complete and config.budget() != snapshot.config.budget():
-        text += "; its plan had ended, so the learning rate begins again at half its peak"
+        text += "; its plan was complete, so the learning rate starts again at half its peak"
     if (config.device, config.threads) != (snapshot.config.device, snapshot.environment.threads):
         text += "; with another device or number of threads the last bits may differ"
     return text
@@ -206,15 +206,15 @@ def sources(snapshot: Snapshot) -> list[Path]:
     run = printable(folder.name)
     again = f"name it: charrnn train FILE --run {run} --resume"
     if not names:
-        raise InputError(f"{run}: its checkpoint does not say which text it learns; {again}")
+        raise InputError(f"{run}: its checkpoint does not name its text; {again}")
     paths = []
     for name in names:
         if "\0" in name:
-            raise InputError(f"{run}: its checkpoint names a text in vain; {again}")
+            raise InputError(f"{run}: the text path in its checkpoint is not valid; {again}")
         path = Path(name)
         if path.name == SPOOLED and not path.exists():
             path = folder / SPOOLED  # spooled from stdin; the run was moved
         if not path.exists():
-            raise InputError(f"{printable(name)}: the text of {run} is not there; {again}")
+            raise InputError(f"{printable(name)}: the text of {run} does not exist; {again}")
         paths.append(path)
     return paths

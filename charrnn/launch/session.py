@@ -83,7 +83,7 @@ def launch(
 def show_what_next(run: Run, result: dict[str, Any], code: int, console: Console) -> None:
     """Show the command that continues or samples; in a log also the outcome."""
     if result["stop_reason"] in INTERRUPTED and not run.is_empty:
-        console.line(f"go on: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
+        console.line(f"continue: {command_of(run, 'train', '--run', run.folder.name, '--resume')}")
     elif console.is_live and run.best.exists():
         console.line(f"try: {command_of(run, 'sample', run.folder.name)}")
     console.last(f"{run.folder.name}: {result['stop_reason']}", code)

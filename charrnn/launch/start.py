@@ -77,7 +77,7 @@ def start(request: TrainRequest, console: Console) -> Outcome:
 def start_or_resume(request: TrainRequest, console: Console, rank_zero: RankZero) -> Outcome:
     """Lock the run to resume, if it exists; train it or a new run."""
     if not request.files and not (request.resume and request.run):
-        hint = "" if request.init_from else ", or a run to go on with: --run NAME --resume"
+        hint = "" if request.init_from else ", or a run to continue: --run NAME --resume"
         raise InputError(f"no FILE: name a text to learn{hint}")
     run = open_existing(request) if request.resume else None
     try:
@@ -107,7 +107,7 @@ def check_no_run(request: TrainRequest) -> None:
         folder = path if path.exists() else request.checkpoints / path
         if (folder / BEST).is_file():
             raise InputError(
-                f"{printable(path)}: a run, no text; to go on with it: "
+                f"{printable(path)}: a run, not a text; to continue it: "
                 f"charrnn train --run {printable(folder.name)} --resume"
             )
 
@@ -118,9 +118,11 @@ def load_newest(request: TrainRequest, run: Run, console: Console) -> Snapshot:
     for problem in problems:
         console.warn(problem)
     if request.init_from:
-        console.note("--init-from is only for the start; the run goes on from its own weights")
+        console.note(
+            "--init-from only applies to a new run; this one continues from its own weights"
+        )
     if request.run is None and (others := numbered(run.folder)):
-        console.note(f"there are also {', '.join(others)}; to go on with one, name it: --run")
+        console.note(f"there are also {', '.join(others)}; to continue one of them, name it: --run")
     return snapshot
 
 
@@ -196,8 +198,8 @@ def show_end(run: Run, snapshot: Snapshot, console: Console, *, as_json: bool) -
     state = snapshot.state
     console.note(
         f"{printable(run.folder)}: has ended at step {state.progress.step:,}, after "
-        f"{time_text(state.timing.seconds)}; with a larger --steps, --epochs or --max-time, "
-        "all counted from its beginning, it goes on"
+        f"{time_text(state.timing.seconds)}; to continue it, give a larger --steps, --epochs or "
+        "--max-time, all counted from the start of the run"
     )
     print_end(run, asdict(snapshot.end) if snapshot.end else {}, as_json=as_json)
     return Outcome(0)

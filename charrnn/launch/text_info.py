@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.config import TrainConfig
-from charrnn.core.console import speed_text, time_text
+from charrnn.core.console import count_text, speed_text, time_text
 from charrnn.core.errors import printable
 from charrnn.data.batches import IGNORED, Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
@@ -96,7 +96,7 @@ def encoding_finding(corpus: Corpus, config: TrainConfig, counts: Counts) -> Fin
     notes = "".join(f"; {note}" for note in corpus.notes)
     return Finding(
         "read as",
-        f"{encoding}, {lines:,} lines, {ends}{notes}",
+        f"{encoding}, {count_text(lines, 'line')}, {ends}{notes}",
         {"encoding": encoding, "lines": lines, "carriage_returns": returns, "notes": corpus.notes},
     )
 
@@ -130,7 +130,7 @@ def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
         more = ", ..." if len(rare) > MOST_SHOWN else ""
         yield Finding(
             "rare",
-            f"{len(rare)} occur fewer than {RARE} times: {', '.join(names)}{more}",
+            f"{len(rare)} {'occurs' if len(rare) == 1 else 'occur'} fewer than {RARE} times: {', '.join(names)}{more}",
             {"num_rare": len(rare)},
         )
 

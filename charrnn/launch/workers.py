@@ -38,7 +38,7 @@ class SharedRun:
         """
         corpus = load_corpus([Path(name) for name in self.sources], self.config)
         if corpus.digest != self.digest:
-            raise InputError("the text is another one than the first process has read")
+            raise InputError("its text differs from the text of process 0")
         return PreparedRun(self.config, {}, corpus, [], self.resume, self.init)
 
 

@@ -29,6 +29,17 @@ def test_times_are_for_people(seconds, text):
     assert time_text(seconds) == text
 
 
+def test_one_of_a_unit_is_singular():
+    assert [count_text(n, "step") for n in (0, 1, 2, 3_000)] == [
+        "0 steps", "1 step", "2 steps", "3,000 steps",
+    ]  # fmt: skip
+    assert [count_text(n, "epoch") for n in (1.0, 0.5, 40.0)] == [
+        "1 epoch",
+        "0.5 epochs",
+        "40 epochs",
+    ]
+
+
 def test_speeds_are_for_people():
     assert [speed_text(v) for v in (950, 1000, 31_240, 1_000_000, 1_800_000, None)] == [
         "950 char/s", "1.0k char/s", "31.2k char/s", "1.0M char/s", "1.8M char/s", "? char/s",

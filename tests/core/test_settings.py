@@ -87,7 +87,7 @@ def test_a_folder_is_no_file(tmp_path):
 )  # fmt: skip
 def test_what_is_no_toml_is_refused(tmp_path, content):
     (tmp_path / "c.toml").write_bytes(content)
-    assert refused(tmp_path / "c.toml").startswith(f"--config: {tmp_path}/c.toml: no TOML: ")
+    assert refused(tmp_path / "c.toml").startswith(f"--config: {tmp_path}/c.toml: not TOML: ")
 
 
 @pytest.mark.parametrize("content", ["hidden = 5", "[model]\nlr = 0.1", "model.lr = 0.1"])

@@ -327,7 +327,7 @@ def test_a_text_that_is_not_the_same_is_refused(text_file):
     session.train(run, stop_at=3)
     snapshot, _ = newest_snapshot(run)
     text_file.write_text(text_file.read_text("utf-8").replace("king", "sing"), "utf-8")
-    with pytest.raises(InputError, match="the corpus .* is not the one that run learns"):
+    with pytest.raises(InputError, match="the corpus .* is not the one that run was trained on"):
         check_corpus(snapshot, load_corpus([text_file], session.config))
 
 
@@ -417,7 +417,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_left_where_it_is(text_file):
     snapshot, (problem,) = newest_snapshot(run)
     assert snapshot.state.progress.step == 20
     assert "step-00000025.safetensors: damaged" in problem
-    assert "going on from step-00000020.safetensors" in problem
+    assert "continuing from step-00000020.safetensors" in problem
     session.train(run)
     assert [p.stem[-2:] for p in step_files(run.folder)] == ["25", "30"]
     assert digest(run) == digest(whole)
@@ -449,7 +449,7 @@ def test_a_model_alone_cannot_be_resumed(text_file):
     run = session.new_run()
     session.train(run, stop_at=3)
     step_files(run.folder)[0].unlink()
-    with pytest.raises(InputError, match="no full checkpoint to go on from.*--init-from run"):
+    with pytest.raises(InputError, match="no full checkpoint to continue from.*--init-from run"):
         newest_snapshot(run)
 
 
@@ -624,7 +624,7 @@ def test_a_lost_best_is_told(text_file):
     damage(run.best)
     _, (problem,) = newest_snapshot(run)
     assert "best.safetensors: damaged" in problem
-    assert "makes it anew" in problem
+    assert "writes a new one" in problem
 
 
 def test_the_state_of_other_streams_is_refused(text_file):

@@ -89,7 +89,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(call, text_file):
     child.communicate()
     code, _, err = call(*command, "--resume")
     assert code == 0
-    assert "goes on from checkpoints/killed/step-0000" in err
+    assert "continues from checkpoints/killed/step-0000" in err
     assert digest("checkpoints/killed") == digest("checkpoints/whole")
 
 
@@ -98,7 +98,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget_and_without_its_file(call, 
     code, out, err = call("train", "--run", "text", "--resume", "--steps", 50)
     assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
     assert "step 20" in err
-    assert "begins again at half its peak" in err
+    assert "starts again at half its peak" in err
     assert step_files(Path("checkpoints/text"))[-1].stem == "step-00000050"
 
 
@@ -152,7 +152,7 @@ def test_a_resume_with_another_text_is_refused(call, text_file):
     text_file.write_text(text_file.read_text("utf-8") + "More.\n", "utf-8")
     code, _, err = call("train", text_file, "--resume", "--steps", 90)
     assert code == 2
-    assert "the corpus (text or --val-file) is not the one that text learns" in err
+    assert "the corpus (text or --val-file) is not the one that text was trained on" in err
 
 
 def test_budget_cadence_and_threads_may_change(call, text_file):
@@ -199,7 +199,7 @@ def test_damage_is_told_and_gone_round(call, call_until, text_file):
     code, _, err = call("train", text_file, "--resume", "--steps", steps, "-q")
     assert code == 0
     assert err.startswith(f"warning: {newest}: ")
-    assert "; going on from step-" in err
+    assert "; continuing from step-" in err
 
 
 def test_when_all_are_damaged_the_exit_code_is_4(call, text_file):
@@ -292,7 +292,9 @@ def test_a_text_that_was_moved_is_told_with_the_way_on(call, text_file):
     text_file.rename("other.txt")
     code, _, err = call("train", "--run", "text", "--resume", "--steps", 30)
     assert code == 2
-    assert "text.txt: the text of text is not there; name it: charrnn train FILE --run text" in err
+    assert (
+        "text.txt: the text of text does not exist; name it: charrnn train FILE --run text" in err
+    )
     assert call("train", "other.txt", "--run", "text", "--resume", "--steps", 30, "-q")[0] == 0
 
 
@@ -301,7 +303,7 @@ def test_a_run_in_the_place_of_a_text_is_told_as_one(call, text_file):
     for name in ("text", "checkpoints/text"):
         code, _, err = call("train", name, "--resume")
         assert code == 2
-        assert "a run, no text; to go on with it: charrnn train --run text --resume" in err
+        assert "a run, not a text; to continue it: charrnn train --run text --resume" in err
 
 
 def test_other_runs_of_the_same_text_are_named(call, text_file):
@@ -315,14 +317,14 @@ def test_a_start_from_elsewhere_is_not_made_twice(call, text_file):
     call("train", text_file, *QUICK, "-q")
     command = ["train", text_file, "--run", "b", "--init-from", "text", "--resume", "--steps", 20]
     assert call(*command, "-q")[0] == 0
-    assert "--init-from is only for the start" in call(*command)[2]
+    assert "--init-from only applies to a new run" in call(*command)[2]
 
 
 def test_a_dry_resume_says_where_it_would_go_on(call, text_file):
     call("train", text_file, *QUICK, "-q")
     code, out, err = call("train", text_file, "--resume", "--steps", 50, "--dry-run")
     assert code == 0
-    assert "goes on from" in err
+    assert "continues from" in err
     assert "steps = 50  # flag" in out
     assert "hidden_size = 16  # checkpoint" in out
 
@@ -414,7 +416,7 @@ def test_a_disk_that_is_full_stops_only_what_must_be_saved(text_file):
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert child.returncode == 1
     assert all("checkpoints/text: not saved at step " in line for line in warnings)
-    assert "at step 20: File too large; training goes on and tries again" in err.decode()
+    assert "at step 20: File too large; training continues and tries again" in err.decode()
     assert lines[-1].startswith("charrnn: error: checkpoints/text: not saved at step 60: File too")
     assert "the newest good checkpoint is none" in lines[-1]
     assert json.loads(out)["stop_reason"] == "error"

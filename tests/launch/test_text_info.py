@@ -40,7 +40,7 @@ def test_facts_and_lines_about_a_text(info):
     assert facts["chars_per_second"] > 0
     assert facts["hidden_size"] == 128
     text = "\n".join(lines)
-    assert "rare             1 occur fewer than 10 times: U+00E9 'é' 1" in text
+    assert "rare             1 occurs fewer than 10 times: U+00E9 'é' 1" in text
     assert "read as          UTF-8, 301 lines, line ends LF" in text
     assert "for 1m00s" in text
     assert [line.split("  ")[0] for line in lines] == [

@@ -105,7 +105,7 @@ def test_rows_of_all_processes_are_all_rows_in_order():
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
     check_shares(8, 4)
-    with pytest.raises(InputError, match="6 streams cannot be shared out evenly to 4 processes"):
+    with pytest.raises(InputError, match="6 streams cannot be divided evenly among 4 processes"):
         check_shares(6, 4)
 
 
@@ -363,7 +363,7 @@ def test_a_rank_that_reads_another_text_says_so_and_trains_nothing(text, monkeyp
         return 0
 
     assert Ranks(2, monkeypatch)(start) == [0, 2]
-    assert "process 1 of 2: the text is another one" in capsys.readouterr().err
+    assert "process 1 of 2: its text differs from the text of process 0" in capsys.readouterr().err
 
 
 # --- what torchrun says
@@ -539,7 +539,7 @@ def test_what_cannot_be_trained_is_said_once(text):
     said = [line for line in err.splitlines() if line.startswith("charrnn:")]
     (line,) = said
     assert line == (
-        "charrnn: error: --batch-size: 3 streams cannot be shared out evenly to 2 processes; "
+        "charrnn: error: --batch-size: 3 streams cannot be divided evenly among 2 processes; "
         "choose a multiple of 2, or another number of processes (exit code 2)"
     )
     assert not Path("checkpoints").exists() or not any(Path("checkpoints").iterdir())
@@ -566,7 +566,7 @@ def test_a_batch_that_a_small_text_shrinks_stays_a_multiple(text):
     three = prepare([Path("small.txt")], given, num_processes=3).config.batch_size
     assert (alone % 3 > 0, three, three % 3) == (True, alone - alone % 3, 0)
     Path("tiny.txt").write_text(TEXT[:20], encoding="utf-8")
-    with pytest.raises(InputError, match="too small for 3 processes: it fills 1 streams"):
+    with pytest.raises(InputError, match="too small for 3 processes: it fills 1 stream;"):
         prepare([Path("tiny.txt")], given, num_processes=3)
 
 
