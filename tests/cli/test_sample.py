@@ -1,9 +1,16 @@
-"""Prompts: one, a file's text, a line each, JSON lines."""
+"""`charrnn sample`: prompts, stdout, seeds, a narrow locale, a full disk, and bad input."""
 
 import io
+import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from command_line import QUICK, process
 
 from charrnn.cli.sample import read_prompts
 from charrnn.core.errors import InputError
@@ -53,3 +60,193 @@ def test_what_is_no_prompt_is_named_with_its_line(monkeypatch, line):
 def test_two_kinds_of_prompt_are_refused():
     with pytest.raises(InputError, match="--prompt and --prompts: they exclude each other"):
         read_prompts("a", None, Path("p.txt"))
+
+
+def test_lines_make_a_list_of_names(call):
+    Path("names.txt").write_text("\n".join(f"anna{i % 13}" for i in range(300)), "utf-8")
+    call("train", "names.txt", "--lines", *QUICK, "-q")
+    code, out, _ = call("sample", "names", "-n", 5, "-q")
+    assert code == 0
+    assert out.count("\n") == 5
+
+
+def test_bytes_go_out_as_they_came_in(call, tmp_path):
+    (tmp_path / "noise.bin").write_bytes(bytes(range(128, 256)) * 40)
+    call("train", "noise.bin", "--bytes", *QUICK, "-q")
+    assert call("sample", "noise", "-l", 50, "-o", "out.bin", "-q", "-p", "a")[0] == 0
+    data = Path("out.bin").read_bytes()
+    assert len(data) == 51
+    line = call("sample", "noise", "-l", 50, "--json", "-q")[1]
+    assert "�" in json.loads(line)["text"]
+
+
+def test_a_prompt_is_echoed_unless_told_otherwise(sample):
+    with_prompt = sample("-p", "The quick", "-l", 20, "--seed", 1)[1]
+    without = sample("-p", "The quick", "-l", 20, "--seed", 1, "--no-echo-prompt")[1]
+    assert with_prompt == "The quick" + without
+    assert len(without) == 20
+
+
+def test_length_zero_prints_the_prompt(sample):
+    assert sample("-p", "The", "-l", 0) == (0, "The", "")
+
+
+def test_the_prompt_may_come_from_a_file(sample):
+    Path("prompt.txt").write_text("Zoë", "utf-8")
+    assert sample("--prompt-file", "prompt.txt", "-l", 0)[1] == "Zoë"
+
+
+def test_the_seed_is_printed_unless_given_and_makes_the_text_again(call, trained):
+    _, text, err = call("sample", "--checkpoints", trained, "-l", 30)
+    word, seed = err.split()
+    assert word == "seed"
+    assert call("sample", "--checkpoints", trained, "-l", 30, "--seed", seed) == (0, text, "")
+
+
+def test_sample_json_has_the_keys_of_the_contract(sample):
+    out = sample("-p", "The", "-l", 5, "--seed", 7, "--json")[1]
+    line = json.loads(out)
+    assert list(line) == ["index", "seed", "prompt", "text", "finish", "temperature"]
+    assert (line["index"], line["seed"], line["prompt"]) == (0, 7, "The")
+    assert (len(line["text"]), line["finish"], line["temperature"]) == (5, "length", 0.8)
+
+
+def test_a_sample_of_many_can_be_made_again_alone(sample):
+    lines = [
+        json.loads(line)
+        for line in sample("-n", 5, "-l", 40, "--seed", 7, "--json")[1].splitlines()
+    ]
+    chosen = lines[3]
+    alone = sample("-n", 1, "--batch-size", 2, "-l", 40, "--seed", chosen["seed"], "--json")[1]
+    assert json.loads(alone)["text"] == chosen["text"]
+
+
+def test_texts_are_separated_by_a_line_of_dashes(sample):
+    out = sample("-n", 3, "-l", 10, "--seed", 7)[1]
+    assert len(out) == 3 * 10 + 2 * len("\n---\n")
+
+
+def test_a_stop_string_ends_the_text(sample):
+    out = sample("-l", 300, "--seed", 7, "-t", 0, "--stop", "o", "--json")[1]
+    line = json.loads(out)
+    assert "o" not in line["text"]
+
+
+def test_no_samples_is_no_text(sample):
+    assert sample("-n", 0) == (0, "", "")
+
+
+def test_a_closed_pipe_ends_quietly(trained):
+    command = (
+        f"set -o pipefail; {sys.executable} -m charrnn sample --checkpoints {trained} "
+        "-l 30000 --seed 1 | head -c 10"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, len(done.stdout), done.stderr) == (0, 10, b"")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_no_character_is_lost_in_a_narrow_locale(trained, environment):
+    child = process(
+        "sample", "--checkpoints", trained, "-p", "Zoë", "-l", 0, "-q",
+        env=os.environ | environment,
+    )  # fmt: skip
+    assert child.communicate() == ("Zoë".encode(), b"")
+
+
+def test_a_full_disk_is_an_error_of_its_own(trained):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "charrnn", "sample", "--checkpoints", str(trained)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr.splitlines()[-1]
+
+
+def test_a_terminal_sees_escapes_and_a_closing_newline(call, tmp_path):
+    text = tmp_path / "esc.txt"
+    text.write_text("a\x1b[31mb\x07 \x9b1m\n" * 200, "utf-8")
+    assert call("train", text, *QUICK, "-q")[0] == 0
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "charrnn", "sample", "esc", "-q", "-p", "\x1b[31m", "-l", "80"]
+    subprocess.run(command, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000)
+    os.close(ours)
+    assert shown.startswith(b"\\x1b[31m")
+    assert shown.endswith(b"\r\n")
+    assert not set(shown.decode()) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_sampling_never_imports_torch(trained):
+    code = (
+        "import sys; from charrnn.__main__ import run_cli; "
+        f"run_cli(['sample', '--checkpoints', {str(trained)!r}, '-l', '5']); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_stop_strings_are_not_read_from_the_environment(sample, monkeypatch):
+    plain = sample("-l", 40, "--seed", 3)[1]
+    monkeypatch.setenv("CHARRNN_SAMPLE_STOPS", "o")
+    monkeypatch.setenv("CHARRNN_SAMPLE_STOP", "o")
+    assert sample("-l", 40, "--seed", 3)[1] == plain
+
+
+BAD_SAMPLE = {
+    "temperature negative": (["-t", "-1"], 2, "--temperature: must be at least 0, got -1"),
+    "temperature nan": (["-t", "nan"], 2, "'nan' is not a finite number"),
+    "temperature inf": (["-t", "inf"], 2, "'inf' is not a finite number"),
+    "temperature 1e400": (["-t", "1e400"], 2, "'1e400' is not a finite number"),
+    "length negative": (["-l", "-5"], 2, "--length: must be at least 0, got -5"),
+    "top-p 0": (["--top-p", "0"], 2, "--top-p: must be in (0, 1], got 0"),
+    "top-p 1.5": (["--top-p", "1.5"], 2, "--top-p: must be in (0, 1], got 1.5"),
+    "top-k negative": (["--top-k", "-1"], 2, "--top-k: must be at least 0, got -1"),
+    "min-p 2": (["--min-p", "2"], 2, "--min-p: must be in [0, 1], got 2"),
+    "n negative": (["-n", "-1"], 2, "-n: must be at least 0"),
+    "batch size 0": (["--batch-size", "0"], 2, "--batch-size: must be at least 1"),
+    "unknown characters": (["-p", "aé中\x1b"], 2, "U+00E9 'é', U+4E2D '中', U+001B '\\x1b'"),
+    "two prompts": (["-p", "a", "--prompt-file", "b"], 2, "exclude each other"),
+    "no prompt file": (["--prompt-file", "b"], 2, "--prompt-file: b: No such file"),
+    "no such model": (["nobody"], 2, "nobody: no such run or file; there are: text"),
+    "output folder": (["-o", "no/such/folder.txt"], 2, "-o: no/such/folder.txt: No such file"),
+    "a pickle": (["old.pt"], 4, "old.pt: a PyTorch pickle"),
+    "empty": (["empty.safetensors"], 4, "empty.safetensors: an empty file"),
+    "cut": (["cut.safetensors"], 4, "cut.safetensors: "),
+    "foreign": (["foreign.safetensors"], 4, "not one of charrnn's"),
+    "a text": (["text.txt"], 4, "text.txt: "),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SAMPLE)
+def test_bad_input_to_sample_is_one_line(name, sample, trained, tmp_path, text_file):
+    from safetensors.numpy import save
+
+    Path("old.pt").write_bytes(b"PK\x03\x04 and so on")
+    Path("empty.safetensors").write_bytes(b"")
+    whole = (trained / "text" / "best.safetensors").read_bytes()
+    Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    Path("foreign.safetensors").write_bytes(save({"w": np.zeros(3, np.float32)}))
+    arguments, exit_code, expected = BAD_SAMPLE[name]
+    if name == "unknown characters":
+        expected = expected.replace("U+00E9 'é', ", "U+00E9 'é', ")
+    code, out, err = sample(*arguments)
+    assert (code, out) == (exit_code, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("charrnn: error: ")
+    assert expected in err
+    assert "\x1b" not in err
+
+
+def test_no_model_yet_says_what_to_do(call):
+    code, _, err = call("sample")
+    assert code == 2
+    assert err == (
+        "charrnn: error: no model in checkpoints yet; train one first: charrnn train FILE "
+        "(exit code 2)\n"
+    )

@@ -94,3 +94,8 @@ def test_what_is_no_toml_is_refused(tmp_path, content):
 def test_a_setting_that_does_not_exist_is_refused(tmp_path, content):
     (tmp_path / "c.toml").write_text(content, encoding="utf-8")
     assert f"{tmp_path}/c.toml: unknown setting" in refused(tmp_path / "c.toml")
+
+
+def test_config_toml_holds_every_setting_that_has_a_value():
+    text = to_toml({"lr": 0.1, "steps": None, "run": 'a"b'})
+    assert text == 'lr = 0.1\nrun = "a\\"b"\n'
