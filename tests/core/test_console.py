@@ -78,3 +78,18 @@ def test_a_perplexity_is_told_in_words():
 def test_a_number_and_its_noun_agree():
     found = [count_text(n, "file") for n in (0, 1, 2, 2000)]
     assert found == ["0 files", "1 file", "2 files", "2,000 files"]
+
+
+def test_a_count_in_a_log_is_of_this_call_and_ten_seconds_apart(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("charrnn.core.console.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(0, stream).counting(1000, "text", 400) as report:
+        for seconds, done in ((5, 420), (5, 500), (9.9, 600), (0.1, 700), (10, 1000)):
+            now[0] += seconds
+            report(done)
+    assert stream.getvalue().splitlines() == [
+        "500 of 1,000 texts, 10 a second, left 50s",
+        "700 of 1,000 texts, 15 a second, left 20s",
+        "1,000 of 1,000 texts, 20 a second, left 0s",
+    ]

@@ -166,6 +166,8 @@ def test_errors_that_speak_of_others_are_told_from_bugs():
         raise RuntimeError("Connection closed by peer")
     with pytest.raises(RuntimeError, match="peer"), ALONE.peer_errors():
         raise RuntimeError("Connection closed by peer")
+    with pytest.raises(RuntimeError, match="shapes"), World(0, 2).peer_errors():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 # --- ranks as threads of this process

@@ -124,3 +124,11 @@ def test_a_share_that_is_named_is_not_the_gates(weight):
     logs, said = np.log([[0.5, 0.25, 0.25]] * 2), prediction([0.0, 1.0, 0.0])
     assert share(logs, said, weight).tolist() == [weight] * 2
     assert share(logs, said)[0] not in (0.0, 0.25, 1.0)
+
+
+def test_logarithms_are_exact_down_to_what_a_float_can_say():
+    scores = np.array([[0.0, -20.0, -300.0, -1e6, -np.inf]], dtype=np.float32)
+    found = log_probabilities(scores)[0]
+    assert found[:3] == pytest.approx([0.0, -20.0, -300.0], abs=1e-6)
+    assert found[3] == found[4] == pytest.approx(-700.0)
+    assert log_probabilities(scores + 5)[0] == pytest.approx(found, abs=1e-4)

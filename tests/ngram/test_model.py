@@ -208,6 +208,11 @@ def test_texts_that_are_done_leave_a_reader():
     reader.read(np.array([[1, 2], [3, 4], [0, 1]]))
     reader.keep(np.array([True, False, True]))
     assert reader.contexts.tolist() == [packed([1, 2], 3), packed([0, 1], 3)]
+    reader.read(np.array([[4], [4]]), np.array([True, False]))
+    reader.keep(np.array([False, True]))
+    assert reader.lengths.tolist() == [2]
+    _, lengths = reader.read(np.array([[3]]))
+    assert lengths.tolist() == [[2]]
 
 
 def test_tensors_and_facts_say_all_of_it():

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from charrnn.core.errors import InputError
-from charrnn.nn.device import default_threads, has_bf16, pick_device, pick_precision, speed_class
+from charrnn.nn.device import (
+    available_cores,
+    default_threads,
+    has_bf16,
+    pick_device,
+    pick_precision,
+    speed_class,
+)
 
 CPU = torch.device("cpu")
 
@@ -57,3 +64,19 @@ def test_threads_are_at_least_one_and_at_most_eight():
 
 def test_the_speed_class_is_a_power_of_two():
     assert math.log2(speed_class(CPU, "fp32")).is_integer()
+
+
+@pytest.mark.parametrize(
+    ("said", "cores"),
+    [
+        ("max 100000", 6), ("250000 100000", 2), ("260000 100000", 3), ("30000 100000", 1),
+        ("900000 100000", 6), ("nonsense", 6),
+    ],
+)  # fmt: skip
+def test_a_container_has_as_many_cores_as_it_may_use_one_at_least(
+    tmp_path, monkeypatch, said, cores
+):
+    (tmp_path / "cpu.max").write_text(said + "\n")
+    monkeypatch.setattr("charrnn.nn.device.CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr("charrnn.nn.device.os.sched_getaffinity", lambda pid: set(range(6)))
+    assert available_cores() == cores

@@ -141,6 +141,21 @@ def test_forget_bias_is_one_and_recurrent_gates_are_orthogonal():
         torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
 
 
+def test_initial_weights_are_as_large_as_they_should_be():
+    config = ModelConfig(
+        cell="lstm", vocab_size=300, embedding_size=40, hidden_size=50, num_layers=2
+    )
+    network = CharRNN(config)
+    initialise(network, 0)
+    assert network.embedding.weight.std().item() == pytest.approx(1, rel=0.05)
+    assert network.decoder.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not network.decoder.bias.any()
+    for layer, size in zip(network.layers, (40, 50), strict=True):  # Xavier, uniform
+        bound = math.sqrt(6 / (size + 200))
+        assert layer.weight_ih_l0.abs().max().item() == pytest.approx(bound, rel=0.01)
+        assert layer.weight_ih_l0.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
 def test_weights_survive_the_way_through_arrays(model, tiny_config):
     other = CharRNN(tiny_config)
     load_weights(other, weight_arrays(model.state_dict()))
@@ -214,3 +229,14 @@ def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_conf
             layer.weight_hh_l0 *= mask
     expected, _ = by_hand(inputs, by_hand.empty_state(B))
     torch.testing.assert_close(dropped, expected)
+
+
+def test_dropout_acts_on_the_embedding_and_behind_each_layer(model, inputs, tiny_config):
+    """Against each layer run by itself, its outputs times its mask before the next one."""
+    generator = torch.Generator().manual_seed(9)
+    masks = draw_masks(tiny_config, (0.4, 0.5, 0.0), B, generator)
+    found, _ = model(inputs, model.empty_state(B), masks)
+    x = model.embedding(inputs) * masks.embedding
+    for layer, mask in zip(model.layers, masks.layers, strict=True):
+        x = layer(x)[0] * mask
+    torch.testing.assert_close(found, model.decoder(x))
