@@ -1,4 +1,4 @@
-"""Any bytes as a text and as a prompt: read as another way of reading says, or refused in a line."""
+"""Any bytes as a corpus and as a prompt: read as Python decodes them, or refused in one line."""
 
 import codecs
 import multiprocessing
@@ -33,9 +33,9 @@ ENCODINGS = st.sampled_from(["utf-8", "latin-1", "utf-16", "cp1252", "shift_jis"
 
 
 def plain(data: bytes, encoding: str, newlines: str) -> str | None:
-    """Return the text as Python's own decoder has it all at once; None if it is none."""
+    """Return the text that Python's own decoder reads at once; None if it refuses."""
     if encoding == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return None  # nobody can tell which half of a pair comes first
+        return None  # without a mark the order of the bytes is unknown
     try:
         text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError:
@@ -44,7 +44,7 @@ def plain(data: bytes, encoding: str, newlines: str) -> str | None:
 
 
 def read(path: Path, config: TrainConfig) -> tuple[str | bytes, int] | None:
-    """Return what a corpus holds, put together again, and its vocabulary's size; None if refused."""
+    """Return the text of a corpus, joined, and the size of its vocabulary; None if refused."""
     try:
         corpus = load_corpus([path], config)
     except InputError as error:
@@ -56,7 +56,7 @@ def read(path: Path, config: TrainConfig) -> tuple[str | bytes, int] | None:
 
 
 def compare(data: bytes, encoding: str, newlines: str, as_bytes: bool) -> None:
-    """Read a text in both ways."""
+    """Compare both ways to read a text."""
     path = Path("any.txt")
     path.write_bytes(data)
     if as_bytes:
@@ -74,7 +74,7 @@ def compare(data: bytes, encoding: str, newlines: str, as_bytes: bool) -> None:
 
 
 def ask(data: bytes) -> None:
-    """Give a prompt to a vocabulary of characters and to one of bytes."""
+    """Encode a prompt with a vocabulary of characters, and with one of bytes."""
     path = Path("prompt.txt")
     path.write_bytes(data)
     prompt = read_prompts(None, path, None)[0]
@@ -93,7 +93,7 @@ def ask(data: bytes) -> None:
 
 
 def try_piece(job: tuple[int, int]) -> str:
-    """Try some examples in a process of its own; return what was found wrong."""
+    """Try some examples in a separate process; return the violation, if any."""
     seed, count = job
     quiet = settings(
         max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck)

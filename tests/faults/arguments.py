@@ -1,4 +1,4 @@
-"""Every option with every kind of nonsense: an exit code that the help names, and one line."""
+"""Every option with every kind of nonsense: a documented exit code and a one-line error."""
 
 import io
 import os
@@ -21,14 +21,14 @@ NONSENSE = (
 """None: the option's value is missing."""
 
 HUGE, ENDLESS = "9223372036854775808", ("-n", "-l", "--length")
-"""So many texts or characters may be asked for; only nobody would see their end."""
+"""A valid number of texts or characters, but the command would not end."""
 
 CODES = {0, 1, 2, 3, 4, 75}
 QUICK = ["--steps", "1", "--hidden-size", "4", "--threads", "1", "-q"]
 
 
 def lines_for(command: str, option: str, value: str | None) -> list[list[str]]:
-    """Return the command lines that give an option a value, as one word and as two."""
+    """Return the command lines that give an option a value, as one argument and as two."""
     begin = [command, *(["text.txt", *QUICK, "--dry-run"] if command == "train" else [])]
     begin += ["--length", "3"] if command == "sample" else []
     if value is None:
@@ -50,7 +50,7 @@ def options_of(command: click.Command) -> list[str]:
 
 
 def look(arguments: list[str]) -> None:
-    """Run one command line."""
+    """Run one command line, and check its exit code and its error."""
     told = io.StringIO()
     with redirect_stderr(told):
         code = quietly(lambda: run_cli(arguments))
@@ -62,7 +62,7 @@ def look(arguments: list[str]) -> None:
         errors = [line for line in text.splitlines() if line.startswith("charrnn: error: ")]
         expect(len(errors) == 1 and text.endswith("\n"), f"{shown}: {text!r}")
         is_full = code == 1 and "No space left" in text
-        is_foreign = code == 4 and "safetensors" in text  # a file that an earlier line has made
+        is_foreign = code == 4 and "safetensors" in text  # of an earlier command line
         expect(code == 2 or is_full or is_foreign, f"{shown}: exit code {code}: {text[-300:]}")
 
 
@@ -89,7 +89,7 @@ def check(count: int, seed: int) -> tuple[int, str]:
 
 
 def check_environment() -> int:
-    """Try the same values in the environment, where no shell looks at them first."""
+    """Try the same values in environment variables, which no shell parses."""
     tried = 0
     for param in cli.commands["train"].params:
         if not isinstance(param, click.Option):
@@ -110,7 +110,7 @@ def check_environment() -> int:
 
 
 def in_a_process() -> None:
-    """See that the same holds for a process, with its own stderr."""
+    """Check the same in a separate process, with its own stderr."""
     command = [sys.executable, "-m", "charrnn", "train", "--lr", "nan"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     expect(done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr)

@@ -1,9 +1,9 @@
-"""Power cuts: every state that a disk may be in afterwards, enumerated on a recorded history.
+"""Power cuts: every possible state of the disk afterwards, enumerated on a recorded history.
 
-A shim in the place of `os` records what the writer does. A state is made from a prefix of that
+A shim in place of `os` records the operations of the writer. A state follows from a prefix of that
 record: each write not yet synced is kept, dropped, zeroed, or torn at a boundary of 512 or 4,096
 bytes; each new name, rename and removal not yet synced with its folder is kept or dropped. In each
-state the reader must find the newest save that had been reported, or the one that was under way.
+state the reader must find the newest save that was reported, or the one in progress.
 """
 
 import itertools
@@ -29,14 +29,14 @@ FORGOTTEN = {
     "fsync of the file": lambda op: op[0] == "fsync",
     "fsync of the folder": lambda op: op[0] == "fsync folder",
 }
-"""Mechanisms that can be taken out, to see that the enumeration notices."""
+"""Mechanisms that can be disabled, to check that the enumeration notices."""
 
 Op = tuple[Any, ...]
 
 
 @dataclass
 class Recorder:
-    """Stands in the place of `os` in the writer: does what it is asked, and writes it down."""
+    """Replaces `os` in the writer: executes each operation and records it."""
 
     forget: Callable[[Op], bool] = lambda op: False
     ops: list[Op] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Recorder:
         return getattr(os, name)
 
     def note(self, *op: Any) -> None:
-        """Write down an operation, unless it is to be forgotten."""
+        """Record an operation, unless it is disabled."""
         if not self.forget(op):
             self.ops.append(op)
 
@@ -84,7 +84,7 @@ class Recorder:
 
 @dataclass
 class Disk:
-    """What is surely on a disk, and what may be."""
+    """Content that is certainly on a disk, and content that may be."""
 
     names: dict[str, int] = field(default_factory=dict)
     synced: dict[int, bytes] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Disk:
     pending: list[Op] = field(default_factory=list)
 
     def do(self, op: Op) -> None:
-        """Take in an operation."""
+        """Apply an operation."""
         match op:
             case ("write", inode, data):
                 self.written[inode] = self.written.get(inode, b"") + data
@@ -105,7 +105,7 @@ class Disk:
                 self.pending.append(op)
 
     def states(self) -> Iterator[dict[str, bytes]]:
-        """Yield every content of the folder that a crash may leave now."""
+        """Yield every content of the folder that a crash at this moment may leave."""
         for size in range(len(self.pending) + 1):
             for kept in itertools.combinations(self.pending, size):
                 names = applied(self.names, kept)
@@ -115,11 +115,11 @@ class Disk:
                     yield {n: found.get(i, self.synced.get(i, b"")) for n, i in names.items()}
 
     def is_unsure(self, inode: int) -> bool:
-        """Say whether a file has content that was not synced."""
+        """True if a file has content that was not synced."""
         return self.written.get(inode, b"") != self.synced.get(inode, b"")
 
     def contents(self, inode: int) -> list[bytes]:
-        """Return what may be in a file with writes that were not synced."""
+        """Return the possible contents of a file with writes that were not synced."""
         data, safe = self.written[inode], len(self.synced.get(inode, b""))
         cuts = {0, safe, len(data)}
         for sector in SECTORS:
@@ -131,7 +131,7 @@ class Disk:
 
 
 def applied(names: dict[str, int], ops: Any) -> dict[str, int]:
-    """Return the names after some changes; one whose file is not there changes nothing."""
+    """Return the names after some changes; a change of a missing file has no effect."""
     names = dict(names)
     for op in ops:
         match op:
@@ -145,7 +145,7 @@ def applied(names: dict[str, int], ops: Any) -> dict[str, int]:
 
 
 def record(num_saves: int, forget: Callable[[Op], bool]) -> list[Op]:
-    """Return what is done in a history of saves; ("acknowledged", step, is_best) after each."""
+    """Return the operations of a history of saves; ("acknowledged", step, is_best) after each."""
     recorder = Recorder(forget)
     template = make_template()
     run = create_run(Path("checkpoints"), "recorded", [])
@@ -162,9 +162,9 @@ def record(num_saves: int, forget: Callable[[Op], bool]) -> list[Op]:
 
 
 def check_states(num_saves: int, forget: Callable[[Op], bool] = lambda op: False) -> int:
-    """Look at every crash state of a history; return their number."""
+    """Check every crash state of a history; return their number."""
     ops, disk, count = record(num_saves, forget), Disk(), 0
-    promised = [0, 0]  # newest full checkpoint and model that were reported as saved
+    promised = [0, 0]  # newest full checkpoint and best model that were reported as saved
     seen: set[int] = set()
     for place in range(len(ops) + 1):
         for state in disk.states():

@@ -20,7 +20,7 @@ def small_checkpoint() -> bytes:
 
 
 def is_noticed(data: bytes) -> bool:
-    """Say whether a file is refused."""
+    """True if a file is refused."""
     try:
         upgrade(*unpack(data))
     except CheckpointError:
@@ -29,7 +29,7 @@ def is_noticed(data: bytes) -> bool:
 
 
 def check(num_large: int, seed: int) -> tuple[int, str]:
-    """Try all of a small file, and so many random damages of several bits to a large one."""
+    """Try all damages of a small file, and so many random ones of several bits of a large file."""
     with work_folder():
         data = small_checkpoint()
     expect(not is_noticed(data), "the whole file was refused")
@@ -48,7 +48,7 @@ def check(num_large: int, seed: int) -> tuple[int, str]:
 
 
 def check_large(count: int, seed: int) -> None:
-    """Flip a few bits, zero a block, or swap two, somewhere in a large file."""
+    """Flip some bits, zero a block, or swap two, anywhere in a large file."""
     import numpy as np
 
     if not count:

@@ -1,4 +1,4 @@
-"""A disk that is really full: a tmpfs of every size, or a limit on a file's size without root."""
+"""A full disk: a tmpfs of every size, or without root a limit on the size of a file."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ PAGE = 4096
 
 
 def can_mount(folder: Path) -> bool:
-    """Say whether this process may mount a file system."""
+    """True if this process may mount a file system."""
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "charrnn", str(folder)],
         capture_output=True, check=False,
@@ -26,7 +26,7 @@ def can_mount(folder: Path) -> bool:
 
 
 def save_until_full(template: Template, folder: Path, size: int) -> None:
-    """Save into a file system of this size; what was reported must be there, and no more harm."""
+    """Save into a file system of this size; all reported saves must be there."""
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "charrnn", str(folder)], check=True
     )
@@ -37,7 +37,7 @@ def save_until_full(template: Template, folder: Path, size: int) -> None:
 
 
 def hold_promises(template: Template, checkpoints: Path, size: int) -> None:
-    """Save a history, and compare what was reported with what is found."""
+    """Save a history, and compare the reported saves with the files."""
     promised = [0, 0]
     run = create_run(checkpoints, "run", [])
     for event in saves(run, template, range(1, 5)):
@@ -55,7 +55,7 @@ def hold_promises(template: Template, checkpoints: Path, size: int) -> None:
 
 
 def save_under_limit(template: Template, size: int) -> int:
-    """The same in a child whose files may have this size."""
+    """Save in a child process whose files are limited to this size."""
 
     def action() -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -1,7 +1,7 @@
-"""What all fault scripts share: counts, seeds, one line of result, children that are forked.
+"""Shared by all fault scripts: counts, seeds, a row of results, forked child processes.
 
 Each script breaks something many times and checks that nothing is lost. It prints one row of a
-table, and leaves with 1 after the first violation, whose seed it prints.
+table, and exits with 1 after the first violation, with the seed of it.
 """
 
 import argparse
@@ -29,11 +29,11 @@ TEXT = (
 
 
 class Violation(Exception):
-    """A promise was broken; the message says which, and how to see it again."""
+    """A guarantee was broken; the message says which, and how to repeat the failure."""
 
 
 def expect(is_so: bool, what: str) -> None:
-    """Hold a promise."""
+    """Raise a Violation unless a condition holds."""
     if not is_so:
         raise Violation(what)
 
@@ -41,13 +41,13 @@ def expect(is_so: bool, what: str) -> None:
 def run_script(
     what: str, few: int, many: int, check: Callable[[int, int], tuple[int, str]]
 ) -> None:
-    """Run a script's check with the count that is asked for, and print its row.
+    """Run the check of a script with the count on the command line, and print its row.
 
     Args:
-        what: What is broken.
+        what: The fault.
         few: Count for CI.
         many: Full count.
-        check: (count, seed) -> (how many were tried, what came of it); raises Violation.
+        check: (count, seed) -> (number of tries, summary); raises Violation.
     """
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--full", action="store_true", help=f"{many:,} instead of {few:,}")
@@ -70,7 +70,7 @@ def run_script(
 
 
 def print_head() -> None:
-    """Print where and when the rows below are made."""
+    """Print the machine, the date and the head of the table."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -80,7 +80,7 @@ def print_head() -> None:
 
 @contextmanager
 def work_folder(*, in_memory: bool = True) -> Iterator[Path]:
-    """Yield a fresh folder, in memory where the system has such a place, and go there."""
+    """Yield a new folder, the working directory meanwhile; in RAM if the system has /dev/shm."""
     memory = Path("/dev/shm")
     before = Path.cwd()
     where = memory if in_memory and memory.is_dir() else None
@@ -94,7 +94,7 @@ def work_folder(*, in_memory: bool = True) -> Iterator[Path]:
 
 
 def forked(action: Callable[[], int | None]) -> int:
-    """Start a child that does something and leaves with its result; return its process id."""
+    """Fork a child process that exits with the result of an action; return its process id."""
     child = os.fork()
     if child:
         return child
@@ -123,7 +123,7 @@ def charrnn(*arguments: object) -> int:
 
 
 def quietly(action: Callable[[], int]) -> int:
-    """Return the result of an action whose stdout nobody needs."""
+    """Return the result of an action; its stdout is discarded."""
     kept = os.dup(1)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
@@ -148,7 +148,7 @@ BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def obeyed(text: str, *, layout: str = "") -> list[str]:
-    """Return what a terminal could obey in a text, by Unicode's own classes, not by ours."""
+    """Return the characters of a text that a terminal could obey, by the classes of Unicode."""
     return [
         c
         for c in text
@@ -161,5 +161,5 @@ def obeyed(text: str, *, layout: str = "") -> list[str]:
 
 
 def rng_of(seed: int, *names: object) -> random.Random:
-    """Return a generator for one try, so that a failing one can be made again alone."""
+    """Return a generator for one try, so that a failure can be repeated alone."""
     return random.Random("/".join(map(str, (seed, *names))))

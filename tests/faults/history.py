@@ -1,4 +1,4 @@
-"""A history of saves as a trainer makes it, without training: for faults of disks."""
+"""A history of saves as training makes it, without training, for faults of disks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ NOTHING: dict[str, object] = {}
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A state to save at any step, and what its run says."""
+    """A training state to save at any step, and the metadata of its run."""
 
     state: State
     facts: dict[str, object]
     vocab_size: int
 
     def at(self, step: int) -> State:
-        """Return a state that differs from step to step."""
+        """Return a state that differs at each step."""
         state = self.state
         tensors = {name: array + step / 64 for name, array in state.tensors.items()}
         progress = replace(state.progress, step=step)
@@ -51,7 +51,7 @@ def make_template(hidden_size: int = 2) -> Template:
 
 
 def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFailed]:
-    """Save full checkpoints and models in turn, as training does; yield how each went."""
+    """Save full checkpoints and best models in turn, as training does; yield the events."""
     checkpointer = Checkpointer(run, template.facts, {"sources": ["text.txt"]})
     for step in steps:
         state = template.at(step)
@@ -67,7 +67,7 @@ def saves(run: Run, template: Template, steps: range) -> Iterator[Saved | SaveFa
 
 
 def recover(folder: Path) -> tuple[int, int]:
-    """Return the steps of the newest full checkpoint and of the model; 0 where there is none."""
+    """Return the steps of the newest full checkpoint and of the best model; 0 if missing."""
     run = open_run(folder)
     try:
         if run.is_empty:

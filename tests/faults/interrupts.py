@@ -1,4 +1,4 @@
-"""Stopped after any step of a short run and resumed: the end is the same to the last bit."""
+"""Stop a short run after any step and resume it: the result is bit-identical."""
 
 from pathlib import Path
 

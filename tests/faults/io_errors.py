@@ -1,7 +1,7 @@
-"""I/O errors: the Nth call of the system fails, once or from then on, for every N until all pass.
+"""I/O errors: the Nth system call fails, once or from then on, for every N until all calls pass.
 
-After each failure the disk is well again: what had been reported as saved must be there, and the
-saves that follow must succeed. With --full a second error strikes during the recovery as well.
+The disk works again after each failure: reported saves must be there, and later saves must succeed.
+With --full a second error occurs during the recovery.
 """
 
 import errno
@@ -28,7 +28,7 @@ CALLS = ("open", "read", "write", "fsync", "replace", "unlink", "close")
 
 @dataclass
 class Failing:
-    """Stands in the place of `os`: call number `at` fails, and with `is_lasting` all after it."""
+    """Replaces `os`: call number `at` fails, and with `is_lasting` all calls after it."""
 
     at: int
     code: int
@@ -52,7 +52,7 @@ class Failing:
 
 @contextmanager
 def failing(at: int, code: int, *, is_lasting: bool) -> Iterator[Failing]:
-    """Let the writer meet an error."""
+    """Replace `os` in the writer by one that fails."""
     fake = Failing(at, code, is_lasting)
     before = charrnn.core.files.os
     charrnn.core.files.os = fake  # type: ignore[assignment]
@@ -63,7 +63,7 @@ def failing(at: int, code: int, *, is_lasting: bool) -> Iterator[Failing]:
 
 
 def fresh(template: Template) -> Run:
-    """Return a run that has one save behind it."""
+    """Return a run with one save."""
     shutil.rmtree("checkpoints", ignore_errors=True)
     run = create_run(Path("checkpoints"), "run", [])
     assert all(isinstance(event, Saved) for event in saves(run, template, range(1, 2)))
@@ -71,7 +71,7 @@ def fresh(template: Template) -> Run:
 
 
 def one(template: Template, at: int, code: int, *, is_lasting: bool, then: int = 0) -> bool:
-    """Let one call fail in a history of saves; say whether it was reached."""
+    """Let one call fail in a history of saves; return whether the history reached it."""
     run, promised = fresh(template), [1, 1]
     where = f"call {at}, {errno.errorcode[code]}, {'lasting' if is_lasting else 'once'}"
     with failing(at, code, is_lasting=is_lasting) as fake:
@@ -96,7 +96,7 @@ def one(template: Template, at: int, code: int, *, is_lasting: bool, then: int =
 
 
 def recover_badly(folder: Path, at: int, code: int) -> None:
-    """Meet an error while recovering; the only harm may be an error that is told."""
+    """Let a call fail during recovery, which may only raise a clean error."""
     with failing(at, code, is_lasting=False):
         try:
             recover(folder)
@@ -105,7 +105,7 @@ def recover_badly(folder: Path, at: int, code: int) -> None:
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
-    """Try every call; `count` is how many calls of a recovery fail as well."""
+    """Try every call; `count` is the number of calls of a recovery that fail too."""
     tried = 0
     with work_folder():
         template = make_template()

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, saves included; resume; the end is that of a run never killed."""
+"""SIGKILL at random moments, saves included; the resumed run ends like a run never killed."""
 
 import os
 import signal
@@ -26,12 +26,12 @@ SETTINGS = (
 
 
 def train(name: str) -> int:
-    """Train a run to its end, or go on with it."""
+    """Train or resume a run to its end."""
     return charrnn("train", "text.txt", "--run", name, "--resume", *SETTINGS)
 
 
 def kill_until_done(name: str, seed: int, seconds: float, most: int) -> tuple[int, int]:
-    """Kill and resume a run until it ends; return the kills, and those inside a save."""
+    """Kill and resume a run until it ends; return all kills, and the kills during a save."""
     rng, kills, inside = rng_of(seed, name), 0, 0
     while True:
         child = forked(lambda: train(name))
@@ -47,10 +47,10 @@ def kill_until_done(name: str, seed: int, seconds: float, most: int) -> tuple[in
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
-    """Kill so often, over as many runs as that takes."""
+    """Kill so often, over as many runs as necessary."""
     with work_folder(in_memory=False) as folder:
         Path("text.txt").write_text(TEXT, encoding="utf-8")
-        # In this process, so that all children have what it imported; one thread, so none is lost.
+        # In this process: children inherit its imports. One thread: a fork loses all others.
         expect(quietly(lambda: train("whole")) == 0, "the run never killed did not end")
         begin = time.monotonic()
         expect(wait(forked(lambda: train("again"))) == 0, "a child did not end")

@@ -1,7 +1,7 @@
-"""Malformed checkpoints, their hash sealed again in half of them: a clean refusal, or a model.
+"""Malformed checkpoints, half of them with a valid hash: refused cleanly, or a working model.
 
-Nothing else may come of a file: no other exception, no second's wait, no memory beyond 64 MiB.
-What is accepted must be a model that fits its description, and must print and write.
+No other exception, no second of processor time, no more than 64 MiB of RAM is allowed. A model that
+is accepted must match its metadata, give finite logits, and be printed by `info`.
 """
 
 import copy
@@ -53,7 +53,7 @@ NASTY: tuple[Any, ...] = (
 
 
 def base_file(kind: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """Return header, facts and tensor bytes of a good checkpoint."""
+    """Return header, metadata and tensor bytes of a valid checkpoint."""
     with work_folder():
         template = make_template()
     texts = runs_of(np.array([1, 2, 3, 1, 2, 4, 1, 2], dtype=np.uint8))
@@ -88,7 +88,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 class Mutator:
-    """Makes bad files out of a good one."""
+    """Makes malformed files from a valid one."""
 
     def __init__(self, kind: str) -> None:
         self.header, self.facts, self.body = base_file(kind)
@@ -97,7 +97,7 @@ class Mutator:
         self.texts = json.dumps(self.header), json.dumps(facts, separators=(",", ":"))
 
     def file(self, rng: random.Random) -> bytes:
-        """Return a file with one to four things wrong, its hash mostly right in one half."""
+        """Return a file with one to four faults; half of the files have a valid hash."""
         kinds = [rng.randrange(10) for _ in range(rng.choice((1, 1, 2, 4)))]
         body, (header_text, facts_text) = self.body, self.texts
         if any(kind < 4 for kind in kinds):
@@ -120,13 +120,13 @@ class Mutator:
 
 
 def rename(header: dict[str, Any], rng: random.Random) -> None:
-    """Give a tensor another name, or an empty one a place."""
+    """Rename a tensor, or add an empty one."""
     name = rng.choice(list(header) or ["x"])
     header[rng.choice(("x" * rng.randrange(9), "model/x", "raw/a", name))] = header.pop(name, {})
 
 
 def change(tree: Any, path: tuple[Any, ...], rng: random.Random) -> None:
-    """Put something else, or nothing, in one place of a tree that is mostly as it was."""
+    """Replace or delete one node of a tree."""
     for key in path[:-1]:
         try:
             tree = tree[key]
@@ -152,9 +152,9 @@ def spoil(data: bytes, rng: random.Random) -> bytes:
 
 
 def seal(header: str, facts: str, body: bytes, *, is_sealed: bool) -> bytes:
-    """Return a file as the format's description says, with a hash that fits if it shall.
+    """Return a file in the documented format, with a valid hash if `is_sealed`.
 
-    Both are JSON objects; the facts become a string in the header.
+    Header and metadata are JSON objects; the metadata becomes a string in the header.
     """
     rest = header[1:] if header == "{}" else f", {header[1:]}"
     content = f'{{"__metadata__": {{"charrnn": {json.dumps(facts)}}}{rest}'.encode()
@@ -166,7 +166,7 @@ def seal(header: str, facts: str, body: bytes, *, is_sealed: bool) -> bytes:
 
 
 def look(data: bytes) -> str:
-    """Open a file in every way there is; return what came of it."""
+    """Read a file in all ways; return the result, as text."""
     try:
         model, others = parse_model(data)
     except CheckpointError as error:
@@ -194,13 +194,13 @@ def look(data: bytes) -> str:
 
 
 def try_batch(job: tuple[int, int, int]) -> dict[str, int]:
-    """Try some files; return how many came to what."""
+    """Try some files; return the number of each result."""
     seed, first, count = job
     came: dict[str, int] = {}
     before = memory()
     for i in range(first, first + count):
         data = MUTATORS[i % 4 == 0].file(rng_of(seed, i))
-        begin = time.process_time()  # not the neighbours'
+        begin = time.process_time()  # without the time of other processes
         try:
             kind = look(data)
         except Exception as error:
@@ -215,7 +215,7 @@ def try_batch(job: tuple[int, int, int]) -> dict[str, int]:
 
 
 def memory() -> int:
-    """Return the most memory that this process ever had, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -223,7 +223,7 @@ MUTATORS: list[Mutator] = []
 
 
 def start_worker() -> None:
-    """Make the good files once in each process: three models to one full checkpoint."""
+    """Make the valid files once in each process."""
     np.seterr(all="raise", under="ignore")  # a warning on a terminal would be a violation too
     MUTATORS.extend([Mutator("model"), Mutator("full")])
 

@@ -1,4 +1,4 @@
-"""Trainers that race for a run, and readers while one is saving: one winner, no reader's error."""
+"""Trainers that race for a run, and readers during saves: one winner, no error of a reader."""
 
 import os
 import time
@@ -18,7 +18,7 @@ WON, LOST, DONE = 10, 75, 20
 
 
 def race(folder: Path, start: float) -> int:
-    """Try to become the trainer of a run at a moment that all have agreed on."""
+    """Try to lock a run at a common moment."""
     signs = folder.with_suffix(".signs")
     while time.monotonic() < start:
         pass
@@ -28,14 +28,14 @@ def race(folder: Path, start: float) -> int:
         (signs / f"{os.getpid()}").touch()
         return LOST
     (signs / f"{os.getpid()}").touch()
-    while len(list(signs.iterdir())) < RACERS:  # until all have tried, however late they come
+    while len(list(signs.iterdir())) < RACERS:  # hold the lock until all have tried
         time.sleep(0.001)
     run.close()
     return WON
 
 
 def check_race(number: int) -> None:
-    """Let eight processes open one run in the same moment."""
+    """Let eight processes open one run at the same moment."""
     folder, start = Path("checkpoints", f"race{number}"), time.monotonic() + 0.05
     folder.with_suffix(".signs").mkdir(parents=True)
     children = [forked(lambda: race(folder, start)) for _ in range(RACERS)]
@@ -44,7 +44,7 @@ def check_race(number: int) -> None:
 
 
 def read_for_ever(folder: Path) -> int:
-    """Open the model again and again, until the run is over; steps must never go back."""
+    """Load the model repeatedly until the run ends; its step must never decrease."""
     newest = 0
     while not (folder / "over").exists():
         step = load_model(folder / "best.safetensors").metadata.progress.step
@@ -55,7 +55,7 @@ def read_for_ever(folder: Path) -> int:
 
 
 def check_readers(template: Template, num_saves: int) -> None:
-    """Save so often while readers read."""
+    """Save so often, while readers load the model."""
     run = create_run(Path("checkpoints"), "read", [])
     for event in saves(run, template, range(1, 2)):
         expect(isinstance(event, Saved), "not saved")
@@ -71,7 +71,7 @@ def check_readers(template: Template, num_saves: int) -> None:
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
-    """Race a tenth as often as there are saves."""
+    """Race once for every ten saves."""
     with work_folder():
         template = make_template()
         for number in range(count // 10):

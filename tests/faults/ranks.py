@@ -1,7 +1,7 @@
-"""One of two processes that train together is killed at a random moment; then --resume.
+"""Kill one of two ranks at a random moment, then --resume.
 
-No job hangs, every run can be resumed, and it ends as one that was never disturbed: with the same
-state digest by two processes, with the same loss by one.
+No job hangs, every run can be resumed, and its end equals that of an undisturbed run: the same state
+digest with two processes, the same loss with one.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from harness import TEXT, digest, expect, rng_of, run_script, work_folder
 
 MOST_SECONDS = 60
-"""From a death to the end of the job."""
+"""Most seconds from the death of a rank to the end of the job."""
 
 NUM_RANKS, MOST_KILLS = 2, 4
 TOLERANCE = 1e-4
@@ -28,7 +28,7 @@ SETTINGS = (
 
 
 def start(name: str, num_ranks: int) -> subprocess.Popen[bytes]:
-    """Start a job that begins a run, or goes on with it."""
+    """Start a job that starts or resumes a run."""
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     command = ("-m", "--", "charrnn", "train", "text.txt", "--run", name, "--resume")
     processes = ("--nproc-per-node", str(num_ranks))
@@ -43,7 +43,7 @@ def ranks_of(job: subprocess.Popen[bytes]) -> list[int]:
 
 
 def disturb(name: str, kills_left: int, seconds: float, rng_seed: int) -> list[float]:
-    """Kill ranks of a run until it ends; return how long the job lasted after each death."""
+    """Kill ranks of a run until it ends; return the seconds of the job after each death."""
     rng, took = rng_of(rng_seed, name), []
     while True:
         job = start(name, NUM_RANKS)
@@ -60,7 +60,7 @@ def disturb(name: str, kills_left: int, seconds: float, rng_seed: int) -> list[f
 
 
 def job_ends(job: subprocess.Popen[bytes]) -> bool:
-    """Wait for the end of a job; end it where it takes too long."""
+    """Wait for the end of a job; kill it if that takes too long."""
     try:
         job.wait(timeout=MOST_SECONDS)
     except subprocess.TimeoutExpired:
@@ -70,14 +70,14 @@ def job_ends(job: subprocess.Popen[bytes]) -> bool:
 
 
 def last_line(name: str) -> dict[str, object]:
-    """Return how a run has ended."""
+    """Return the last line of the log of a run."""
     lines = Path("checkpoints", name, "metrics.jsonl").read_text("utf-8").splitlines()
     found: dict[str, object] = json.loads(lines[-1])
     return found
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
-    """Kill so many ranks, over as many runs as that takes."""
+    """Kill so many ranks, over as many runs as necessary."""
     with work_folder(in_memory=False) as folder:
         Path("text.txt").write_text(TEXT, encoding="utf-8")
         begin = time.monotonic()

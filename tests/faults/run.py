@@ -1,4 +1,4 @@
-"""Break everything, and print the table: `make faults`, or with full counts `make faults-full`."""
+"""Run all fault scripts, and print their table: `make faults`, or `make faults-full`."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ BESIDE = (
     "malformed", "arguments", "kills", "interrupts", "crash_states", "io_errors", "full_disk",
     "damage", "any_bytes", "terminal",
 )  # fmt: skip
-"""Scripts that look at no clock of the wall: as many at a time as there are cores."""
+"""Scripts that do not depend on wall time: one per core at a time."""
 
 ALONE = ("race", "signals", "ranks", "sweep")
 
 
 def main() -> None:
-    """Run all scripts; leave with 1 if any promise was broken."""
+    """Run all scripts; exit with 1 after any violation."""
     print_head()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         broken = [name for name, code in zip(BESIDE, pool.map(run, BESIDE), strict=True) if code]
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def run(name: str) -> int:
-    """Run one script with our own options, and print what it says; return its exit code."""
+    """Run one script with the options of this one, and print its output; return its exit code."""
     command = [sys.executable, str(Path(__file__).parent / f"{name}.py"), *sys.argv[1:]]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Trainers in one process, stopped at a step of one's choice: for exact resumes."""
+"""Training in this process, stopped at a given step, for exact resumes."""
 
 import dataclasses
 import itertools
@@ -36,14 +36,14 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 class Session:
-    """A text, a folder for runs, and trainers on both."""
+    """Trains runs on one text, in one folder."""
 
     def __init__(self, text_file: Path, **changes: object) -> None:
         self.config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
         self.corpus = load_corpus([text_file], self.config)
 
     def new_run(self) -> Run:
-        """Return a run with a name of its own."""
+        """Return a new run with an unused name."""
         return create_run(Path("checkpoints"), None, [Path("run")])
 
     def train(
@@ -55,7 +55,7 @@ class Session:
         prepare: Callable[[Trainer], None] | None = None,
         **changes: object,
     ) -> list[Event]:
-        """Go on with a run, or start it; return its events."""
+        """Train or resume a run; return its events."""
         config = dataclasses.replace(self.config, **changes)  # type: ignore[arg-type]
         snapshot = newest_snapshot(run)[0] if step_files(run.folder) else None
         memory = snapshot.model.memory if snapshot else count_corpus(self.corpus, config.memory)
@@ -64,7 +64,7 @@ class Session:
             self.corpus,
             run,
             lambda: stop_at is not None and trainer.step >= stop_at,
-            itertools.count().__next__,  # a second a look, so that each step is reported
+            itertools.count().__next__,  # a second per reading reports every step
             memory=memory,
         )
         if snapshot:

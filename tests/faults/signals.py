@@ -1,7 +1,7 @@
-"""A signal at a random moment, start-up to end: saved, the right exit code, soon, and no harm.
+"""A signal at a random moment, from start-up to end: the run saves and exits soon, with its code.
 
-Every other one goes to a process from its very start, the rest to one that has loaded torch. Then
-the run is resumed to its end, which must be that of a run that was never stopped.
+Half of the signals go to a process from its start, the others to one that has imported torch. The
+run is then resumed to its end, which must equal that of a run never stopped.
 """
 
 import os
@@ -37,7 +37,7 @@ COMMAND = (
 
 
 def train(name: str) -> int:
-    """Train as a process of its own does, with its handlers."""
+    """Train as a separate process does, with its signal handlers."""
     for each in NAMES:
         signal.signal(getattr(signal, each), leave)
     return charrnn(*COMMAND, "--run", name)
@@ -53,7 +53,7 @@ def start(name: str, *, is_fresh: bool) -> int:
 
 
 def leaving(name: str) -> int:
-    """Return a trainer's exit code, also where it leaves by way of SystemExit."""
+    """Return the exit code of a trainer, also from SystemExit."""
     try:
         return train(name)
     except SystemExit as error:
@@ -61,18 +61,18 @@ def leaving(name: str) -> int:
 
 
 def stop_and_resume(name: str, rng: Random, seconds: dict[bool, float]) -> float:
-    """Send one signal, and go on to the end; return the seconds from signal to exit."""
+    """Send one signal, then resume to the end; return the seconds from signal to exit."""
     is_fresh = rng.random() < 0.5
     number = getattr(signal, rng.choice(NAMES))
     child = start(name, is_fresh=is_fresh)
-    # Python itself needs some hundredths of a second before any handler can be there.
+    # Python needs some hundredths of a second before a handler can be set.
     time.sleep(0.08 * is_fresh + rng.uniform(0, seconds[is_fresh]))
     begin = time.monotonic()
     os.kill(child, number)
     code, took = wait(child), time.monotonic() - begin
     expected = {0, exit_code_of(number)}
     if is_fresh and took < 1:
-        expected.add(-number)  # before Python has read the first line of ours
+        expected.add(-number)  # before the first line of charrnn is executed
     expect(code in expected, f"{name}: {signal.Signals(number).name}: exit code {code}")
     left = list(Path("checkpoints", name).glob(".*.tmp"))
     expect(not left, f"{name}: left {left}")

@@ -1,8 +1,8 @@
-"""A sweep by the loop of docs/batch.md, one of its runs killed; `runs` is asked all the time.
+"""The sweep of docs/batch.md, with one run killed; `runs` is called all the time.
 
-What it says is held against the processes that are there: nothing else runs, what has ended stays
-ended, no step is lost from sight, and the killed run is the only one called so. The same line again
-finishes it. In the end there are the runs that were asked for, and no file that does not belong.
+Its output is compared with the processes: only these runs are running, a run that has ended stays
+so, steps never decrease, and only the killed run is called killed. The same loop again finishes it.
+At the end there are exactly the requested runs, and no stray file.
 """
 
 import json
@@ -30,7 +30,7 @@ def start(count: int) -> subprocess.Popen[bytes]:
 
 
 def trainers() -> dict[str, int]:
-    """Return the process of each run that is being trained, or about to be, or about to leave."""
+    """Return the process of each run that is training, starting or exiting."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -43,7 +43,7 @@ def trainers() -> dict[str, int]:
 
 
 def listed() -> dict[str, dict[str, object]]:
-    """Return what `charrnn runs --json` prints, by name."""
+    """Return the output of `charrnn runs --json`, by name."""
     command = [sys.executable, "-m", "charrnn", "runs", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     expect(done.returncode == 0, f"runs: exit code {done.returncode}: {done.stderr}")
@@ -53,7 +53,7 @@ def listed() -> dict[str, dict[str, object]]:
 def compare(
     before: dict[str, dict[str, object]], killed: str | None
 ) -> dict[str, dict[str, object]]:
-    """Ask once more, and hold what is said against the processes and what was said before."""
+    """Call `runs` again, and compare with the processes and with the last call."""
     processes = trainers()
     now = listed()
     processes |= trainers()
@@ -67,18 +67,18 @@ def compare(
         )
         if was.get("state") == "finished":
             expect(
-                state == "finished" or name in processes,  # asked again, it looks at its end
+                state == "finished" or name in processes,  # the second loop checks it
                 f"{name}: was finished, is {state}",
             )
         step, last = line["step"] or 0, was.get("step") or 0
-        is_whole = not killed or name != killed  # a killed run goes back to its last checkpoint
+        is_whole = not killed or name != killed  # a killed run returns to its last checkpoint
         expect(not is_whole or step >= last, f"{name}: step {step} after {last}")  # type: ignore[operator]
     expect(before.keys() <= now.keys(), f"no longer listed: {before.keys() - now.keys()}")
     return now
 
 
 def kill_one(victim: str) -> bool:
-    """Kill a run in the middle of its training; say whether it was there."""
+    """Kill a run during its training; return whether it was running."""
     process = trainers().get(victim)
     if process is None or not list(Path("checkpoints", victim).glob("step-*.safetensors")):
         return False
@@ -87,7 +87,7 @@ def kill_one(victim: str) -> bool:
 
 
 def watch(count: int, victim: str, *, kills: bool) -> tuple[int, bool]:
-    """Run the loop and ask until it ends; return how often, and whether the victim was killed."""
+    """Run the loop and call `runs` until it ends; return the number of calls, True after a kill."""
     loop, now, num_asked, is_killed = start(count), {}, 0, False
     while loop.poll() is None:
         is_killed = is_killed or (kills and kill_one(victim))

@@ -1,4 +1,4 @@
-"""Control characters on their way to a terminal, through a pty: none gets through.
+"""Control characters in output to a terminal (a pty): none passes.
 
 Generated text, in pieces that split sequences; errors; lines of progress with names and previews.
 """
@@ -26,7 +26,7 @@ BATCH = 500
 
 
 def make_text(rng: Random) -> str:
-    """Return a text of such pieces and of any characters at all."""
+    """Return a text of these pieces and of random characters."""
     return "".join(
         rng.choice(PIECES) if rng.random() < 0.7 else chr(rng.randrange(0x110000))
         for _ in range(rng.randrange(1, 12))
@@ -34,11 +34,11 @@ def make_text(rng: Random) -> str:
 
 
 def write(text: str, rng: Random, stream: object, kind: int) -> None:
-    """Send a text to a terminal in one of the ways there are."""
+    """Write a text to a terminal in one of several ways."""
     if kind == 0:
         out = OutputStream(stream, for_terminal=True)  # type: ignore[arg-type]
         place = 0
-        while place < len(text):  # sequences fall apart into pieces
+        while place < len(text):  # pieces split sequences
             size = rng.randrange(1, 4)
             piece = text[place : place + size]
             out.text(piece, piece.encode("utf-8", "surrogatepass"))
@@ -56,7 +56,7 @@ def write(text: str, rng: Random, stream: object, kind: int) -> None:
 
 
 def through_terminal(texts: list[tuple[str, Random, int]]) -> str:
-    """Return what a terminal is sent of some texts."""
+    """Return the bytes that a terminal receives of some texts."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     got: list[bytes] = []
@@ -81,7 +81,7 @@ def through_terminal(texts: list[tuple[str, Random, int]]) -> str:
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
-    """Send so many texts."""
+    """Write so many texts."""
     for first in range(0, count, BATCH):
         texts = []
         for i in range(first, min(count, first + BATCH)):

@@ -1,6 +1,6 @@
-"""The fault scripts can fail: with a mechanism taken out, each of them notices.
+"""The fault scripts can fail: each notices when a mechanism is disabled.
 
-What they find with everything in place is what `make faults` shows.
+`make faults` runs them with all mechanisms in place.
 """
 
 import os
@@ -30,7 +30,7 @@ def test_the_states_after_a_power_cut_are_those_counted_by_hand():
     for op in (("create", "a", 1), ("write", 1, b"x" * 600)):
         disk.do(op)
     states = list(disk.states())
-    # Without the name: nothing. With it: empty, whole, zeros, cut at 512, and zeros behind 512.
+    # Without the name: nothing. With it: empty, whole, zeros, cut at 512, and zeros after 512.
     assert {} in states
     contents = {state["a"] for state in states if state}
     assert contents == {b"", b"x" * 600, bytes(600), b"x" * 512, b"x" * 512 + bytes(88)}
@@ -52,7 +52,7 @@ def test_a_forgotten_fsync_is_noticed(mechanism):
 
 
 def write_in_place(path, data):
-    """What most programs do."""
+    """Write as most programs do."""
     system = charrnn.core.files.os
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
