@@ -194,7 +194,7 @@ def read_run(folder: Path, *, has_ended: bool = False) -> tuple[RunSummary, Pict
     except CharRNNError as error:
         return run, Picture("", [Remark(f"Not shown: {printable(error)}")])
     shown = float(view.expected.bits.mean()) / BITS
-    return replace(run, shown=shown), surprise_picture(view)
+    return replace(run, shown_loss=shown), surprise_picture(view)
 
 
 def read_corpus_again(run: RunSummary) -> Corpus:

@@ -73,7 +73,7 @@ class RunSummary:
     """Absolute paths of the training files and folders, as given to the run."""
     val_source: str | None = None
     """Absolute path of its --val-file."""
-    shown: float | None = None
+    shown_loss: float | None = None
     """Loss on the part of the held-out text that the report shows, nats per symbol."""
     unigram_entropy: float | None = None
     """Unigram entropy of the training text, nats per symbol."""
@@ -193,7 +193,7 @@ def outcome(run: RunSummary) -> str:
 def loss_meaning(run: RunSummary) -> Iterator[str]:
     """Yield sentences on the meaning of the validation loss, or of the loss on the text shown."""
     size, unit = run.model.vocab.size, run.unit
-    loss = run.shown if run.loss is None else run.loss
+    loss = run.shown_loss if run.loss is None else run.loss
     if loss is None:
         return
     where = " shown below" if run.loss is None else ""

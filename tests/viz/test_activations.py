@@ -17,7 +17,7 @@ TEXT = "abac\nabe\nbacabac\n"
 
 
 def model(*, records, weight=0.6):
-    """A network that says 1/6 of everything; what it expects beside is its n-gram memory's."""
+    """A network that gives each symbol 1/6; all other predictions are from its n-gram memory."""
     config = ModelConfig(cell="gru", vocab_size=6, embedding_size=2, hidden_size=3, num_layers=1)
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
     memory = build(runs_of(VOCAB.encode("\nabacab\nabeba\nbacaba\nac\nbe\n" * 3)), 6, 3)
@@ -44,7 +44,7 @@ def test_a_network_that_knows_nothing_is_surprised_by_log2_v_bits():
 def test_a_memory_reads_behind_a_newline_and_anew_with_each_record(records):
     which = model(records=records)
     found = expected_of(which)
-    before = [0]  # the newline that a text begins behind
+    before = [0]  # the newline before a text
     for t, symbol in enumerate(VOCAB.encode(TEXT).tolist()):
         p = 0.4 / 6 + 0.6 * distribution(which.memory, before)
         assert found.bits[t] == pytest.approx(-np.log2(p[symbol]), abs=1e-5)

@@ -1,4 +1,4 @@
-"""What logs say of a run's past, curves, and pages about a run."""
+"""The history of a run, its curves, and the pages about it."""
 
 import json
 import os
@@ -128,7 +128,7 @@ def trained(made):
 
 def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     html = Path("checkpoints/hostile/report.html").read_text("utf-8")
-    assert html.count("<script") == 2  # its data and its own
+    assert html.count("<script") == 2  # the data and the script
     assert "&lt;" in html
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:,)""", html)
     for part in ("How it went", "What to try next", "Curves", "How the text changed", "What it writes",
@@ -210,11 +210,11 @@ def test_evolution_shows_the_previews_and_compares_runs(call, trained):
     assert "Validation loss, nats" in html
     assert all(f"</svg> {name}</span>" in html for name in ("hostile", "second"))
     text = call("viz", "evolution", "hostile", "second")[1]
-    assert text.count("--- step 10") == 1  # previews are of the first alone
+    assert text.count("--- step 10") == 1  # previews are of the first run only
 
 
 def test_a_page_of_5000_characters_and_1024_units_is_under_2_mb(call):
-    """Of a network that has learned next to nothing, whose units never rest."""
+    """The units of an untrained network change all the time, so that they compress badly."""
     Path("long.txt").write_text("".join(Random(0).choices(TEXT, k=6000)), encoding="utf-8")
     wide = ["--steps", "1", "--hidden-size", "512", "--num-layers", "2", "--memory", "off", "-q"]
     call("train", "long.txt", *wide)
@@ -230,7 +230,7 @@ def test_a_page_takes_no_other_files_place(call, trained):
         code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
         assert (code, "exists and is not a page" in err) == (2, True)
     assert Path("hostile.txt").read_bytes() == before
-    for _ in range(2):  # a page may be written anew
+    for _ in range(2):  # a page may be overwritten
         assert call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
 
 
@@ -277,7 +277,7 @@ def test_a_length_has_bounds(call, trained):
 
 
 def test_held_out_lines_are_those_alone_each_with_its_end(call):
-    """One name in five is held out, wherever it stands in the file."""
+    """One name in five is held out, anywhere in the file."""
     names = [f"{a}n{b}" for a in "ABCDEFGHIJKLMN" for b in "aeiou"]
     Path("names.txt").write_text("\n".join(names))
     call("train", "names.txt", "--lines", "--val-frac", 0.2, *QUICK)
@@ -289,7 +289,7 @@ def test_held_out_lines_are_those_alone_each_with_its_end(call):
 
 
 def test_bytes_are_looked_at_as_characters_but_shown_one_by_one(call):
-    """Inside “é” stand the mark's own three bytes and the two of é."""
+    """In “é” are the three bytes of the opening mark and the two of é."""
     Path("quotes.txt").write_text("a “é” b\n" * 200, encoding="utf-8")
     call("train", "quotes.txt", "--bytes", *QUICK)
     out = call("viz", "surprise", "quotes", "quotes.txt", "-l", 14)[1]
@@ -464,7 +464,7 @@ def test_a_run_elsewhere_is_made_again_there(call, text_file):
 
 
 def test_every_command_of_the_manual_works(charrnn, monkeypatch):
-    """As they stand in docs/pictures.md, with a small model; a pipe's left side is its stdin."""
+    """The commands of docs/pictures.md, with a small model; the left side of a pipe is stdin."""
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
     lines = PICTURES.read_text("utf-8").splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]

@@ -1,4 +1,4 @@
-"""Properties of a text, and units that go with them: counted by hand."""
+"""Properties of a text, and the units that predict them: counted by hand."""
 
 import numpy as np
 import pytest
@@ -182,7 +182,7 @@ def test_an_activation_is_that_of_a_unit_set_by_hand():
     text = 'a"b\na'
     found = activations_of(states(model, model.vocab.encode(text).tolist()), "cell")
     assert found.shape == (5, 1, 2)
-    # c is 1 behind the mark, and the picture shows tanh(c).
+    # c is 1 after the mark, and the picture shows tanh(c).
     assert found[:, 0, 1] == pytest.approx([0, np.tanh(1), np.tanh(1), 0, 0], abs=1e-6)
     hidden = activations_of(states(model, model.vocab.encode(text).tolist()), "hidden")
     assert hidden[1, 0, 1] == pytest.approx(

@@ -1,4 +1,4 @@
-"""What a report says in words, for each way that a run can go."""
+"""The words of a report, for each outcome of a run."""
 
 import math
 from dataclasses import replace
@@ -117,7 +117,7 @@ def test_what_is_not_known_is_not_shown():
 
 
 def test_a_run_without_a_test_is_judged_by_the_text_that_is_shown():
-    found = replace(facts("stopped"), shown=math.log(5))
+    found = replace(facts("stopped"), shown_loss=math.log(5))
     assert (
         "shown below, the model is on average as unsure as between 5.0 equally" in remarks(found)[1]
     )

@@ -17,20 +17,20 @@
   const box = document.getElementById("text");
   if (!box) return;
   const letters = Array.from(box.children);
-  const places = new Map(letters.map((letter, place) => [letter, place]));
+  const indices = new Map(letters.map((letter, index) => [letter, index]));
   const now = document.getElementById("now");
   now.textContent = "Point at a character, or move with the arrow keys.";
   const names = { " ": "␣ space", "␣": "␣ space", "↵": "↵ newline", "→": "→ tab" };
   let at = -1;
 
-  // Units: those that are shown first to a hundredth, all others by their level, half a byte each.
+  // Units: exact values of the first ones, a byte each; levels of all others, half a byte each.
   const exact = (data.units || []).map((coded) => atob(coded));
   let levels = null;
   let chosen = 0;
-  const activation = (place) => {
-    if (chosen < exact.length) return (exact[chosen].charCodeAt(place) - 127) / 127;
-    const index = (chosen - exact.length) * letters.length + place;
-    return ((index % 2 ? levels[index >> 1] & 15 : levels[index >> 1] >> 4) - 4) / 4;
+  const activation = (index) => {
+    if (chosen < exact.length) return (exact[chosen].charCodeAt(index) - 127) / 127;
+    const half = (chosen - exact.length) * letters.length + index;
+    return ((half % 2 ? levels[half >> 1] & 15 : levels[half >> 1] >> 4) - 4) / 4;
   };
   const unpacked = async (coded) => {
     const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
@@ -38,43 +38,43 @@
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
 
-  const said = (place) => {
-    const sign = letters[place].firstChild.textContent;
-    const parts = [`${place + 1} of ${letters.length}: ${names[sign] || sign}`];
-    if (data.bits) parts.push(`${data.bits[place]} bits`);
+  const details = (index) => {
+    const sign = letters[index].firstChild.textContent;
+    const parts = [`${index + 1} of ${letters.length}: ${names[sign] || sign}`];
+    if (data.bits) parts.push(`${data.bits[index]} bits`);
     if (exact.length) {
-      parts.push(chosen < exact.length ? `activation ${activation(place).toFixed(2)}`
-                                       : `activation about ${activation(place)}`);
+      parts.push(chosen < exact.length ? `activation ${activation(index).toFixed(2)}`
+                                       : `activation about ${activation(index)}`);
     }
-    if (data.guesses && data.guesses[place]) {
-      const guesses = data.guesses[place].map(([sign, share]) => `${data.signs[sign]} ${share}%`);
+    if (data.guesses && data.guesses[index]) {
+      const guesses = data.guesses[index].map(([sign, share]) => `${data.signs[sign]} ${share}%`);
       parts.push(`${data.what}: ${guesses.join("  ")}`);
     }
     return parts.join("   ");
   };
-  const show = (place) => {
-    if (place === undefined || place === at) return;
+  const show = (index) => {
+    if (index === undefined || index === at) return;
     if (at >= 0) letters[at].classList.remove("at");
-    at = place;
+    at = index;
     letters[at].classList.add("at");
-    now.textContent = said(at);
+    now.textContent = details(at);
   };
 
   const under = (event) => {
     let node = event.target;
     while (node && node.parentNode !== box) node = node.parentNode;
-    return places.get(node);
+    return indices.get(node);
   };
-  // The symbol of the next line (step 1) or the one before (-1) that stands most nearly below.
+  // The nearest symbol of the line below (step 1) or above (step -1).
   const beside = (step) => {
     const { offsetTop: top, offsetLeft: left } = letters[at];
-    let place = at;
-    while (letters[place + step] && letters[place].offsetTop === top) place += step;
-    const line = letters[place].offsetTop;
-    let best = place;
-    for (; letters[place] && letters[place].offsetTop === line; place += step) {
-      const nearer = Math.abs(letters[place].offsetLeft - left);
-      if (nearer < Math.abs(letters[best].offsetLeft - left)) best = place;
+    let index = at;
+    while (letters[index + step] && letters[index].offsetTop === top) index += step;
+    const line = letters[index].offsetTop;
+    let best = index;
+    for (; letters[index] && letters[index].offsetTop === line; index += step) {
+      const nearer = Math.abs(letters[index].offsetLeft - left);
+      if (nearer < Math.abs(letters[best].offsetLeft - left)) best = index;
     }
     return best;
   };
@@ -86,7 +86,7 @@
   box.addEventListener("mouseover", (event) => show(under(event)));
   box.addEventListener("click", (event) => show(under(event)));
   box.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // shortcuts of the browser
     if (!(event.key in moves) || !letters.length) return;
     event.preventDefault();
     show(moves[event.key]());
@@ -97,10 +97,10 @@
   if (!select) return;
   select.addEventListener("change", () => {
     chosen = select.selectedIndex;
-    letters.forEach((letter, place) => {
-      letter.className = `d${Math.round((activation(place) + 1) * 4)}` + (place === at ? " at" : "");
+    letters.forEach((letter, index) => {
+      letter.className = `d${Math.round((activation(index) + 1) * 4)}` + (index === at ? " at" : "");
     });
-    if (at >= 0) now.textContent = said(at);
+    if (at >= 0) now.textContent = details(at);
   });
   if (!data.packed || !window.DecompressionStream) return;
   unpacked(data.packed).then((found) => {

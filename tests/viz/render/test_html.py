@@ -138,7 +138,7 @@ def check_silence(browser, address):
 
 
 def check_phone(browser):
-    """On a screen 390 pixels wide nothing stands out at the right."""
+    """On a screen of 390 pixels nothing reaches beyond the right edge."""
     screen = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     assert browser.execute_script("return window.innerWidth") == 390
