@@ -33,6 +33,7 @@ BASE = np.uint64(0x9E3779B97F4A7C15)
 
 Symbols = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
+Positions = NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -136,13 +137,13 @@ class Windows:
 
     symbols: Symbols
     """The texts one after the other, and a 0, (N + 1,)."""
-    offsets: NDArray[np.int64]
+    offsets: Positions
     """Where each text starts in `symbols`, and where the last one ends."""
     hashes: Hashes
     """Ascending, (n,)."""
-    numbers: NDArray[np.int64]
+    numbers: Positions
     """Index of the text of each window, (n,)."""
-    positions: NDArray[np.int64]
+    positions: Positions
     """Position of each window in its text, (n,)."""
 
     @classmethod
@@ -180,26 +181,22 @@ class Windows:
             begin = end
 
     def _spans(
-        self,
-        block: Symbols,
-        hits: NDArray[np.int64],
-        first: NDArray[np.int64],
-        count: NDArray[np.int64],
+        self, block: Symbols, hits: Positions, first: Positions, count: Positions
     ) -> Iterator[tuple[int, int, int]]:
         """Yield the spans that begin at `hits`, positions of a block, (n,).
 
-        `first` is the first window with the hash at each of them, `count` how many there are.
+        `first` is the index of the first window with the hash at each, `count` their number.
         """
-        there = np.repeat(hits, count)
-        chosen = np.arange(len(there)) - np.repeat(np.cumsum(count) - count, count)
+        in_block = np.repeat(hits, count)
+        chosen = np.arange(len(in_block)) - np.repeat(np.cumsum(count) - count, count)
         chosen += np.repeat(first, count)
-        at = self.offsets[self.numbers[chosen]] + self.positions[chosen]
-        # If the symbols before match too, the span begins earlier and is found there.
-        is_inner = (self.positions[chosen] > 0) & (there > 0)
-        is_inner &= self.symbols[at - 1] == block[there - 1]
-        there, at, chosen = there[~is_inner], at[~is_inner], chosen[~is_inner]
+        in_texts = self.offsets[self.numbers[chosen]] + self.positions[chosen]
+        # If the symbols before match too, the span begins earlier and is found at that position.
+        is_inner = (self.positions[chosen] > 0) & (in_block > 0)
+        is_inner &= self.symbols[in_texts - 1] == block[in_block - 1]
+        in_block, in_texts, chosen = in_block[~is_inner], in_texts[~is_inner], chosen[~is_inner]
         numbers, begins = self.numbers[chosen], self.positions[chosen]
-        lengths = self._common(at, self.offsets[numbers + 1], block, there)
+        lengths = self._common(in_texts, self.offsets[numbers + 1], block, in_block)
         spans = np.flatnonzero(lengths >= LONG).tolist()
         order = np.lexsort((lengths, numbers))  # the last of each text is its longest
         spans += order[np.diff(numbers[order], append=-1) != 0].tolist()
@@ -208,21 +205,17 @@ class Windows:
                 yield int(numbers[i]), int(begins[i]), int(begins[i] + lengths[i])
 
     def _common(
-        self,
-        at: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        block: Symbols,
-        there: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
+        self, in_texts: Positions, ends: Positions, block: Symbols, in_block: Positions
+    ) -> Positions:
         """Return the number of equal symbols from each pair of positions on, (n,)."""
-        lengths = np.zeros(len(at), dtype=np.int64)
-        open_ones = np.arange(len(at))
-        while len(open_ones):
-            mine, theirs = (each[open_ones] + lengths[open_ones] for each in (at, there))
-            is_inside = (mine < ends[open_ones]) & (theirs < len(block))
+        lengths = np.zeros(len(in_texts), dtype=np.int64)
+        active = np.arange(len(in_texts))
+        while len(active):
+            mine, theirs = (each[active] + lengths[active] for each in (in_texts, in_block))
+            is_inside = (mine < ends[active]) & (theirs < len(block))
             is_same = self.symbols[mine] == block[np.minimum(theirs, len(block) - 1)]
-            open_ones = open_ones[is_inside & is_same]
-            lengths[open_ones] += 1
+            active = active[is_inside & is_same]
+            lengths[active] += 1
         return lengths
 
 

@@ -52,7 +52,7 @@ def test_a_file_may_have_json_lines_too():
 
 
 @pytest.mark.parametrize("line", ["a", "7", '{"text": "a"}', '{"prompt": 7}', "[" * 100_000])
-def test_what_is_no_prompt_is_named_with_its_line(monkeypatch, line):
+def test_a_line_that_is_no_prompt_is_named_with_its_number(monkeypatch, line):
     with pytest.raises(InputError, match=r"stdin: line 2 is neither a JSON string nor an object"):
         from_stdin(monkeypatch, b'"a"\n' + line.encode() + b"\n")
 

@@ -52,7 +52,7 @@ def test_raw_sends_controls_to_a_terminal():
     assert shown("a\x1b[1m\u202eb", raw=True) == "a\x1b[1m\u202eb"
 
 
-def test_raw_never_fails_on_what_is_no_text():
+def test_raw_never_fails_on_surrogates():
     assert shown("a\udc80b", raw=True) == r"a\udc80b"
 
 
@@ -103,7 +103,7 @@ def test_a_closed_stdout_is_an_error_with_a_way_out(monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("size", [1, 100_000])
-def test_a_full_disk_is_told_in_one_line(size):
+def test_a_full_disk_is_reported_in_one_line(size):
     with (
         pytest.raises(CharRNNError, match="^/dev/full: not written: No space left"),
         open_output(Path("/dev/full"), raw=False) as out,

@@ -233,7 +233,7 @@ def test_records_of_bytes_are_compared_as_bytes():
     assert are_new("Zoë\n", sample("Zoë"), sample("Zo"), of=of) == [False, True]
 
 
-def test_any_other_text_is_new_unless_all_of_it_stands_in_the_corpus():
+def test_any_other_text_is_new_unless_the_corpus_contains_all_of_it():
     of = replace(LETTERS, records=False)
     found = are_new("Anna\nZoë", sample("nna\nZo"), sample("nna\nZoo"), of=of)
     assert found == [False, True]

@@ -182,6 +182,6 @@ def test_filters_leave_what_numpys_leave(device, temperature, top_k, top_p, min_
 
 
 @pytest.mark.gpu
-def test_a_graph_goes_on_where_the_texts_were():
+def test_a_graph_continues_the_texts_from_before_its_capture():
     """Capturing runs the steps several times; none of them may be seen in the texts."""
     assert_same_texts(with_memory(random_model("lstm")), torch.device("cuda"), length=200)

@@ -48,7 +48,7 @@ def texts_of(lines):
 MANY = ("-n", 300, "-l", 30, "--seed", 7, "--json")
 
 
-def test_an_interrupted_file_goes_on_wherever_it_was_cut(sample):
+def test_an_interrupted_file_is_resumed_wherever_it_was_cut(sample):
     """Cut at 0, inside the first line, at a line's end, inside the last, and whole."""
     sample(*MANY, "-o", "whole.jsonl")
     whole = Path("whole.jsonl").read_bytes()
@@ -114,19 +114,19 @@ def test_a_file_that_another_process_resumes_is_not_emptied(sample):
     assert Path("out.jsonl").read_bytes() == before
 
 
-def test_a_file_that_is_written_anew_has_nothing_of_before(sample):
+def test_a_file_that_is_overwritten_has_no_old_content(sample):
     Path("out.txt").write_text("x" * 10_000)
     sample("-l", 20, "--seed", 1, "-o", "out.txt")
     assert len(Path("out.txt").read_text()) == 20
 
 
-def test_new_records_that_go_on_need_a_seed(sample, trained):
+def test_a_resumed_file_of_new_records_needs_a_seed(sample, trained):
     novel = ("--novel", trained.parent / "names.txt", "--json", "-o", "o.jsonl", "--resume")
     code, _, err = sample("-n", 5, *novel, run="names")
     assert (code, "add --seed N" in err) == (2, True)
 
 
-def test_a_temperature_that_stands_there_twice_is_refused(sample):
+def test_a_temperature_that_is_given_twice_is_refused(sample):
     code, _, err = sample("-t", "0.5,1,0.50")
     assert (code, "--temperature: the same value is given twice" in err) == (2, True)
 
@@ -163,7 +163,7 @@ def test_a_prompt_that_the_model_cannot_read_is_known_before_anything_is_written
     assert not Path("out.txt").exists()
 
 
-def test_novel_leaves_out_what_is_a_line_of_the_corpus(sample, trained):
+def test_novel_leaves_out_lines_of_the_corpus(sample, trained):
     many = ("-n", 200, "-t", 0.5, "--seed", 3, "--json")
     lines = set((trained.parent / "names.txt").read_text("utf-8").splitlines())
     all_texts = texts_of(sample(*many, run="names")[1])
@@ -174,7 +174,7 @@ def test_novel_leaves_out_what_is_a_line_of_the_corpus(sample, trained):
     assert f"kept {len(texts_of(out))} of 200 texts; the others are empty or occur in" in err
 
 
-def test_a_file_of_new_records_goes_on_where_its_seed_is_known(sample, trained):
+def test_a_file_of_new_records_is_resumed_with_its_seed(sample, trained):
     novel = ("-n", 200, "-t", 0.5, "--novel", trained.parent / "names.txt", "--json", "-o")
     sample(*novel, "whole.jsonl", "--seed", 3, run="names")
     whole = Path("whole.jsonl").read_bytes()

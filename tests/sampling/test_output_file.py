@@ -1,4 +1,4 @@
-"""An output file that goes on: what it holds, whose it is, what is torn."""
+"""A resumed output file: its content, its request, an incomplete last line."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_a_file_that_is_not_there_is_made_and_begins_at_the_beginning():
     assert OUT.read_bytes() == b""
 
 
-def test_it_goes_on_behind_the_last_whole_line():
+def test_it_continues_after_the_last_whole_line():
     write(line_of(0), line_of(1), line_of(2)[:-9])
     with open_resumed(OUT) as (resumed, file):
         resumed.check(JOBS)
@@ -110,7 +110,7 @@ def test_two_do_not_write_one_file():
         pass
 
 
-def test_a_pipe_cannot_be_gone_on_with():
+def test_a_pipe_cannot_be_resumed():
     os.mkfifo("pipe")
     with pytest.raises(InputError, match="pipe"), open_resumed(Path("pipe")):
         pass

@@ -250,7 +250,7 @@ def test_stop_strings_that_can_never_come_are_no_error():
     assert write(cycle("abcd"), "d", length=5, stops=["bé", ""]).text == "abcda"
 
 
-def test_rows_that_stop_leave_and_the_others_go_on_unchanged(cell):
+def test_rows_that_stop_leave_and_the_others_continue_unchanged(cell):
     sampler, config = Sampler(random_model(cell), ["a", "bc"]), SampleConfig(length=12)
     together = list(many(sampler, "ab", config, seed=2, num_samples=40))
     assert {sample.finish for sample in together} == {"stop", "length"}

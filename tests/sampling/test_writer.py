@@ -187,7 +187,7 @@ def test_an_error_while_writing_still_closes_the_file(tmp_path):
 # Copies.
 
 
-def test_a_terminal_shows_in_reverse_what_is_copied():
+def test_a_terminal_shows_copied_spans_in_reverse():
     (sample,) = make_samples("abc" * 20)
     stream = io.BytesIO()
     out = OutputStream(stream, for_terminal=True)
