@@ -250,3 +250,16 @@ def test_no_model_yet_says_what_to_do(call):
         "charrnn: error: no model in checkpoints yet; train one first: charrnn train FILE "
         "(exit code 2)\n"
     )
+
+
+def test_stdin_may_have_a_limited_size(monkeypatch):
+    monkeypatch.setattr("charrnn.cli.sample.LONGEST", 4)
+    assert from_stdin(monkeypatch, b'"a"\n') == ["a"]
+    with pytest.raises(InputError, match="--prompts: -: more than 4 bytes"):
+        from_stdin(monkeypatch, b'"ab"\n')
+
+
+def test_a_terminal_is_not_read_for_prompts(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="pipe JSON lines into it"):
+        read_prompts(None, None, Path("-"))

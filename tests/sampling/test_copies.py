@@ -90,6 +90,13 @@ def test_a_span_at_the_beginning_of_the_corpus_is_found_behind_its_last_symbol(t
     assert found.longest == (1, 20)
 
 
+def test_of_copied_spans_of_one_size_the_first_of_the_corpus_is_the_longest(tmp_path):
+    one, two = "".join(map(chr, range(0x4E00, 0x4E20))), "".join(map(chr, range(0x4F00, 0x4F20)))
+    (found,) = search(tmp_path, f"{one}|{two}", f"{two}!{one}")
+    assert found.longest == (33, 65)
+    assert found.spans == [(0, 32), (33, 65)]
+
+
 def test_nothing_in_common(tmp_path):
     first, second = search(tmp_path, "abc", "xyz", "")
     assert (first.longest, first.share) == ((0, 0), 0)

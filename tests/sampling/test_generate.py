@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.core.console import Console
+from charrnn.sampling.generate import Generation
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.output_file import open_resumed
 from charrnn.sampling.writer import as_columns
@@ -249,3 +250,14 @@ def test_the_last_line_of_a_log_says_how_many_were_written(sample):
     assert sample(*MANY, "-o", "out.jsonl")[2] == (
         "charrnn: out.jsonl: 300 texts written (exit code 0)\n"
     )
+
+
+def test_without_a_corpus_each_text_is_passed_on_before_the_next_is_taken():
+    texts = [
+        Sample(index=i, seed=i, prompt="", text="a", raw=b"a", finish="length", temperature=1.0)
+        for i in range(3)
+    ]
+    rest = iter(texts)
+    generation = Generation(request=None, sampler=None, console=None)
+    assert next(generation.novel(rest, None)) is texts[0]
+    assert list(rest) == texts[1:]

@@ -56,6 +56,13 @@ def test_a_line_longer_than_what_is_read_at_a_time_is_found():
         assert resumed.size == len(line_of(0) + long)
 
 
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE])
+def test_a_newline_at_the_edge_of_what_is_read_at_a_time_is_found(size):
+    write(line_of(0), "t" * size)
+    with open_resumed(OUT) as (resumed, _):
+        assert resumed.size == len(line_of(0))
+
+
 def test_a_first_line_that_was_left_out_does_not_say_the_seed():
     write(line_of(1), line_of(3))
     with open_resumed(OUT) as (resumed, _):

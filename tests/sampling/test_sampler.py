@@ -187,6 +187,11 @@ def test_texts_depend_neither_on_the_number_of_samples_nor_on_the_batch_size(cel
         assert texts(many(sampler, "ab", config, 13, count, size)) == expected[:count]
 
 
+def test_a_batch_has_the_size_that_is_asked_for_and_at_least_two_rows():
+    sampler = Sampler(random_model())
+    assert [sampler.rows(asked) for asked in (None, 1, 2, 9)] == [64, 2, 2, 9]
+
+
 # Stop strings.
 
 

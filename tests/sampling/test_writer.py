@@ -240,3 +240,8 @@ def test_copies_of_bytes_are_counted_in_bytes():
     sample = dataclasses.replace(make_samples("éé")[0], raw="éé".encode())
     copies = Copies(4, longest=(2, 4))
     assert piece_of(sample, copies, *copies.longest) == "é"
+
+
+def test_half_a_character_of_a_copied_span_is_a_replacement_character():
+    sample = dataclasses.replace(make_samples("éé")[0], raw="éé".encode())
+    assert piece_of(sample, Copies(4), 1, 4) == "\ufffdé"
