@@ -63,7 +63,7 @@ def describe(path: Path, num_bytes: int, model: Model, others: Tensors) -> Check
     try:
         digest = state_digest(tensors, model.metadata.raw)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        raise CheckpointError(f"{printable(path)}: its description lacks something") from None
+        raise CheckpointError(f"{printable(path)}: its metadata is incomplete") from None
     return CheckpointInfo(path=path, num_bytes=num_bytes, model=model, state_digest=digest)
 
 

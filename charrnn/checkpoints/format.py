@@ -89,7 +89,7 @@ def _read(path: Path, *, is_whole: bool) -> bytes:
 def _check_start(start: bytes, size: int) -> int:
     """Return the length of the header, in bytes; refuse a file that cannot be a checkpoint."""
     if not start:
-        raise CheckpointError("an empty file, no checkpoint")
+        raise CheckpointError("an empty file, not a checkpoint")
     # A safetensors header whose length is 128 modulo 256 starts like a pickle too.
     if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
         raise CheckpointError(
@@ -97,7 +97,7 @@ def _check_start(start: bytes, size: int) -> int:
             "charrnn reads only its own .safetensors files"
         )
     if size > LARGEST_FILE:
-        raise CheckpointError(f"{size:,} bytes are more than any checkpoint")
+        raise CheckpointError(f"{size:,} bytes: larger than any checkpoint")
     return _header_size(start, size)
 
 
@@ -106,7 +106,7 @@ def _header_size(start: bytes, size: int) -> int:
     length = int.from_bytes(start[:8], "little")
     if size < 8 or length > min(LARGEST_HEADER, size - 8):
         raise CheckpointError(
-            "cut short, or no model: that is a run's name or folder, or a .safetensors file"
+            "cut short, or not a model; name a run, its folder, or a .safetensors file"
         )
     return length
 
@@ -136,7 +136,7 @@ def unpack(data: bytes) -> tuple[Tensors, JsonObject]:
     raw = _parse_object(header.pop("__metadata__", None))
     _check_hash(data[:begin], data, raw)
     if len(header) > MOST_TENSORS:
-        raise CheckpointError(f"it declares {len(header)} tensors")
+        raise CheckpointError(f"it declares {len(header):,} tensors, more than any checkpoint")
     entries = sorted(header.items(), key=_offsets)
     tensors, end = {}, 0
     for entry in entries:
@@ -150,10 +150,10 @@ def _parse_header(data: bytes) -> tuple[dict[str, Any], int]:
     size = _header_size(data[:8], len(data))
     content = data[8 : 8 + size]
     if any(content.count(mark) > most for mark, most in MOST_MARKS.items()):
-        raise CheckpointError("its header holds more than any checkpoint's")
+        raise CheckpointError("its header is larger than that of any checkpoint")
     header = _parse_json(content)
     if not isinstance(header, dict):
-        raise CheckpointError("its header is no JSON object")
+        raise CheckpointError("its header is not a JSON object")
     return header, 8 + size
 
 
@@ -161,7 +161,7 @@ def _parse_json(content: bytes | str) -> Any:
     try:
         return json.loads(content, parse_constant=_refuse, parse_float=_parse_float)
     except (ValueError, RecursionError):
-        raise CheckpointError("its header is no JSON") from None
+        raise CheckpointError("its header is not valid JSON") from None
 
 
 def _parse_float(digits: str) -> float:
@@ -170,23 +170,23 @@ def _parse_float(digits: str) -> float:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _parse_object(metadata: object) -> JsonObject:
     text = metadata.get("charrnn") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
-        raise CheckpointError("a safetensors file, but not one of charrnn's")
+        raise CheckpointError("a safetensors file, but not written by charrnn")
     raw = _parse_json(text)
     if not isinstance(raw, dict):
-        raise CheckpointError("its description is no JSON object")
+        raise CheckpointError("its metadata is not a JSON object")
     return raw
 
 
 def _check_hash(header: bytes, data: bytes, raw: dict[str, Any]) -> None:
     offset = header.find(HASH_KEY) + len(HASH_KEY)
     if header.count(HASH_KEY) != 1 or raw.get("sha256") != _digest(data, offset):
-        raise CheckpointError("damaged: its content does not fit its SHA-256")
+        raise CheckpointError("damaged: its content does not match its SHA-256")
 
 
 def _digest(data: bytes, offset: int) -> str:
@@ -201,7 +201,7 @@ def _offsets(entry: tuple[str, Any]) -> tuple[int, int]:
     name, value = entry
     offsets = value.get("data_offsets") if isinstance(value, dict) else None
     if not are_counts(offsets) or len(offsets) != 2:
-        raise CheckpointError(f"tensor {shown(name)} has no place in the file")
+        raise CheckpointError(f"tensor {shown(name)} has no valid offsets")
     return offsets[0], offsets[1]
 
 
@@ -223,11 +223,13 @@ def _view(
     start, end = _offsets(entry)
     shape, dtype = value.get("shape"), DTYPES.get(str(value.get("dtype")))
     if dtype is None or not are_counts(shape) or len(shape) > HIGHEST_RANK:
-        raise CheckpointError(f"tensor {shown(name)} has a shape or type charrnn does not write")
+        raise CheckpointError(
+            f"tensor {shown(name)} has a shape or type that charrnn does not write"
+        )
     count = math.prod(shape)
     is_absurd = math.prod(size or 1 for size in shape) > LARGEST_FILE  # NumPy refuses [2**62, 0]
     if is_absurd or start != previous or end - start != count * np.dtype(dtype).itemsize:
-        raise CheckpointError(f"tensor {shown(name)} does not fit its place in the file")
+        raise CheckpointError(f"tensor {shown(name)} does not match its offsets")
     if begin + end > len(data):
         raise CheckpointError(f"cut short inside tensor {shown(name)}")
     return np.frombuffer(data, dtype, count, begin + start).reshape(shape), end

@@ -183,7 +183,7 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
     config = ModelConfig(**values)
     sizes = {name: value for name, value in asdict(config).items() if name != "cell"}
     if config.cell not in GATES:
-        raise CheckpointError(f"an unknown cell, {printable(config.cell)[:40]!r}")
+        raise CheckpointError(f"its cell is unknown: {printable(config.cell)[:40]!r}")
     for name, value in sizes.items():
         most = MOST_LAYERS if name == "num_layers" else 65_536
         if type(value) is not int or not 1 <= value <= most:
@@ -198,9 +198,9 @@ def parse_plan(entries: Any) -> list[tuple[int, int]]:
         CheckpointError: They are no such pairs.
     """
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_PLANNED:
-        raise CheckpointError("its plan is no list of steps")
+        raise CheckpointError("its plan is not a list of steps")
     if not all(are_counts(e) and len(e) == 2 and e[0] <= e[1] < 2**63 for e in entries):
-        raise CheckpointError("its plan is no list of steps")
+        raise CheckpointError("its plan is not a list of steps")
     starts = [start for start, _ in entries]
     if starts[0] != 0 or starts != sorted(starts):
         raise CheckpointError("its plan is not in order")

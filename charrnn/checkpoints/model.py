@@ -71,7 +71,7 @@ class Model:
             InputError: The file holds no settings.
         """
         if not self.metadata.settings:
-            raise InputError("the model does not say how it was trained")
+            raise InputError("the model has no training settings")
         return parse_dataclass(TrainConfig, self.metadata.settings, "settings")
 
     def reading(self, encoding: str | None = None) -> Reading:
@@ -118,7 +118,7 @@ def parse_model(data: bytes) -> tuple[Model, Tensors]:
     try:
         return _build(*upgrade(*unpack(data)))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InputError):
-        raise CheckpointError("its description lacks something") from None
+        raise CheckpointError("its metadata is incomplete") from None
 
 
 def upgrade(tensors: Tensors, raw: JsonObject) -> tuple[Tensors, JsonObject]:
@@ -143,7 +143,9 @@ def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
     vocab = parse_vocabulary(raw["vocabulary"])
     config = parse_network(raw["config"]["model"])
     if config.vocab_size != vocab.size:
-        raise CheckpointError(f"{vocab.size} characters, but a network for {config.vocab_size}")
+        raise CheckpointError(
+            f"it has {vocab.size:,} characters, but its network has {config.vocab_size:,}"
+        )
     weights = {
         name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")
     }
@@ -171,20 +173,20 @@ def parse_memory(tensors: Tensors, description: Any, vocab_size: int) -> NgramMo
         return None
     order = description.get("order") if isinstance(description, dict) else None
     if type(order) is not int or not 0 <= order <= 63:
-        raise CheckpointError("its memory is not described")
+        raise CheckpointError("its n-gram memory has no description")
     orders, discounts = [], _discounts(description)
     for k in range(order + 1):
         keys, counts = tensors.get(f"memory/{k}/keys"), tensors.get(f"memory/{k}/counts")
         names -= {f"memory/{k}/keys", f"memory/{k}/counts"}
         if keys is None or counts is None or not _are_valid_counts(keys, counts, k, vocab_size):
-            raise CheckpointError(f"its memory of order {k} holds no counts")
+            raise CheckpointError(f"its n-gram memory has no valid counts of order {k}")
         orders.append(Order.of(keys, counts, discounts[k]))
     weight = description.get("weight")
     if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
-        raise CheckpointError("its memory is not what is described")
+        raise CheckpointError("its n-gram memory does not match its description")
     memory = NgramModel(orders, vocab_size, weight)
     if memory.metadata() != description:
-        raise CheckpointError("its memory is not what is described")
+        raise CheckpointError("its n-gram memory does not match its description")
     return memory
 
 
@@ -200,10 +202,10 @@ def _discounts(description: Mapping[str, Any]) -> list[Discounts]:
         if len(three) != 3 or not all(
             type(d) is float and 0 < d < count for count, d in enumerate(three, start=1)
         ):
-            raise CheckpointError("the discounts of its memory are none")
+            raise CheckpointError("its n-gram memory has discounts that are not valid")
         result.append(three)
     if len(result) != description["order"] + 1:
-        raise CheckpointError("its memory is not what is described")
+        raise CheckpointError("its n-gram memory does not match its description")
     return result
 
 
@@ -229,10 +231,10 @@ def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:
     """Return how often each id begins a line; required for a text without newlines."""
     for pair in pairs:
         if not are_counts(pair) or len(pair) != 2 or pair[0] >= vocab.size or pair[1] >= 2**63:
-            raise CheckpointError("its counts of line beginnings are no counts")
+            raise CheckpointError("its counts of line beginnings are not valid")
     starts: dict[int, int] = dict(pairs)
     if vocab.newline is None and not any(starts.values()):
-        raise CheckpointError("it does not say how a text begins")
+        raise CheckpointError("it has no counts of line beginnings")
     return starts
 
 
@@ -257,7 +259,7 @@ def check_tensors(
                 f"tensor {name!r} is {array.dtype} {array.shape}, float32 {shape} was expected"
             )
         if not is_finite(array, largest):
-            raise CheckpointError(f"tensor {name!r} holds values that are not finite, or absurd")
+            raise CheckpointError(f"tensor {name!r} has values that are not finite, or too large")
 
 
 def is_finite(array: NDArray[Any], largest: float = float(np.finfo(np.float32).max)) -> bool:

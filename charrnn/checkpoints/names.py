@@ -44,7 +44,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
                 ) from None
             if name is not None:
                 raise InputError(
-                    f"{printable(folder)}: taken; choose another --run, or go on with it: --resume"
+                    f"{printable(folder)}: taken; choose another --run, or continue it: --resume"
                 ) from None
             number += 1
         except OSError as error:
@@ -88,7 +88,9 @@ def open_run(folder: Path) -> Run:
         if run.still_exists:
             return run
         run.close()
-    raise BusyError(f"{printable(folder)}: comes and goes; try again")
+    raise BusyError(
+        f"{printable(folder)}: created and deleted repeatedly by another process; try again"
+    )
 
 
 def is_run_file(name: str) -> bool:
@@ -107,7 +109,7 @@ def check_folder(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     is_run = LOCK in names or BEST in names or all(map(is_run_file, names))
     if not is_run:
-        raise InputError(f"{printable(folder)}: a folder, but no run; choose another --run")
+        raise InputError(f"{printable(folder)}: a folder, but not a run; choose another --run")
 
 
 def check_name(name: str) -> str:
@@ -122,7 +124,7 @@ def check_name(name: str) -> str:
         or any(c in name for c in "/\\\0")
         or not name.isprintable()
     ):
-        raise InputError(f"--run: {printable(name)!r} is no name for a folder")
+        raise InputError(f"--run: {printable(name)!r} cannot be the name of a folder")
     return name
 
 
@@ -159,7 +161,7 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
                 return path
     if without_best is not None:
         raise InputError(
-            f"{printable(without_best)}: holds no {BEST}; name a run, or train one first"
+            f"{printable(without_best)}: has no {BEST}; name a run, or train one first"
         )
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
 

@@ -21,14 +21,16 @@ def parse_dataclass(kind: type[T], values: object, what: str) -> T:
         CheckpointError: A value has another type, is out of range, or has an unknown name.
     """
     if not isinstance(values, Mapping):
-        raise CheckpointError(f"its {what} is no JSON object")
+        raise CheckpointError(f"its {what} is not a JSON object")
     hints = get_type_hints(kind)
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
-            raise NewerFormatError(f"its {what} has {printable(name)[:40]!r}; update charrnn")
+            raise NewerFormatError(
+                f"its {what} has an unknown {printable(name)[:40]!r}; update charrnn"
+            )
         if not _fits(value, hints[name]):
-            raise CheckpointError(f"its {what} says {name} = {printable(value)[:40]}")
+            raise CheckpointError(f"its {what}: {name} cannot be {printable(value)[:40]}")
     try:
         return kind(**{name: _convert(value, hints[name]) for name, value in values.items()})
     except InputError as error:

@@ -140,18 +140,20 @@ def parse_snapshot(path: Path, model: Model, others: Tensors) -> Snapshot:
     try:
         return _build(path, model, others)
     except (KeyError, TypeError, ValueError, AttributeError, InputError):
-        raise CheckpointError("its description lacks something") from None
+        raise CheckpointError("its metadata is incomplete") from None
 
 
 def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
     metadata, raw = model.metadata, model.metadata.raw
     if metadata.kind != "full":
-        raise CheckpointError("it holds a model without its training; use --init-from")
+        raise CheckpointError(
+            "it has no training state; start a new run from its weights: --init-from"
+        )
     config, corpus, environment = model.train_config(), metadata.corpus, metadata.environment
     if corpus is None or environment is None:
-        raise CheckpointError("its description lacks something")
+        raise CheckpointError("its metadata is incomplete")
     if config.model(model.vocab.size) != model.config:
-        raise CheckpointError("its settings are not those of its network")
+        raise CheckpointError("its settings do not match its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
     if raw.get("val_source") is not None:  # absolute, so that a resume may start in any folder
         config = replace(config, val_file=Path(_name(raw["val_source"])))
@@ -173,7 +175,7 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
 
 def _name(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise CheckpointError("a name in it is none")
+        raise CheckpointError("a path in it is not valid")
     return value
 
 
@@ -191,9 +193,9 @@ def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[in
 def _progress(values: Any) -> Progress:
     progress = parse_dataclass(Progress, values, "progress")
     if progress.skipped > progress.step:
-        raise CheckpointError("its progress says that more steps were skipped than made")
+        raise CheckpointError("its progress: more steps are skipped than made")
     if progress.halvings > MOST_HALVINGS:
-        raise CheckpointError("its progress says that the rate was halved too often")
+        raise CheckpointError("its progress: the learning rate was halved too often")
     return progress
 
 

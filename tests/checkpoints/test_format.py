@@ -168,7 +168,7 @@ def test_an_empty_file_is_refused(tmp_path):
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_somebody_elses_safetensors_file_is_refused(tmp_path, metadata):
     data = save({"a": floats([1, 2, 3])}, metadata=metadata)
-    with pytest.raises(CheckpointError, match="not one of charrnn's"):
+    with pytest.raises(CheckpointError, match="not written by charrnn"):
         load_model(file_of(tmp_path, data))
 
 
@@ -181,7 +181,7 @@ def test_a_header_that_is_no_json_object_is_refused(header):
 
 
 def test_a_text_is_no_checkpoint(tmp_path):
-    with pytest.raises(CheckpointError, match="no model: that is"):
+    with pytest.raises(CheckpointError, match="not a model; name a run"):
         load_model(file_of(tmp_path, b"Long live the king!\n"))
 
 
@@ -259,7 +259,7 @@ def test_a_tensor_that_does_not_fit_the_file_is_refused(entry):
 
 def test_two_tensors_may_not_share_bytes():
     entry = {"dtype": "F32", "shape": [6], "data_offsets": [0, 24]}
-    with pytest.raises(CheckpointError, match="'b' does not fit"):
+    with pytest.raises(CheckpointError, match="'b' does not match its offsets"):
         unpack(seal({"a": entry, "b": entry}, {}, bytes(24)))
 
 
@@ -326,11 +326,11 @@ def test_a_large_file_that_cannot_be_a_checkpoint_is_not_read(tmp_path):
     with path.open("wb") as file:
         file.write(b"Long live the king!\n")
         file.truncate(1 << 40)  # a hole
-    with pytest.raises(CheckpointError, match="more than any checkpoint"):
+    with pytest.raises(CheckpointError, match="larger than any checkpoint"):
         load_model(path)
     with path.open("r+b") as file:
         file.truncate(15 << 30)
-    with pytest.raises(CheckpointError, match="no model: that is"):
+    with pytest.raises(CheckpointError, match="not a model; name a run"):
         load_model(path)
 
 
@@ -339,7 +339,7 @@ def test_numbers_that_json_does_not_know_are_refused(tmp_path):
     for word in (b"NaN", b"Infinity", b"1e999"):
         data = seal(header, make_metadata(metrics={"val_loss": 12345.5}), body)
         data = data.replace(b"12345.5", word.ljust(7))
-        with pytest.raises(CheckpointError, match="no JSON"):
+        with pytest.raises(CheckpointError, match="not valid JSON"):
             load_model(file_of(tmp_path, sealed_again(data)))
 
 

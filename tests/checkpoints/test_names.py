@@ -84,7 +84,7 @@ def test_a_taken_name_that_was_asked_for_is_an_error_and_touches_nothing(checkpo
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".git", "a/b", "a\\b", "a\0b", "a\nb", "a\x1bb"])
 def test_what_can_be_no_folders_name_is_refused(checkpoints, name):
-    with pytest.raises(InputError, match="--run: .* is no name for a folder"):
+    with pytest.raises(InputError, match="--run: .* cannot be the name of a folder"):
         create_run(checkpoints, name, [])
     assert not checkpoints.exists()
 
@@ -177,7 +177,7 @@ def test_without_any_run_one_is_told_to_train(checkpoints):
 def test_a_folder_without_a_model_is_told_as_that(run, checkpoints, tmp_path):
     (tmp_path / "texts").mkdir()
     for name in ("king", "texts"):
-        with pytest.raises(InputError, match=rf"{name}: holds no best\.safetensors"):
+        with pytest.raises(InputError, match=rf"{name}: has no best\.safetensors"):
             find_model(checkpoints, name)
 
 

@@ -30,7 +30,9 @@ def test_what_an_old_file_lacks_has_its_default():
 
 
 def test_what_a_new_file_has_more_is_told_as_newer():
-    with pytest.raises(NewerFormatError, match="its progress has 'mood'; update charrnn"):
+    with pytest.raises(
+        NewerFormatError, match="its progress has an unknown 'mood'; update charrnn"
+    ):
         from_json(Progress, {"step": 3, "mood": 1}, "progress")
 
 

@@ -218,7 +218,7 @@ BAD_SAMPLE = {
     "a pickle": (["old.pt"], 4, "old.pt: a PyTorch pickle"),
     "empty": (["empty.safetensors"], 4, "empty.safetensors: an empty file"),
     "cut": (["cut.safetensors"], 4, "cut.safetensors: "),
-    "foreign": (["foreign.safetensors"], 4, "not one of charrnn's"),
+    "foreign": (["foreign.safetensors"], 4, "not written by charrnn"),
     "a text": (["text.txt"], 4, "text.txt: "),
 }
 

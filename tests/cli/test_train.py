@@ -23,7 +23,7 @@ def test_train_prints_the_path_of_the_best_model_and_nothing_else(call, text_fil
 def test_the_last_line_of_a_plain_log_says_what_happened_and_the_code(call, text_file):
     assert call("train", text_file, *QUICK)[2].endswith("\ncharrnn: text: finished (exit code 0)\n")
     _, _, err = call("train", text_file, *QUICK, "--run", "text")
-    assert err.endswith("choose another --run, or go on with it: --resume (exit code 2)\n")
+    assert err.endswith("choose another --run, or continue it: --resume (exit code 2)\n")
 
 
 def test_the_last_line_of_metrics_says_how_a_run_ended(call, text_file):
@@ -186,7 +186,7 @@ BAD_TRAIN = {
     "a time": (["text.txt", "--max-time", "soon"], "'soon' is not a time"),
     "no time": (["text.txt", "--max-time", "0s"], "--max-time: must be greater than 0"),
     "two budgets": (["text.txt", "--steps", "3", "--epochs", "3"], "--epochs and --steps"),
-    "run name": (["text.txt", "--run", "../up"], "--run: '../up' is no name"),
+    "run name": (["text.txt", "--run", "../up"], "--run: '../up' cannot be the name"),
     "folder is a file": (["text.txt", "--checkpoints", "a-file", *QUICK], "a-file"),
     "config missing": (["text.txt", "--config", "no.toml"], "--config: no.toml: No such file"),
     "quiet and verbose": (["text.txt", "-q", "-v"], "-q and -v"),

@@ -225,7 +225,7 @@ def test_a_folder_that_is_no_run_is_left_alone(call, text_file):
     Path("docs/notes.md").write_text("mine", "utf-8")
     code, _, err = call("train", "docs/input.txt", "--checkpoints", ".", "--resume", *QUICK)
     assert code == 2
-    assert "docs: a folder, but no run" in err
+    assert "docs: a folder, but not a run" in err
     assert sorted(path.name for path in Path("docs").iterdir()) == ["input.txt", "notes.md"]
 
 
