@@ -1,6 +1,8 @@
 """Render elements as terminal text, with or without colour."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +64,8 @@ def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
         case Heading(text):
             yield from ("", printable(text), "─" * cell_len(printable(text)))
         case Remark(text):
-            yield printable(text)
+            columns = get_terminal_size().columns
+            yield fill(printable(text), columns) if colour else printable(text)
         case Listing(text):
             yield escape_controls(text)
         case Rows(names, rows, numeric):

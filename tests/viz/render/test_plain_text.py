@@ -10,6 +10,7 @@ from charrnn.viz.render.elements import (
     Heading,
     Listing,
     Picture,
+    Remark,
     Rows,
     Stages,
 )
@@ -18,6 +19,12 @@ from charrnn.viz.render.plain_text import bars, plain_text
 
 def shown(*parts, colour=False):
     return plain_text(Picture("", parts), colour=colour).split("\n")
+
+
+def test_a_remark_is_wrapped_at_words_on_a_terminal_alone(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "12")
+    assert shown(Remark("five words on two lines"), colour=True) == ["five words", "on two lines"]
+    assert shown(Remark("five words on two lines")) == ["five words on two lines"]
 
 
 def test_levels_begin_where_they_say():
