@@ -199,9 +199,8 @@ def convert_settings(settings: dict[str, Any], where: str) -> dict[str, Any]:
         value, kind = settings[each.name], type_of(each, hints[each.name])
         if kind is bool or kind is str:
             if type(value) is not kind:
-                raise InputError(
-                    f"{where}: {each.name}: {printable(value)!r} is no {kind.__name__}"
-                )
+                expected = "true or false" if kind is bool else "a string"
+                raise InputError(f"{where}: {each.name}: {printable(value)!r} is not {expected}")
             continue
         try:
             result[each.name] = kind.convert(value, None, None)

@@ -53,7 +53,7 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
         print_table(COLUMNS, [info.row() for info in selected], NUMERIC)
     elif found:
         texts = join_names(found, of_texts=True)
-        common.console.note(f"no run of {corpus}; there are runs of: {texts}")
+        common.console.note(f"no run on {corpus}; there are runs on: {texts}")
     else:
         common.console.note(f"no run in {common.checkpoints} yet")
 
@@ -74,7 +74,7 @@ def best(corpus: str | None, common: Common) -> None:
     if not candidates:
         raise InputError(explain_no_best(found, common.checkpoints, corpus))
     if (texts := count_texts(candidates)) > 1:
-        note = f"losses of {texts} different texts compared; --corpus picks one"
+        note = f"losses on {texts} different texts are compared; --corpus selects one"
         common.console.note(note)
     first = candidates[0]
     line = {"run": first.run, "best": str(first.best), "val_loss": first.val_loss}
@@ -90,10 +90,10 @@ def explain_no_best(found: list["RunInfo"], checkpoints: Path, corpus: str | Non
         return f"no run in {printable(checkpoints)} yet; train one first: charrnn train FILE"
     if not selected:
         texts = join_names(found, of_texts=True)
-        return f"--corpus: {printable(corpus)}: no run has learned it; there are runs of: {texts}"
-    return (
-        f"no run has a validation loss yet, of: {join_names(selected)}; train one with --val-frac"
-    )
+        return (
+            f"--corpus: {printable(corpus)}: no run was trained on it; there are runs on: {texts}"
+        )
+    return f"no run has a validation loss yet: {join_names(selected)}; train one with --val-frac"
 
 
 @runs.command(cls=GroupedCommand)
@@ -116,4 +116,4 @@ def diff(first: str, second: str, common: Common) -> None:
         rows = [[name, *(value_text(name, v) for v in pair)] for name, pair in pairs.items()]
         print_table(("setting", first, second), rows)
     else:
-        common.console.note("no setting differs")
+        common.console.note("the settings are the same")

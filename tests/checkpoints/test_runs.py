@@ -353,7 +353,7 @@ def test_a_text_that_no_run_has_learned_is_answered_with_those_that_there_are(ch
     make_run(checkpoints, "king", files=("a.txt", "b.txt"))
     result = charrnn("runs", "--corpus", "c.txt")
     assert result.stdout == ""
-    assert result.stderr == "note: no run of c.txt; there are runs of: a.txt and 1 more\n"
+    assert result.stderr == "note: no run on c.txt; there are runs on: a.txt and 1 more\n"
 
 
 # runs best.
@@ -382,7 +382,7 @@ def test_best_says_when_losses_are_of_different_texts(charrnn, checkpoints):
     make_run(checkpoints, "names", 0.5, files=("names.txt",), digest="bbbb22")
     result = charrnn("runs", "best")
     assert result.stdout == "checkpoints/names/best.safetensors\n"
-    assert result.stderr == "note: losses of 2 different texts compared; --corpus picks one\n"
+    assert result.stderr == "note: losses on 2 different texts are compared; --corpus selects one\n"
     result = charrnn("runs", "best", "--corpus", "a.txt")
     assert (result.stdout, result.stderr) == ("checkpoints/queen/best.safetensors\n", "")
 
@@ -405,9 +405,9 @@ def test_best_of_nothing_is_an_error_of_one_line_that_says_what_there_is(charrnn
     none_yet = "no run in checkpoints yet; train one first: charrnn train FILE\n"
     assert error() == none_yet
     make_run(checkpoints, "king", None)
-    assert error() == "no run has a validation loss yet, of: king; train one with --val-frac\n"
+    assert error() == "no run has a validation loss yet: king; train one with --val-frac\n"
     assert error("--corpus", "b") == (
-        "--corpus: b: no run has learned it; there are runs of: a.txt\n"
+        "--corpus: b: no run was trained on it; there are runs on: a.txt\n"
     )
 
 

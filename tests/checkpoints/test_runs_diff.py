@@ -51,7 +51,7 @@ def test_without_a_difference_there_is_only_a_note(charrnn, checkpoints):
     make_run(checkpoints, "one")
     make_run(checkpoints, "two", files=("moved/a.txt",))  # the same text by another name
     result = charrnn("runs", "diff", "one", "two")
-    assert (result.stdout, result.stderr) == ("", "note: no setting differs\n")
+    assert (result.stdout, result.stderr) == ("", "note: the settings are the same\n")
     assert charrnn("runs", "diff", "one", "two", "--json").stdout == "{}\n"
 
 

@@ -16,8 +16,11 @@ from charrnn.cli.options import (
     GroupedCommand,
     Integer,
     Number,
+    as_one,
+    common,
     config_options,
     convert_settings,
+    option,
 )
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.errors import InputError
@@ -209,7 +212,52 @@ def test_a_wrong_value_in_a_file_is_refused_with_its_name(name, value):
     assert str(caught.value).isprintable()
 
 
+def test_a_wrong_value_in_a_file_names_what_is_expected():
+    for name, value, expected in (("bytes", 1, "true or false"), ("encoding", 5, "a string")):
+        with pytest.raises(InputError, match=f"{name}: '{value}' is not {expected}$"):
+            convert_settings({name: value}, "c.toml")
+
+
 @pytest.mark.parametrize("name", ["steps", "lr", "max_time", "seed"])
 def test_a_number_in_a_file_that_is_too_large_is_refused(name):
     with pytest.raises(InputError, match=f"^c.toml: {name}: '1000"):
         convert_settings({name: 10**400}, "c.toml")
+
+
+def run_with(arguments, *decorators):
+    """Return the result of a command line, and the arguments that the command received."""
+    received = {}
+
+    def function(**values):
+        received.update(values)
+
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    command = click.command(cls=GroupedCommand, name="command")(function)
+    return CliRunner().invoke(command, arguments), received
+
+
+def test_parameters_are_passed_as_one_object_and_keep_their_order_in_the_help():
+    decorators = (
+        as_one("point", lambda x, y: (x, y), option("-x", type=Integer()), option("-y")),
+        option("-z"),
+    )
+    _, received = run_with(["-y", "1", "-x", "2"], *decorators)
+    assert received == {"point": (2, "1"), "z": None}
+    text = run_with(["--help"], *decorators)[0].output
+    assert text.index("-x N") < text.index("-y TEXT") < text.index("-z TEXT")
+
+
+@pytest.mark.parametrize(("arguments", "verbosity"), [([], 0), (["-q"], -1), (["-v"], 1)])
+def test_common_options_are_one_object(arguments, verbosity):
+    _, received = run_with([*arguments, "--json", "--checkpoints", "runs", "--debug"], common)
+    (options,) = received.values()
+    assert (options.checkpoints, options.as_json) == (Path("runs"), True)
+    assert options.console.verbosity == verbosity
+    assert not run_with(arguments, common)[1]["common"].as_json
+
+
+def test_quiet_and_verbose_exclude_each_other():
+    result, received = run_with(["-q", "-v"], common)
+    assert isinstance(result.exception, InputError)
+    assert received == {}
