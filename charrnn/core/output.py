@@ -25,6 +25,7 @@ from charrnn.core.errors import (
 from charrnn.core.files import try_lock
 
 FLUSH_SECONDS = 0.1
+"""Interval at which output to a file or pipe is flushed."""
 
 
 class OutputStream:

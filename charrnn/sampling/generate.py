@@ -210,10 +210,9 @@ class Generation:
     def sum_up(self) -> None:
         """Print how many texts are new, and how many an output file got."""
         if self.request.novel:
-            self.console.line(
-                f"kept {self.num_kept:,} of {self.num_tried:,} texts; the others are empty or occur "
-                f"in {printable(self.request.novel)}"
-            )
+            corpus, are_all_new = printable(self.request.novel), self.num_kept == self.num_tried
+            rest = "" if are_all_new else f"; the others are empty or occur in {corpus}"
+            self.console.line(f"kept {self.num_kept:,} of {self.num_tried:,} texts{rest}")
         if self.request.output:
             name, count = printable(self.request.output), self.num_kept
             self.console.last(f"{name}: {count:,} text{'s' * (count != 1)} written", 0)

@@ -175,6 +175,12 @@ def test_novel_leaves_out_lines_of_the_corpus(sample, trained):
     assert f"kept {len(texts_of(out))} of 200 texts; the others are empty or occur in" in err
 
 
+def test_where_all_texts_are_new_none_is_said_to_be_left_out(sample, trained):
+    Path("other.txt").write_text("something else\n", "utf-8")
+    many = ("-n", 3, "-l", 20, "--seed", 3, "--novel", "other.txt")
+    assert sample(*many)[2] == "kept 3 of 3 texts\n"
+
+
 def test_a_file_of_new_records_is_resumed_with_its_seed(sample, trained):
     novel = ("-n", 200, "-t", 0.5, "--novel", trained.parent / "names.txt", "--json", "-o")
     sample(*novel, "whole.jsonl", "--seed", 3, run="names")
