@@ -44,7 +44,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """Number of steps and intervals of validations, saves and previews; again after a correction."""
+    """Number of steps, and intervals of validations, saves and previews; again if corrected."""
 
     step: int
     total_steps: int

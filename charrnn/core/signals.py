@@ -43,8 +43,8 @@ class Interrupts:
     """In its `with` block signals only set a flag. Calling the object returns the stop reason.
 
     Args:
-        all_reduce_max: Maximum of a number over all ranks, a collective call. With it all ranks must
-            call this object together, and a second signal does not end the process: torchrun
+        all_reduce_max: Maximum of a number over all ranks, a collective call. With it, all ranks
+            must call this object together, and a second signal does not end the process: torchrun
             repeats its signal, and kills the processes if they take too long.
     """
 

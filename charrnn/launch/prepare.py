@@ -123,8 +123,8 @@ def fit_to_text(
     size, window = fit_batches(corpus, config)
     if size < num_processes:
         raise InputError(
-            f"the text is too small for {num_processes} processes: it fills {count_text(size, 'stream')}; "
-            "use fewer processes"
+            f"the text is too small for {num_processes} processes: it fills "
+            f"{count_text(size, 'stream')}; use fewer processes"
         )
     size -= size % num_processes
     if (size, window) == (config.batch_size, config.seq_len):

@@ -71,10 +71,8 @@ class TrainingProgress:
         elif console.is_live:
             console.bar = make_bar(event, console.stream)
         if console.verbosity > 0 or (not console.is_live and not self._has_plan):
-            seconds = time_text(event.seconds)
-            console.line(
-                f"plan at step {event.step}: {count_text(event.total_steps, 'step')}, about {seconds}"
-            )
+            steps, time = count_text(event.total_steps, "step"), time_text(event.seconds)
+            console.line(f"plan at step {event.step}: {steps}, about {time}")
         self._has_plan = True
 
     def _step(self, event: Step) -> None:
@@ -151,8 +149,9 @@ def started_text(event: Started) -> str:
     threads = f", {count_text(event.threads, 'thread')}" if event.device == "cpu" else ""
     if event.processes > 1:
         threads += f", {event.processes} processes"
+    steps = count_text(event.steps_per_epoch, "step")
     return (
-        f"{event.num_parameters:,} parameters, {count_text(event.steps_per_epoch, 'step')} an epoch, "
+        f"{event.num_parameters:,} parameters, {steps} an epoch, "
         f"on {event.device} in {event.precision}{threads}"
     )
 

@@ -130,7 +130,8 @@ def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
         more = ", ..." if len(rare) > MOST_SHOWN else ""
         yield Finding(
             "rare",
-            f"{len(rare)} {'occurs' if len(rare) == 1 else 'occur'} fewer than {RARE} times: {', '.join(names)}{more}",
+            f"{len(rare)} occur{'s' * (len(rare) == 1)} fewer than {RARE} times: "
+            f"{', '.join(names)}{more}",
             {"num_rare": len(rare)},
         )
 

@@ -1,4 +1,4 @@
-"""Going on exactly: interrupted after any step, the end is the same to the last bit."""
+"""Exact resume: interrupted after any step, the end is the same to the last bit."""
 
 import dataclasses
 import math

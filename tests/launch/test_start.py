@@ -1,4 +1,4 @@
-"""`train` as a command: runs that begin, go on, have ended, or cannot go on."""
+"""`train` as a command: new runs, resumed runs, runs that have ended or cannot be resumed."""
 
 import json
 import os
@@ -373,6 +373,24 @@ def test_a_signal_saves_and_says_why(call, call_until, text_file, name, code, re
     assert (last["event"], last["stop_reason"], last["code"]) == ("ended", reason, code)
     resumed = call("train", "--run", "text", "--resume", "--steps", result["step"] + 5, "-q")
     assert resumed[0] == 0
+
+
+def test_a_run_that_a_signal_stopped_makes_no_report(call, call_until, text_file):
+    command = ["train", text_file, *ENDLESS, "--report"]
+    code, _, err = call_until(signal.SIGTERM, "checkpoints/text", 1, *command)
+    assert code == 143
+    assert "report" not in err
+    assert not Path("checkpoints/text/report.html").exists()
+
+
+def test_a_report_that_cannot_be_made_changes_no_result(call, text_file, monkeypatch):
+    def fail(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("charrnn.viz.report.write_report", fail)
+    code, out, err = call("train", text_file, *QUICK, "--report")
+    assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
+    assert "warning: no report: [Errno 28] No space left on device\n" in err
 
 
 def test_under_nohup_a_hangup_does_not_stop(text_file):
