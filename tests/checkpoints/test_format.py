@@ -71,6 +71,18 @@ def test_tensors_without_elements_come_back():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("rank", "is_read"), [(0, True), (4, True), (5, False)])
+def test_tensors_have_at_most_four_axes(rank, is_read):
+    array = np.full((1,) * rank, 2.5, dtype=np.float32)
+    header = {"a": {"dtype": "F32", "shape": [1] * rank, "data_offsets": [0, 4]}}
+    data = seal(header, {}, array.tobytes())
+    if is_read:
+        assert unpack(data)[0]["a"].shape == array.shape
+    else:
+        with pytest.raises(CheckpointError, match="shape or type"):
+            unpack(data)
+
+
 def test_a_file_may_be_written_by_hand_after_the_description():
     header, body = parts()
     tensors, metadata = unpack(seal(header, make_metadata(), body))

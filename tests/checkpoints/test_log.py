@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from charrnn.checkpoints.log import as_count, as_number
 from charrnn.checkpoints.names import create_run, open_run
 from charrnn.core.events import Evaluated, Planned, RolledBack, Sampled, Saved, Step
 
@@ -104,3 +105,16 @@ def test_a_torn_line_is_taken_off_a_log_of_any_length(checkpoints, monkeypatch, 
 def test_a_log_that_cannot_be_written_stops_nothing(run):
     (run.folder / "metrics.jsonl").mkdir()
     run.log.record(make_evaluated(7, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "count"),
+    [
+        (0, 0, 0), (7, 7, 7), (2**63 - 1, 2**63 - 1, 2**63 - 1), (2**63, None, None),
+        (-1, None, None), (True, None, None), (False, None, None), (1.5, 1.5, None),
+        (-1.5, -1.5, None), (float("nan"), None, None), (1e19, None, None), ("7", None, None),
+        (None, None, None), ([7], None, None),
+    ],
+)  # fmt: skip
+def test_numbers_that_anyone_may_have_written_are_sane_or_none(value, number, count):
+    assert (as_number(value), as_count(value)) == (number, count)

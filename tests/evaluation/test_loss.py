@@ -91,6 +91,13 @@ def test_records_are_scored_from_an_empty_state_with_their_ends(model):
     assert found.loss == pytest.approx(total / 9, abs=1e-5)
 
 
+@pytest.mark.parametrize(("most", "chars"), [(9, 9), (8, 5), (5, 5), (4, 3), (3, 3), (2, 0)])
+def test_the_first_records_are_scored_that_fit_with_their_ends(most, chars):
+    ids = np.array([3, 4, 0, 5, 0, 6, 7, 8], dtype=np.uint8)
+    records, _ = find_records(ids, newline=0)
+    assert sum(b.num_chars for b in by_record(ids, records, 0, most)) == chars
+
+
 @pytest.mark.parametrize("length", [40, 3000])
 def test_a_mix_costs_what_both_probabilities_say(model, length):
     memory = build(runs_of(text(900)), V, 3)

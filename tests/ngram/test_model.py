@@ -263,3 +263,13 @@ def test_what_begins_a_record_counts_as_often_as_it_does():
     p_a, p_b = distribution(memory, [])[1:3]
     assert distribution(memory, [0])[1] == pytest.approx((3 - 1.2 + 2 * p_a) / 4)
     assert distribution(memory, [0])[2] == pytest.approx((1 - 0.8 + 2 * p_b) / 4)
+
+
+def test_a_weight_of_0_leaves_the_counts_unused():
+    memory = build([np.array([0, 1, 0, 0, 1], dtype=np.uint8)], 2, 1)
+    assert memory.weighted(None) is memory
+    assert memory.weighted(0.0) is None
+    assert memory.weighted(0.25).weight == 0.25
+    memory.weight = 0.0
+    assert memory.weighted(None) is None
+    assert memory.weighted(0.25).weight == 0.25

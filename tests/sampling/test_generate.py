@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
-from charrnn.sampling.generate import Generation
+from charrnn.core.errors import InputError
+from charrnn.sampling.generate import Generation, SampleRequest
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.output_file import open_resumed
 from charrnn.sampling.writer import as_columns
@@ -267,3 +269,24 @@ def test_without_a_corpus_each_text_is_passed_on_before_the_next_is_taken():
     generation = Generation(request=None, sampler=None, console=None)
     assert next(generation.novel(rest, None)) is texts[0]
     assert list(rest) == texts[1:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_taken"),
+    [
+        ({"seed": 0}, True), ({"seed": 2**63 - 1}, True), ({"seed": 2**63}, False),
+        ({"seed": -1}, False), ({"num_samples": 0}, True), ({"num_samples": -1}, False),
+        ({"batch_size": 1}, True), ({"batch_size": 0}, False),
+    ],
+)  # fmt: skip
+def test_a_request_has_bounds(changes, is_taken):
+    usual = {
+        "model": Path("m"), "prompts": [""], "configs": [SampleConfig()], "num_samples": 1, "stops": (), "seed": 1,
+        "batch_size": None, "device": "cpu", "output": None, "resume": False, "check_copies": None, "novel": None,
+        "echo": True, "raw": False, "as_json": False,
+    }  # fmt: skip
+    if is_taken:
+        SampleRequest(**usual | changes)
+        return
+    with pytest.raises(InputError, match="must be"):
+        SampleRequest(**usual | changes)

@@ -1,6 +1,7 @@
 """What training leaves on disk, and when."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 from training_runs import CONFIG, run_training
@@ -8,8 +9,10 @@ from training_runs import CONFIG, run_training
 from charrnn.checkpoints.model import load_model, read_model
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import step_files
+from charrnn.core.config import TrainConfig
 from charrnn.core.files import write_durably
 from charrnn.data.corpus import load_corpus
+from charrnn.training.checkpointing import describe, describe_sources
 from charrnn.training.trainer import Trainer, train
 
 
@@ -83,3 +86,37 @@ def test_a_best_model_that_could_not_be_written_is_written_with_the_next_save(
     assert len(tries) == 2
     list(trainer.save())  # a full checkpoint alone
     assert len(tries) == 2
+
+
+def test_of_many_files_with_long_names_the_first_hundred_and_the_ends_are_kept(text_file):
+    config = TrainConfig()
+    corpus = load_corpus([text_file], config)
+    names = tuple(f"{n:03}/" + "folder/" * 100 + f"{n}.txt" for n in range(101))
+    many = dataclasses.replace(corpus, files=names)
+    said = describe(config, config.model(corpus.vocab.size), many, {}, None)["corpus"]
+    assert said["files"] == [name[-500:] for name in names[:100]]
+    assert said["files"][99].endswith("/99.txt")
+    assert said["num_files"] == 101
+
+
+def test_where_the_texts_are_is_said_while_the_names_are_not_too_long(text_file):
+    config = TrainConfig(val_file=Path("held.txt"))
+    corpus = dataclasses.replace(
+        load_corpus([text_file], TrainConfig()), sources=("/texts/a.txt", "/texts/b.txt")
+    )
+    said = describe_sources(config, corpus)
+    assert said["sources"] == ["/texts/a.txt", "/texts/b.txt"]
+    assert said["val_source"] == str(Path("held.txt").absolute())
+    room = 50_000 - len(json.dumps(json.dumps([""])))
+    assert describe_sources(config, dataclasses.replace(corpus, sources=("x" * room,)))["sources"]
+    longer = dataclasses.replace(corpus, sources=("x" * (room + 1),))
+    assert describe_sources(TrainConfig(), longer) == {"sources": [], "val_source": None}
+
+
+def test_a_model_to_share_says_nothing_of_where_its_text_is(text_file):
+    _, _, run = run_training(text_file)
+    place = str(text_file.absolute().parent).encode()
+    full, best = (path.read_bytes() for path in (step_files(run.folder)[0], run.best))
+    assert b"sources" in full
+    assert place in full
+    assert b"sources" not in best

@@ -160,6 +160,15 @@ def make_loss(learner, batches, step):
     return loss
 
 
+@pytest.mark.parametrize(("longest", "is_cut"), [(0.01, True), (100.0, False)])
+def test_gradients_are_shortened_to_their_longest(batches, longest, is_cut):
+    learner = make_learner(max_grad_norm=longest)
+    train(learner, batches, [0])
+    norm = torch.cat([p.grad.flatten() for p in learner.model.parameters()]).norm().item()
+    assert (norm == pytest.approx(0.01, rel=1e-3)) == is_cut
+    assert learner.take_stats().grad_norm > 0.05  # as they were
+
+
 def test_a_loss_is_a_mean_over_the_characters_that_count(batches):
     learner = make_learner(dropout=0.0, embedding_dropout=0.0, weight_drop=0.0)
     batch = batches.batch(0)

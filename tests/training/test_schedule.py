@@ -75,3 +75,12 @@ def test_warm_up_takes_at_most_a_tenth_of_the_plan():
 )
 def test_a_budget_is_so_many_steps_and_so_many_seconds(epochs, steps, max_time, expected):
     assert steps_for_budget(epochs, steps, max_time, steps_per_epoch=13) == expected
+
+
+def test_every_cycle_but_the_first_has_half_its_height():
+    plan = [(0, 30), (30, 50), (50, 90)]
+    assert learning_rate(0, plan, 2.0, 0) == pytest.approx(2.0)
+    assert learning_rate(30, plan, 2.0, 0) == pytest.approx(1.0)
+    assert learning_rate(40, plan, 2.0, 0) == pytest.approx(0.5)
+    assert learning_rate(50, plan, 2.0, 0) == pytest.approx(1.0)
+    assert learning_rate(70, plan, 2.0, 0) == pytest.approx(0.5)

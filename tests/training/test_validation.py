@@ -14,7 +14,7 @@ from charrnn.checkpoints.run_folder import step_files
 from charrnn.core.config import SampleConfig
 from charrnn.core.events import Evaluated, Sampled
 from charrnn.data.corpus import load_corpus
-from charrnn.evaluation.loss import score, score_held_out
+from charrnn.evaluation.loss import Score, score, score_held_out
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.model import CharRNN, load_weights
@@ -182,3 +182,26 @@ def test_a_preview_is_by_the_averaged_weights(text_file):
     with torch.no_grad():
         learner.averaged.decoder.bias[0] += 50
     assert validator.preview() != before
+
+
+@pytest.mark.parametrize(("network", "is_alone"), [(2.4, True), (2.5, False), (2.6, False)])
+def test_a_memory_has_no_say_only_where_it_costs_more(text_file, network, is_alone):
+    validator = validated(text_file, memory=2).validator
+    validator.memory = count_corpus(validator.corpus, 2)
+    name = validator.protocols[0].name
+    validator.final[name] = Score(loss=2.5, network=network, chars=50, weight=0.3)
+    assert validator.memory_hurts == is_alone
+    (first, *_) = validator.figures
+    assert (first.loss, first.memory) == ((2.4, 0.0) if is_alone else (2.5, 0.3))
+    assert validator.loss == first.loss
+    assert ("memory:off" in first.signature) == is_alone
+
+
+def test_a_score_of_a_part_of_the_text_says_which_part(text_file):
+    validator = validated(text_file).validator
+    protocol, marks = validator.protocols[0], []
+    whole = protocol.num_predictions(len(validator.corpus.val))
+    for chars in (whole, whole // 2):
+        validator.final[protocol.name] = Score(loss=2.5, network=2.5, chars=chars, weight=0.0)
+        marks.append(validator.figures[0].signature.split("|")[0])
+    assert marks == ["split:last-0.1", f"split:last-0.1*{whole // 2 / whole:.2g}"]
