@@ -55,6 +55,13 @@ def test_only_runs_that_begin_alike_are_offered(offered):
     assert offered("charrnn train --run x") == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such names")
+def test_a_run_whose_name_would_be_two_lines_is_not_offered(offered, checkpoints):
+    (checkpoints / "sho\nplain,evil").mkdir()
+    (checkpoints / "sho\nplain,evil" / ".lock").touch()
+    assert offered("charrnn train --run sho") == ["plain,shorts"]
+
+
 @pytest.mark.parametrize("line", ["charrnn train sh", "charrnn score a.txt sh"])
 def test_a_text_is_a_file_or_folder(offered, line):
     assert offered(line) == ["file,sh"]

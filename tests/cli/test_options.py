@@ -116,6 +116,7 @@ def test_options_give_values_of_the_right_kind():
 
 def test_a_list_of_numbers_has_commas_between_them():
     assert parse(SampleConfig, ["-t", "0.5,1,1e-3"]) == {"temperature": (0.5, 1.0, 0.001)}
+    assert parse(SampleConfig, ["-t", "0.5, 1 , 2"]) == {"temperature": (0.5, 1.0, 2.0)}
 
 
 @pytest.mark.parametrize("value", ["", "0.5,", ",", "0.5,,1", "0.5;1", "0.5,nan", "0.5, ,1"])

@@ -36,6 +36,14 @@ def test_every_line_of_a_file_is_a_prompt_an_empty_one_too():
     assert read_prompts(None, None, Path("p.txt")) == ["Zoë", "", "The king", " two"]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_byte_order_mark_is_no_part_of_a_prompt(monkeypatch, mark):
+    Path("p.txt").write_bytes(mark + b"The king\n")
+    assert read_prompts(None, Path("p.txt"), None) == ["The king\n"]
+    assert read_prompts(None, None, Path("p.txt")) == ["The king"]
+    assert from_stdin(monkeypatch, mark + b'"The king"\n') == ["The king"]
+
+
 def test_an_empty_file_has_no_prompts():
     Path("p.txt").write_bytes(b"")
     assert read_prompts(None, None, Path("p.txt")) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -309,8 +310,10 @@ def test_a_run_in_the_place_of_a_text_is_told_as_one(call, text_file):
 def test_other_runs_of_the_same_text_are_named(call, text_file):
     for _ in range(3):
         call("train", text_file, *QUICK, "-q")
+    Path("checkpoints/text-old").mkdir()  # named by its user
+    shutil.copy("checkpoints/text/best.safetensors", "checkpoints/text-old")
     err = call("train", text_file, "--resume")[2]
-    assert "there are also text-2, text-3" in err
+    assert "there are also text-2, text-3;" in err
 
 
 def test_a_start_from_elsewhere_is_not_made_twice(call, text_file):

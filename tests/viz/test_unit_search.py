@@ -152,6 +152,14 @@ def test_a_property_needs_twenty_characters_of_either_kind_and_three_beginnings(
     assert not has_enough(np.concatenate([half, np.zeros(len(half))]), PROPERTIES["in quotes"])
 
 
+@pytest.mark.parametrize(("falls", "is_enough"), [(3, True), (2, False)])
+def test_a_count_has_to_fall_three_times_in_each_half(falls, is_enough):
+    half = np.concatenate([np.arange(20.0)] * falls + [np.arange(1.0)])
+    each = PROPERTIES["characters since a newline"]
+    assert each.is_count
+    assert has_enough(np.concatenate([half, half]), each) == is_enough
+
+
 @pytest.mark.parametrize(("between", "is_quote"), [(1998, True), (1999, False)])
 def test_a_quotation_ends_within_2000_characters(between, is_quote):
     text = '"' + "x" * between + '" y'

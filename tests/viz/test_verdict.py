@@ -78,6 +78,7 @@ def steps(found):
          "train 'my plays.txt' --max-time 1h30m"),
         (facts(loss=1.0, train=1.3, epoch=9, seconds=600), "good", "went well", "--max-time 30m"),
         (facts(loss=1.0, train=1.3, epoch=0.25), "begun", "has read 25%", "5m"),
+        (facts(loss=1.0, train=1.3, epoch=1.0), "underfitting", "read its text 1.0", "5m"),
         (facts(loss=1.0), "ended", "ended", "--max-time"),
     ],
 )  # fmt: skip

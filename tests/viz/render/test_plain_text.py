@@ -65,6 +65,9 @@ def test_a_column_of_guesses_is_as_wide_as_its_widest():
         np.array([[0.6, 0.4], [0.96, 0.04]]),
     )  # fmt: skip
     assert shown(part)[3:] == ["A bc", "", "E4a", "中·"]
+    part.shares[1] = [0.95, 0.05]  # no less than that
+    assert shown(part)[5:] == ["E4a", "中z"] or shown(part)[5:] == ["E4a", "中z", ""]
+    part.shares[1] = [0.96, 0.04]
     assert shown(part, colour=True)[4].startswith("\x1b")
     assert "z" in "".join(shown(part, colour=True))
 
