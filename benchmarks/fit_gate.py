@@ -25,7 +25,7 @@ from charrnn.evaluation.protocols import streamed
 from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
-from charrnn.ngram.model import of_corpus
+from charrnn.ngram.model import count_corpus
 from charrnn.nn.model import CharRNN, load_weights
 
 ASKED = 60_000
@@ -77,7 +77,7 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
     corpus = load_corpus([text], model.train_config())
     if not model.has_learned(corpus):
         raise SystemExit(f"{run} was trained on another text than {text}")
-    memory = of_corpus(corpus, MEMORY_ORDER)
+    memory = count_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order is given
     network = CharRNN(model.config)
     load_weights(network, model.weights)

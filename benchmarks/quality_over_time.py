@@ -31,7 +31,7 @@ from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.launch.text_info import memory_loss
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share
-from charrnn.ngram.model import NgramModel, of_corpus
+from charrnn.ngram.model import NgramModel, count_corpus
 
 NANOGPT_CPU = [
     "--device=cpu", "--compile=False", "--eval_iters=20", "--eval_interval=2000", "--block_size=64",
@@ -175,7 +175,7 @@ def main() -> None:
           "| streamed | cold-256 | cold-64 |\n" + "|---" * 11 + "|")  # fmt: skip
     corpus = load_corpus([arguments.text], TrainConfig())
     begin_at = time.monotonic()
-    memory = of_corpus(corpus, MEMORY_ORDER)
+    memory = count_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order is given
     print(memory_row(corpus, memory, time.monotonic() - begin_at), flush=True)
     at_most = Duration().convert(arguments.at_most, None, None)

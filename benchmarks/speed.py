@@ -7,10 +7,10 @@ from pathlib import Path
 from common import HEADING, begin
 
 SCRIPTS = (
-    ["start_up.py", "--rounds", "5"],
-    ["sampling_speed.py", "--rounds", "3"],
-    ["training_speed.py", "--rounds", "3"],
-    ["encoding.py", "--sizes", "100"],
+    ["speed_start_up.py", "--rounds", "5"],
+    ["speed_sampling.py", "--rounds", "3"],
+    ["speed_training.py", "--rounds", "3"],
+    ["speed_encoding.py", "--sizes", "100"],
 )
 
 

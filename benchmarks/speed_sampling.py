@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 from common import Row, in_turn, make_parser, per_second, ratios, show
-from plain import PlainNetwork, plain_sampling
+from plain_pytorch import PlainNetwork, plain_sampling
 
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import Row, in_turn, make_parser, per_second, ratios, show
-from plain import PlainTraining
+from plain_pytorch import PlainTraining
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import Streams
