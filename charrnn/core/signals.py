@@ -56,9 +56,8 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
-            if (
-                signal.getsignal(number) is not signal.SIG_IGN
-            ):  # ignored under nohup or in a background job
+            # nohup and background jobs of a shell ignore some signals
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

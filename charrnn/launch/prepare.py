@@ -48,7 +48,7 @@ class SettingSources:
 
     @property
     def all(self) -> dict[str, Any]:
-        """All settings that a source names; flags override the environment, and it the file."""
+        """All named settings: a flag overrides an environment variable, which overrides the file."""
         values, origins = resolve(self.flags, self.environment, self.file, {})
         return {name: value for name, value in values.items() if origins[name] != "default"}
 

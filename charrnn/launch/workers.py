@@ -42,8 +42,8 @@ class SharedRun:
         return PreparedRun(self.config, {}, corpus, [], self.resume, self.init)
 
 
-Task = SharedRun | int
-"""The broadcast message: a run to train, or an exit code."""
+Message = SharedRun | int
+"""What rank 0 broadcasts: a run to train, or an exit code."""
 
 
 class RankZero:
@@ -58,23 +58,23 @@ class RankZero:
         assert self._is_waiting  # a second broadcast would meet another collective call
         self._is_waiting = False
         corpus = prepared.corpus
-        task: Task = SharedRun(
+        message: Message = SharedRun(
             prepared.config, corpus.sources, corpus.digest, prepared.resume, prepared.init
         )
-        self.world.broadcast(task)
+        self.world.broadcast(message)
 
     def send_exit(self, code: int) -> None:
         """Let the other ranks exit with a code, if they are still waiting."""
         if self._is_waiting:
             self._is_waiting = False
-            task: Task = code
-            self.world.broadcast(task)
+            message: Message = code
+            self.world.broadcast(message)
 
 
 def follow_rank_zero(world: World) -> int:
     """Train the run that rank 0 broadcasts; return the exit code of rank 0."""
-    task: Task = 0
-    shared = world.broadcast(task)
+    message: Message = 0
+    shared = world.broadcast(message)
     if isinstance(shared, int):
         return shared
     with Interrupts(world.all_reduce_max) as interrupts:
