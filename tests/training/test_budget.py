@@ -159,11 +159,13 @@ def test_a_plan_that_is_a_little_off_stays(seconds, is_off):
     assert not budget.correct(budget.total_steps)
 
 
-def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resume():
+@pytest.mark.parametrize("has_validated", [True, False])
+def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resume(has_validated):
     config = TrainConfig(max_time=1000)
     budget, _ = timed(config)
     budget.plan_if_due(30)
-    budget.throughput.evaluated(30, budget.eval_chars, 0.5)
+    if has_validated:
+        budget.throughput.evaluated(30, budget.eval_chars, 0.5)
     timing = budget.timing()
     assert timing.eval_chars == budget.eval_chars > 16_384
     slower, _ = timed(config, step_seconds=1.0)
@@ -171,6 +173,8 @@ def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resu
     slower.throughput.resume(30, timing)
     slower.resume(budget.plan, timing)
     slower.throughput.start()
+    for step in range(31, 61):
+        slower.throughput.trained(step, 1, 1000, 1.0)
     slower.plan_if_due(60)
     assert slower.eval_chars == timing.eval_chars
     untold, _ = timed()
@@ -211,3 +215,24 @@ def test_the_last_evaluation_takes_a_share_of_the_time(held_out, seconds, num_sc
     budget, clock = timed(TrainConfig(max_time=seconds), held_out=held_out, num_scores=num_scores)
     clock.now = 1000.0
     assert budget.final_chars() == pytest.approx(expected, abs=5)
+
+
+def test_a_new_budget_is_planned_after_eight_steps_of_its_session():
+    budget, clock = timed(TrainConfig(steps=40))
+    budget.throughput.resume(30, budget.timing())
+    budget.throughput.start()
+    budget.replan(30, plan_is_complete=False)
+    clock.now += 10
+    assert [step for step in range(31, 39) if budget.plan_if_due(step)] == [38]
+    assert budget.plan == [(0, 40), (30, 40)]
+
+
+def test_a_time_budget_is_planned_after_a_fiftieth_of_it_at_the_earliest():
+    clock = Clock()
+    budget = Budget(TrainConfig(max_time=50), 100, 1000, Throughput(clock))
+    budget.throughput.start()
+    clock.now += 0.9
+    assert not budget.plan_if_due(8)
+    clock.now += 0.2
+    assert not budget.plan_if_due(7)
+    assert budget.plan_if_due(9)

@@ -4,12 +4,14 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 from training_runs import CONFIG, run_training
 
 from charrnn.checkpoints.model import load_model, read_model
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import step_files
 from charrnn.core.config import TrainConfig
+from charrnn.core.errors import CharRNNError
 from charrnn.core.files import write_durably
 from charrnn.data.corpus import load_corpus
 from charrnn.training.checkpointing import describe, describe_sources
@@ -120,3 +122,29 @@ def test_a_model_to_share_says_nothing_of_where_its_text_is(text_file):
     assert b"sources" in full
     assert place in full
     assert b"sources" not in best
+
+
+def test_a_last_save_that_fails_is_an_error_and_keeps_the_older_checkpoints(text_file, monkeypatch):
+    def fail_at_the_end(path, data):
+        if path.name == "best.safetensors" and (path.parent / "step-00000025.safetensors").exists():
+            raise OSError(28, "No space left on device")
+        write_durably(path, data)
+
+    monkeypatch.setattr("charrnn.checkpoints.run_folder.write_durably", fail_at_the_end)
+    run = create_run(Path("checkpoints"), "full", [text_file])
+    newest = r"not saved at step \d+: No space left on device; .* step-00000025\.safetensors; free"
+    with pytest.raises(CharRNNError, match=newest):
+        run_training(text_file, run=run)
+    assert [path.name for path in step_files(run.folder)] == [
+        "step-00000010.safetensors", "step-00000020.safetensors", "step-00000025.safetensors",
+    ]  # fmt: skip
+    assert load_model(run.best).metadata.end is None
+
+
+def test_a_run_without_a_folder_saves_nothing_and_has_no_error(text_file):
+    corpus = load_corpus([text_file], CONFIG)
+    trainer = Trainer(CONFIG, corpus, None, lambda: False, lambda: 0.0)
+    trainer.train_until_report()
+    assert list(trainer.save()) == []
+    assert trainer.checkpointer.last_saved == trainer.step
+    trainer.checkpointer.check()

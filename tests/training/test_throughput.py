@@ -65,3 +65,12 @@ def test_wall_time_per_step_is_that_between_the_last_three_marks():
     assert found == [None, 1.0, 2.0, 4.5]
     throughput.roll_back(35)
     assert throughput.wall_per_step is None
+
+
+def test_the_first_steps_after_a_rollback_are_cold_again():
+    throughput = Throughput(Clock())
+    throughput.trained(4, 1, 100, 0.5)
+    throughput.roll_back(4)
+    for step, seconds in ((5, 9.0), (6, 9.0), (7, 9.0), (8, 1.5)):
+        throughput.trained(step, 1, 100, seconds)
+    assert throughput.step_seconds == 1.0
