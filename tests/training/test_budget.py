@@ -168,14 +168,15 @@ def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resu
         budget.throughput.evaluated(30, budget.eval_chars, 0.5)
     timing = budget.timing()
     assert timing.eval_chars == budget.eval_chars > 16_384
-    slower, _ = timed(config, step_seconds=1.0)
+    slower, clock = timed(config, step_seconds=1.0)
     timing = dataclasses.replace(timing, is_planned=False)
     slower.throughput.resume(30, timing)
     slower.resume(budget.plan, timing)
     slower.throughput.start()
     for step in range(31, 61):
+        clock.now += 1.0
         slower.throughput.trained(step, 1, 1000, 1.0)
-    slower.plan_if_due(60)
+    assert slower.plan_if_due(60)
     assert slower.eval_chars == timing.eval_chars
     untold, _ = timed()
     assert untold.timing().eval_chars is None
