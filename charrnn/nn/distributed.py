@@ -116,7 +116,7 @@ class World:
             if self.is_single or not is_lost(error):
                 raise
             raise CharRNNError(
-                f"another of the {self.size} processes has gone; go on with --resume"
+                f"another of the {self.size} processes has ended; continue with --resume"
             ) from error
 
 

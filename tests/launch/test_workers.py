@@ -160,7 +160,7 @@ def test_errors_that_speak_of_others_are_told_from_bugs():
     assert is_lost(RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"))
     assert not is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with (
-        pytest.raises(CharRNNError, match="another of the 2 processes has gone"),
+        pytest.raises(CharRNNError, match="another of the 2 processes has ended"),
         World(0, 2).peer_errors(),
     ):
         raise RuntimeError("Connection closed by peer")
@@ -514,7 +514,7 @@ def test_a_dead_process_ends_the_job_and_the_run_goes_on(text):
     assert time.monotonic() - begin < 60
     last = lines_of("text")[-1]
     assert (last["event"], last["code"]) == ("ended", 1)
-    assert "another of the 2 processes has gone" in last["error"]
+    assert "another of the 2 processes has ended" in last["error"]
     step = int(step_files(Path("checkpoints/text"))[-1].stem.removeprefix("step-"))
     more = [*arguments, "--resume", "--steps", str(step + 20)]
     code, _, err = finish(torchrun(2, *more))
