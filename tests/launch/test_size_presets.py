@@ -71,6 +71,20 @@ def test_a_name_is_a_size(name):
     assert preset(name, TINY_SHAKESPEARE, {})["hidden_size"] == NAMED[name]
 
 
+@pytest.mark.parametrize(
+    ("asked", "nearest"), [(1, 128), (170, 192), (575, 512), (577, 640), (1000, 1024), (9999, 2048)]
+)
+def test_another_size_is_trained_as_the_nearest_of_the_table(asked, nearest):
+    row = pick_row("auto", TINY_SHAKESPEARE, asked)
+    (like,) = (each for each in TABLE if each.hidden_size == nearest)
+    assert row == dataclasses.replace(like, hidden_size=asked)
+
+
+@pytest.mark.parametrize(("hidden", "embedding"), [(128, 64), (1024, 64), (1025, 128)])
+def test_wide_networks_have_wide_embeddings(hidden, embedding):
+    assert preset("auto", TINY_SHAKESPEARE, {"hidden_size": hidden})["embedding_size"] == embedding
+
+
 def test_what_is_given_stays_and_the_rest_follows_from_it():
     chosen = preset("auto", TINY_SHAKESPEARE, {"hidden_size": 200, "lr": 0.1, "val_frac": 0.2})
     assert (chosen["hidden_size"], chosen["lr"], chosen["batch_size"]) == (200, 0.1, 16)

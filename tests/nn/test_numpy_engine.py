@@ -227,7 +227,7 @@ def test_a_row_depends_neither_on_the_number_of_rows_nor_on_its_place(
         return logits, state
 
     all_logits, all_state = run(np.arange(70))
-    for size in (1, 2, 3, 7, 8, 9, 31, 64, 70):
+    for size in (*range(1, 14), 31, 64, 70):
         rows = rng.permutation(70)[:size]
         logits, state = run(rows)
         np.testing.assert_array_equal(logits, all_logits[rows])
