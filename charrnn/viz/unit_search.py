@@ -55,7 +55,7 @@ def search_units(
     ours: Floats,
     random: Iterable[Floats],
     text: str,
-    widths: NDArray[np.int64] | None = None,
+    widths: NDArray[np.int64] | int = 1,
 ) -> list[UnitMatch]:
     """Return the best unit for each property that the text has; the largest lead comes first.
 
@@ -63,10 +63,9 @@ def search_units(
         ours: Activations of the network at each symbol of the text, (T, L, H).
         random: Activations of untrained networks of the same shape.
         text: Held-out text.
-        widths: Number of symbols of each character; 1 each by default.
+        widths: Number of symbols of each character.
     """
-    repeats = 1 if widths is None else widths
-    wanted = {each: np.repeat(each.find(text), repeats) for each in PROPERTIES}
+    wanted = {each: np.repeat(each.find(text), widths) for each in PROPERTIES}
     wanted = {each: values for each, values in wanted.items() if has_enough(values, each)}
     width, best = ours.shape[2], best_units(wanted, ours)
     untrained_best = [best_units(wanted, each) for each in random]
@@ -92,25 +91,6 @@ def ranks(units: Floats) -> Scores:
     result = np.empty(columns.shape)
     np.put_along_axis(result, order, (first + last) / 2 + 1, axis=1)
     return result.T
-
-
-@dataclass(frozen=True, slots=True)
-class UnitRanks:
-    """Activations and ranks of one network, cut in two halves: one to choose, one to score."""
-
-    first: Floats
-    """Activations of the first half, (T // 2, N)."""
-    second: Floats
-    """Activations of the second half, (T - T // 2, N)."""
-    ranks: Scores
-    """Ranks of the first half, (T // 2, N)."""
-
-    @classmethod
-    def of(cls, values: Floats) -> "UnitRanks":
-        """Return the two halves of activations, (T, L, H)."""
-        flat = values.reshape(len(values), -1)
-        half = len(flat) // 2
-        return cls(flat[:half], flat[half:], ranks(flat[:half]))
 
 
 def has_enough(values: Values, each: Property) -> bool:
@@ -143,24 +123,17 @@ def best_units(wanted: Mapping[Property, Values], activations: Floats) -> list[B
         wanted: Value of each property at each symbol, (T,).
         activations: Activations of the network, (T, L, H).
     """
-    units = UnitRanks.of(activations)
-    return [best_unit(each, values, units) for each, values in wanted.items()]
-
-
-def best_unit(each: Property, values: Values, units: UnitRanks) -> BestUnit:
-    """Return the best unit for a property with the given values, (T,)."""
-    half = len(units.first)
-    if each.is_count:
-        first = correlations(values[:half], units.first)
-    else:
-        first = rank_biserial(values[:half], units.ranks)
-    index = int(np.abs(first).argmax())
-    column = units.second[:, index : index + 1]
-    if each.is_count:
-        second = correlations(values[half:], column)[0]
-    else:
-        second = rank_biserial(values[half:], ranks(column))[0]
-    return BestUnit(index, float(first[index]), float(second * np.sign(first[index])))
+    units = activations.reshape(len(activations), -1)
+    half = len(units) // 2
+    first_ranks, result = ranks(units[:half]), []
+    for each, values in wanted.items():
+        score = correlations if each.is_count else rank_biserial
+        first = score(values[:half], units[:half] if each.is_count else first_ranks)
+        index = int(np.abs(first).argmax())
+        column = units[half:, index : index + 1]
+        second = score(values[half:], column if each.is_count else ranks(column))[0]
+        result.append(BestUnit(index, float(first[index]), float(second * np.sign(first[index]))))
+    return result
 
 
 def unit_match(

@@ -11,8 +11,7 @@ from charrnn.viz import properties
 from charrnn.viz.activations import activations_of, states, states_in_pieces
 from charrnn.viz.unit_search import (
     BestUnit,
-    UnitRanks,
-    best_unit,
+    best_units,
     correlations,
     has_enough,
     rank_biserial,
@@ -109,7 +108,7 @@ def test_a_unit_is_scored_where_it_was_not_chosen():
     steady = np.array([2, 1, 1, 0] * 2)
     units = np.stack([lucky, steady], axis=1).astype(np.float32)
     each = PROPERTIES["in quotes"]
-    assert best_unit(each, values, UnitRanks.of(units[:, None])) == BestUnit(0, 1.0, -1.0)
+    assert best_units({each: values}, units[:, None]) == [BestUnit(0, 1.0, -1.0)]
 
 
 def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
@@ -117,7 +116,7 @@ def test_the_sign_says_that_a_unit_is_low_where_the_property_holds():
     ours = np.zeros((8, 2, 3), dtype=np.float32)
     ours[:, 1, 2] = 1 - values
     each = PROPERTIES["in quotes"]
-    best, lucky = (best_unit(each, values, UnitRanks.of(units)) for units in (ours, 0 * ours))
+    (best,), (lucky,) = (best_units({each: values}, units) for units in (ours, 0 * ours))
     found = unit_match(each, values, best, [lucky], width=3)
     assert (found.layer, found.unit, found.sign) == (1, 2, -1)
     assert (found.score, found.random, found.share) == (1.0, 0.5, 0.5)
