@@ -112,11 +112,3 @@ class BatchMixer:
         prediction = self._memory.predict(self._reader.contexts, self._reader.lengths)
         scores: Floats = mix(logits, prediction, self._memory.weight)
         return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
-
-
-def distribution(memory: NgramModel, context: Sequence[int]) -> NDArray[np.float64]:
-    """Return the probability of each symbol after a context, (V,), the newest id last."""
-    reader = ContextTracker(memory, 1)
-    reader.read(np.array([context], dtype=np.int64).reshape(1, -1))
-    p: NDArray[np.float64] = memory.predict(reader.contexts, reader.lengths).p[0]
-    return p

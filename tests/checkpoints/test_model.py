@@ -18,12 +18,12 @@ from checkpoint_files import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ngrams import distribution
 
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import check_tensors, load_model, read_model, upgrade
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import CheckpointError
-from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.sampling.sampler import stream

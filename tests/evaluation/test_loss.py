@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from ngrams import distribution
 
 from charrnn import __version__
 from charrnn.core.config import ModelConfig, TrainConfig
@@ -14,7 +15,7 @@ from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols
 from charrnn.evaluation.loss import Score, bits_per_char, make_figures, score, signature
 from charrnn.evaluation.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
-from charrnn.ngram.context import ContextTracker, distribution
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build

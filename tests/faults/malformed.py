@@ -26,7 +26,7 @@ from charrnn.checkpoints.state import parse_snapshot
 from charrnn.core.config import shapes
 from charrnn.core.errors import CheckpointError
 from charrnn.launch.resume import parse_best_model
-from charrnn.ngram.context import distribution
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.numpy_engine import Engine
@@ -178,7 +178,10 @@ def look(data: bytes) -> str:
     expect(bool(np.isfinite(logits).all()), "a model that writes nothing")
     if model.memory is not None:
         for context in ([], [1], [1, 2], [model.config.vocab_size - 1] * 3):
-            expect(abs(distribution(model.memory, context).sum() - 1) < 1e-9, "not one in all")
+            tracker = ContextTracker(model.memory, 1)
+            tracker.read(np.array([context], dtype=np.int64))
+            p = model.memory.predict(tracker.contexts, tracker.lengths).p
+            expect(abs(p.sum() - 1) < 1e-9, "not one in all")
     try:
         info = describe(Path("x"), len(data), model, others)
         shown = [json.dumps(info.as_json()), *format_checkpoint(info)]

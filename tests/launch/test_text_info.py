@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ngrams import distribution
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
 from charrnn.launch.text_info import character_findings, memory_loss, step_seconds
-from charrnn.ngram.context import distribution
 from charrnn.ngram.model import count_corpus
 
 TEXT = "The fox.\n" * 300 + "é\n"

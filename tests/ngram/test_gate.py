@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from ngrams import distribution
 
-from charrnn.ngram.context import ContextTracker, distribution
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import (
     GATE_INPUT,

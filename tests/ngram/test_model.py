@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ngrams import distribution
 
 import charrnn.ngram.model
 from charrnn.data.corpus import find_records
-from charrnn.ngram.context import ContextTracker, distribution
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import (
     Order,
     Texts,

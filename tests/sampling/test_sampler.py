@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ngrams import distribution
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.core.seeds import sample_seed
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.numpy_engine import Engine

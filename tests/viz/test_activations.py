@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from ngrams import distribution
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.data.vocab import CharVocabulary
-from charrnn.ngram.context import distribution
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.sampling.sampler import Sampler
