@@ -14,7 +14,9 @@ BY_CHANCE = 0.1
 FEW_EPOCHS = 8.0
 """Passes over the text; with fewer, a longer run improved the loss of every text tried."""
 
-MEMORY_LEFT_OUT = "the memory would cost more here than it brings, so the model writes without it"
+MEMORY_LEFT_OUT = (
+    "the n-gram memory makes the loss on held-out text worse, so the model writes without it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,17 @@ def diagnose_fit(
         return None
     gap = val_loss - train_loss
     if epochs < 1:
-        text = f"it has seen {epochs:.0%} of the text; more --max-time will help much"
+        seen = f"the network has seen {epochs:.0%} of the text"
+        text = f"{seen}; a larger --max-time will help a lot"
         return Diagnosis("underfitting", f"underfitting: {text}")
     if gap > BY_HEART or (best_at < EARLY and gap > BY_CHANCE):
-        when = f"best after {best_at:.0%} of the run" if best_at < EARLY else f"a gap of {gap:.2f}"
-        text = "it learns the text by heart; more text, more --dropout or a smaller --size"
-        return Diagnosis("overfitting", f"overfitting ({when}): {text}")
+        early = f"best validation after {best_at:.0%} of the run"
+        sign = early if best_at < EARLY else f"validation loss {gap:.2f} above training loss"
+        advice = "use more text, a larger --dropout or a smaller --size"
+        text = f"overfitting ({sign}): the network memorises the text; {advice}"
+        return Diagnosis("overfitting", text)
     if epochs < FEW_EPOCHS:
-        text = f"{epochs:.1f} passes over the text; more --max-time will help"
+        text = f"{epochs:.1f} passes over the text; a larger --max-time will help"
         return Diagnosis("underfitting", f"underfitting: {text}")
-    text = "more text or a larger --size with more --max-time would go further"
+    text = "for a lower loss, use more text, or a larger --size and --max-time"
     return Diagnosis("good", f"a good fit: {text}")

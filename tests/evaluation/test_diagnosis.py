@@ -8,15 +8,15 @@ from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose, diagnose_fit
 @pytest.mark.parametrize(
     ("val_loss", "train_loss", "best_at", "epochs", "word"),
     [
-        (1.8, 1.8, 1.0, 0.45, "underfitting: it has seen 45% of the text"),
+        (1.8, 1.8, 1.0, 0.45, "underfitting: the network has seen 45% of the text; "),
         (1.6, 1.55, 1.0, 1.0, "underfitting: 1.0 passes"),
         (1.6, 1.55, 1.0, 3.0, "underfitting: 3.0 passes"),
         (1.5, 1.4, 1.0, 8.0, "a good fit"),
         (1.5, 1.4, 1.0, 20.0, "a good fit"),
-        (1.9, 1.4, 1.0, 20.0, "overfitting (a gap of 0.50)"),
-        (1.55, 1.4, 0.5, 20.0, "overfitting (best after 50% of the run)"),
+        (1.9, 1.4, 1.0, 20.0, "overfitting (validation loss 0.50 above training loss)"),
+        (1.55, 1.4, 0.5, 20.0, "overfitting (best validation after 50% of the run)"),
         (1.625, 1.375, 0.8, 20.0, "a good fit"),  # late enough
-        (1.625, 1.375, 0.79, 20.0, "overfitting (best after 79% of the run)"),
+        (1.625, 1.375, 0.79, 20.0, "overfitting (best validation after 79% of the run)"),
         (1.45, 1.4, 0.5, 20.0, "a good fit"),  # a wiggle
         (3.4, 3.0, 0.6, 0.5, "underfitting"),  # whatever the gap, it has hardly begun
         (None, 1.4, 1.0, 20.0, ""),
