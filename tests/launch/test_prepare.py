@@ -47,5 +47,5 @@ def test_a_run_from_trained_weights_has_their_sizes_and_half_the_rate(text_file)
     assert run.config.lr == anew.config.lr / 2
     assert run.init is not None
     assert prepared(text_file, GOLDEN, steps=9, lr=0.25).config.lr == 0.25  # as it was named
-    with pytest.raises(InputError, match="its hidden_size is"):
+    with pytest.raises(InputError, match="the model has hidden_size 16, not 17"):
         prepared(text_file, GOLDEN, hidden_size=model.hidden_size + 1)
