@@ -70,30 +70,30 @@ def test_a_golden_file_is_trained_on_for_twenty_exact_steps(path, tmp_path):
     assert found["state_digest"] == digests.get(found["machine"], found["state_digest"])
 
 
-def newer(tensors, facts):
+def newer(tensors, metadata):
     """A format 2 as an example: `records` became `kind_of_text`."""
-    facts = dict(facts)
-    facts["kind_of_text"] = "records" if facts.pop("records") else "stream"
-    return tensors, facts | {"format_version": 2}
+    metadata = dict(metadata)
+    metadata["kind_of_text"] = "records" if metadata.pop("records") else "stream"
+    return tensors, metadata | {"format_version": 2}
 
 
 def test_an_old_file_goes_through_every_migration_in_turn(monkeypatch):
-    tensors, facts = unpack(file_of(1).read_bytes())
+    tensors, metadata = unpack(file_of(1).read_bytes())
     seen = []
 
     def step(version):
-        def migrate(tensors, facts):
+        def migrate(tensors, metadata):
             seen.append(version)
-            return newer(tensors, facts) if version == 1 else (tensors, facts)
+            return newer(tensors, metadata) if version == 1 else (tensors, metadata)
 
         return migrate
 
     monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 3)
     monkeypatch.setattr(checkpoint, "MIGRATIONS", {1: step(1), 2: step(2)})
-    _, migrated = upgrade(tensors, facts)
+    _, migrated = upgrade(tensors, metadata)
     assert seen == [1, 2]
     assert migrated["kind_of_text"] == "stream"
-    assert facts["records"] is False  # a pure function changes nothing it was given
+    assert metadata["records"] is False  # a pure function changes nothing it was given
 
 
 def test_every_older_version_has_a_migration():
@@ -102,9 +102,9 @@ def test_every_older_version_has_a_migration():
 
 @pytest.mark.parametrize("version", [0, -1, 2, "1", True, None, 1.0])
 def test_a_version_that_was_never_written_is_refused(tmp_path, version, monkeypatch):
-    tensors, facts = unpack(file_of(1).read_bytes())
+    tensors, metadata = unpack(file_of(1).read_bytes())
     monkeypatch.setattr("charrnn.checkpoints.format.FORMAT_VERSION", version)
     path = tmp_path / "other.safetensors"
-    path.write_bytes(pack(tensors, {**facts}))
+    path.write_bytes(pack(tensors, {**metadata}))
     with pytest.raises(CheckpointError, match="update charrnn"):
         read_model(path)

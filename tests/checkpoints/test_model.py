@@ -22,8 +22,9 @@ from ngrams import distribution
 
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import check_tensors, load_model, read_model, upgrade
-from charrnn.core.config import ModelConfig, shapes
+from charrnn.core.config import ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError
+from charrnn.data.text_files import Reading
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.sampling.sampler import stream
@@ -48,6 +49,33 @@ def test_a_byte_model_comes_back(tmp_path):
               "num_layers": 1}  # fmt: skip
     path = packed(tmp_path, tensors, config={"model": fields}, vocabulary="bytes", starts=[])
     assert load_model(path).vocab.raw([0, 255]) == b"\x00\xff"
+
+
+@pytest.mark.parametrize(
+    ("records", "encoding", "expected"),
+    [
+        (False, None, Reading(encoding="latin-1", newlines="keep")),
+        (False, "cp1252", Reading(encoding="cp1252", newlines="keep")),
+        (True, None, Reading(encoding="latin-1", newlines="lf")),
+    ],
+)
+def test_files_are_read_as_the_training_text_unless_an_encoding_is_given(
+    tmp_path, records, encoding, expected
+):
+    config = make_metadata()["config"] | {"train": {"encoding": "latin-1", "newlines": "keep"}}
+    model = load_model(packed(tmp_path, config=config, records=records))
+    assert model.reading(encoding) == expected
+
+
+def test_a_setting_that_is_missing_or_of_another_type_has_its_default(tmp_path):
+    config = make_metadata()["config"] | {"train": {"lr": "fast", "seed": 7}}
+    model = load_model(packed(tmp_path, config=config))
+    usual = TrainConfig()
+    assert [model.setting(name) for name in ("seed", "lr", "dropout")] == [
+        7,
+        usual.lr,
+        usual.dropout,
+    ]
 
 
 def test_a_loaded_model_writes(tmp_path):

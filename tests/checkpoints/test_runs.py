@@ -61,7 +61,7 @@ def make_run(
     """Make a run by hand; return its folder."""
     folder = checkpoints / name
     write_log(folder, *log)
-    facts = {
+    metadata = {
         "config": {"model": MODEL, "train": {"lr": 0.01, "seed": 0} | train},
         "corpus": {
             "digest": digest, "files": list(files), "num_files": len(files), "num_train": 9, "num_val": 1,
@@ -69,7 +69,7 @@ def make_run(
         "metrics": {"val_loss": loss},
         "progress": {"step": 20},
     }  # fmt: skip
-    (folder / "best.safetensors").write_bytes(pack({"x": np.zeros(3, np.float32)}, facts))
+    (folder / "best.safetensors").write_bytes(pack({"x": np.zeros(3, np.float32)}, metadata))
     return folder
 
 
@@ -172,10 +172,26 @@ def test_a_model_without_its_log_says_itself_how_it_ended(checkpoints):
     folder = checkpoints / "shared"
     folder.mkdir(parents=True)
     end = {name: ENDED[name] for name in ("epoch", "val_loss", "bits_per_char", "chars_per_second")}
-    facts = {"end": end | {"stop_reason": "early_stop", "step": 7, "seconds": 2.5}}
-    (folder / "best.safetensors").write_bytes(pack({}, facts))
+    metadata = {"end": end | {"stop_reason": "early_stop", "step": 7, "seconds": 2.5}}
+    (folder / "best.safetensors").write_bytes(pack({}, metadata))
     info = summarize_run(folder)
     assert (info.state, info.step, info.seconds) == ("finished", 7, 2.5)
+
+
+def test_the_log_comes_before_what_the_model_says(checkpoints):
+    """A finished run with a larger budget has continued, and was interrupted."""
+    folder = make_run(checkpoints, "run", log=(STEP, ENDED | {"stop_reason": "signal"}))
+    end = {name: ENDED[name] for name in ENDED if name not in ("event", "code", "error")}
+    metadata = {"end": end, "metrics": {"chars_per_second": 7.0}, "progress": {"step": 20}}
+    (folder / "best.safetensors").write_bytes(pack({}, metadata))
+    info = summarize_run(folder)
+    assert (info.state, info.step, info.chars_per_second) == ("stopped", 5000, 30_000.0)
+    (folder / "metrics.jsonl").unlink()
+    info = summarize_run(folder)
+    assert (info.state, info.step, info.seconds) == ("finished", 5000, 250.0)
+    assert info.chars_per_second == 7.0
+    (folder / "best.safetensors").write_bytes(pack({}, metadata | {"end": None}))
+    assert (summarize_run(folder).state, summarize_run(folder).step) == ("killed", 20)
 
 
 # The log.
@@ -245,7 +261,7 @@ def test_a_damaged_model_is_shown_as_unknown(charrnn, checkpoints, damage):
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "metadata",
     [
         {}, {"config": 5, "corpus": [], "metrics": "x", "end": None, "progress": 3},
         {"config": {"model": MODEL | {"num_layers": 10**12}}, "corpus": {"files": [5]}},
@@ -253,9 +269,9 @@ def test_a_damaged_model_is_shown_as_unknown(charrnn, checkpoints, damage):
         {"config": {"model": {"cell": "rnn"}}, "corpus": {"files": [], "digest": 5}},
     ],
 )  # fmt: skip
-def test_a_model_that_says_something_else_is_shown_as_unknown(charrnn, checkpoints, facts):
+def test_a_model_that_says_something_else_is_shown_as_unknown(charrnn, checkpoints, metadata):
     folder = make_run(checkpoints, "run", log=())
-    (folder / "best.safetensors").write_bytes(pack({}, facts))
+    (folder / "best.safetensors").write_bytes(pack({}, metadata))
     assert table(charrnn("runs")) == [["run", "?", "killed", "?", "?", "?", "?", "?"]]
     (line,) = objects(charrnn("runs", "--json"))
     assert (line["num_parameters"], line["corpus_digest"]) == (None, None)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sessions import VARIANTS, Session, digest
 
-from charrnn.checkpoints.format import unpack
+from charrnn.checkpoints.format import pack, unpack
 from charrnn.checkpoints.metadata import End
 from charrnn.checkpoints.model import read_model
 from charrnn.checkpoints.run_folder import step_files
@@ -350,6 +350,30 @@ def test_a_budget_that_is_given_replaces_the_old_one(text_file):
     assert resumed_config(snapshot, {"max_time": 60.0}).budget() == (None, None, 60.0)
     assert resumed_config(snapshot, {}).budget() == (None, 30, None)
     assert resumed_config(snapshot, {}).threads == 1
+
+
+def test_a_file_without_the_number_of_processes_is_of_one(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    snapshot, _ = newest_snapshot(run)
+    environment = dataclasses.replace(snapshot.environment, threads=7, processes=None)
+    older = dataclasses.replace(snapshot, environment=environment)
+    assert resumed_config(older, {}, 1).threads == 7
+    assert resumed_config(older, {}, 2).threads != 7
+
+
+def test_a_resumed_run_keeps_its_parent_and_the_names_of_its_text(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    tensors, metadata = unpack(step_files(run.folder)[-1].read_bytes())
+    metadata |= {"parent": "abcd", "corpus": metadata["corpus"] | {"files": ["elsewhere.txt"]}}
+    step_files(run.folder)[-1].write_bytes(pack(tensors, metadata))
+    session.train(run, stop_at=6)
+    resumed = read_model(step_files(run.folder)[-1])[0].metadata
+    assert (resumed.progress.step, resumed.parent) == (6, "abcd")
+    assert resumed.corpus.files == ["elsewhere.txt"]
 
 
 def test_what_was_picked_for_a_machine_is_kept_where_it_still_fits(text_file):
