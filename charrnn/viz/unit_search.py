@@ -5,9 +5,10 @@ unit, found in the same way, of untrained networks of the same shape: their stat
 text, and the best of a thousand units is always better than an average one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ def best_units(wanted: Mapping[Property, Values], activations: Floats) -> list[B
     half = len(units) // 2
     first_ranks, result = ranks(units[:half]), []
     for each, values in wanted.items():
-        score = correlations if each.is_count else rank_biserial
+        score: Callable[[Values, Any], Scores] = correlations if each.is_count else rank_biserial
         first = score(values[:half], units[:half] if each.is_count else first_ranks)
         index = int(np.abs(first).argmax())
         column = units[half:, index : index + 1]
