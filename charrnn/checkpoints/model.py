@@ -82,7 +82,12 @@ class Model:
         if isinstance(self.vocab, ByteVocabulary):
             return Reading(bytes=True)
         newlines = "lf" if self.records else self.setting("newlines")
-        return Reading(encoding=encoding or self.setting("encoding"), newlines=newlines)
+        return Reading(
+            encoding=encoding or self.setting("encoding"),
+            newlines=newlines,
+            errors=self.setting("errors"),
+            has_options=False,
+        )
 
     def has_learned(self, corpus: Corpus) -> bool:
         """Return whether a corpus has the texts and the reading of the training corpus."""

@@ -8,6 +8,7 @@ from charrnn.checkpoints.log import METRICS, SAMPLES
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
 from charrnn.core.files import sync_folder
+from charrnn.data.file_kinds import head_of, kind_of, utf16_of
 from charrnn.data.text_files import has_nul
 
 MOST_TRIES = 100
@@ -190,8 +191,20 @@ def is_text(checkpoints: Path, name: str, *, has_any_bytes: bool = False) -> boo
             return False
         if path.is_dir():
             return not (path / LOCK).exists() and path.resolve() != checkpoints.resolve()
-        return path.is_file() and path.suffix != CHECKPOINT and (has_any_bytes or not has_nul(path))
+        is_other = path.is_file() and path.suffix != CHECKPOINT
+        return is_other and (has_any_bytes or not is_like_model(path))
     return False
+
+
+def is_like_model(path: Path) -> bool:
+    """Return whether a file begins as a checkpoint or a pickle does, or as neither text nor model.
+
+    A document, an archive or a picture is no model; reading it as a text names it.
+    """
+    head = head_of(path)
+    if kind_of(head) or utf16_of(head):
+        return b"data.pkl" in head  # in a zip file: a PyTorch pickle
+    return has_nul(path)
 
 
 def known_runs(checkpoints: Path) -> str:

@@ -1,7 +1,7 @@
 """Config dataclasses: each setting with default, unit, range and help; weight shapes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,11 @@ class TrainConfig:
         False, "Train on bytes instead of characters: works with any file.", group=TEXT
     )
     encoding: str = setting("utf-8", "Encoding of the text files.", group=TEXT, metavar="E")
+    errors: str = setting(
+        "strict",
+        "Bytes that are not in the encoding: refuse the file, put U+FFFD there, or leave them out.",
+        choices=("strict", "replace", "skip"), group=TEXT,
+    )  # fmt: skip
     newlines: str = setting(
         "keep", "Line ends: keep them, or convert CRLF and CR to LF.",
         choices=("keep", "lf"), group=TEXT,
@@ -285,9 +290,10 @@ class TrainConfig:
             raise InputError(
                 "--epochs and --steps: both limit the length of training; give only one"
             )
-        if self.bytes and (self.newlines != "keep" or self.encoding != "utf-8"):
+        conversions = (self.newlines, self.encoding, self.errors)
+        if self.bytes and conversions != ("keep", "utf-8", "strict"):
             raise InputError(
-                "--bytes: bytes are never converted; leave out --encoding and --newlines"
+                "--bytes: bytes are never converted; leave out --encoding, --errors and --newlines"
             )
 
     def budget(self) -> tuple[float | None, ...]:
@@ -311,9 +317,21 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
+NEUTRAL = {"errors": "strict"}
+"""Settings that came after the first format, and the value that changes nothing.
+
+At this value a setting is left out of files and digests, which are then those of earlier versions.
+"""
+
+
+def without_neutral(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those at their neutral value."""
+    return {n: value for n, value in settings.items() if n not in NEUTRAL or value != NEUTRAL[n]}
+
+
 def as_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings by name."""
-    return {each.name: getattr(config, each.name) for each in fields(TrainConfig)}
+    """Return the settings by name, without those at their neutral value."""
+    return without_neutral({each.name: getattr(config, each.name) for each in fields(TrainConfig)})
 
 
 MEMORY_WEIGHT = "Weight of the n-gram memory: 0 is the network alone, 1 the memory alone. [default: the model's]"

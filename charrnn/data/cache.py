@@ -9,12 +9,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from charrnn.core.errors import CharRNNError, printable, reason_of
 from charrnn.core.files import cache_folder, held, sweep
+from charrnn.data.file_kinds import DAMAGED, damaged, is_compressed, open_text
 from charrnn.data.vocab import Ids
 
 LAYOUT = 1
@@ -27,24 +28,34 @@ SETTLED_SECONDS = 2.0
 """A younger file may still change within the same time stamp, so its digest is not kept."""
 
 
-def content_digest(path: Path) -> str:
+def content_digest(path: Path, *, is_raw: bool = False) -> str:
     """Return the SHA-256 of a file, in hex, from the cache if the file has not changed.
 
+    Of a compressed file it is that of the text in it, unless its bytes are learned (is_raw).
     Digests are cached by device, inode, size, mtime and ctime, as in git's index.
     """
     stat = path.stat()
     is_settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
     identity = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    is_unpacked = not is_raw and is_compressed(path)
+    identity += [1] * is_unpacked
     note = cache_folder() / "digests" / _sha256(json.dumps(identity).encode())
     with contextlib.suppress(OSError, ValueError):
         if re.fullmatch("[0-9a-f]{64}", known := note.read_text(encoding="ascii")):
             return known
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with open_text(path) if is_unpacked else path.open("rb") as file:
+        digest = _digest_of(file, path)
     if stat.st_size > REMEMBERED_ABOVE and is_settled:
         with contextlib.suppress(OSError):  # without a cache it is only slower
             _replace(note, digest.encode("ascii"))
     return digest
+
+
+def _digest_of(file: BinaryIO, path: Path) -> str:
+    try:
+        return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
+    except DAMAGED as error:
+        raise damaged(path, error) from None
 
 
 def key_of(settings: Any) -> str:

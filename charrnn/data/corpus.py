@@ -1,5 +1,6 @@
 """Load a corpus and split it into training and held-out text; line records."""
 
+import codecs
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.seeds import derive_seed
 from charrnn.data import cache
 from charrnn.data.encoding import Encoded, TextPart, _encode
+from charrnn.data.file_kinds import kind_of_file
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
@@ -92,40 +94,63 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     Raises:
         InputError: A file cannot be read or decoded, or the text has too few or too many symbols.
     """
-    files, notes = find_files(paths)
-    held_out = find_files([config.val_file])[0] if config.val_file else []
+    reading = reading_of(config)
+    files, notes = find_files(paths, reading)
+    held_out = find_files([config.val_file], reading)[0] if config.val_file else []
     if any(path.samefile(file) for path in held_out for file in files):
         notes.append("--val-file is trained on too: its loss will look better than it is")
-    # A record is a line, and a line does not end in a carriage return.
-    newlines = "lf" if config.lines and not config.bytes else config.newlines
-    reading = Reading(bytes=config.bytes, encoding=config.encoding, newlines=newlines)
     keeps_own = bool(held_out) or config.lines
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     if any(path.stat().st_size == 0 for path in held_out):
         raise InputError(f"--val-file: {printable(config.val_file)}: is empty")
-    if not config.bytes and (binary := [path for path in files if has_nul(path)]):
-        notes.append(
-            f"{printable(binary[0])} holds NULs: if it is no UTF-8 text, use --bytes, "
-            "or --encoding utf-16-le"
-        )
-    digests = [_digest(part.path) for part in parts]
+    digests = [_digest(part.path, is_raw=config.bytes) for part in parts]
+    notes += _file_notes(files, reading)
     settings = [
         [digest, part.train_frac, part.adds_newline]
         for digest, part in zip(digests, parts, strict=True)
     ]
-    key = cache.key_of([settings, reading.bytes, reading.encoding, reading.newlines, config.lines])
+    key = cache.key_of(
+        [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
+        + [reading.errors] * (reading.errors != "strict")
+    )
     encoded = _encode(parts, reading, config, key)
     corpus = _split(encoded, config, key, files, notes)
     return replace(corpus, sources=tuple(str(path.absolute()) for path in paths))
+
+
+def reading_of(config: TrainConfig) -> Reading:
+    """Return how files become symbols.
+
+    A record is a line, and a line does not end in a carriage return.
+    """
+    newlines = "lf" if config.lines and not config.bytes else config.newlines
+    return Reading(
+        bytes=config.bytes, encoding=config.encoding, newlines=newlines, errors=config.errors
+    )
+
+
+def _file_notes(files: list[Path], reading: Reading) -> list[str]:
+    """Return notes about files that may not be what they are read as."""
+    if reading.bytes:
+        kinds = [(path, kind) for path in files if (kind := kind_of_file(path))]
+        return [
+            f"{printable(path)} is {kind.name}: its bytes are learned as they are, not the text in it"
+            for path, kind in kinds[:1]
+        ]
+    if codecs.lookup(reading.encoding).name.startswith(("utf-16", "utf-32")):
+        return []
+    binary = [path for path in files if has_nul(path)]
+    hint = "if it is no UTF-8 text, use --bytes, or --encoding utf-16-le"
+    return [f"{printable(path)} holds NULs: {hint}" for path in binary[:1]]
 
 
 def _parts(files: list[Path], train_frac: float) -> list[TextPart]:
     return [TextPart(path, train_frac, i < len(files) - 1) for i, path in enumerate(files)]
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, *, is_raw: bool) -> str:
     try:
-        return cache.content_digest(path)
+        return cache.content_digest(path, is_raw=is_raw)
     except OSError as error:
         raise InputError(f"{printable(path)}: {error.strerror}; name a readable file") from None
 

@@ -10,11 +10,15 @@ import numpy as np
 from charrnn.core.config import MAX_SYMBOLS, TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
+from charrnn.data.file_kinds import is_compressed
 from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Reading, Survey, read_codes
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
 CACHED_ABOVE = 64 << 20
 """Texts of more bytes are encoded in the cache folder, smaller ones in memory."""
+
+PACKED = 4
+"""Bytes of text per byte of a compressed file, roughly."""
 
 MOST_SHOWN = 10
 """Most unknown characters that an error lists."""
@@ -44,7 +48,7 @@ class TextPart:
 def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: str) -> Encoded:
     if reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size:
         return _map_bytes(parts[0])
-    is_large = sum(part.path.stat().st_size for part in parts) > CACHED_ABOVE
+    is_large = sum(_size_of(part.path) for part in parts) > CACHED_ABOVE
     if is_large and (found := cache.load(key)):
         return _from_metadata(*found)
     survey = Survey()
@@ -70,6 +74,12 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         ids = np.empty(sum(counts), metadata["dtype"])
         metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, metadata["num_train"])
     return _from_metadata(metadata, ids)
+
+
+def _size_of(path: Path) -> int:
+    """Return the size of a text in bytes; of a compressed one, an estimate."""
+    size = path.stat().st_size
+    return PACKED * size if is_compressed(path) else size
 
 
 def _map_bytes(part: TextPart) -> Encoded:
@@ -132,6 +142,9 @@ def _too_uniform() -> InputError:
 
 def _notes(survey: Survey) -> list[str]:
     notes = []
+    if survey.num_bad:
+        are = "byte is" if survey.num_bad == 1 else "bytes are"
+        notes.append(f"{survey.num_bad:,} {are} not in this encoding (--errors)")
     if survey.num_boms:
         notes.append(f"byte order mark dropped ({survey.num_boms})")
     if survey.num_crlf:

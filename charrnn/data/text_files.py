@@ -6,14 +6,29 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.errors import InputError, printable, reason_of
+from charrnn.data.file_kinds import (
+    DAMAGED,
+    compression_of,
+    damaged,
+    head_of,
+    kind_of,
+    kind_of_file,
+    no_text,
+    open_text,
+)
+from charrnn.data.undecodable import Undecodable, examine, explain
 
 CHUNK = 1 << 18
 """Bytes per read; the decoded chunk fits the cache of a processor."""
+
+MOST_NAMED = 5
+"""Files of a folder that a note names."""
 
 PROBE = 1 << 16
 """Bytes at the start of a file in which a NUL means that the file is not text."""
@@ -21,12 +36,8 @@ PROBE = 1 << 16
 NEWLINE, CARRIAGE_RETURN, MARK = 0x0A, 0x0D, 0xFEFF
 """Code points; MARK is a byte order mark only at the start of a file."""
 
-FOREIGN_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+HANDLERS = {"strict": "strict", "replace": "replace", "skip": "ignore"}
+"""Python's names for the values of --errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +47,10 @@ class Reading:
     bytes: bool = False
     encoding: str = "utf-8"
     newlines: str = "keep"
+    errors: str = "strict"
+    """What to do with bytes that are not in the encoding: strict refuses, replace, skip."""
+    has_options: bool = True
+    """True where the command has the options of `train`, which a message may propose."""
 
     def __post_init__(self) -> None:
         try:
@@ -44,7 +59,7 @@ class Reading:
         except (LookupError, TypeError, ValueError):
             name = printable(self.encoding)
             raise InputError(
-                f"--encoding: {name} is no text encoding that Python knows; try utf-8 or latin-1"
+                f"--encoding: {name} is no text encoding that Python knows; try utf-8 or cp1252"
             ) from None
 
 
@@ -57,13 +72,15 @@ class Survey:
     num_crlf: int = 0
     """CRLF line ends that are kept."""
     num_boms: int = 0
+    num_bad: int = 0
+    """Bytes that are not in the encoding, and are replaced or left out."""
 
 
-def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
+def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[Path], list[str]]:
     """Return the files to read, in the order given, directories in sorted order; and notes.
 
-    In a directory, hidden files are skipped, and files with a NUL near their start: they are not
-    text.
+    In a directory, hidden files are skipped, and files that are not text: with a NUL near their
+    start, of a kind that is known by its first bytes, or not in the encoding asked for.
 
     Raises:
         InputError: A path is missing, not readable, no regular file, or a directory without text.
@@ -73,10 +90,10 @@ def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
     for path in paths:
         try:
             if path.is_dir():
-                found, skipped = _walk(path)
+                found, skipped = _walk(path, reading or Reading())
                 files += found
                 if skipped:
-                    notes.append(f"{printable(path)}: {skipped} files passed over, no text")
+                    notes.append(_passed_over(path, skipped))
             else:
                 _check_regular(path)
                 files.append(path)
@@ -85,7 +102,8 @@ def find_files(paths: list[Path]) -> tuple[list[Path], list[str]]:
     return files, notes
 
 
-def _walk(folder: Path) -> tuple[list[Path], int]:
+def _walk(folder: Path, reading: Reading) -> tuple[list[Path], dict[Path, str]]:
+    """Return the texts of a folder, and what each other file is."""
     candidates = [
         path
         for path in sorted(folder.rglob("*"))
@@ -93,10 +111,54 @@ def _walk(folder: Path) -> tuple[list[Path], int]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not (path.parent / ".lock").exists()  # a run folder, not text
     ]
-    files = [path for path in candidates if not has_nul(path)]
+    skipped = {path: what for path in candidates if (what := _not_text(path, reading))}
+    files = [path for path in candidates if path not in skipped]
+    wrong = _not_decodable(files, reading)
+    if 2 * len(wrong) >= len(files) and wrong:
+        raise next(iter(wrong.values()))  # not an exception among many, but the encoding
+    skipped |= {path: error.short for path, error in wrong.items()}
+    files = [path for path in files if path not in wrong]
     if not files:
-        raise InputError(f"{printable(folder)}: no text in this directory; name a text file")
-    return files, len(candidates) - len(files)
+        raise InputError(f"{printable(folder)}: no text in this directory; {_instead(skipped)}")
+    return files, skipped
+
+
+def _not_text(path: Path, reading: Reading) -> str:
+    """Return what a file in a folder is if it is not read; empty for a text."""
+    if not reading.bytes:
+        if compression := compression_of(head_of(path)):
+            return f"compressed with {compression}; it is read if you name it"
+        if kind := kind_of(head_of(path)):
+            return kind.name
+    return "no text" if b"\0" in head_of(path, PROBE) else ""
+
+
+def _not_decodable(files: list[Path], reading: Reading) -> dict[Path, Undecodable]:
+    """Return the files that are not in the encoding asked for, with their errors."""
+    found = {}
+    for path in files if not reading.bytes and reading.errors == "strict" else ():
+        try:
+            for _ in read_codes(path, reading, Survey()):
+                pass
+        except Undecodable as error:
+            found[path] = error
+    return found
+
+
+def _passed_over(folder: Path, skipped: dict[Path, str]) -> str:
+    """Return the note about files of a folder that are not read."""
+    named = [f"{printable(p.relative_to(folder))} ({what})" for p, what in skipped.items()]
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    count = f"{len(named)} file{'s' * (len(named) != 1)}"
+    return f"{printable(folder)}: {count} passed over: {', '.join(named[:MOST_NAMED])}{more}"
+
+
+def _instead(skipped: dict[Path, str]) -> str:
+    """Return what to do where a folder has no text."""
+    for path, what in skipped.items():
+        if what.startswith("compressed"):
+            return f"compressed texts are read if you name them, such as {printable(path)}"
+    return "name a text file"
 
 
 def _check_regular(path: Path) -> None:
@@ -115,9 +177,12 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 
 def has_nul(path: Path) -> bool:
-    """True if a file has a NUL near its start: it is not text."""
-    with path.open("rb") as file:
-        return b"\0" in file.read(PROBE)
+    """True if a file, unpacked if it is compressed, has a NUL near its start: it is not text."""
+    try:
+        with open_text(path) as file:
+            return b"\0" in file.read(PROBE)
+    except DAMAGED:
+        return False  # reading it reports the error
 
 
 Codes = NDArray[np.unsignedinteger]
@@ -127,29 +192,34 @@ Codes = NDArray[np.unsignedinteger]
 def read_codes(path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
     """Yield the symbols of a file as arrays of code points (or bytes), a chunk at a time.
 
-    A byte order mark is dropped and counted.
+    A byte order mark is dropped and counted. A compressed file is unpacked, unless bytes are read.
 
     Raises:
-        InputError: The file is not in this encoding; the byte offset is named.
+        InputError: The file is no text, or not in this encoding; line and byte offset are named.
     """
     try:
-        with path.open("rb") as file:
-            if reading.bytes:
+        if reading.bytes:
+            with path.open("rb") as file:
                 yield from _read_bytes(file)
-            else:
-                yield from _read_text(file, path, reading, survey)
+            return
+        if kind := kind_of_file(path):
+            raise no_text(path, kind)
+        with open_text(path) as file:
+            yield from _read_text(file, path, reading, survey)
+        if reading.errors != "strict":
+            survey.num_bad += examine(path, reading.encoding).num_bad
+    except DAMAGED as error:
+        raise damaged(path, error) from None
     except OSError as error:
         raise _unreadable(path, error) from None
 
 
-def _read_bytes(file: io.BufferedReader) -> Iterator[Codes]:
+def _read_bytes(file: BinaryIO) -> Iterator[Codes]:
     while chunk := file.read(CHUNK):
         yield np.frombuffer(chunk, dtype=np.uint8)
 
 
-def _read_text(
-    file: io.BufferedReader, path: Path, reading: Reading, survey: Survey
-) -> Iterator[Codes]:
+def _read_text(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
     last = None
     for codes, num_crlf in _decoded(file, path, reading):
         is_start, is_after_return, last = last is None, last == CARRIAGE_RETURN, codes[-1]
@@ -161,9 +231,9 @@ def _read_text(
             yield codes
 
 
-def _decoded(file: io.BufferedReader, path: Path, reading: Reading) -> Iterator[tuple[Codes, int]]:
+def _decoded(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[Codes, int]]:
     """Yield non-empty arrays of code points, and the number of CRLF in each."""
-    decoder = codecs.getincrementaldecoder(reading.encoding)("strict")
+    decoder = codecs.getincrementaldecoder(reading.encoding)(HANDLERS[reading.errors])
     lines = io.IncrementalNewlineDecoder(None, translate=True) if reading.newlines == "lf" else None
     is_utf8 = codecs.lookup(reading.encoding).name == "utf-8"
     position, is_wide = 0, False
@@ -209,19 +279,5 @@ def _decode(
         return decoder.decode(chunk, not chunk)
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        raise _undecodable(path, position - held + start, reading) from None
-
-
-def _undecodable(path: Path, offset: int, reading: Reading) -> InputError:
-    with path.open("rb") as file:
-        head = file.read(PROBE)
-        file.seek(offset)
-        bad = file.read(1)
-    where = f"byte 0x{bad.hex()} at offset {offset:,}" if bad else f"the end, at offset {offset:,},"
-    what = f"{printable(path)}: {where} is not {printable(reading.encoding.upper())}"
-    for mark, name in FOREIGN_MARKS.items():
-        if head.startswith(mark) and name != codecs.lookup(reading.encoding).name:
-            return InputError(f"{what}: it looks like {name}; use --encoding {name}")
-    if b"\0" in head:
-        return InputError(f"{what}: it looks binary; use --bytes")
-    return InputError(f"{what}; use --encoding latin-1 (or another), or --bytes")
+        offset = position - held + start
+        raise explain(path, offset, reading.encoding, has_options=reading.has_options) from None

@@ -103,7 +103,7 @@ class Scorer:
             yield self.held_out(paths, names)
             return
         reading = self.model.reading(self.config.encoding)
-        for path in find_files(paths)[0]:
+        for path in find_files(paths, reading)[0]:
             ids, num_skipped = read_ids(
                 self.model.vocab, reading, path, skips=self.config.unknown == "skip"
             )

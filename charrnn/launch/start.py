@@ -222,7 +222,8 @@ def print_settings(prepared: PreparedRun, *, as_json: bool) -> None:
     """Print all settings and their sources, as TOML or JSON."""
     settings = as_settings(prepared.config)
     if as_json:
-        line = {"settings": settings, "origins": prepared.origins}
+        origins = {name: prepared.origins[name] for name in settings}
+        line = {"settings": settings, "origins": origins}
         print_result(json.dumps(line, default=str, ensure_ascii=False))
     else:
         print_result(to_toml(settings, prepared.origins).rstrip())

@@ -82,7 +82,7 @@ class Source:
     """
 
     def __init__(self, paths: list[Path], reading: Reading) -> None:
-        self.reading, self.files = reading, find_files(paths)[0]
+        self.reading, self.files = reading, find_files(paths, reading)[0]
         if next(self.blocks(), None) is None:
             raise InputError(f"{printable(paths[0])}: is empty; name a text to compare with")
 

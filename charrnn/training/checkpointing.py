@@ -11,7 +11,7 @@ from charrnn.checkpoints.format import JsonObject, pack
 from charrnn.checkpoints.metadata import Plan
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import State, Weights
-from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.config import ModelConfig, TrainConfig, without_neutral
 from charrnn.core.errors import CharRNNError, printable, reason_of
 from charrnn.core.events import Finished, Saved, SaveFailed
 from charrnn.data.corpus import Corpus
@@ -187,5 +187,5 @@ def describe_state(state: State) -> JsonObject:
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
     """Return the settings as JSON values."""
-    values = asdict(config)
+    values = without_neutral(asdict(config))
     return values | {"val_file": str(config.val_file) if config.val_file else None}

@@ -256,7 +256,7 @@ def reading_flags(run: RunSummary) -> list[str]:
     """Return the options that are needed to read and split the text in the same way."""
     settings, usual = run.settings, TrainConfig()
     flags = [f"--{name}" for name in ("bytes", "lines") if settings.get(name) is True]
-    for name in ("encoding", "newlines", "val_frac"):
+    for name in ("encoding", "errors", "newlines", "val_frac"):
         value, default = settings.get(name), getattr(usual, name)
         if type(value) is type(default) and value not in (default, 0.0):
             flags += [f"--{name.replace('_', '-')}", f"{value}"]

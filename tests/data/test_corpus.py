@@ -235,13 +235,13 @@ def test_files_that_are_no_text_are_passed_over_with_a_note(tmp_path):
     write(tmp_path / "texts", "text", b"\0")
     loaded = load([tmp_path / "texts"])
     assert loaded.files == (f"{tmp_path}/texts/0.txt",)
-    assert loaded.notes == (f"{tmp_path}/texts: 1 files passed over, no text",)
+    assert loaded.notes == (f"{tmp_path}/texts: 1 file passed over: 1.txt (no text)",)
 
 
 def test_all_that_was_noticed_is_noted(tmp_path):
     write(tmp_path / "texts", "\ufeffone\r\n" + "a" * 600, b"\0")
     assert load([tmp_path / "texts"], lines=True).notes == (
-        f"{tmp_path}/texts: 1 files passed over, no text",
+        f"{tmp_path}/texts: 1 file passed over: 1.txt (no text)",
         "1 lines cut to 512 characters",
         "byte order mark dropped (1)",
     )
