@@ -35,6 +35,9 @@ TOLERANCE = 0.05
 SLACK_SHARE, SLACK_SECONDS = 0.025, 2.5
 """How far (the larger of both) a run may exceed its time to reach the end of its plan."""
 
+SCORED_PER_TRAINED = 2
+"""Assumed characters that can be scored in the time in which one is trained."""
+
 UNKNOWN_STEP_SECONDS = 0.1
 """Assumed seconds per step before one was timed."""
 
@@ -42,11 +45,15 @@ UNKNOWN_STEP_SECONDS = 0.1
 class Budget:
     """Decides the plan of one run: steps, cadences, and characters to score.
 
+    Without a time budget, what is scored and when follows from text and settings alone, so that
+    the same command gives the same figures.
+
     Args:
         config: Budget and cadences.
         steps_per_epoch: Steps of one pass over the text.
         num_held_out: Characters of held-out text.
         throughput: Measured times.
+        chars_per_step: Mean number of training characters of a step.
         is_float32: Whether training computes in float32.
         num_scores: How many times the final evaluations score the held-out text.
     """
@@ -58,11 +65,13 @@ class Budget:
         num_held_out: int,
         throughput: Throughput,
         *,
+        chars_per_step: float,
         is_float32: bool = True,
         num_scores: int = 1,
     ) -> None:
         self._config, self._num_held_out = config, num_held_out
         self.steps_per_epoch, self.throughput = steps_per_epoch, throughput
+        self._chars_per_step = chars_per_step
         self._is_float32, self._num_scores = is_float32, num_scores
         self.most_steps, self.most_seconds = steps_for_budget(
             config.epochs, config.steps, config.max_time, steps_per_epoch
@@ -74,6 +83,8 @@ class Budget:
         self.sample_every: int | None = config.sample_every
         self.eval_chars = min(num_held_out, FEWEST_SCORED)
         self._has_set_eval_chars = False
+        if self.most_seconds is None:
+            self._set_validations(0)
 
     @property
     def total_steps(self) -> int:
@@ -155,19 +166,30 @@ class Budget:
         return max(self.step_seconds * 0.5, measured)
 
     def _set_cadences(self, step: int) -> None:
-        total_seconds, scored_per_second = self.forecast(step), self.throughput.scored_per_second
+        self._set_validations(step)
+        self.save_every = self.save_every or max(1, round(SAVE_SECONDS / self.step_seconds))
+
+    def _set_validations(self, step: int) -> None:
+        run_cost, step_cost, scored_per_cost = self._costs(step)
         if not self._is_eval_fixed:
-            share = OVERHEAD * total_seconds / NUM_VALIDATIONS
-            affordable = int(share * scored_per_second)
+            affordable = int(OVERHEAD * run_cost / NUM_VALIDATIONS * scored_per_cost)
             self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
             self._has_set_eval_chars = True
-        steps_apart = self.eval_chars / scored_per_second / OVERHEAD
-        steps_apart /= self.step_seconds
+        steps_apart = self.eval_chars / scored_per_cost / OVERHEAD / step_cost
         apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
         self.eval_every = self.eval_every or apart
-        self.save_every = self.save_every or max(1, round(SAVE_SECONDS / self.step_seconds))
         if self.sample_every is None:
             self.sample_every = self.eval_every
+
+    def _costs(self, step: int) -> tuple[float, float, float]:
+        """Return the costs of the run and of a step, and the characters scored at a cost of 1.
+
+        Costs are seconds with a time budget, else training characters.
+        """
+        if self.most_seconds is None:
+            run_cost = self.total_steps * self._chars_per_step
+            return run_cost, self._chars_per_step, SCORED_PER_TRAINED
+        return self.forecast(step), self.step_seconds, self.throughput.scored_per_second
 
     def timing(self) -> Timing:
         """Return measurements and cadences for a checkpoint; the plan is stored beside them."""
@@ -183,9 +205,9 @@ class Budget:
     def resume(self, plan: Plan, timing: Timing) -> None:
         """Continue with the plan and the cadences of a checkpoint."""
         self.plan, self.is_planned = list(plan), timing.is_planned
-        self.eval_every = self._config.eval_every or timing.eval_every
+        self.eval_every = self._config.eval_every or timing.eval_every or self.eval_every
         self.save_every = self._config.save_every or timing.save_every
-        if self.sample_every is None:
+        if self._config.sample_every is None and timing.sample_every is not None:
             self.sample_every = timing.sample_every
         self.eval_chars = min(self._num_held_out, timing.eval_chars or self.eval_chars)
         self._has_set_eval_chars = timing.eval_chars is not None
@@ -208,11 +230,17 @@ class Budget:
         self.is_planned = False  # a few steps are timed before cadences and a time are planned
         self.eval_every, self.sample_every = self._config.eval_every, self._config.sample_every
         self.plan.append((step, max(step, self.most_steps or UNKNOWN)))
+        if self.most_seconds is None:
+            self._set_validations(step)
 
     def final_chars(self) -> int:
         """Return how many held-out characters the final evaluation scores, by each protocol."""
-        seconds = FINAL_SHARE * max(self.most_seconds or 0.0, self.throughput.elapsed())
-        affordable = int(seconds * self.throughput.scored_per_second / self._num_scores)
+        if self.most_seconds is None:
+            run_cost, _, scored_per_cost = self._costs(0)
+        else:
+            run_cost = max(self.most_seconds, self.throughput.elapsed())
+            scored_per_cost = self.throughput.scored_per_second
+        affordable = int(FINAL_SHARE * run_cost * scored_per_cost / self._num_scores)
         fewest = max(FEWEST_SCORED, min(FEWEST_FINAL, FINAL_EXCESS * affordable))
         return min(self._num_held_out, max(fewest, affordable))
 

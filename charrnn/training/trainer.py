@@ -104,6 +104,7 @@ class Trainer:
             self.batches.steps_per_epoch,
             num_held_out(corpus),
             self.throughput,
+            chars_per_step=corpus.num_train / self.batches.steps_per_epoch,
             is_float32=self.learner.precision == "fp32",
             num_scores=len(self.validator.protocols),
         )

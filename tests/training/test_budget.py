@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from training_runs import Clock
 
+from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
 from charrnn.training.budget import Budget
 from charrnn.training.throughput import Throughput
@@ -14,7 +15,7 @@ def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, e
     """Play a run through a budget; return it, the last step, and the seconds taken."""
     clock = Clock()
     throughput = Throughput(clock)
-    budget = Budget(config, steps_per_epoch, held_out, throughput)
+    budget = Budget(config, steps_per_epoch, held_out, throughput, chars_per_step=2048)
     throughput.start()
     step = 0
     while step < budget.total_steps and not budget.is_spent(step):
@@ -32,7 +33,7 @@ def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, e
 
 
 def test_a_plan_in_steps_is_known_from_the_start():
-    budget = Budget(TrainConfig(epochs=3), 100, 1000, Throughput(Clock()))
+    budget = Budget(TrainConfig(epochs=3), 100, 1000, Throughput(Clock()), chars_per_step=1000)
     assert budget.plan == [(0, 300)]
 
 
@@ -108,7 +109,7 @@ def test_cadences_that_are_given_are_kept():
 
 
 def test_reports_are_some_tenths_of_a_second_apart():
-    budget = Budget(TrainConfig(steps=10_000), 100, 1000, Throughput(Clock()))
+    budget = Budget(TrainConfig(steps=10_000), 100, 1000, Throughput(Clock()), chars_per_step=1000)
     assert budget.window() == 1
     budget.throughput.trained(4, 1, 100, 0.002)
     assert budget.window() == 100
@@ -117,7 +118,13 @@ def test_reports_are_some_tenths_of_a_second_apart():
 @pytest.mark.parametrize(("most_seconds", "slack"), [(20, 2.5), (100, 2.5), (400, 10.0)])
 def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_seconds, slack):
     clock = Clock()
-    budget = Budget(TrainConfig(max_time=most_seconds, steps=1000), 100, 0, Throughput(clock))
+    budget = Budget(
+        TrainConfig(max_time=most_seconds, steps=1000),
+        100,
+        0,
+        Throughput(clock),
+        chars_per_step=1000,
+    )
     budget.throughput.start()
     last = 1000.0 + most_seconds + slack - budget.seconds_to_end()
     clock.now = last - 0.01
@@ -132,7 +139,9 @@ def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
     """Return a budget that knows its speed, and its clock: 1,000 characters a step."""
     clock = Clock()
     throughput = Throughput(clock)
-    budget = Budget(config or TrainConfig(max_time=100), 100, held_out, throughput, **kinds)
+    budget = Budget(
+        config or TrainConfig(max_time=100), 100, held_out, throughput, chars_per_step=1000, **kinds
+    )
     throughput.start()
     for step in range(1, 31):
         clock.now += step_seconds
@@ -142,7 +151,11 @@ def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
 
 def test_nothing_is_due_at_the_very_end_but_the_end():
     budget = Budget(
-        TrainConfig(steps=20, eval_every=5, save_every=7), 100, 1000, Throughput(Clock())
+        TrainConfig(steps=20, eval_every=5, save_every=7),
+        100,
+        1000,
+        Throughput(Clock()),
+        chars_per_step=1000,
     )
     assert [s for s in range(1, 23) if budget.is_due(5, s)] == [5, 10, 15]
     assert [s for s in range(1, 23) if budget.is_anything_due(s)] == [5, 7, 10, 14, 15, 20, 21, 22]
@@ -183,7 +196,7 @@ def test_all_validations_of_a_run_are_over_the_same_characters_also_after_a_resu
 
 
 def test_a_rollback_keeps_what_was_planned_at_its_step():
-    budget = Budget(TrainConfig(steps=100), 100, 1000, Throughput(Clock()))
+    budget = Budget(TrainConfig(steps=100), 100, 1000, Throughput(Clock()), chars_per_step=1000)
     budget.plan = [(0, 100), (20, 80), (21, 90)]
     budget.roll_back(20)
     assert budget.plan == [(0, 100), (20, 80)]
@@ -230,10 +243,45 @@ def test_a_new_budget_is_planned_after_eight_steps_of_its_session():
 
 def test_a_time_budget_is_planned_after_a_fiftieth_of_it_at_the_earliest():
     clock = Clock()
-    budget = Budget(TrainConfig(max_time=50), 100, 1000, Throughput(clock))
+    budget = Budget(TrainConfig(max_time=50), 100, 1000, Throughput(clock), chars_per_step=1000)
     budget.throughput.start()
     clock.now += 0.9
     assert not budget.plan_if_due(8)
     clock.now += 0.2
     assert not budget.plan_if_due(7)
     assert budget.plan_if_due(9)
+
+
+def validations_of(config, step_seconds, **kinds):
+    """Return what is validated and when, after 30 steps of so many seconds each."""
+    budget, _ = timed(config, held_out=10_000_000, step_seconds=step_seconds, **kinds)
+    budget.plan_if_due(30)
+    return budget.eval_chars, budget.eval_every, budget.sample_every, budget.final_chars()
+
+
+def test_without_a_time_budget_the_clock_decides_no_figure():
+    config = TrainConfig(steps=40_000)
+    # 40,000 steps of 1,000 characters: a twentieth, in 20 validations, at twice the speed.
+    # Two final scores in a tenth of the run: 40,000,000 / 10 * 2 / 2.
+    expected = (200_000, 2000, 2000, 4_000_000)
+    assert validations_of(config, 0.1, num_scores=2) == expected
+    assert validations_of(config, 3.0, num_scores=2) == expected
+    in_time = TrainConfig(max_time=10_000)
+    assert validations_of(in_time, 0.1) != validations_of(in_time, 3.0)
+
+
+def test_without_a_time_budget_validations_are_known_before_the_first_step():
+    budget = Budget(TrainConfig(steps=60), 100, 1_000_000, Throughput(Clock()), chars_per_step=2048)
+    # 16,384 characters take as long as 4 steps, a twentieth of 80 steps.
+    assert (budget.eval_chars, budget.eval_every, budget.sample_every) == (16_384, 80, 80)
+    budget.resume([(0, 60)], Timing(eval_every=7, sample_every=9, eval_chars=5000))
+    assert (budget.eval_chars, budget.eval_every, budget.sample_every) == (5000, 7, 9)
+
+
+def test_more_steps_are_validated_as_if_they_had_been_asked_for_at_once():
+    budget = Budget(
+        TrainConfig(steps=40_000), 100, 10_000_000, Throughput(Clock()), chars_per_step=1000
+    )
+    budget.resume([(0, 400)], Timing(eval_every=160, eval_chars=16_384))
+    budget.replan(400, plan_is_complete=False)
+    assert (budget.eval_chars, budget.eval_every) == (16_384, 2000)

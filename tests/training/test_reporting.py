@@ -9,7 +9,7 @@ from charrnn.training.throughput import Throughput
 
 def make_budget(**changes):
     """Return a budget of 100 steps per epoch, with a clock that stands still."""
-    return Budget(TrainConfig(**changes), 100, 1000, Throughput(lambda: 0.0))
+    return Budget(TrainConfig(**changes), 100, 1000, Throughput(lambda: 0.0), chars_per_step=1000)
 
 
 def test_the_training_loss_is_a_mean_over_steps():
@@ -30,7 +30,7 @@ def test_the_training_loss_forgets_all_but_the_last_fifty_reports():
 
 
 def test_a_plan_without_cadences_reports_those_of_the_whole_run():
-    event = reporting.planned_event(5, make_budget(steps=20))
+    event = reporting.planned_event(5, make_budget(steps=20, max_time=1000))
     assert (event.step, event.total_steps) == (5, 20)
     assert (event.eval_every, event.save_every, event.sample_every) == (20, 20, 0)
     event = reporting.planned_event(5, make_budget(eval_every=3, save_every=4, sample_every=6))
