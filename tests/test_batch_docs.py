@@ -5,16 +5,15 @@ Networks are made small by the environment, which flags beat; the queue's comman
 """
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from forks import script
+from doc_pages import bash, environment, page, write_commands
+from doc_pages import blocks as all_blocks
 
 from charrnn.core.events import (
     Evaluated,
@@ -27,16 +26,11 @@ from charrnn.core.events import (
     Step,
 )
 
-PAGE = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|make)( [a-z]+)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-SMALL = {
-    "STEPS": "20", "HIDDEN_SIZE": "8", "NUM_LAYERS": "1", "BATCH_SIZE": "4", "SEQ_LEN": "16",
-    "EVAL_EVERY": "10", "SAVE_EVERY": "10",
-}  # fmt: skip
+PAGE = page("docs/batch.md")
 
 
 def blocks(kind="sh", mark=""):
-    return [text for each, name, text in BLOCKS if (each, name.strip()) == (kind, mark)]
+    return all_blocks(PAGE, kind, mark)
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +43,10 @@ def home(tmp_path_factory):
         (folder / "texts" / f"{name}.txt").write_text(text, encoding="utf-8")
     names = "".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou")
     (folder / "texts" / "names.txt").write_text(names, encoding="utf-8")
-    bin_folder = folder / "bin"
-    bin_folder.mkdir()
-    script(bin_folder / "charrnn", "-m", "charrnn")
-    script(bin_folder / "torchrun", "-m", "torch.distributed.run")
-    script(bin_folder / "python")
-    (bin_folder / "scontrol").write_text('#!/bin/sh\necho "$@" >> scontrol.txt\n')
-    (bin_folder / "scontrol").chmod(0o755)
+    write_commands(folder / "bin")
+    (folder / "bin" / "scontrol").write_text('#!/bin/sh\necho "$@" >> scontrol.txt\n')
+    (folder / "bin" / "scontrol").chmod(0o755)
     return folder
-
-
-def environment(home, **more):
-    small = {f"CHARRNN_TRAIN_{name}": value for name, value in SMALL.items()}
-    path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    ours = {"CHARRNN_CACHE": str(home / "cache"), "PATH": path}
-    return {**os.environ, **small, **ours, "PYTHON_EXEC": str(home / "bin" / "python"), **more}
-
-
-def bash(home, text, **more):
-    """Run a block in a shell that stops at the first command that fails."""
-    return subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", text], cwd=home, env=environment(home, **more),
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
