@@ -1,4 +1,4 @@
-"""Draw the table of quality_over_time.py as a curve in SVG, for the README.
+"""Draw the table of quality_over_time.py as a curve in SVG, for docs/benchmarks.md.
 
 python benchmarks/quality_chart.py benchmarks/results/quality_...md docs/curve.svg
 """
