@@ -252,6 +252,11 @@ def make_common(checkpoints: Path, as_json: bool, quiet: bool, verbose: bool) ->
     return Common(checkpoints, as_json, Console(-1 if quiet else int(verbose)))
 
 
+force_option = option(
+    "--force", is_flag=True, group="Output", allow_from_autoenv=False,
+    help="Let -o overwrite a model, or a file that charrnn did not write.",
+)  # fmt: skip
+
 common = as_one(
     "common", make_common,
     option(

@@ -8,9 +8,18 @@ from typing import Any
 import click
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import Common, GroupedCommand, Integer, common, config_options, option
+from charrnn.cli.options import (
+    Common,
+    GroupedCommand,
+    Integer,
+    common,
+    config_options,
+    force_option,
+    option,
+)
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError, printable
+from charrnn.core.overwriting import check_output
 from charrnn.core.settings import read_small_file
 
 LONGEST = 64 << 20
@@ -61,6 +70,7 @@ LONGEST = 64 << 20
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
     help="Write to a file instead of stdout.",
 )  # fmt: skip
+@force_option
 @option(
     "--resume", is_flag=True, group="Output",
     help="Continue the output file of an interrupted command, or create it; no text is lost or "
@@ -86,7 +96,7 @@ LONGEST = 64 << 20
 def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
-    device: str, output: Path | None, resume: bool, novel: Path | None, check_copies: Path | None,
+    device: str, output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
     no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Generate text with a trained model.
@@ -102,8 +112,11 @@ def sample(
     from charrnn.checkpoints.names import find_model
     from charrnn.sampling.generate import SampleRequest, generate
 
+    path = find_model(common.checkpoints, model)
+    inputs = (path, prompt_file, prompts, novel, check_copies)
+    check_output(output, inputs, force=force or resume)  # --resume has a stricter check of its own
     request = SampleRequest(
-        model=find_model(common.checkpoints, model),
+        model=path,
         prompts=read_prompts(prompt, prompt_file, prompts),
         configs=configs,
         num_samples=num_samples,

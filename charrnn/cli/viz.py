@@ -18,10 +18,12 @@ from charrnn.cli.options import (
     Number,
     as_one,
     common,
+    force_option,
     option,
 )
 from charrnn.core.config import MEMORY_WEIGHT
 from charrnn.core.errors import InputError, printable
+from charrnn.core.overwriting import check_output
 
 if TYPE_CHECKING:
     from charrnn.viz.render.elements import Picture
@@ -43,6 +45,7 @@ class PageTarget:
 
     output: Path | None
     opens: bool
+    force: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ to_page = as_one(
         help="Write a page: one HTML file that needs no other files.",
     ),
     option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),
+    force_option,
 )  # fmt: skip
 
 of_text = as_one(
@@ -103,7 +107,7 @@ def surprise(text: TextInput, page: PageTarget, common: Common) -> None:
     """
     from charrnn.viz.pictures import surprise_numbers, surprise_picture
 
-    with viewed(text, common) as view:
+    with viewed(text, page, common) as view:
         show(page, common, lambda: surprise_picture(view), lambda: surprise_numbers(view))
 
 
@@ -126,7 +130,7 @@ def predictions(
     from charrnn.viz.activations import activations_of
     from charrnn.viz.pictures import parse_unit, prediction_numbers, predictions_picture
 
-    with viewed(text, common) as view:
+    with viewed(text, page, common) as view:
         kind = activation_kind(hidden, view)
         index = parse_unit(unit, view.model.config) if unit is not None else None
         values = activations_of(view.states, kind)[:, *index] if index else None
@@ -161,7 +165,7 @@ def cells(
     from charrnn.viz.pictures import cells_picture, chosen_units, unit_numbers
     from charrnn.viz.unit_search import search_units, untrained_activations
 
-    with viewed(text, common) as view:
+    with viewed(text, page, common) as view:
         chosen_units(units, [], view.model.config)  # before a search that takes its time
         kind, (characters, widths) = activation_kind(hidden, view), view.characters
         ids = view.ids.tolist()
@@ -194,6 +198,7 @@ def evolution(runs: tuple[str, ...], page: PageTarget, common: Common) -> None:
     from charrnn.viz.report import evolution_picture
 
     folders = [folder_of(common.checkpoints, run) for run in runs]
+    check_output(page.output, [], force=page.force)
     show(
         page, common, lambda: evolution_picture(folders),
         lambda: (asdict(read_history(folder)) for folder in folders),
@@ -212,6 +217,7 @@ def report(run: str, page: PageTarget, common: Common) -> None:
     from charrnn.viz.report import report_numbers, report_picture
 
     folder = folder_of(common.checkpoints, run)
+    check_output(page.output, [], force=page.force)
     show(page, common, lambda: report_picture(folder), lambda: [report_numbers(folder)])
 
 
@@ -233,7 +239,7 @@ def activation_kind(is_hidden: bool, view: "View") -> str:
 
 
 @contextmanager
-def viewed(text: TextInput, common: Common) -> Iterator["View"]:
+def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"]:
     """Yield the model and the text that the command line names, with notes on stderr."""
     if not 1 <= text.length <= MOST:
         raise InputError(f"--length: must be in [1, {MOST:,}], got {text.length:,}")
@@ -246,6 +252,7 @@ def viewed(text: TextInput, common: Common) -> Iterator["View"]:
     from charrnn.viz.view import read_view
 
     path = find_model(common.checkpoints, text.model)
+    check_output(page.output, [path, *map(Path, text.files)], force=page.force)
     with spooled(text.files, common.checkpoints) as paths:
         names = {path: "stdin" for path, name in zip(paths, text.files, strict=True) if name == "-"}
         view = read_view(

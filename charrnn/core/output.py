@@ -23,6 +23,7 @@ from charrnn.core.errors import (
     reason_of,
 )
 from charrnn.core.files import try_lock
+from charrnn.core.overwriting import remember_output
 
 FLUSH_SECONDS = 0.1
 """Interval at which output to a file or pipe is flushed."""
@@ -95,6 +96,8 @@ def open_output(
         if is_ours:
             with suppress(OSError):  # everything is flushed, or the error is already raised
                 stream.close()
+        if path is not None:
+            remember_output(path)
 
 
 def emptied(path: Path) -> BinaryIO:

@@ -119,8 +119,42 @@ def test_a_file_that_another_process_resumes_is_not_emptied(sample):
 
 def test_a_file_that_is_overwritten_has_no_old_content(sample):
     Path("out.txt").write_text("x" * 10_000)
-    sample("-l", 20, "--seed", 1, "-o", "out.txt")
+    sample("-l", 20, "--seed", 1, "-o", "out.txt", "--force")
     assert len(Path("out.txt").read_text()) == 20
+
+
+def test_no_file_of_a_user_is_emptied(sample, trained):
+    names = trained.parent / "names.txt"
+    Path("mine.txt").write_bytes(names.read_bytes())
+    Path("p.txt").write_text("a\n")
+    refused = {
+        "mine.txt": (["-o", "mine.txt"], "did not write it; name another file"),
+        "novel": (["--novel", "mine.txt", "-o", "mine.txt", "--force"], "this command reads it"),
+        "copies": (["--check-copies", "mine.txt", "-o", "mine.txt"], "this command reads it"),
+        "prompts": (["--prompts", "p.txt", "-o", "p.txt", "--force"], "this command reads it"),
+        "prompt": (["--prompt-file", "p.txt", "-o", "p.txt"], "this command reads it"),
+    }
+    for arguments, expected in refused.values():
+        code, out, err = sample("-l", 5, *arguments)
+        assert (code, out, expected in err) == (2, "", True)
+    assert Path("mine.txt").read_bytes() == names.read_bytes()
+    assert Path("p.txt").read_text() == "a\n"
+
+
+def test_no_model_is_emptied(sample, trained):
+    best = next(trained.glob("*/best.safetensors"))
+    before = best.read_bytes()
+    copy = Path("copy")
+    copy.write_bytes(before)
+    for path in (best, copy):
+        assert sample("-l", 5, "-o", path)[0] == 2
+        assert path.read_bytes() == before
+
+
+def test_the_same_command_may_be_run_again(sample):
+    for _ in range(2):
+        assert sample("-l", 20, "--seed", 1, "-o", "again.txt")[0] == 0
+        assert sample("-l", 20, "--seed", 1, "--json", "-o", "again.jsonl")[0] == 0
 
 
 def test_a_resumed_file_of_new_records_needs_a_seed(sample, trained):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from charrnn.core.errors import InputError
+from charrnn.core.overwriting import PAGE_START
 from charrnn.viz.history import Preview, read_history
 from charrnn.viz.render.svg import line_chart, thinned
 from charrnn.viz.report import chosen_previews, entropy
@@ -228,10 +229,24 @@ def test_a_page_takes_no_other_files_place(call, trained):
     before = Path("hostile.txt").read_bytes()
     for path in ("hostile.txt", "checkpoints/hostile/best.safetensors"):
         code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
-        assert (code, "exists and is not a page" in err) == (2, True)
+        assert (code, "this command reads it; name another file" in err) == (2, True)
     assert Path("hostile.txt").read_bytes() == before
     for _ in range(2):  # a page may be overwritten
         assert call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
+
+
+def test_a_page_takes_the_place_of_a_foreign_file_only_on_request(call, trained):
+    Path("site.html").write_text("<!doctype html><p>mine", encoding="utf-8")
+    for command in (
+        ("surprise", "hostile", "hostile.txt"),
+        ("evolution", "hostile"),
+        ("report", "hostile"),
+    ):
+        code, _, err = call("viz", *command, "-o", "site.html")
+        assert (code, "charrnn did not write it" in err) == (2, True)
+        assert Path("site.html").read_text("utf-8") == "<!doctype html><p>mine"
+    assert call("viz", "report", "hostile", "-o", "site.html", "--force")[0] == 0
+    assert Path("site.html").read_text("utf-8").startswith(PAGE_START)
 
 
 def test_texts_of_one_character_and_of_several_files_have_pictures(call, trained):
@@ -334,7 +349,7 @@ def test_a_name_too_long_for_a_folder_is_no_run(call):
 
 
 def test_a_page_goes_where_a_link_leads_and_over_no_device(call, trained):
-    Path("own.html").write_text("<!doctype html>", encoding="utf-8")
+    Path("own.html").write_text(PAGE_START, encoding="utf-8")
     Path("link.html").symlink_to("own.html")
     os.mkfifo("pipe")
     begin = ("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o")

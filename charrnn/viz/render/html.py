@@ -1,13 +1,13 @@
 """Render elements as one self-contained HTML page."""
 
 import json
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from charrnn.core.errors import InputError, escape_controls, printable, reason_of
+from charrnn.core.overwriting import PAGE_START
 from charrnn.viz.render.colours import ACTIVATION, PROBABILITY, Levels, Scale, probability_levels
 from charrnn.viz.render.elements import (
     Chart,
@@ -40,10 +40,7 @@ def page(picture: Picture) -> Html:
     style, script = (package.joinpath(n).read_text("utf-8") for n in ("page.css", "page.js"))
     title, sections = escape(printable(picture.title)), "\n".join(map(section, picture.elements))
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
+        f"{PAGE_START}style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         f'<link rel="icon" href="data:,">\n<title>{title}</title>\n'
         f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
         '<div class="bar"><button type="button" id="theme" hidden>theme</button></div>\n'
@@ -178,36 +175,14 @@ def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
     """Write a picture as an HTML file.
 
     Raises:
-        InputError: The file exists and is no page, or cannot be written.
+        InputError: The path is something other than a file, or cannot be written.
     """
     from charrnn.core.files import write_durably
 
-    check_page(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"-o: {printable(path)}: not a file; name another one")
     html = page_bytes(picture())
     try:
         write_durably(path.resolve(), html)  # a link stays a link; its target is replaced
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
-
-
-def check_page(path: Path) -> None:
-    """Refuse to overwrite a file that is no page, such as the text that the page shows.
-
-    Raises:
-        InputError: The file exists and is no page.
-    """
-    try:
-        is_file = stat.S_ISREG(path.stat().st_mode)
-        is_page = is_file and first_bytes(path) in (b"<!doctype html>", b"")
-    except (OSError, ValueError):
-        return  # there is no such file, or writing it reports the error
-    if not is_page:
-        raise InputError(
-            f"-o: {printable(path)}: the file exists and is not a page; name another file"
-        )
-
-
-def first_bytes(path: Path) -> bytes:
-    """Return the first 15 bytes of a file in lower case."""
-    with path.open("rb") as file:
-        return file.read(15).lower()
