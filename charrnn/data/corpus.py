@@ -103,12 +103,11 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     if any(path.stat().st_size == 0 for path in held_out):
         raise InputError(f"--val-file: {printable(config.val_file)}: is empty")
-    digests = [_digest(part.path, is_raw=config.bytes) for part in parts]
-    notes += _file_notes(files, reading)
     settings = [
-        [digest, part.train_frac, part.adds_newline]
-        for digest, part in zip(digests, parts, strict=True)
+        [_digest(part.path, is_raw=config.bytes), part.train_frac, part.adds_newline]
+        for part in parts
     ]
+    notes += _file_notes(files, reading)
     key = cache.key_of(
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
         + [reading.errors] * (reading.errors != "strict")

@@ -26,30 +26,19 @@ class GpuBatch(Batch):
 
 
 @dataclass(frozen=True, slots=True)
-class GpuStreams:
+class GpuStreams(Streams):
     """The batches of `Streams`, indexed on a device."""
 
-    streams: Streams
-    ids: Tensor
+    copy: Tensor
     """The text on the device, (N,): uint8, or 16 bits as int16, which torch can index."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of one pass over the text."""
-        return self.streams.steps_per_epoch
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of the state (S)."""
-        return self.streams.batch_size
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step; its inputs and targets are tensors on the device."""
-        starts, is_fresh = self.streams.windows(step)
-        window = torch.arange(self.streams.seq_len + 1, device=self.ids.device)
-        first = torch.from_numpy(starts).to(self.ids.device, non_blocking=True)
-        positions = (first[:, None] + window) % len(self.ids)
-        rows = self.ids[positions].to(torch.int64) & 0xFFFF
+        starts, is_fresh = self.windows(step)
+        window = torch.arange(self.seq_len + 1, device=self.copy.device)
+        first = torch.from_numpy(starts).to(self.copy.device, non_blocking=True)
+        positions = (first[:, None] + window) % len(self.copy)
+        rows = self.copy[positions].to(torch.int64) & 0xFFFF
         return GpuBatch(rows[:, :-1], rows[:, 1:], is_fresh)
 
 
@@ -70,4 +59,6 @@ def to_gpu(streams: Streams, device: torch.device) -> GpuStreams:
     for begin in range(0, len(ids), PIECE):
         piece = np.array(ids[begin : begin + PIECE]).view(view)
         copied[begin : begin + PIECE] = torch.from_numpy(piece).to(device)
-    return GpuStreams(streams, copied)
+    return GpuStreams(
+        ids, streams.batch_size, streams.seq_len, streams.seed, streams.restart_prob, copied
+    )

@@ -175,18 +175,15 @@ def _fill(
             if done == 0:
                 first_ids.append(int(block[0]))
             for is_train, piece in ((True, block[:left]), (False, block[left:])):
-                _put(ids, ends[is_train], piece, part.path)
+                begin = ends[is_train]
                 ends[is_train] += len(piece)
+                if ends[is_train] > len(ids):
+                    raise _changed(part.path)
+                ids[begin : ends[is_train]] = piece
             left, done = max(0, left - len(block)), done + len(block)
         if done != count:
             raise _changed(part.path)
     return first_ids
-
-
-def _put(ids: Ids, start: int, piece: Ids, path: Path) -> None:
-    if start + len(piece) > len(ids):
-        raise _changed(path)
-    ids[start : start + len(piece)] = piece
 
 
 def _changed(path: Path) -> InputError:
