@@ -1,7 +1,6 @@
 """`charrnn completion`, and shell completion of run and file names."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from charrnn.cli.options import Common, GroupedCommand, common
 
-SHELLS = ("bash", "zsh", "fish")
-PROGRAM, VARIABLE = "charrnn", "_CHARRNN_COMPLETE"
-
 Items = list[CompletionItem[Any]]
-Complete = Callable[[click.Context, click.Parameter, str], Items]
 
 COMPLETION = """Print a shell script that completes commands, options, runs and files.
 
@@ -25,13 +20,6 @@ bash, in ~/.bashrc:  eval "$(charrnn completion bash)"
 zsh, in ~/.zshrc:    eval "$(charrnn completion zsh)"
 fish:                charrnn completion fish > ~/.config/fish/completions/charrnn.fish
 """
-
-
-def script(command: click.Command, shell: str) -> str:
-    """Return the completion script of a shell for a command."""
-    kind = get_completion_class(shell)
-    assert kind is not None
-    return kind(command, {}, PROGRAM, VARIABLE).source()
 
 
 def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
@@ -54,8 +42,7 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_models(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Return runs and files: zsh and fish show both; bash shows files if no run matches."""
-    files = complete_files(ctx, param, incomplete)
-    return files + complete_runs(ctx, param, incomplete)
+    return complete_files(ctx, param, incomplete) + complete_runs(ctx, param, incomplete)
 
 
 def checkpoints_of(ctx: click.Context) -> Path:
@@ -65,25 +52,22 @@ def checkpoints_of(ctx: click.Context) -> Path:
         source = context.get_parameter_source("checkpoints")
         folder = context.params.get("checkpoints")
         if source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT) and folder:
-            return expand_home(Path(folder))
+            with suppress(RuntimeError):  # no user of this name
+                return Path(folder).expanduser()  # a shell does not expand what it completes
+            return Path(folder)
         context = context.parent
     return Path("checkpoints")
 
 
-def expand_home(path: Path) -> Path:
-    """Return a path with ~ expanded: a shell does not expand the words that it completes."""
-    with suppress(RuntimeError):  # no user of this name
-        return path.expanduser()
-    return path
-
-
 @click.command(cls=GroupedCommand, help=COMPLETION)
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @common
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str, common: Common) -> None:
     """Print the completion script of a shell; the help is COMPLETION."""
     from charrnn.core.output import print_result
 
-    text = script(ctx.find_root().command, shell)
+    shell_class = get_completion_class(shell)
+    assert shell_class is not None
+    text = shell_class(ctx.find_root().command, {}, "charrnn", "_CHARRNN_COMPLETE").source()
     print_result(json.dumps({"shell": shell, "script": text}) if common.as_json else text)

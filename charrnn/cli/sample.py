@@ -154,10 +154,12 @@ def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> l
         return [read_text(file, "--prompt-file")]
     if lines is None:
         return [prompt or ""]
-    name = "stdin" if str(lines) == "-" else printable(lines)
-    text = read_stdin() if str(lines) == "-" else read_text(lines, "--prompts")
-    if str(lines) == "-" or lines.suffix == ".jsonl":
-        return parse_json_lines(text, name)
+    is_stdin = str(lines) == "-"
+    text = read_stdin() if is_stdin else read_text(lines, "--prompts")
+    if is_stdin or lines.suffix == ".jsonl":
+        name = "stdin" if is_stdin else printable(lines)
+        numbered = enumerate(text.split("\n"), start=1)
+        return [parse_json_line(line, number, name) for number, line in numbered if line.strip()]
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
@@ -176,18 +178,12 @@ def read_stdin() -> str:
     return data.decode("utf-8-sig", "surrogateescape")
 
 
-def parse_json_lines(text: str, name: str) -> list[str]:
-    """Return the prompts in JSON lines: strings, or objects with a `prompt`; skip empty lines.
+def parse_json_line(line: str, number: int, name: str) -> str:
+    """Return the prompt in one JSON line: a string, or an object with a `prompt`.
 
     Raises:
-        InputError: A line is something else.
+        InputError: The line is something else.
     """
-    lines = enumerate(text.split("\n"), start=1)
-    return [parse_json_line(line, number, name) for number, line in lines if line.strip()]
-
-
-def parse_json_line(line: str, number: int, name: str) -> str:
-    """Return the prompt in one JSON line."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

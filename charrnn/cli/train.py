@@ -61,7 +61,10 @@ def train(
     Every option can also be set by an environment variable: CHARRNN_TRAIN_LR=0.002.
     """
     flags, environment = by_source(ctx, settings)
-    file = read_config(config_file)
+    file = {}
+    if config_file is not None:
+        where = f"--config: {printable(config_file)}"
+        file = convert_settings(read_settings(config_file), where)
 
     from charrnn.launch.prepare import SettingSources
     from charrnn.launch.start import TrainRequest, start
@@ -90,10 +93,3 @@ def make_report(folder: Path, console: Console) -> None:
         console.line(f"report: {printable(write_report(folder))}")
     except (CharRNNError, OSError) as error:
         console.warn(f"no report: {error}")
-
-
-def read_config(path: Path | None) -> dict[str, Any]:
-    """Return the settings of a --config file, converted as on the command line."""
-    if path is None:
-        return {}
-    return convert_settings(read_settings(path), f"--config: {printable(path)}")
