@@ -78,13 +78,9 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
             if t >= 0:
                 result[t] = part
             part[:, begins_anew] = first
-    return tuple(in_order(result, len(text)) for result in results)
-
-
-def in_order(result: Floats, length: int) -> Floats:
-    """Return states of P pieces, (T / P, L, P, H), as states of one text, (T, L, H)."""
-    _, L, _, H = result.shape
-    return result.transpose(2, 0, 1, 3).reshape(-1, L, H)[:length]
+    layers, _, units = begin[0].shape
+    by_piece = (result.transpose(2, 0, 1, 3) for result in results)  # from (size, L, P, H)
+    return tuple(each.reshape(-1, layers, units)[: len(text)] for each in by_piece)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ HASH_COMMENT = re.compile(STRING + r"|(?P<comment>#[^\n]*)")
 """Strings are matched first, so that a string holds no comment, and a comment begins no string."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 BEFORE_NEWLINE = re.compile(r"(?:(?!\r\n).|\n)(?=\r?\n)")
+"""The last character of each line, before LF or CRLF."""
 BLANK_LINE = re.compile(r"\n\r?\n")
 CAPITALISED = re.compile(r"\b[^\W\d_]\w*")
 
@@ -131,11 +132,6 @@ def after_capital(text: str) -> Values:
     return marked(text, ((begin + 1, end) for begin, end in spans))
 
 
-def before_newline(text: str) -> Values:
-    """Mark the last character of each line, before LF or CRLF."""
-    return marked(text, (match.span() for match in BEFORE_NEWLINE.finditer(text)))
-
-
 def since_blank_line(text: str) -> Values:
     """Count the characters since the last empty line."""
     is_start = np.zeros(len(text), dtype=bool)
@@ -164,7 +160,7 @@ PROPERTIES = (
     Property("in a speaker heading", matches(HEADING)),
     Property("in a number", matches(NUMBER)),
     Property("in a capitalised word", after_capital),
-    Property("before a newline", before_newline),
+    Property("before a newline", matches(BEFORE_NEWLINE)),
     Property("early in a line", lowest_quarter(since_newline)),
     Property("late in a line", highest_quarter(since_newline)),
     Property("early in a paragraph", lowest_quarter(since_blank_line)),

@@ -166,7 +166,7 @@ def report_numbers(folder: Path) -> dict[str, Any]:
         "val_loss": run.loss,
         "network_loss": run.network_loss,
         "train_loss": run.train_loss,
-        "epochs": run.epochs,
+        "epochs": run.history.epoch,
         "sample": sample_text(run.model),
         "history": asdict(run.history),
     }
@@ -264,7 +264,7 @@ def reproduction(run: RunSummary) -> list[Element]:
     rows = [
         ("text", ", ".join(run.text_arguments[:5])),
         ("digest of the text and its split", str(metadata.corpus and metadata.corpus.digest)),
-        *((name, str(v)) for name, v in sorted(run.settings.items()) if v is not None),
+        *((name, str(v)) for name, v in sorted(metadata.settings.items()) if v is not None),
         ("trained with", f"charrnn {metadata.version}"),
     ]
     return [

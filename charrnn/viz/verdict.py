@@ -2,11 +2,10 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from charrnn.checkpoints.log import as_number
 from charrnn.checkpoints.model import Model
@@ -111,20 +110,10 @@ class RunSummary:
         return as_number(self.history.last.get("train_loss")) or newest
 
     @property
-    def epochs(self) -> float | None:
-        """Passes over the training text."""
-        return self.history.epoch
-
-    @property
     def best_step(self) -> int:
         """Step of the best model."""
         progress = self.model.metadata.progress
         return progress.step if progress else 0
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Training settings of the run, by name."""
-        return self.model.metadata.settings
 
     @property
     def text_arguments(self) -> list[str]:
@@ -168,8 +157,8 @@ def headline(run: RunSummary, kind: str) -> str:
         best=f"{run.best_step:,}",
         error=info.error or "no reason was recorded",
         unit=run.unit,
-        epochs=f"{run.epochs or 0:.1f}",
-        share=f"{run.epochs or 0:.0%}",
+        epochs=f"{run.history.epoch or 0:.1f}",
+        share=f"{run.history.epoch or 0:.0%}",
     )
 
 
@@ -181,12 +170,13 @@ def outcome(run: RunSummary) -> str:
         return "unknown"
     if run.unigram_entropy is not None and (run.network_loss or 0) > LITTLE * run.unigram_entropy:
         return "little"
-    if run.epochs is None:
+    epochs = run.history.epoch
+    if epochs is None:
         return "ended"
-    if run.epochs < 1:
+    if epochs < 1:
         return "begun"
     best_at = run.best_step / max(1, run.info.step or 0)
-    found = diagnose_fit(run.network_loss, run.train_loss, best_at=best_at, epochs=run.epochs)
+    found = diagnose_fit(run.network_loss, run.train_loss, best_at=best_at, epochs=epochs)
     return found.kind if found else "ended"
 
 
@@ -254,7 +244,7 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
 
 def reading_flags(run: RunSummary) -> list[str]:
     """Return the options that are needed to read and split the text in the same way."""
-    settings, usual = run.settings, TrainConfig()
+    settings, usual = run.model.metadata.settings, TrainConfig()
     flags = [f"--{name}" for name in ("bytes", "lines") if settings.get(name) is True]
     for name in ("encoding", "errors", "newlines", "val_frac"):
         value, default = settings.get(name), getattr(usual, name)
@@ -295,7 +285,7 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
             network_text(info),
         ),
         ("steps", "?" if info.step is None else f"{info.step:,}"),
-        ("passes over the text", "?" if run.epochs is None else f"{run.epochs:.2f}"),
+        ("passes over the text", "?" if run.history.epoch is None else f"{run.history.epoch:.2f}"),
         ("time", time_text(info.seconds)),
         ("speed", speed_text(info.chars_per_second)),
         ("ended", ENDS.get(info.stop_reason or "", info.state)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.encoding import read_ids
-from charrnn.data.vocab import ByteVocabulary, Ids, Vocabulary
+from charrnn.data.vocab import ByteVocabulary, Ids
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
 from charrnn.nn.numpy_engine import State
 from charrnn.sampling.sampler import Sampler
@@ -20,13 +20,6 @@ from charrnn.viz.activations import Expectations, expectations, states
 GLYPHS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
 UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
 """Unicode categories of characters without a visible shape."""
-
-
-def glyphs(vocab: Vocabulary) -> list[str]:
-    """Return a glyph for each symbol of a vocabulary, (V,)."""
-    if isinstance(vocab, ByteVocabulary):
-        return [glyph(chr(i)) if i < 0x7F else f"{i:02X}" for i in range(256)]
-    return [glyph(vocab.decode([i])) for i in range(vocab.size)]
 
 
 def glyph(character: str) -> str:
@@ -60,9 +53,7 @@ class View:
     @cached_property
     def text(self) -> str:
         """The text, one character per symbol; byte b is the character chr(b)."""
-        if isinstance(self.model.vocab, ByteVocabulary):
-            return bytes(self.ids.tolist()).decode("latin-1")
-        return self.model.vocab.decode(self.ids.tolist())
+        return "".join(map(self.character, self.ids.tolist()))
 
     @cached_property
     def characters(self) -> tuple[str, NDArray[np.int64]]:
@@ -80,8 +71,11 @@ class View:
 
     @cached_property
     def alphabet(self) -> list[str]:
-        """A glyph for each symbol of the vocabulary."""
-        return glyphs(self.model.vocab)
+        """A glyph for each symbol of the vocabulary, (V,)."""
+        vocab = self.model.vocab
+        if isinstance(vocab, ByteVocabulary):
+            return [glyph(chr(i)) if i < 0x7F else f"{i:02X}" for i in range(256)]
+        return [glyph(vocab.decode([i])) for i in range(vocab.size)]
 
     @cached_property
     def glyphs(self) -> list[str]:

@@ -158,7 +158,7 @@ def test_figures_of_a_run_that_was_killed_are_those_of_its_log():
     found.history.last.clear()
     found.history.curves["training loss"] = [(10, 2.0), (840, 0.5)]
     found.history.curves[ALONE_CURVE].append((840, 1.5))
-    assert (found.epochs, found.train_loss, found.network_loss) == (3.25, 0.5, 1.5)
+    assert (found.history.epoch, found.train_loss, found.network_loss) == (3.25, 0.5, 1.5)
 
 
 def test_a_run_with_one_test_has_no_progress_to_tell():

@@ -21,13 +21,12 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "", "7 3")
 """Colours that are safe for colour-blind readers (Okabe and Ito, 2008), each with a dash pattern."""
 
 
-def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") -> str:
-    """Return a figure: curves on one pair of axes, with a legend below.
+def line_chart(title: str, series: Mapping[str, Points]) -> str:
+    """Return a figure: curves over the steps of a run on one pair of axes, with a legend below.
 
     Args:
         title: Caption, any text.
         series: Points by name, x ascending; a curve without points is left out.
-        x_label: Name of the x axis.
     """
     drawn = {name: points for name, points in series.items() if points}
     if not drawn:
@@ -37,9 +36,7 @@ def line_chart(title: str, series: Mapping[str, Points], x_label: str = "step") 
     across = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT)
     up = _Axis(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
     parts = [*_grid(across, up), *_curves(drawn, across, up)]
-    parts.append(
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>'
-    )
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">step</text>')
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described(title, drawn))}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
