@@ -1,6 +1,7 @@
 """Show the events of training: a bar and a table on a terminal, plain lines in a log."""
 
 import math
+import os
 import time
 from contextlib import suppress
 from typing import Any, TextIO
@@ -28,13 +29,18 @@ from charrnn.core.events import (
     Step,
 )
 
+LEAST_BAR = 18
+"""Columns of percentage and bar, beside the text."""
+
+USUAL_WIDTH = 80
+
 
 class TrainingProgress:
     """Shows the events of training on a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._val_loss: float | None = None
+        self._validation: Evaluated | None = None
         self._has_plan = False
         self._last_line = -math.inf
 
@@ -48,7 +54,7 @@ class TrainingProgress:
             case Step():
                 self._step(event)
             case Evaluated() if not event.is_final:
-                self._val_loss = event.loss
+                self._validation = event
             case Sampled() if self._console.is_live:
                 self._preview(event)
             case Saved() if self._console.verbosity > 0:
@@ -78,12 +84,8 @@ class TrainingProgress:
     def _step(self, event: Step) -> None:
         bar = self._console.bar
         if bar is not None:
-            bar.set_description_str(
-                f"epoch {event.epoch:.2f}, loss {loss_text(event.loss)}, "
-                f"val {loss_text(self._val_loss)}, {speed_text(event.chars_per_second)}, "
-                f"{time_text(event.seconds_left)} left",
-                refresh=False,
-            )
+            width = terminal_width(self._console.stream)
+            bar.set_description_str(bar_text(event, self._validation, width), refresh=False)
             bar.n = event.step
             bar.refresh()  # events are already some tenths of a second apart
             return
@@ -91,10 +93,11 @@ class TrainingProgress:
         is_timed = event.chars_per_second is not None
         if not self._console.is_live and is_timed and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            self._console.line(step_text(event, self._val_loss))
+            self._console.line(step_text(event, self._validation))
 
     def _preview(self, event: Sampled) -> None:
-        title = f"--- step {event.step}, validation loss {loss_text(self._val_loss)} "
+        val = validation_text(self._validation, "with n-gram memory").removeprefix("val ")
+        title = f"--- step {event.step}, validation loss {val} "
         self._console.line(f"{title:-<72}\n{event.text}\n{'-' * 72}")
 
     def _finish(self, event: Finished) -> None:
@@ -156,12 +159,43 @@ def started_text(event: Started) -> str:
     )
 
 
-def step_text(event: Step, val_loss: float | None) -> str:
+def validation_text(event: Evaluated | None, with_memory: str) -> str:
+    """Return the validation loss of the network alone, and after it that with the n-gram memory."""
+    if event is None:
+        return f"val {loss_text(None)}"
+    text = f"val {loss_text(event.network_loss)}"
+    has_memory = event.loss != event.network_loss
+    return text + (f" {with_memory} {loss_text(event.loss)}" if has_memory else "")
+
+
+def bar_text(event: Step, validation: Evaluated | None, width: int) -> str:
+    """Return the text on the progress bar; on a narrow terminal the passes are left out."""
+    parts = [
+        f"epoch {event.epoch:.2f}",
+        f"loss {loss_text(event.loss)}",
+        validation_text(validation, "with memory"),
+        speed_text(event.chars_per_second),
+        f"{time_text(event.seconds_left)} left",
+    ]
+    text = ", ".join(parts)
+    return text if len(text) + LEAST_BAR <= width else ", ".join(parts[1:])
+
+
+def terminal_width(stream: TextIO | None) -> int:
+    """Return the number of columns of a terminal; 80 if it is unknown."""
+    try:
+        return (stream and os.get_terminal_size(stream.fileno()).columns) or USUAL_WIDTH
+    except (OSError, ValueError):
+        return USUAL_WIDTH
+
+
+def step_text(event: Step, validation: Evaluated | None) -> str:
     """Return one line of progress for a log."""
     total = f"/{event.total_steps}" if event.seconds_left is not None else ""
     text = (
         f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
-        f"val {loss_text(val_loss)} {speed_text(event.chars_per_second)} "
+        f"{validation_text(validation, 'with n-gram memory')} "
+        f"{speed_text(event.chars_per_second)} "
         f"left {time_text(event.seconds_left)}"
     )
     return text + (f" skipped {event.skipped}" if event.skipped else "")

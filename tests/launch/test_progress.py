@@ -5,7 +5,7 @@ import io
 
 from charrnn.core.console import Console
 from charrnn.core.events import Evaluated, Figures, Finished, Planned, Sampled, Started, Step
-from charrnn.launch.progress import TrainingProgress
+from charrnn.launch.progress import TrainingProgress, bar_text
 
 
 class Terminal(io.StringIO):
@@ -52,6 +52,37 @@ def test_off_a_terminal_there_are_plain_lines_ten_seconds_apart():
     assert output == "step 1/50 epoch 0.05 loss 2.500 val ? 12.3k char/s left 1m05s\n"
 
 
+def evaluated(network_loss, loss):
+    return Evaluated(
+        step=5, loss=loss, network_loss=network_loss, chars=99, protocol="streamed", is_best=True,
+        is_final=False,
+    )  # fmt: skip
+
+
+def test_a_log_line_names_the_loss_of_the_network_and_then_that_with_the_memory():
+    assert show([evaluated(1.75, 1.5), step(5)], io.StringIO()) == (
+        "step 5/50 epoch 0.25 loss 2.500 val 1.750 with n-gram memory 1.500 12.3k char/s "
+        "left 1m05s\n"
+    )
+    plain = show([evaluated(1.75, 1.75), step(5)], io.StringIO())
+    assert plain == "step 5/50 epoch 0.25 loss 2.500 val 1.750 12.3k char/s left 1m05s\n"
+
+
+def test_a_bar_names_both_losses_and_fits_in_eighty_columns():
+    output = show([PLANNED, evaluated(1.75, 1.5), step(50)], Terminal())
+    assert "| loss 2.500, val 1.750 with memory 1.500, 12.3k char/s, 1m05s left" in output
+
+
+def test_a_wide_terminal_shows_the_passes_too():
+    wide = bar_text(step(50), evaluated(1.75, 1.5), 100)
+    assert wide == "epoch 2.50, loss 2.500, val 1.750 with memory 1.500, 12.3k char/s, 1m05s left"
+
+
+def test_a_preview_is_below_both_losses():
+    output = show([PLANNED, evaluated(1.75, 1.5), Sampled(step=5, text="a")], Terminal())
+    assert "--- step 5, validation loss 1.750 with n-gram memory 1.500 -" in output
+
+
 def test_off_a_terminal_nothing_moves_and_nothing_is_coloured(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     events = [PLANNED, step(1), Sampled(step=5, text="\x1b[31mred"), FINISHED]
@@ -73,16 +104,7 @@ def test_the_last_plain_line_says_how_it_ended():
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
-    evaluated = Evaluated(
-        step=5,
-        loss=1.75,
-        network_loss=1.75,
-        chars=99,
-        protocol="streamed",
-        is_best=True,
-        is_final=False,
-    )
-    output = show([PLANNED, evaluated, step(50)], Terminal())
+    output = show([PLANNED, evaluated(1.75, 1.75), step(50)], Terminal())
     assert "epoch 2.50, loss 2.500, val 1.750, 12.3k char/s, 1m05s left" in output
 
 
