@@ -21,7 +21,7 @@ from rich.text import Text
 
 COMMANDS = (
     "charrnn train shakespeare.txt --max-time 1m",
-    'charrnn sample -p "ROMEO:" -l 300 --seed 1',
+    'charrnn sample -p "HAMLET." -l 300 --seed 1',
 )
 WIDTH = 96
 """Columns of the terminal."""

@@ -19,7 +19,7 @@ def test_every_example_passes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(script))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("ROMEO:")
+    assert lines[0].startswith("HAMLET.")
     assert any(line.startswith("finished 50 ") for line in lines)
     assert re.fullmatch(r"no-such-model\.safetensors: .*\.safetensors file 2", lines[-1])
 

@@ -64,7 +64,7 @@ def test_the_quick_start_passes(home):
     (block,) = blocks(TEXT)
     found = bash(home, block)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith("checkpoints/shakespeare/best.safetensors\nROMEO:")
+    assert found.stdout.startswith("checkpoints/shakespeare/best.safetensors\nHAMLET.")
 
 
 def test_every_command_of_the_table_passes(home):

@@ -54,7 +54,7 @@ def bash(home: Path, text: str, **more: str) -> subprocess.CompletedProcess[str]
 
 def write_texts(folder: Path) -> None:
     """Write the texts that the pages name: prose, letters and a list of names."""
-    prose = "ROMEO:\nBut soft, what light is there?\n\nKING:\nSee to it, and QUEEN too.\n\n"
+    prose = "HAMLET.\nBut soft, what light is there?\n\nKING:\nSee to it, and QUEEN too.\n\n"
     (folder / "shakespeare.txt").write_text(prose * 60, encoding="utf-8")
     (folder / "letters.txt").write_text("I see what light is there.\n" * 60, encoding="utf-8")
     names = "".join(f"{a}n{b}\n" for a in "ABCDEFG" for b in "aeiou")
