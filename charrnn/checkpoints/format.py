@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
+from charrnn.data.file_kinds import HEAD, kind_of
 
 FORMAT_VERSION = 1
 
@@ -74,7 +75,9 @@ def _read(path: Path, *, is_whole: bool) -> bytes:
             raise InputError(f"{printable(path)}: not a file; name a run or a .safetensors file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            end = 8 + _check_start(file.read(9), size)
+            head = file.read(HEAD)
+            _check_kind(head)
+            end = 8 + _check_start(head[:9], size)
             file.seek(0)
             return file.read(size if is_whole else end)
     except OSError as error:
@@ -84,6 +87,13 @@ def _read(path: Path, *, is_whole: bool) -> bytes:
         ) from None
     except CheckpointError as error:
         raise CheckpointError(f"{printable(path)}: {error}") from None
+
+
+def _check_kind(head: bytes) -> None:
+    """Refuse a document or picture; a zip file may be a pickle."""
+    kind = None if head[8:9] == b"{" else kind_of(head)  # a header of safetensors is JSON
+    if kind is not None and not (kind.name == "a zip archive" or b"data.pkl" in head):
+        raise CheckpointError(f"is {kind.name}, not a model; name a run or a .safetensors file")
 
 
 def _check_start(start: bytes, size: int) -> int:

@@ -60,7 +60,9 @@ def score(
 
         scorer = Scorer(loaded, config, wanted, common.console.counting)
         names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
-        for text in scorer.texts(paths, names, is_held_out=held_out):
+        for number, text in enumerate(scorer.texts(paths, names, is_held_out=held_out)):
+            for note in scorer.notes if number == 0 else ():
+                common.console.note(note)
             scores = list(scorer.score(text, each=common.as_json))
             rows = (json.dumps(each) for each in json_scores(text, scores))
             print_result("\n".join(rows if common.as_json else format_scores(text, scores)))

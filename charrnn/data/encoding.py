@@ -12,6 +12,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed
 from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Reading, Survey, read_codes
+from charrnn.data.undecodable import is_latin_1
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
 CACHED_ABOVE = 64 << 20
@@ -65,7 +66,7 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
         "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
-        "notes": _notes(survey),
+        "notes": _notes(survey, reading),
     }
     if is_large:
         with cache.filling(key, metadata) as ids:
@@ -140,8 +141,13 @@ def _too_uniform() -> InputError:
     return InputError("the text has only one distinct character; there is nothing to learn")
 
 
-def _notes(survey: Survey) -> list[str]:
+def _notes(survey: Survey, reading: Reading) -> list[str]:
     notes = []
+    if not reading.bytes and is_latin_1(reading.encoding) and survey.seen[0x80:0xA0].any():
+        notes.append(
+            "read as latin-1, the text has control characters (U+0080 to U+009F): "
+            "it is in another encoding, perhaps --encoding cp1252"
+        )
     if survey.num_bad:
         are = "byte is" if survey.num_bad == 1 else "bytes are"
         notes.append(f"{survey.num_bad:,} {are} not in this encoding (--errors)")

@@ -49,7 +49,7 @@ class Reading:
     newlines: str = "keep"
     errors: str = "strict"
     """What to do with bytes that are not in the encoding: strict refuses, replace, skip."""
-    has_options: bool = True
+    has_options: bool = field(default=True, compare=False)
     """True where the command has the options of `train`, which a message may propose."""
 
     def __post_init__(self) -> None:

@@ -198,6 +198,11 @@ def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Und
     )
 
 
+def is_latin_1(encoding: str) -> bool:
+    """True for Latin-1, which decodes any file: bytes 0x80 to 0x9F become control characters."""
+    return codecs.lookup(encoding).name == "iso8859-1"
+
+
 def is_mostly_right(damage: Damage, encoding: str) -> bool:
     """True if far more characters outside ASCII are right than wrong."""
     return codecs.lookup(encoding).name == "utf-8" and damage.num_good > 4 * damage.num_bad

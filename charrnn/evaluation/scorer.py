@@ -79,6 +79,7 @@ class Scorer:
                 "--protocol, --adapt: this model was trained on lines and scores each line by "
                 "itself; leave out these options"
             )
+        self.notes: list[str] = []
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
         self.network = CharRNN(model.config)
         load_weights(self.network, model.weights)
@@ -103,7 +104,8 @@ class Scorer:
             yield self.held_out(paths, names)
             return
         reading = self.model.reading(self.config.encoding)
-        for path in find_files(paths, reading)[0]:
+        files, self.notes = find_files(paths, reading)
+        for path in files:
             ids, num_skipped = read_ids(
                 self.model.vocab, reading, path, skips=self.config.unknown == "skip"
             )

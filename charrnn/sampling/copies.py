@@ -82,7 +82,8 @@ class Source:
     """
 
     def __init__(self, paths: list[Path], reading: Reading) -> None:
-        self.reading, self.files = reading, find_files(paths, reading)[0]
+        self.reading = reading
+        self.files, self.notes = find_files(paths, reading)
         if next(self.blocks(), None) is None:
             raise InputError(f"{printable(paths[0])}: is empty; name a text to compare with")
 
@@ -251,6 +252,7 @@ class Novelty:
     def __init__(self, corpus: Path, model: Model) -> None:
         self._model = model
         self._source = Source([corpus], model.reading())
+        self.notes = self._source.notes
         self._lines = frozenset(corpus_lines(self._source)) if model.records else None
 
     def are_new(self, samples: Sequence[Sample]) -> list[bool]:

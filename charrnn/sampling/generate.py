@@ -96,6 +96,8 @@ class Generation:
         novelty = Novelty(request.novel, self.sampler.model) if request.novel else None
         reading = self.sampler.model.reading()
         source = Source([request.check_copies], reading) if request.check_copies else None
+        for note in {note: None for each in (novelty, source) if each for note in each.notes}:
+            self.console.note(note)
         with resumed_file(request) as (resumed, stream):
             jobs = request.jobs(self.seed(resumed))
             first = self.first_index(jobs, resumed)

@@ -172,6 +172,19 @@ def test_a_pickle_is_refused_as_one(tmp_path, data):
         load_model(file_of(tmp_path, data))
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"PK\x03\x04" + bytes(26) + b"word/document.xml", "a Word document"),
+        (b"%PDF-1.4\n", "a PDF"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    ],
+)
+def test_a_document_is_not_taken_for_a_model(tmp_path, data, name):
+    with pytest.raises(CheckpointError, match=f"is {name}, not a model; name a run"):
+        load_model(file_of(tmp_path, data))
+
+
 def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="an empty file"):
         load_model(file_of(tmp_path, b""))

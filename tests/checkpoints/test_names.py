@@ -1,10 +1,11 @@
 """Names of runs, new ones and those that go on, and the file that MODEL means."""
 
+import gzip
 import os
 
 import pytest
 
-from charrnn.checkpoints.names import check_name, create_run, default_name, find_model
+from charrnn.checkpoints.names import check_name, create_run, default_name, find_model, is_text
 from charrnn.core.errors import InputError
 
 
@@ -199,3 +200,28 @@ def test_a_new_run_is_on_disk_in_every_folder_above_it(checkpoints, monkeypatch)
     monkeypatch.setattr(os, "fsync", record)
     create_run(checkpoints, "king", []).close()
     assert synced[-2:] == [checkpoints.stat().st_ino, checkpoints.parent.stat().st_ino]
+
+
+# Texts and models.
+
+TEXTS = {
+    "plain": b"a text",
+    "gzip": gzip.compress(b"a text"),
+    "a Word document, which is named when it is read": (
+        b"PK\x03\x04" + bytes(26) + b"word/document.xml" + bytes(9)
+    ),
+    "UTF-16 without a mark": "größer als nötig".encode("utf-16-le"),
+    "damaged gzip": gzip.compress(b"a text")[:-9],
+}
+OTHERS = {
+    "a pickle": b"PK\x03\x04" + bytes(26) + b"archive/data.pkl" + bytes(9),
+    "a checkpoint": (2).to_bytes(8, "little") + b"{}",
+    "noise": b"\0\1\2\0",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS | OTHERS)
+def test_a_file_that_is_no_model_is_described_as_a_text(tmp_path, name):
+    path = tmp_path / "file"
+    path.write_bytes((TEXTS | OTHERS)[name])
+    assert is_text(tmp_path / "checkpoints", str(path)) == (name in TEXTS)

@@ -74,6 +74,16 @@ def test_an_encoding_is_found_in_a_file_of_one_word(tmp_path):
     assert "use --encoding cp1252" in message_of(path)
 
 
+def test_latin_1_that_makes_control_characters_is_noted(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes((TEXTS["cp1252"] * 9).encode("cp1252"))
+    (note,) = load_corpus([path], TrainConfig(encoding="latin-1")).notes
+    assert "control characters (U+0080 to U+009F)" in note
+    assert "--encoding cp1252" in note
+    path.write_bytes("größer\n".encode("latin-1") * 9)
+    assert load_corpus([path], TrainConfig(encoding="latin-1")).notes == ()
+
+
 def test_noise_is_no_encoding(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(bytes((i * i * 7 + i * 31) % 255 + 1 for i in range(4000)))

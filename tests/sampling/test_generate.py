@@ -200,6 +200,14 @@ def test_a_prompt_that_the_model_cannot_read_is_known_before_anything_is_written
     assert not Path("out.txt").exists()
 
 
+def test_files_of_a_corpus_that_are_no_text_are_named_once(sample, trained):
+    Path("corpus").mkdir()
+    Path("corpus/names.txt").write_bytes((trained.parent / "names.txt").read_bytes())
+    Path("corpus/cover.pdf").write_bytes(b"%PDF-1.4")
+    _, _, err = sample("-l", 9, "--novel", "corpus", "--check-copies", "corpus", "--seed", 1)
+    assert err.count("note: corpus: 1 file passed over: cover.pdf (a PDF)\n") == 1
+
+
 def test_novel_leaves_out_lines_of_the_corpus(sample, trained):
     many = ("-n", 200, "-t", 0.5, "--seed", 3, "--json")
     lines = set((trained.parent / "names.txt").read_text("utf-8").splitlines())
