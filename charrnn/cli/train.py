@@ -91,5 +91,6 @@ def make_report(folder: Path, console: Console) -> None:
 
     try:
         console.line(f"report: {printable(write_report(folder))}")
-    except (CharRNNError, OSError) as error:
-        console.warn(f"no report: {error}")
+    except Exception as error:  # noqa: BLE001 - a bug in a picture must not fail the run
+        kind = "" if isinstance(error, CharRNNError | OSError) else f"{type(error).__name__}: "
+        console.warn(f"no report: {printable(f'{kind}{error}')}")

@@ -180,6 +180,15 @@ def _split(
     )
 
 
+def held_out_notes(corpus: Corpus, val_frac: float) -> list[str]:
+    """Return a note if a run has no validation loss."""
+    if corpus.num_val:
+        return []
+    lines = corpus.train_records
+    few = f"; {len(lines)} lines are too few for --val-frac {val_frac:g}" if lines else ""
+    return [f"no text is held out, so there is no validation loss{few * (val_frac > 0)}"]
+
+
 def _line_starts(encoded: Encoded, train: Ids) -> dict[int, int]:
     if encoded.vocab.newline is not None:
         return {}

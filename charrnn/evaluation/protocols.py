@@ -201,6 +201,6 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
             "--held-out: these are not the files that the model was trained on, or they have "
             "changed; leave out --held-out to use all of the text"
         )
-    if not len(corpus.val):
+    if not corpus.num_val:
         raise InputError("--held-out: the run of this model held out no text")
     return corpus

@@ -13,7 +13,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
-from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.corpus import Corpus, held_out_notes, load_corpus
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
@@ -88,7 +88,8 @@ def prepare(
     values, origins = resolve(flags, given.environment, given.file, chosen)
     origins |= {name: "model" for name in fixed}
     config, notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
-    notes = [*corpus.notes, *notes, *(transfer_notes(init, corpus) if init else [])]
+    notes = [*corpus.notes, *held_out_notes(corpus, config.val_frac), *notes]
+    notes += transfer_notes(init, corpus) if init else []
     return PreparedRun(config, origins, corpus, notes, init=init)
 
 

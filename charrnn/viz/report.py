@@ -220,7 +220,7 @@ def held_out_view(model: Model, corpus: Corpus) -> View:
     Raises:
         InputError: No text was held out.
     """
-    if not len(corpus.val):
+    if not corpus.num_val:
         raise InputError("no text was held out")
     return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
 

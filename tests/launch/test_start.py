@@ -386,14 +386,38 @@ def test_a_run_that_a_signal_stopped_makes_no_report(call, call_until, text_file
     assert not Path("checkpoints/text/report.html").exists()
 
 
-def test_a_report_that_cannot_be_made_changes_no_result(call, text_file, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (IndexError("index -1\nof 0"), "IndexError: index -1\\nof 0"),
+    ],
+)
+def test_a_report_that_cannot_be_made_changes_no_result(call, text_file, monkeypatch, error, said):
     def fail(folder):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("charrnn.viz.report.write_report", fail)
     code, out, err = call("train", text_file, *QUICK, "--report")
     assert (code, out) == (0, "checkpoints/text/best.safetensors\n")
-    assert "warning: no report: [Errno 28] No space left on device\n" in err
+    assert f"warning: no report: {said}\n" in err
+
+
+EIGHT = "Ada\nBea\nCleo\nDora\nEva\nFay\nGil\nHal"
+
+
+@pytest.mark.parametrize(
+    ("frac", "why"), [([], "; 8 lines are too few for --val-frac 0.1"), (["--val-frac", "0"], "")]
+)
+def test_lines_of_which_none_is_held_out_train_and_have_a_report(call, tmp_path, frac, why):
+    (tmp_path / "eight.txt").write_text(EIGHT, encoding="utf-8")
+    code, out, err = call("train", "eight.txt", "--lines", *QUICK, *frac, "--report")
+    assert (code, out) == (0, "checkpoints/eight/best.safetensors\n")
+    assert f"note: no text is held out, so there is no validation loss{why}\n" in err
+    assert "no text was held out" in Path("checkpoints/eight/report.html").read_text("utf-8")
+    for command in (["score", "-m", "eight"], ["viz", "surprise", "eight"]):
+        code, _, err = call(*command, "eight.txt", "--held-out")
+        assert (code, "held out no text" in err) == (2, True), err
 
 
 def test_under_nohup_a_hangup_does_not_stop(text_file):
