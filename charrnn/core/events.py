@@ -149,10 +149,12 @@ class Finished:
     scores: tuple[Figures, ...]
     """Of the best model, one for each protocol; empty without held-out text."""
     advice: str
-    """Diagnosis from the losses (underfitting, overfitting, good fit); may be empty."""
+    """Diagnosis from the losses, in a sentence; may be empty."""
     train_loss: float | None
     chars_per_second: float | None
     seconds: float
+    fit: str = ""
+    """The diagnosis in one word: underfitting, overfitting, good, known or random; may be empty."""
 
 
 Event = Started | Planned | Step | Evaluated | Sampled | Saved | SaveFailed | RolledBack | Finished

@@ -1,6 +1,11 @@
-"""Under- or overfitting, from training and validation loss."""
+"""Under- or overfitting, from losses, validation curve and symbol frequencies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from charrnn.data.vocab import Ids
 
 EARLY = 0.8
 """If the best model is from before this fraction of the run, later ones memorised the text."""
@@ -14,6 +19,24 @@ BY_CHANCE = 0.1
 FEW_EPOCHS = 8.0
 """Passes over the text; with fewer, a longer run improved the loss of every text tried."""
 
+LATELY = 2 / 3
+"""The last third of a run is compared with the best validation before it."""
+
+FLAT = 0.005
+"""Nats; a validation loss that fell by less lately does not fall any more."""
+
+FEWEST_VALIDATIONS = 4
+"""With fewer, a curve is too short to be judged."""
+
+BY_FREQUENCIES = 0.98
+"""From this fraction of the unigram entropy on, a model has learned only symbol frequencies."""
+
+KNOWN = 0.02
+"""Nats; below this validation loss there is nothing left to learn."""
+
+NUM_COUNTED = 1_000_000
+"""Symbols of training text that the unigram entropy is computed from."""
+
 MEMORY_LEFT_OUT = (
     "the n-gram memory makes the loss on held-out text worse, so the model writes without it"
 )
@@ -24,51 +47,114 @@ class Diagnosis:
     """How well a network fits its text."""
 
     kind: str
-    """underfitting, overfitting or good."""
+    """underfitting, overfitting, good, known (nothing left to learn) or random (nothing at all)."""
     text: str
     """The same for people, with the reason and what to try next."""
 
 
-def diagnose(
-    val_loss: float | None,
-    train_loss: float | None,
-    *,
-    best_at: float,
-    epochs: float,
-    memory_hurts: bool = False,
-) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Losses:
+    """What a diagnosis is made from; losses in nats per symbol, None if unknown."""
+
+    network: float | None
+    """Of the network alone on held-out text."""
+    train: float | None
+    """Of the last training steps, with dropout."""
+    best_at: float
+    """Position of the best validation, as a fraction of the run."""
+    epochs: float
+    """Passes over the text."""
+    mixed: float | None = None
+    """Of network and n-gram memory together on held-out text."""
+    unigram_entropy: float | None = None
+    """Of the training text: the loss from symbol frequencies alone."""
+    curve: Sequence[tuple[float, float]] = ()
+    """Validations of the network alone: step, loss."""
+
+
+def diagnose(losses: Losses, *, memory_hurts: bool = False) -> str:
     """Return a diagnosis with advice on what to try next; empty if the losses are unknown.
 
     Args:
-        val_loss: Loss of the network alone on held-out text, nats per character.
-        train_loss: Loss of the last training steps, with dropout, nats per character.
-        best_at: Position of the best validation, as a fraction of the run.
-        epochs: Passes over the text.
+        losses: Losses of the run.
         memory_hurts: Whether the n-gram memory makes the loss on held-out text worse.
     """
-    fit = diagnose_fit(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    fit = diagnose_fit(losses)
     return "; ".join(([fit.text] if fit else []) + ([MEMORY_LEFT_OUT] if memory_hurts else []))
 
 
-def diagnose_fit(
-    val_loss: float | None, train_loss: float | None, *, best_at: float, epochs: float
-) -> Diagnosis | None:
-    """Return whether a network underfits or overfits; arguments as of `diagnose`."""
-    if val_loss is None or train_loss is None:
+def diagnose_fit(losses: Losses) -> Diagnosis | None:
+    """Return how well a network fits its text; None if a loss is unknown."""
+    network, train = losses.network, losses.train
+    if network is None or train is None:
         return None
-    gap = val_loss - train_loss
-    if epochs < 1:
-        seen = f"the network has seen {epochs:.0%} of the text"
+    if network < KNOWN:
+        text = (
+            "known: the network predicts the held-out text almost without error, so more training "
+            "will not help; a text that repeats itself gives such a loss"
+        )
+        return Diagnosis("known", text)
+    if losses.unigram_entropy is not None and network >= BY_FREQUENCIES * losses.unigram_entropy:
+        return diagnose_frequencies(losses)
+    gap = network - train
+    if losses.epochs < 1:
+        seen = f"the network has seen {losses.epochs:.0%} of the text"
         text = f"{seen}; a larger --max-time will help a lot"
         return Diagnosis("underfitting", f"underfitting: {text}")
-    if gap > BY_HEART or (best_at < EARLY and gap > BY_CHANCE):
-        early = f"best validation after {best_at:.0%} of the run"
-        sign = early if best_at < EARLY else f"validation loss {gap:.2f} above training loss"
+    if gap > BY_HEART or (losses.best_at < EARLY and gap > BY_CHANCE):
+        early = f"best validation after {losses.best_at:.0%} of the run"
+        sign = early if losses.best_at < EARLY else f"validation loss {gap:.2f} above training loss"
         advice = "use more text, a larger --dropout or a smaller --size"
         text = f"overfitting ({sign}): the network memorises the text; {advice}"
         return Diagnosis("overfitting", text)
-    if epochs < FEW_EPOCHS:
-        text = f"{epochs:.1f} passes over the text; a larger --max-time will help"
+    return diagnose_length(losses.epochs, has_fallen_lately(losses.curve))
+
+
+def diagnose_frequencies(losses: Losses) -> Diagnosis:
+    """Return the diagnosis of a network that has learned only symbol frequencies."""
+    nothing = "the network predicts no better than the frequencies of the symbols do"
+    mixed, entropy = losses.mixed, losses.unigram_entropy or 0.0
+    memory_knows_more = mixed is not None and mixed < BY_FREQUENCIES * entropy
+    is_flat = has_fallen_lately(losses.curve) is False
+    if is_flat and losses.epochs >= 1 and not memory_knows_more:
+        text = (
+            f"nothing to predict: {nothing}, and its loss has stopped falling, so more training "
+            "will not help; is the text random, compressed or encrypted?"
+        )
+        return Diagnosis("random", text)
+    text = f"underfitting: so far {nothing}; a larger --max-time shows if there is more to learn"
+    return Diagnosis("underfitting", text)
+
+
+def diagnose_length(epochs: float, is_falling: bool | None) -> Diagnosis:
+    """Return the diagnosis of a network that does not overfit, from the length of its run.
+
+    Args:
+        epochs: Passes over the text.
+        is_falling: Whether the validation loss has fallen lately; None if unknown.
+    """
+    if epochs < FEW_EPOCHS and is_falling is not False:
+        fell = ", and the validation loss was still falling" if is_falling else ""
+        text = f"{epochs:.1f} passes over the text{fell}; a larger --max-time will help"
         return Diagnosis("underfitting", f"underfitting: {text}")
     text = "for a lower loss, use more text, or a larger --size and --max-time"
+    if epochs < FEW_EPOCHS:
+        text = f"the validation loss has stopped falling; {text}"
     return Diagnosis("good", f"a good fit: {text}")
+
+
+def has_fallen_lately(curve: Sequence[tuple[float, float]]) -> bool | None:
+    """Return whether the loss fell in the last third of a curve; None if it is too short."""
+    begin = LATELY * curve[-1][0] if curve else 0.0
+    before = [loss for step, loss in curve if step <= begin]
+    later = [loss for step, loss in curve if step > begin]
+    if len(curve) < FEWEST_VALIDATIONS or not before:
+        return None
+    return min(later) < min(before) - FLAT
+
+
+def unigram_entropy(ids: Ids) -> float:
+    """Return the unigram entropy of a text, nats per symbol; only its beginning is counted."""
+    counts = np.bincount(ids[:NUM_COUNTED])
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())

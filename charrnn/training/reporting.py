@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from charrnn.core.events import Finished, Planned, Started, Step
-from charrnn.evaluation.diagnosis import diagnose
+from charrnn.evaluation.diagnosis import Losses, diagnose, diagnose_fit, unigram_entropy
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.training.budget import Budget
@@ -113,6 +113,15 @@ def finished_event(
     """Return the summary of a run: losses of its best model, advice, speed and time."""
     scores, val_loss = validator.figures, validator.loss
     corpus, epoch = validator.corpus, budget.epoch(step)
+    losses = Losses(
+        network=scores[0].network_loss if scores else None,
+        train=train_loss.mean,
+        best_at=validator.best.step / max(1, step),
+        epochs=epoch,
+        mixed=val_loss,
+        unigram_entropy=unigram_entropy(corpus.train) if scores else None,
+        curve=validator.curve,
+    )
     return Finished(
         unit=corpus.vocab.unit,
         step=step,
@@ -121,13 +130,8 @@ def finished_event(
         val_loss=val_loss,
         bits_per_char=bits_per_char(val_loss, corpus.vocab, held_out_ids(corpus)),
         scores=scores,
-        advice=diagnose(
-            scores[0].network_loss if scores else None,
-            train_loss.mean,
-            best_at=validator.best.step / max(1, step),
-            epochs=epoch,
-            memory_hurts=validator.memory_hurts,
-        ),
+        advice=diagnose(losses, memory_hurts=validator.memory_hurts),
+        fit=fit.kind if (fit := diagnose_fit(losses)) else "",
         train_loss=train_loss.mean,
         chars_per_second=budget.throughput.chars_per_second,
         seconds=budget.throughput.elapsed(),

@@ -129,7 +129,7 @@ class Trainer:
             raise CheckpointError(f"it has the state of {found} streams, not of {expected}")
         self.restore(state)
         self.checkpointer.last_saved = self.resumed_at = self.step
-        self.validator.resume(state.best, snapshot.best_model)
+        self.validator.resume(state.best, snapshot.best_model, self.run)
         self.throughput.resume(self.step, state.timing)
         self.budget.resume(state.plan, state.timing)
         self.checkpointer.metadata["parent"] = snapshot.model.metadata.parent
@@ -247,7 +247,7 @@ class Trainer:
             )
         self.restore(self.good)
         self.halvings = halvings
-        self.validator.best = replace(self.good.best)
+        self.validator.roll_back(self.good.best, self.step)
         self.throughput.roll_back(self.step)
         self.budget.roll_back(self.step)
         lr = self.config.lr / 2**halvings

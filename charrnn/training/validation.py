@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from charrnn.checkpoints.log import METRICS, as_count, as_number, read_log
 from charrnn.checkpoints.model import Model
+from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import BestModel, BestSoFar, Weights
 from charrnn.core.config import ModelConfig, SampleConfig, TrainConfig
 from charrnn.core.events import Evaluated, Figures
@@ -36,6 +38,16 @@ def as_model(
     )
 
 
+def known_curve(run: Run | None, step: int) -> list[tuple[int, float]]:
+    """Return the validations up to a step, from the log of a run: step, loss of the network."""
+    curve: dict[int, float] = {}
+    for line in read_log(run.folder / METRICS) if run else ():
+        at, loss = as_count(line.get("step")), as_number(line.get("network_loss"))
+        if line.get("event") == "evaluated" and not line.get("is_final") and at and loss:
+            curve = {known: curve[known] for known in curve if known < at} | {at: loss}
+    return [(known, loss) for known, loss in curve.items() if known <= step]
+
+
 class Validator:
     """Scores the averaged weights of a learner on held-out text, and keeps the best ones.
 
@@ -61,12 +73,20 @@ class Validator:
         self.best = BestSoFar()
         self.best_model: BestModel | None = None
         self.final: dict[str, Score] = {}
+        self.curve: list[tuple[int, float]] = []
+        """Validations of the network alone: step, loss."""
 
-    def resume(self, best: BestSoFar, best_model: BestModel | None) -> None:
+    def resume(self, best: BestSoFar, best_model: BestModel | None, run: Run | None = None) -> None:
         """Continue with known results; without the best model, the next validated one is the best."""
         self.best, self.best_model = replace(best), best_model
+        self.curve = known_curve(run, best.evaluated)
         if best_model is None:
             self.best.loss, self.best.evaluated = None, 0
+
+    def roll_back(self, best: BestSoFar, step: int) -> None:
+        """Go back to the results of a step."""
+        self.best = replace(best)
+        self.curve = [point for point in self.curve if point[0] <= step]
 
     def validate(self, step: int, most_chars: int) -> Evaluated | None:
         """Score the current weights, and keep them if they are the best; None if interrupted."""
@@ -83,6 +103,7 @@ class Validator:
         )
         if score is None:
             return None
+        self.curve.append((step, score.network))
         is_best = self.best.update(score.loss, step)
         # After a resume, the best model may come from steps that are not repeated yet.
         kept = self.best_model.loss if self.best_model else math.inf

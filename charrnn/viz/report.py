@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charrnn.checkpoints.metadata import Metadata, read_metadata
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.checkpoints.run_folder import BEST, CONFIG, step_files
@@ -17,7 +15,7 @@ from charrnn.core.console import loss_text
 from charrnn.core.errors import CharRNNError, InputError, printable
 from charrnn.core.files import write_durably
 from charrnn.data.corpus import Corpus, load_corpus
-from charrnn.data.vocab import Ids
+from charrnn.evaluation.diagnosis import unigram_entropy
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
@@ -47,9 +45,6 @@ SEED, LENGTH, NUM_RECORDS = 1, 600, 20
 """Seed, characters and, for a model of lines, number of lines of the sample in a report."""
 
 MOST_PREVIEWS = 12
-
-COUNTED = 1_000_000
-"""Symbols of training text that the unigram entropy is computed from."""
 
 
 ABOUT_CURVES = "The first chart shows how good the model is."
@@ -189,7 +184,7 @@ def read_run(folder: Path, *, has_ended: bool = False) -> tuple[RunSummary, Pict
     )
     try:
         corpus = read_corpus_again(run)
-        run = replace(run, unigram_entropy=entropy(corpus.train[:COUNTED]))
+        run = replace(run, unigram_entropy=unigram_entropy(corpus.train))
         view = held_out_view(model, corpus)
     except CharRNNError as error:
         return run, Picture("", [Remark(f"Not shown: {printable(error)}")])
@@ -223,13 +218,6 @@ def held_out_view(model: Model, corpus: Corpus) -> View:
     if not corpus.num_val:
         raise InputError("no text was held out")
     return View(model, held_out_ids(corpus)[:SHOWN_SURPRISE], "held-out text")
-
-
-def entropy(ids: Ids) -> float:
-    """Return the unigram entropy of a text, nats per symbol."""
-    counts = np.bincount(ids)
-    shares = counts[counts > 0] / len(ids)
-    return float(-(shares * np.log(shares)).sum())
 
 
 def write_report(folder: Path) -> Path:

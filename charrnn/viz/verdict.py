@@ -12,7 +12,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.console import count_text, loss_text, perplexity_text, speed_text, time_text
-from charrnn.evaluation.diagnosis import diagnose_fit
+from charrnn.evaluation.diagnosis import Diagnosis, Losses, diagnose_fit
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
@@ -38,6 +38,11 @@ HEADLINES = {
     "the sample below to judge whether its text is new or copied.",
     "little": "The network has learned little more than which {unit}s are frequent: alone, it "
     "predicts new text hardly better than these frequencies do.",
+    "random": "There is nothing to predict in this text but which {unit}s are frequent: the loss "
+    "has stopped falling at what these frequencies give. More training will not help. Is the text "
+    "random, compressed or encrypted?",
+    "known": "The model predicts the held-out text almost without error. More training will not "
+    "help. A text that repeats itself gives such a result.",
     "overfitting": "The model is usable, but the network began to learn its text by heart: after "
     "step {best} of {steps} it still improved on the text that it trained on, but not on new text. "
     "The model of step {best} was kept.",
@@ -50,6 +55,9 @@ HEADLINES = {
     "ended": "The run ended as planned.",
 }  # fmt: skip
 """Sentences on a run, by outcome."""
+
+NOTHING_LEFT = ("random", "known")
+"""Outcomes after which no training can lower the loss."""
 
 ENDS = {
     "finished": "as planned",
@@ -110,6 +118,21 @@ class RunSummary:
         return as_number(self.history.last.get("train_loss")) or newest
 
     @property
+    def fit(self) -> Diagnosis | None:
+        """How well the network fits its text."""
+        return diagnose_fit(
+            Losses(
+                network=self.network_loss,
+                train=self.train_loss,
+                best_at=self.best_step / max(1, self.info.step or 0),
+                epochs=self.history.epoch or 0.0,
+                mixed=self.loss,
+                unigram_entropy=self.unigram_entropy,
+                curve=self.history.curves[ALONE_CURVE],
+            )
+        )
+
+    @property
     def best_step(self) -> int:
         """Step of the best model."""
         progress = self.model.metadata.progress
@@ -168,16 +191,16 @@ def outcome(run: RunSummary) -> str:
         return run.info.state
     if run.loss is None:
         return "unknown"
+    fit = run.fit
+    if fit is not None and fit.kind in NOTHING_LEFT:
+        return fit.kind
     if run.unigram_entropy is not None and (run.network_loss or 0) > LITTLE * run.unigram_entropy:
         return "little"
-    epochs = run.history.epoch
-    if epochs is None:
+    if run.history.epoch is None:
         return "ended"
-    if epochs < 1:
+    if run.history.epoch < 1:
         return "begun"
-    best_at = run.best_step / max(1, run.info.step or 0)
-    found = diagnose_fit(run.network_loss, run.train_loss, best_at=best_at, epochs=epochs)
-    return found.kind if found else "ended"
+    return fit.kind if fit else "ended"
 
 
 def loss_meaning(run: RunSummary) -> Iterator[str]:
@@ -232,7 +255,7 @@ def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
     } | dict.fromkeys(UNFINISHED + ("failed",), (f"continue the run{time_left(info)}", resume))
     step = by_kind.get(kind, ("train for longer, with a larger network if that helps", longer))
     sample = ["charrnn", "sample", info.run, *where, "--temperature", temperature]
-    steps = [] if kind == "running" else [step]
+    steps = [] if kind in ("running", *NOTHING_LEFT) else [step]
     steps.append(
         (
             "write text; a higher temperature gives more surprising text, a lower one safer text",

@@ -1,8 +1,25 @@
 """What the losses say in words."""
 
+import math
+
+import numpy as np
 import pytest
 
-from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose, diagnose_fit
+from charrnn.evaluation.diagnosis import (
+    MEMORY_LEFT_OUT,
+    Losses,
+    diagnose,
+    diagnose_fit,
+    has_fallen_lately,
+    unigram_entropy,
+)
+
+FALLING = [(10, 2.0), (20, 1.9), (30, 1.8), (40, 1.7)]
+FLAT = [(10, 2.0), (20, 1.7), (30, 1.7), (40, 1.699)]
+
+
+def losses(network, train, **more):
+    return Losses(**{"network": network, "train": train, "best_at": 1.0, "epochs": 1.0} | more)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +41,7 @@ from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT, diagnose, diagnose_fit
     ],
 )
 def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
-    found = diagnose(val_loss, train_loss, best_at=best_at, epochs=epochs)
+    found = diagnose(losses(val_loss, train_loss, best_at=best_at, epochs=epochs))
     assert found.startswith(word)
     assert bool(found) == bool(word)
 
@@ -39,13 +56,85 @@ def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
     ],
 )
 def test_a_diagnosis_is_of_a_kind_that_its_text_names(val_loss, epochs, kind):
-    found = diagnose_fit(val_loss, 1.4, best_at=1.0, epochs=epochs)
+    found = diagnose_fit(losses(val_loss, 1.4, epochs=epochs))
     assert found.kind == kind
     assert kind in found.text
 
 
 def test_a_memory_that_is_left_out_is_said_besides():
-    found = diagnose(1.8, 1.8, best_at=1.0, epochs=0.45, memory_hurts=True)
+    found = diagnose(losses(1.8, 1.8, epochs=0.45), memory_hurts=True)
     assert found.startswith("underfitting: ")
     assert found.endswith("; " + MEMORY_LEFT_OUT)
-    assert diagnose(None, None, best_at=1.0, epochs=1.0, memory_hurts=True) == MEMORY_LEFT_OUT
+    assert diagnose(losses(None, None), memory_hurts=True) == MEMORY_LEFT_OUT
+
+
+@pytest.mark.parametrize(
+    ("curve", "has_fallen"),
+    [
+        (FALLING, True),  # 1.7 after 1.9
+        (FLAT, False),
+        ([(10, 1.0), (20, 1.0), (30, 1.0), (40, 0.99)], True),
+        ([(10, 1.0), (20, 1.0), (30, 1.0), (40, 0.996)], False),
+        ([(10, 1.0), (20, 1.0), (30, 0.5), (40, 1.5)], True),  # the best one counts
+        ([(10, 2.0), (20, 1.5), (30, 1.0)], None),  # too few
+        ([(30, 2.0), (31, 1.5), (32, 1.0), (40, 0.5)], None),  # resumed without a log
+        ([], None),
+    ],
+)
+def test_the_last_third_of_a_curve_is_compared_with_what_was_before(curve, has_fallen):
+    assert has_fallen_lately(curve) is has_fallen
+
+
+@pytest.mark.parametrize(
+    ("curve", "epochs", "kind"),
+    [
+        (FALLING, 3, "underfitting"),
+        (FLAT, 3, "good"),
+        ([], 3, "underfitting"),
+        (FALLING, 8, "good"),
+    ],
+)
+def test_more_time_is_advised_while_the_loss_falls(curve, epochs, kind):
+    assert diagnose_fit(losses(1.7, 1.7, epochs=epochs, curve=curve)).kind == kind
+
+
+def test_random_digits_are_not_underfitting():
+    """Ten digits equally often: ln 10 = 2.3026 nats."""
+    curve = [(118, 2.3040), (236, 2.3038), (354, 2.3029), (472, 2.3032), (600, 2.3033)]
+    digits = {"epochs": 5.7, "mixed": 2.3029, "unigram_entropy": 2.3026, "curve": curve}
+    found = diagnose_fit(losses(2.3029, 2.3030, **digits))
+    assert found.kind == "random"
+    assert "more training will not help" in found.text
+    by_heart = diagnose_fit(losses(2.3029, 1.5, **digits))
+    assert by_heart.kind == "random"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 0.5},  # most of the text was not read yet
+        {"curve": FALLING},
+        {"curve": []},
+        {"mixed": 1.5},  # the n-gram memory predicts the text, so it can be predicted
+    ],
+)
+def test_a_network_at_the_frequencies_may_only_have_begun(changes):
+    known = {"epochs": 3.0, "mixed": 3.0, "unigram_entropy": 3.0, "curve": FLAT}
+    assert diagnose_fit(losses(2.94, 2.9, **known)).kind == "random"
+    found = diagnose_fit(losses(2.94, 2.9, **known | changes))
+    assert found.kind == "underfitting"
+    assert "no better than the frequencies" in found.text
+    assert "no better" not in diagnose_fit(losses(2.93, 2.9, **known | changes)).text
+
+
+def test_a_text_that_is_known_is_not_underfitting():
+    found = diagnose_fit(losses(0.0005, 0.002, epochs=3, curve=FALLING))
+    assert found.kind == "known"
+    assert "more training will not help" in found.text
+    assert diagnose_fit(losses(0.02, 0.02, epochs=3)).kind == "underfitting"
+
+
+def test_the_unigram_entropy_is_the_loss_from_frequencies_alone():
+    """Halves and quarters: 1/2 ln 2 + 2 * 1/4 ln 4 = 1.5 ln 2."""
+    assert unigram_entropy(np.array([0, 0, 3, 5], np.uint8)) == pytest.approx(1.5 * math.log(2))
+    assert unigram_entropy(np.arange(10)) == pytest.approx(math.log(10))

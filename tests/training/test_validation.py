@@ -10,7 +10,7 @@ from training_runs import CONFIG, of_kind, run_training
 
 import charrnn.evaluation.loss
 from charrnn.checkpoints.model import load_model, read_model
-from charrnn.checkpoints.run_folder import step_files
+from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.core.config import SampleConfig
 from charrnn.core.events import Evaluated, Sampled
 from charrnn.data.corpus import load_corpus
@@ -20,6 +20,7 @@ from charrnn.ngram.model import count_corpus
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
+from charrnn.training.validation import known_curve
 
 
 def test_the_final_loss_is_that_of_the_file_over_all_held_out_text(text_file):
@@ -205,3 +206,32 @@ def test_a_score_of_a_part_of_the_text_says_which_part(text_file):
         validator.final[protocol.name] = Score(loss=2.5, network=2.5, chars=chars, weight=0.0)
         marks.append(validator.figures[0].signature.split("|")[0])
     assert marks == ["split:last-0.1", f"split:last-0.1*{whole // 2 / whole:.2g}"]
+
+
+def test_a_resumed_run_knows_the_validations_in_its_log(tmp_path):
+    """Step 15 follows a rollback, step 35 the checkpoint; the final score is no point."""
+    run = Run(tmp_path)
+    event = Evaluated(
+        step=10, loss=1.0, network_loss=3.0, chars=9, protocol="streamed", is_best=True,
+        is_final=False,
+    )  # fmt: skip
+    for step, network_loss in ((10, 3.0), (20, 2.5), (30, 2.0), (15, 2.75), (25, 2.25), (35, 1.75)):
+        run.log.record(dataclasses.replace(event, step=step, network_loss=network_loss))
+    run.log.record(dataclasses.replace(event, step=25, network_loss=9.0, is_final=True))
+    assert known_curve(run, 25) == [(10, 3.0), (15, 2.75), (25, 2.25)]
+    assert known_curve(None, 20) == []
+    run.close()
+
+
+def test_a_rollback_forgets_the_validations_after_the_good_step(text_file):
+    corpus = load_corpus([text_file], CONFIG)
+    validator = Trainer(CONFIG, corpus, None, lambda: False, lambda: 0.0).validator
+    validator.curve = [(10, 3.0), (20, 2.5), (30, 9.0)]
+    validator.roll_back(validator.best, 20)
+    assert validator.curve == [(10, 3.0), (20, 2.5)]
+
+
+def test_the_end_of_a_run_has_a_diagnosis_in_one_word(text_file):
+    events, _, _ = run_training(text_file)
+    assert events[-1].fit
+    assert events[-1].advice.startswith(events[-1].fit)

@@ -8,14 +8,13 @@ import webbrowser
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import pytest
 
 from charrnn.core.errors import InputError
 from charrnn.core.overwriting import PAGE_START
 from charrnn.viz.history import Preview, read_history
 from charrnn.viz.render.svg import line_chart, thinned
-from charrnn.viz.report import chosen_previews, entropy
+from charrnn.viz.report import chosen_previews
 from charrnn.viz.verdict import HEADLINES
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures.md"
@@ -497,8 +496,3 @@ def test_every_command_of_the_manual_works(charrnn, monkeypatch):
         words = shlex.split(after.split(" | ")[0])
         stdin = before.removeprefix("echo ").removesuffix(" | ") if before else None
         assert charrnn(*words, stdin=stdin).stdout, command
-
-
-def test_an_entropy_is_that_of_the_frequencies():
-    """Half, a quarter and a quarter: 1.5 bits."""
-    assert entropy(np.array([0, 0, 3, 7], np.uint8)) == pytest.approx(1.5 * np.log(2))

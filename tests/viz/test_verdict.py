@@ -169,3 +169,14 @@ def test_a_run_with_one_test_has_no_progress_to_tell():
 
 def test_a_duration_is_as_max_time_takes_it():
     assert [max_time(s) for s in (10, 90, 3600, 5400)] == ["1m", "2m", "1h", "1h30m"]
+
+
+@pytest.mark.parametrize(("loss", "kind"), [(2.99, "random"), (0.01, "known")])
+def test_no_training_is_advised_where_nothing_is_left_to_learn(loss, kind):
+    """Frequencies alone would leave 3 nats."""
+    found = facts(loss=loss, train=loss, memory=False, epoch=9)
+    found.history.curves[ALONE_CURVE][:] = [(10, 2.99), (20, 2.99), (30, 2.99), (40, 2.99)]
+    assert outcome(found) == kind
+    assert "More training will not help" in remarks(found)[0]
+    assert len(steps(found)) == 1
+    assert "charrnn sample king" in steps(found)[0]
