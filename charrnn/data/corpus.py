@@ -14,8 +14,8 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.core.seeds import derive_seed
 from charrnn.data import cache
-from charrnn.data.encoding import Encoded, TextPart, _encode
 from charrnn.data.file_kinds import kind_of_file
+from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 

@@ -16,7 +16,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.events import Figures
 from charrnn.data.batches import Batch
 from charrnn.data.corpus import LONGEST, Records, find_records
-from charrnn.data.encoding import read_ids
+from charrnn.data.ids import read_ids
 from charrnn.data.text_files import find_files
 from charrnn.data.vocab import Ids
 from charrnn.evaluation.dynamic import score_dynamically

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError, printable
-from charrnn.data.encoding import closed
+from charrnn.data.ids import closed
 from charrnn.data.text_files import Codes, Reading, Survey, find_files, read_codes
 from charrnn.data.vocab import ByteVocabulary
 from charrnn.sampling.jobs import Sample

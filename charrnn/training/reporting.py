@@ -11,8 +11,8 @@ from charrnn.core.events import Finished, Planned, Started, Step
 from charrnn.evaluation.diagnosis import Losses, diagnose, diagnose_fit, unigram_entropy
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
-from charrnn.training.budget import Budget
 from charrnn.training.learner import Learner, UpdateStats
+from charrnn.training.step_budget import Budget
 from charrnn.training.throughput import Throughput
 from charrnn.training.validation import Validator
 

@@ -18,10 +18,10 @@ from charrnn.nn.device import be_deterministic, pick_device, set_threads
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
 from charrnn.training import reporting
-from charrnn.training.budget import Budget
 from charrnn.training.checkpointing import Checkpointer, describe, describe_sources
 from charrnn.training.learner import Learner, UpdateStats
 from charrnn.training.schedule import learning_rate
+from charrnn.training.step_budget import Budget
 from charrnn.training.throughput import Throughput
 from charrnn.training.transfer import Initial
 from charrnn.training.validation import Validator

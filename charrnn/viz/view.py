@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.errors import InputError, escape, printable
-from charrnn.data.encoding import read_ids
+from charrnn.data.ids import read_ids
 from charrnn.data.vocab import ByteVocabulary, Ids
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
 from charrnn.nn.numpy_engine import State

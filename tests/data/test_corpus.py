@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
 from charrnn.data import cache
-from charrnn.data import encoding as encoding_module
+from charrnn.data import ids as ids_module
 from charrnn.data import text_files as textfiles
 from charrnn.data.corpus import load_corpus
-from charrnn.data.encoding import TextPart
+from charrnn.data.ids import TextPart
 
 PROPERTY = settings(
     deadline=None,
@@ -133,16 +133,16 @@ def test_small_chunks_and_the_cache_cold_or_warm_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfiles, "CHUNK", chunk)
         results.append(outcome(paths, lines=lines, val_file=val_file, **how))
-        patch.setattr(encoding_module, "CACHED_ABOVE", 0)
+        patch.setattr(ids_module, "CACHED_ABOVE", 0)
         results += [outcome(paths, lines=lines, val_file=val_file, **how) for _ in range(2)]
     assert results == results[:1] * 4
 
 
 def test_a_warm_cache_is_used_and_its_ids_are_mapped(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
     paths = write(tmp_path / "texts", "hello world")
     cold = facts(load(paths))
-    monkeypatch.delattr(encoding_module, "_survey")  # what is found needs no second survey
+    monkeypatch.delattr(ids_module, "_survey")  # what is found needs no second survey
     warm = load(paths)
     assert facts(warm) == cold
     assert isinstance(warm.train, np.memmap)
@@ -163,7 +163,7 @@ def test_the_cache_tells_apart_how_files_are_split_and_joined(tmp_path, monkeypa
         ([one, two], {"encoding": "utf-16"}),
     ]
     in_memory = [outcome(paths, **named) for paths, named in ways]
-    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
     for _ in ("cold", "warm"):
         assert [outcome(paths, **named) for paths, named in ways] == in_memory
 
@@ -175,7 +175,7 @@ def test_a_small_text_leaves_the_cache_folder_alone(tmp_path):
 
 def test_the_published_split_of_tiny_shakespeare():
     part = TextPart(Path("tinyshakespeare.txt"), 1.0 - 0.1, adds_newline=False)
-    num_train = encoding_module._num_train(part, 1_115_394)
+    num_train = ids_module._num_train(part, 1_115_394)
     assert (num_train, 1_115_394 - num_train) == (1_003_854, 111_540)
 
 
@@ -310,26 +310,24 @@ def test_a_bad_encoding_is_named(tmp_path):
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     paths = write(tmp_path / "texts", "hello", "world")
-    usual = encoding_module._table
+    usual = ids_module._table
 
     def append(vocab):
         with paths[0].open("ab") as file:
             file.write(b"o" * 20)
         return usual(vocab)
 
-    monkeypatch.setattr(encoding_module, "_table", append)  # made after counting, before encoding
-    for limit in (encoding_module.CACHED_ABOVE, 0):
-        monkeypatch.setattr(encoding_module, "CACHED_ABOVE", limit)
+    monkeypatch.setattr(ids_module, "_table", append)  # made after counting, before encoding
+    for limit in (ids_module.CACHED_ABOVE, 0):
+        monkeypatch.setattr(ids_module, "CACHED_ABOVE", limit)
         assert refused(paths).startswith(f"{paths[0]}: changed while it was read")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
     paths = write(tmp_path / "texts", "hello", "world")
-    usual = encoding_module._table
-    monkeypatch.setattr(
-        encoding_module, "_table", lambda v: (paths[0].write_bytes(b"he"), usual(v))[1]
-    )
+    usual = ids_module._table
+    monkeypatch.setattr(ids_module, "_table", lambda v: (paths[0].write_bytes(b"he"), usual(v))[1])
     assert refused(paths).startswith(f"{paths[0]}: changed while it was read")
 
 
@@ -412,9 +410,9 @@ def changed(tmp_path, **named):
         {"val_file": Path("texts/0.txt")},
     ],
 )
-@pytest.mark.parametrize("limit", [encoding_module.CACHED_ABOVE, 0])
+@pytest.mark.parametrize("limit", [ids_module.CACHED_ABOVE, 0])
 def test_the_digest_changes_with_content_and_settings(tmp_path, monkeypatch, change, limit):
-    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", limit)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", limit)
     assert changed(tmp_path, **change) != changed(tmp_path)
 
 
@@ -440,7 +438,7 @@ def test_the_digest_does_not_change_with_a_files_name(tmp_path):
 
 
 def test_a_large_text_that_changed_is_encoded_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
     monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
     for text in ("hello", "world", "hello"):
@@ -448,13 +446,13 @@ def test_a_large_text_that_changed_is_encoded_anew(tmp_path, monkeypatch):
 
 
 def test_a_large_text_that_did_not_change_is_not_read_at_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoding_module, "CACHED_ABOVE", 0)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
     monkeypatch.setattr(cache, "REMEMBERED_ABOVE", 0)
     monkeypatch.setattr(cache, "SETTLED_SECONDS", -1.0)
     paths = write(tmp_path / "texts", "hello")
     before = facts(load(paths))
     monkeypatch.delattr(hashlib, "file_digest")
-    monkeypatch.delattr(encoding_module, "read_codes")
+    monkeypatch.delattr(ids_module, "read_codes")
     assert facts(load(paths)) == before
 
 

@@ -156,7 +156,7 @@ def test_a_resume_with_another_text_is_refused(call, text_file):
     assert "the corpus (text or --val-file) is not the one that text was trained on" in err
 
 
-def test_budget_cadence_and_threads_may_change(call, text_file):
+def test_step_budget_cadence_and_threads_may_change(call, text_file):
     call("train", text_file, *QUICK, "-q")
     changes = ["--steps", 24, "--eval-every", 3, "--save-every", 3, "--sample-every", 0]
     code, _, _ = call(

@@ -2,8 +2,8 @@
 
 from charrnn.core.config import TrainConfig
 from charrnn.training import reporting
-from charrnn.training.budget import Budget
 from charrnn.training.schedule import UNKNOWN
+from charrnn.training.step_budget import Budget
 from charrnn.training.throughput import Throughput
 
 

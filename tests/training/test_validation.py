@@ -53,9 +53,9 @@ def test_without_held_out_text_the_newest_weights_are_the_best(text_file):
 
 
 def test_a_last_evaluation_never_takes_most_of_the_time(text_file, monkeypatch):
-    monkeypatch.setattr("charrnn.training.budget.FEWEST_FINAL", 50)
-    monkeypatch.setattr("charrnn.training.budget.FEWEST_SCORED", 50)
-    monkeypatch.setattr("charrnn.training.budget.FINAL_SHARE", 0.0)
+    monkeypatch.setattr("charrnn.training.step_budget.FEWEST_FINAL", 50)
+    monkeypatch.setattr("charrnn.training.step_budget.FEWEST_SCORED", 50)
+    monkeypatch.setattr("charrnn.training.step_budget.FINAL_SHARE", 0.0)
     events, corpus, _ = run_training(text_file, val_frac=0.5)
     assert len(corpus.val) > 500
     assert [each.chars for each in events[-1].scores] == [50, 256]  # a window at least

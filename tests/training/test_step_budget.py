@@ -7,7 +7,7 @@ from training_runs import Clock
 
 from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
-from charrnn.training.budget import Budget
+from charrnn.training.step_budget import Budget
 from charrnn.training.throughput import Throughput
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from charrnn.data.encoding import read_ids
+from charrnn.data.ids import read_ids
 from charrnn.data.text_files import Reading
 from charrnn.data.vocab import CharVocabulary
 
