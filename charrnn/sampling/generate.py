@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -238,6 +238,9 @@ def generate(request: SampleRequest, console: Console) -> None:
         BusyError: Another process writes to the output file.
     """
     sampler = make_sampler(load_model(request.model), request.stops, request.device)
+    if sampler.model.records:  # an editor ends the last line of a file too
+        whole = [prompt.removesuffix("\n").removesuffix("\r") for prompt in request.prompts]
+        request = replace(request, prompts=whole)
     if console.verbosity > 0:
         console.line(f"model {printable(request.model)}; {sampler.engine}")
     Generation(request, sampler, console).run()

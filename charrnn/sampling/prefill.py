@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charrnn.checkpoints.model import Model
+from charrnn.core.errors import InputError
 from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine, Floats, State
 
@@ -15,8 +16,13 @@ def prompt_ids(model: Model, prompt: str) -> list[int]:
     A text without a prompt, and every record, starts after a newline if the vocabulary has one.
 
     Raises:
-        InputError: The prompt has characters that the vocabulary lacks.
+        InputError: The prompt has characters that the vocabulary lacks, or is more than one record.
     """
+    if model.records and "\n" in prompt:
+        raise InputError(
+            "prompt: has a line end, but each text of this model is a single line; give each line "
+            "a prompt of its own, for example with --prompts FILE"
+        )
     ids, newline = [int(i) for i in model.vocab.encode(prompt)], model.vocab.newline
     return [newline, *ids] if newline is not None and (model.records or not ids) else ids
 

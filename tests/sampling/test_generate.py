@@ -219,6 +219,26 @@ def test_novel_leaves_out_lines_of_the_corpus(sample, trained):
     assert f"kept {len(texts_of(out))} of 200 texts; the others are empty or occur in" in err
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_end_after_the_prompt_of_a_record_is_no_part_of_it(sample, end):
+    Path("start.txt").write_bytes(b"An" + end.encode())
+    options = ("-n", 5, "--seed", 3)
+    expected = sample("-p", "An", *options, run="names")
+    assert sample("--prompt-file", "start.txt", *options, run="names") == expected
+    assert expected[0] == 0
+    assert len(expected[1].splitlines()) == 5
+
+
+def test_a_prompt_of_two_lines_is_refused_by_a_model_of_lines(sample):
+    for option in ("-p", "--prompts"):
+        Path("p.jsonl").write_text('"A\\nB"\n', encoding="utf-8")
+        given = "A\nB" if option == "-p" else "p.jsonl"
+        code, out, err = sample(option, given, run="names")
+        assert (code, out) == (2, "")
+        assert "prompt: has a line end, but each text of this model is a single line" in err
+    assert sample("-p", "fox\n", "-l", 5)[0] == 0
+
+
 def test_where_all_texts_are_new_none_is_said_to_be_left_out(sample, trained):
     Path("other.txt").write_text("something else\n", "utf-8")
     many = ("-n", 3, "-l", 20, "--seed", 3, "--novel", "other.txt")
