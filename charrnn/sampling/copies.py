@@ -1,4 +1,4 @@
-"""Spans of generated text that occur in a corpus; which texts are new."""
+"""Spans of generated text that occur in a corpus."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError, printable
 from charrnn.data.ids import closed
 from charrnn.data.text_files import Codes, Reading, Survey, find_files, read_codes
-from charrnn.data.vocab import ByteVocabulary
-from charrnn.sampling.jobs import Sample
 
 LONG = 30
 """Smallest number of symbols of a copied span; shorter spans occur by chance."""
@@ -233,55 +230,3 @@ def hashes_of(codes: Symbols) -> Hashes:
 def string_of(codes: Symbols) -> str:
     """Return symbols as a string, one character for each."""
     return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-
-
-class Novelty:
-    """Finds samples that do not occur in a corpus.
-
-    A record with its prompt is compared with whole lines: Ann is new if the corpus has only Anna;
-    an empty record is never new. Any other text is new unless the whole of it occurs in the corpus.
-
-    Args:
-        corpus: A file or folder.
-        model: Model that generates the samples.
-
-    Raises:
-        InputError: The corpus is empty or cannot be read.
-    """
-
-    def __init__(self, corpus: Path, model: Model) -> None:
-        self._model = model
-        self._source = Source([corpus], model.reading())
-        self.notes = self._source.notes
-        self._lines = frozenset(corpus_lines(self._source)) if model.records else None
-
-    def are_new(self, samples: Sequence[Sample]) -> list[bool]:
-        """Return for each sample whether it is new."""
-        if self._lines is not None:
-            records = map(self._record, samples)
-            return [bool(record) and record not in self._lines for record in records]
-        texts = [self._source.codes(sample.text, sample.raw) for sample in samples]
-        return [not is_copy for is_copy in self._source.contains(texts)]
-
-    def _record(self, sample: Sample) -> bytes:
-        vocab = self._model.vocab
-        if isinstance(vocab, ByteVocabulary):
-            return vocab.raw(vocab.encode(sample.prompt)) + sample.raw
-        return (sample.prompt + sample.text).encode("utf-8", "surrogatepass")
-
-
-def corpus_lines(source: Source) -> Iterator[bytes]:
-    """Yield the lines of a corpus that are not empty, as UTF-8, or as bytes of a byte model."""
-    rest = b""
-    for chunk in source.chunks():
-        *lines, rest = (rest + encoded(chunk, is_bytes=source.reading.bytes)).split(b"\n")
-        yield from filter(None, lines)
-    if rest:
-        yield rest
-
-
-def encoded(codes: Codes, *, is_bytes: bool) -> bytes:
-    """Return code points as UTF-8, or bytes unchanged."""
-    if is_bytes:
-        return codes.astype(np.uint8).tobytes()
-    return string_of(codes).encode("utf-8", "surrogatepass")

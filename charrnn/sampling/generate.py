@@ -12,8 +12,9 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
-from charrnn.sampling.copies import Novelty, Source
+from charrnn.sampling.copies import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample
+from charrnn.sampling.novelty import Novelty
 from charrnn.sampling.output_file import ResumedFile, open_resumed
 from charrnn.sampling.prefill import prompt_ids
 from charrnn.sampling.sampler import Sampler
