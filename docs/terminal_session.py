@@ -1,4 +1,4 @@
-"""Draw docs/session.svg: a real terminal session, training for a minute and sampling.
+"""Draw docs/session.svg: a real terminal session, training for three minutes and sampling.
 
     python docs/terminal_session.py data/shakespeare.txt
 
@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.text import Text
 
 COMMANDS = (
-    "charrnn train shakespeare.txt --max-time 1m",
-    'charrnn sample -p "HAMLET." -l 300 --seed 1',
+    "charrnn train shakespeare.txt --max-time 3m",
+    'charrnn sample -p "HAMLET." -t 0.7 -l 300 --seed 1',
 )
 WIDTH = 96
 """Columns of the terminal."""
