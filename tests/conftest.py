@@ -79,6 +79,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 patch.setenv("CHARRNN_CACHE", str(folder / "cache"))
                 for name, text in texts.items():
                     Path(name).write_text(text, encoding="utf-8")
+                for stream in ("stdout", "stderr"):  # a test reads its own output only
+                    patch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), "utf-8"))
                 for command in commands:
                     assert run_cli(command) == 0, command
             folders[key] = folder
