@@ -68,12 +68,26 @@ def imported(node):
 
 def imports_of(module, *, only_at_top=False):
     """Return the charrnn modules that a module imports, and "torch"."""
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    nodes = tree.body if only_at_top else ast.walk(tree)
-    names = {name.removeprefix("charrnn.") for node in nodes for name in imported(node)}
-    return (names & set(FILES)) | (
+    names = imported_names(module, only_at_top=only_at_top)
+    return {name.removeprefix("charrnn.") for name in names} & set(FILES) | (
         {"torch"} if any(n.split(".")[0] == "torch" for n in names) else set()
     )
+
+
+def imported_names(module, *, only_at_top):
+    """Return the full names that a module may import.
+
+    At its top is what is outside functions, and not for types only.
+    """
+    nodes = [ast.parse(FILES[module].read_text(encoding="utf-8"))]
+    names = set()
+    while nodes:
+        node = nodes.pop()
+        names.update(imported(node))
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not (only_at_top and (is_for_types or isinstance(node, ast.FunctionDef))):
+            nodes += ast.iter_child_nodes(node)
+    return names
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if "." in name])
@@ -82,6 +96,15 @@ def test_imports_point_down(module):
     for other in imports_of(module) - {"torch"}:
         below = other.split(".")[0]
         assert below == package or RANK[below] < RANK[package], f"{module} may not import {other}"
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if "." in name])
+def test_what_is_imported_is_a_module_or_from_a_module(module):
+    """Not a package, nor a name of the public API: both would hide where an import points."""
+    names = {n for n in imported_names(module, only_at_top=False) if n.startswith("charrnn.")}
+    parts = {name.removeprefix("charrnn.") for name in names} - {"__version__"}
+    hidden = {p for p in parts if p not in FILES and p.rpartition(".")[0] not in FILES}
+    assert hidden <= {name.rpartition(".")[0] for name in parts if name in FILES}
 
 
 def test_no_cycle_inside_a_package():
@@ -110,6 +133,8 @@ def test_a_command_imports_only_options_and_core_at_its_top():
             wrong = {
                 o for o in others if not o.startswith(("core.", "cli.", "launch.size_presets"))
             }
+            roots = {name.split(".")[0] for name in imported_names(module, only_at_top=True)}
+            wrong |= roots - {"charrnn", "click"} - sys.stdlib_module_names
             assert not wrong, f"{module} imports {wrong} at its top"
 
 
