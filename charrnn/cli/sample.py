@@ -79,7 +79,7 @@ LONGEST = 64 << 20
 @option(
     "--novel", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
     help="Leave out texts that occur in a corpus: records that are one of its lines, other texts "
-    "that it contains as a whole.",
+    "that it contains as a whole. None comes twice, and -n counts the texts that are kept.",
 )  # fmt: skip
 @option(
     "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",

@@ -1,6 +1,7 @@
 """Run one `sample` request from prompts to output."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -106,8 +107,11 @@ class Generation:
                 if self.is_streamed(jobs, source, novelty):
                     self.stream(out, jobs[0])
                     return
-                samples = self.novel(self.samples(out, jobs, first), novelty)
-                self.write(out, samples, source)
+                if novelty:
+                    samples = self.novel(out, jobs, first, novelty, resumed)
+                else:
+                    samples = self.counted(self.samples(out, jobs, first))
+                self.write(out, samples, source, jobs)
         self.sum_up()
 
     def check_prompts(self) -> None:
@@ -141,7 +145,7 @@ class Generation:
         """
         if resumed is None:
             return 0
-        resumed.check(jobs)
+        resumed.check(jobs, jobs.num_rounds if self.request.novel else 1)
         if resumed.last:
             index = resumed.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
@@ -188,25 +192,74 @@ class Generation:
                 report(sample.index + 1)
                 yield sample
 
-    def novel(self, samples: Iterator[Sample], novelty: Novelty | None) -> Iterator[Sample]:
-        """Yield the samples that are new, or all without --novel; count both."""
-        for group in grouped(samples, SEARCHED_TOGETHER if novelty else 1):
-            are_new = novelty.are_new(group) if novelty else [True] * len(group)
-            self.num_tried += len(group)
-            for sample, is_new in zip(group, are_new, strict=True):
-                self.num_kept += is_new
-                if is_new:
-                    yield sample
+    def counted(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        """Yield and count all samples."""
+        for sample in samples:
+            self.num_kept += 1
+            yield sample
 
-    def write(self, out: OutputStream, samples: Iterator[Sample], source: Source | None) -> None:
+    def novel(
+        self, out: OutputStream, jobs: Jobs, first: int, novelty: Novelty,
+        resumed: ResumedFile | None,
+    ) -> Iterator[Sample]:  # fmt: skip
+        """Yield samples that are new until each prompt and temperature has enough of them.
+
+        A prompt or temperature that lacks texts tries its jobs again with other seeds, after all
+        others had their turn, `Jobs.num_rounds` times at most.
+        """
+        found: Counter[int] = Counter()
+        for line in resumed.samples() if resumed else ():
+            found[jobs.group_of(line["index"])] += 1
+            novelty.add(line["prompt"] + line["text"])
+        samples = self.tried(jobs, first, found, novelty)
+        if not self.request.as_json and len(jobs) > jobs.num_samples:
+            samples = iter(sorted(samples, key=lambda each: jobs.group_of(each.index)))
+        if out.for_terminal:
+            yield from samples
+        else:
+            with self.console.counting(len(jobs), "text", found.total()) as report:
+                for sample in samples:
+                    yield sample
+                    report(found.total())
+        self.note_missing(len(jobs) - found.total())
+
+    def tried(
+        self, jobs: Jobs, first: int, found: Counter[int], novelty: Novelty
+    ) -> Iterator[Sample]:
+        """Yield new samples in the order of their indices, and count them by `Jobs.group_of`."""
+        for begin in range(0, len(jobs) * jobs.num_rounds, max(1, len(jobs))):
+            indices = range(max(first, begin), begin + len(jobs))
+            wanted = (i for i in indices if found[jobs.group_of(i)] < jobs.num_samples)
+            samples = self.sampler.write((jobs[i] for i in wanted), self.request.batch_size)
+            for group in grouped(samples, SEARCHED_TOGETHER):
+                for sample, is_new in zip(group, novelty.are_new(group), strict=True):
+                    number = jobs.group_of(sample.index)
+                    if found[number] == jobs.num_samples:
+                        continue  # it was generated beside the last text that was wanted
+                    self.num_tried += 1
+                    if is_new and novelty.add(sample.prompt + sample.text):
+                        found[number] += 1
+                        self.num_kept += 1
+                        yield sample
+
+    def note_missing(self, num_missing: int) -> None:
+        """Print how many new texts were wanted and not found."""
+        if num_missing:
+            self.console.note(
+                f"{num_missing:,} text{'s' * (num_missing != 1)} fewer than asked for: no more new "
+                f"ones in {self.num_tried:,} tries; a higher --temperature gives other texts"
+            )
+
+    def write(
+        self, out: OutputStream, samples: Iterator[Sample], source: Source | None, jobs: Jobs
+    ) -> None:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
         with_copies = checked(samples, source, self.console)
         num_columns = len(self.request.configs)
         if self.request.as_json:
             write_json(out, with_copies)
         elif out.for_terminal and num_columns > 1:
-            num_samples = self.request.num_samples
-            write_columns(out, with_copies, num_samples, num_columns, echo=self.request.echo)
+            write_columns(out, with_copies, jobs.prompt_of, echo=self.request.echo)
         else:
             write_samples(out, with_copies, self.sampler, echo=self.request.echo)
 
@@ -214,7 +267,7 @@ class Generation:
         """Print how many texts are new, and how many an output file got."""
         if self.request.novel:
             corpus, are_all_new = printable(self.request.novel), self.num_kept == self.num_tried
-            rest = "" if are_all_new else f"; the others are empty or occur in {corpus}"
+            rest = "" if are_all_new else f"; the others are empty, repeated or occur in {corpus}"
             self.console.line(f"kept {self.num_kept:,} of {self.num_tried:,} texts{rest}")
         if self.request.output:
             name, count = printable(self.request.output), self.num_kept

@@ -11,6 +11,9 @@ from charrnn.core.seeds import sample_seed
 BLOCK = 256
 """Uniform numbers that are drawn together."""
 
+MOST_ROUNDS, LEAST_TRIES = 10, 100
+"""Tries to find new texts: ten for each text, and at least 100 for each prompt and temperature."""
+
 Written = tuple[list[int], str]
 """The ids of a text, and why it ended: "length" or "stop"."""
 
@@ -41,12 +44,29 @@ class Jobs:
         return len(self.prompts) * len(self.configs) * self.num_samples
 
     def __getitem__(self, index: int) -> Job:
-        prompt, config = divmod(index // self.num_samples, len(self.configs))
+        """Return a job; from len(self) on, the jobs are the same with other seeds."""
+        prompt, config = self.prompt_of(index), self.group_of(index) % len(self.configs)
         seed = sample_seed(self.seed, index)
         return Job(index, seed, self.prompts[prompt], self.configs[config])
 
     def __iter__(self) -> Iterator[Job]:
         return self.since(0)
+
+    def group_of(self, index: int) -> int:
+        """Return the number of a job's prompt and temperature."""
+        return index % len(self) // self.num_samples
+
+    def prompt_of(self, index: int) -> int:
+        """Return the number of a job's prompt."""
+        return self.group_of(index) // len(self.configs)
+
+    @property
+    def num_rounds(self) -> int:
+        """How often all jobs may be tried until there are enough new texts."""
+        if not self.num_samples:
+            return 0
+        is_random = any(config.temperature > 0 for config in self.configs)
+        return max(MOST_ROUNDS, -(-LEAST_TRIES // self.num_samples)) if is_random else 1
 
     def since(self, index: int) -> Iterator[Job]:
         """Yield the jobs from an index on."""

@@ -20,7 +20,7 @@ BROKEN_END = re.compile("[\udc80-\udcff]+$")
 
 
 class Novelty:
-    """Finds samples that do not occur in a corpus.
+    """Finds samples that do not occur in a corpus, and that were not found before.
 
     A record with its prompt is compared with whole lines, as people read them: without blanks at
     both ends, and é is é however it is coded. Ann is new if the corpus has only Anna; an empty record
@@ -42,6 +42,7 @@ class Novelty:
         lines = map(readable, corpus_lines(self._source) if model.records else ())
         self._lines = frozenset(lines) if model.records else None
         self._in_order: list[str] = []
+        self._found: set[str] = set()
 
     def are_new(self, samples: Sequence[Sample]) -> list[bool]:
         """Return for each sample whether it is new."""
@@ -49,6 +50,13 @@ class Novelty:
             return [self._is_new_line(sample, self._lines) for sample in samples]
         texts = [self._source.codes(sample.text, sample.raw) for sample in samples]
         return [not is_copy for is_copy in self._source.contains(texts)]
+
+    def add(self, text: str) -> bool:
+        """Add a new text with its prompt; return False if it was added before."""
+        compared = normalize("NFC", text).strip()
+        is_first = compared not in self._found
+        self._found.add(compared)
+        return is_first
 
     def _is_new_line(self, sample: Sample, lines: frozenset[str]) -> bool:
         """True if a record is not empty, no line, and not the beginning of a line cut off."""

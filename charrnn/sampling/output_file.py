@@ -47,8 +47,19 @@ class ResumedFile:
         """Index of the text to continue with."""
         return self.last["index"] + 1 if self.last else 0
 
-    def check(self, jobs: Jobs) -> None:
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """Yield all samples."""
+        begin = 0
+        while (sample := self._line(begin)) is not None:
+            begin = self._file.tell()
+            yield sample
+
+    def check(self, jobs: Jobs, num_rounds: int = 1) -> None:
         """Compare the last line with the job of its index.
+
+        Args:
+            jobs: The jobs of this command.
+            num_rounds: How often each of them may be tried.
 
         Raises:
             InputError: The line is of another job.
@@ -56,7 +67,7 @@ class ResumedFile:
         if self.last is None:
             return
         index, what = self.last["index"], ""
-        if index >= len(jobs):
+        if index >= len(jobs) * num_rounds:
             count = f"{len(jobs):,} text{'s' * (len(jobs) != 1)}"
             what = f"it has text {index}, but this command writes {count}, numbered from 0"
         else:

@@ -1,6 +1,6 @@
 """Write samples: stream, separated texts, columns, JSON lines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice, zip_longest
 
@@ -140,12 +140,19 @@ def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
 
 
 def write_columns(
-    out: OutputStream, samples: Iterable[Checked], num_samples: int, num_columns: int, *, echo: bool
+    out: OutputStream, samples: Iterable[Checked], prompt_of: Callable[[int], int], *, echo: bool
 ) -> None:
-    """Write a table for each prompt, with a column for each temperature."""
+    """Write a table for each prompt, with a column for each temperature.
+
+    Args:
+        out: Receives the tables.
+        samples: All samples of a prompt follow each other.
+        prompt_of: Returns the number of the prompt of a sample, given its index.
+        echo: Show the prompt before each text.
+    """
     groups: dict[int, list[Sample]] = {}
     for sample, _ in samples:
-        prompt = sample.index // (num_samples * num_columns)
+        prompt = prompt_of(sample.index)
         if groups and prompt not in groups:
             out.put(as_columns(groups.popitem()[1], echo=echo).encode("utf-8"))
         groups.setdefault(prompt, []).append(sample)

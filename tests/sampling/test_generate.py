@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -214,9 +215,42 @@ def test_novel_leaves_out_lines_of_the_corpus(sample, trained):
     all_texts = texts_of(sample(*many, run="names")[1])
     code, out, err = sample(*many, "--novel", trained.parent / "names.txt", run="names")
     assert code == 0
-    assert texts_of(out) == [text for text in all_texts if text not in lines and text]
-    assert 0 < len(texts_of(out)) < 200
-    assert f"kept {len(texts_of(out))} of 200 texts; the others are empty or occur in" in err
+    expected = dict.fromkeys(text for text in all_texts if text not in lines and text)
+    assert 0 < len(expected) < 200
+    assert texts_of(out)[: len(expected)] == [*expected]
+    assert not lines & {*texts_of(out), ""}
+    kept, tried = re.search(
+        r"kept (.+) of (.+) texts; the others are empty, repeated or", err
+    ).groups()
+    assert (int(kept), int(tried.replace(",", "")) > 200) == (len(texts_of(out)), True)
+
+
+def test_n_counts_new_texts_and_none_comes_twice(sample, trained):
+    names = trained.parent / "names.txt"
+    many = ("-p", "A", "-t", "0.8,1.2", "-n", 30, "--seed", 3, "--novel", names)
+    code, out, _ = sample(*many, "--json", run="names")
+    texts = [(line["prompt"] + line["text"]) for line in map(json.loads, out.splitlines())]
+    assert (code, len(texts), len({*texts})) == (0, 60, 60)
+    assert not {*texts} & {*names.read_text("utf-8").split()}
+    indices = [json.loads(line)["index"] for line in out.splitlines()]
+    assert indices == sorted(indices)
+    assert indices[-1] >= 60
+    lines = sample(*many, run="names")[1].splitlines()
+    cold = [line for line in texts if line in lines[:30]]
+    assert (sorted(lines), len(cold)) == (sorted(texts), 30)
+
+
+def test_there_is_an_end_to_the_tries(sample, trained):
+    """At temperature 0 all tries give one text."""
+    Path("other.txt").write_text("something else\n", "utf-8")
+    note = "note: {} fewer than asked for: no more new ones in {} tries"
+    code, out, err = sample("-n", 3, "-t", 0, "--novel", "other.txt", run="names")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert note.format("2 texts", 3) in err
+    empty = ("-n", 2, "-l", 0, "--novel", "other.txt")
+    code, out, err = sample(*empty, run="names")
+    assert (code, out, note.format("2 texts", 100) in err) == (0, "", True)
+    assert sample("-n", 0, "--novel", "other.txt", run="names")[:2] == (0, "")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -249,9 +283,11 @@ def test_a_file_of_new_records_is_resumed_with_its_seed(sample, trained):
     novel = ("-n", 200, "-t", 0.5, "--novel", trained.parent / "names.txt", "--json", "-o")
     sample(*novel, "whole.jsonl", "--seed", 3, run="names")
     whole = Path("whole.jsonl").read_bytes()
-    Path("cut.jsonl").write_bytes(whole[: len(whole) // 2])
-    assert sample(*novel, "cut.jsonl", "--seed", 3, "--resume", run="names")[0] == 0
-    assert Path("cut.jsonl").read_bytes() == whole
+    assert json.loads(whole.splitlines()[-1])["index"] >= 200
+    for share in (0.0, 0.5, 0.97, 1.0):
+        Path("cut.jsonl").write_bytes(whole[: int(len(whole) * share)])
+        assert sample(*novel, "cut.jsonl", "--seed", 3, "--resume", run="names")[0] == 0
+        assert Path("cut.jsonl").read_bytes() == whole
 
 
 def test_off_a_terminal_temperatures_follow_each_other(sample):
@@ -329,7 +365,7 @@ def test_without_a_corpus_each_text_is_passed_on_before_the_next_is_taken():
     ]
     rest = iter(texts)
     generation = Generation(request=None, sampler=None, console=None)
-    assert next(generation.novel(rest, None)) is texts[0]
+    assert next(generation.counted(rest)) is texts[0]
     assert list(rest) == texts[1:]
 
 
