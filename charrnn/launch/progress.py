@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -10,9 +11,6 @@ from charrnn.core.console import (
     LINE_SECONDS,
     Console,
     count_text,
-    figures_text,
-    loss_text,
-    speed_text,
     time_text,
 )
 from charrnn.core.errors import printable
@@ -28,18 +26,32 @@ from charrnn.core.events import (
     Started,
     Step,
 )
-
-LEAST_BAR = 18
-"""Columns of percentage and bar, beside the text."""
+from charrnn.launch.event_texts import (
+    bar_text,
+    detail_rows,
+    finished_rows,
+    rolled_back_text,
+    save_failed_text,
+    started_text,
+    step_text,
+    validation_text,
+)
 
 USUAL_WIDTH = 80
 
 
 class TrainingProgress:
-    """Shows the events of training on a console."""
+    """Shows the events of training on a console.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    Args:
+        console: The console.
+        next_command: Returns the command to try after a run; may be empty.
+    """
+
+    def __init__(
+        self, console: Console, next_command: Callable[[Finished], str] = lambda _: ""
+    ) -> None:
+        self._console, self._next_command = console, next_command
         self._validation: Evaluated | None = None
         self._has_plan = False
         self._last_line = -math.inf
@@ -102,10 +114,19 @@ class TrainingProgress:
 
     def _finish(self, event: Finished) -> None:
         self._console.close()
-        rows = finished_rows(event)
-        if not self._console.is_live:
-            self._console.line("; ".join(f"{name} {value}" for name, value in rows))
-            return
+        rows, command = finished_rows(event), self._next_command(event)
+        if self._console.verbosity > 0:
+            rows += detail_rows(event)
+        if self._console.is_live:
+            self._table(rows)
+        else:
+            for name, value in rows:
+                self._console.line(f"{name}: {value}")
+        if command:  # outside the table, which would break it into lines
+            self._console.line(f"try next: {command}")
+
+    def _table(self, rows: list[tuple[str, str]]) -> None:
+        """Show rows as a table on a terminal."""
         from rich.console import Console as RichConsole
         from rich.table import Table
 
@@ -131,97 +152,9 @@ def make_bar(event: Planned, stream: TextIO) -> Any:
     )
 
 
-def save_failed_text(event: SaveFailed) -> str:
-    """Return the warning about a failed save."""
-    return (
-        f"{event.path}: not saved at step {event.step}: {event.reason}; training continues "
-        f"and tries again; the newest good checkpoint is {event.newest or 'none'}"
-    )
-
-
-def rolled_back_text(event: RolledBack) -> str:
-    """Return the warning about a divergence."""
-    return (
-        f"diverged at step {event.step}; continues from step {event.good_step} "
-        f"with half the learning rate, {event.lr:g}"
-    )
-
-
-def started_text(event: Started) -> str:
-    """Return one line about network and machine."""
-    threads = f", {count_text(event.threads, 'thread')}" if event.device == "cpu" else ""
-    if event.processes > 1:
-        threads += f", {event.processes} processes"
-    steps = count_text(event.steps_per_epoch, "step")
-    return (
-        f"{event.num_parameters:,} parameters, {steps} an epoch, "
-        f"on {event.device} in {event.precision}{threads}"
-    )
-
-
-def validation_text(event: Evaluated | None, with_memory: str) -> str:
-    """Return the validation loss of the network alone, and after it that with the n-gram memory."""
-    if event is None:
-        return f"val {loss_text(None)}"
-    text = f"val {loss_text(event.network_loss)}"
-    has_memory = event.loss != event.network_loss
-    return text + (f" {with_memory} {loss_text(event.loss)}" if has_memory else "")
-
-
-def bar_text(event: Step, validation: Evaluated | None, width: int) -> str:
-    """Return the text on the progress bar; on a narrow terminal the passes are left out."""
-    parts = [
-        f"epoch {event.epoch:.2f}",
-        f"loss {loss_text(event.loss)}",
-        validation_text(validation, "with memory"),
-        speed_text(event.chars_per_second),
-        f"{time_text(event.seconds_left)} left",
-    ]
-    text = ", ".join(parts)
-    return text if len(text) + LEAST_BAR <= width else ", ".join(parts[1:])
-
-
 def terminal_width(stream: TextIO | None) -> int:
     """Return the number of columns of a terminal; 80 if it is unknown."""
     try:
         return (stream and os.get_terminal_size(stream.fileno()).columns) or USUAL_WIDTH
     except (OSError, ValueError):
         return USUAL_WIDTH
-
-
-def step_text(event: Step, validation: Evaluated | None) -> str:
-    """Return one line of progress for a log."""
-    total = f"/{event.total_steps}" if event.seconds_left is not None else ""
-    text = (
-        f"step {event.step}{total} epoch {event.epoch:.2f} loss {loss_text(event.loss)} "
-        f"{validation_text(validation, 'with n-gram memory')} "
-        f"{speed_text(event.chars_per_second)} "
-        f"left {time_text(event.seconds_left)}"
-    )
-    return text + (f" skipped {event.skipped}" if event.skipped else "")
-
-
-def finished_rows(event: Finished) -> list[tuple[str, str]]:
-    """Return the summary of a run as pairs of name and value."""
-    reasons = {
-        "finished": "finished",
-        "early_stop": "stopped early: no improvement",
-        "max_time": "time is up",
-        "signal": "stopped by a signal",
-        "requeue": "stopped by a signal, to be restarted",
-    }
-    rows = [
-        ("result", reasons.get(event.stop_reason, event.stop_reason)),
-        ("steps", f"{event.step:,} ({event.epoch:.2f} epochs)"),
-        ("time", f"{time_text(event.seconds)}, {speed_text(event.chars_per_second)}"),
-    ]
-    if event.train_loss is not None:
-        rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
-    for each in event.scores:
-        rows.append((f"validation loss, {each.protocol}", figures_text(each, event.unit)))
-    if event.val_loss is not None and not event.scores:
-        rows.append(("validation loss", f"{event.val_loss:.4f} nats per {event.unit}"))
-    rows += [("signature", each.signature) for each in event.scores]
-    if event.advice:
-        rows.append(("advice", event.advice))
-    return rows

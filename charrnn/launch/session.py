@@ -23,6 +23,7 @@ from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.progress import TrainingProgress
 from charrnn.launch.workers import RankZero, train_prepared
 from charrnn.training.trainer import INTERRUPTED
+from charrnn.viz.commands import NOTHING_LEFT, Trained, training_step
 
 SCHEMA = 1
 """Version of the JSON that `train` prints."""
@@ -36,8 +37,9 @@ class ShownRun:
 
     def __init__(self, run: Run, prepared: PreparedRun, console: Console) -> None:
         self.result: dict[str, Any] = {"step": 0, "epoch": 0.0, "stop_reason": "error"}
-        self._run, self._settings = run, as_settings(prepared.config)
-        self._progress = TrainingProgress(console)
+        self._run, self._corpus, self._config = run, prepared.corpus, prepared.config
+        self._settings = as_settings(prepared.config)
+        self._progress = TrainingProgress(console, self.next_command)
 
     def show(self, event: Event) -> None:
         """Show an event, and update result and settings."""
@@ -49,6 +51,21 @@ class ShownRun:
             known = {k: v for k, v in asdict(event).items() if k in self._settings}
             self._settings.update(known)
             write_config(self._run, self._settings)
+
+    def next_command(self, event: Finished) -> str:
+        """Return the training command to try after the run; empty if no training would help."""
+        kind = event.fit if event.val_loss is not None else "unknown"
+        if event.stop_reason in INTERRUPTED or kind in ("", *NOTHING_LEFT):
+            return ""
+        val_file = self._config.val_file
+        trained = Trained(
+            sources=self._corpus.sources,
+            val_source=str(val_file.absolute()) if val_file else None,
+            settings=self._settings,
+            checkpoints_option=checkpoints_option(self._run),
+            seconds=event.seconds,
+        )
+        return shlex.join(training_step(kind, trained)[1])
 
 
 def launch(
@@ -109,6 +126,10 @@ def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
 
 def command_of(run: Run, *words: str) -> str:
     """Return a command line for a run, quoted for a shell."""
+    return shlex.join(["charrnn", *words, *checkpoints_option(run)])
+
+
+def checkpoints_option(run: Run) -> list[str]:
+    """Return the option --checkpoints, if the folder of all runs is not the default."""
     folder = run.folder.parent
-    where = [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
-    return shlex.join(["charrnn", *words, *where])
+    return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]

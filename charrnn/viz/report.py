@@ -20,6 +20,7 @@ from charrnn.evaluation.protocols import held_out_ids
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import BITS
+from charrnn.viz.commands import text_arguments
 from charrnn.viz.history import ALONE_CURVE, History, Preview, read_history
 from charrnn.viz.pictures import surprise_picture
 from charrnn.viz.render.elements import (
@@ -250,13 +251,13 @@ def reproduction(run: RunSummary) -> list[Element]:
     metadata = run.model.metadata
     again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [
-        ("text", ", ".join(run.text_arguments[:5])),
+        ("text", ", ".join(text_arguments(run.sources)[:5])),
         ("digest of the text and its split", str(metadata.corpus and metadata.corpus.digest)),
         *((name, str(v)) for name, v in sorted(metadata.settings.items()) if v is not None),
         ("trained with", f"charrnn {metadata.version}"),
     ]
     return [
         Heading("How to repeat the run"),
-        Listing(shlex.join(["charrnn", "train", *run.text_arguments, *again])),
+        Listing(shlex.join(["charrnn", "train", *text_arguments(run.sources), *again])),
         Rows(("setting", "value"), rows, summary="all settings"),
     ]

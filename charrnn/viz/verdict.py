@@ -3,28 +3,21 @@
 import math
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.checkpoints.log import as_number
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import UNFINISHED, RunInfo
-from charrnn.core.config import SampleConfig, TrainConfig
+from charrnn.core.config import SampleConfig
 from charrnn.core.console import count_text, loss_text, perplexity_text, speed_text, time_text
 from charrnn.evaluation.diagnosis import Diagnosis, Losses, diagnose_fit
+from charrnn.viz.commands import NOTHING_LEFT, Trained, training_step
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
 LITTLE = 0.9
 """Above this fraction of the unigram entropy, a network has learned little more than frequencies."""
-
-MORE_TIME = 3
-LEAST_TIME = 300.0
-"""Length of a suggested run: as a multiple of this run's, and in seconds at least."""
-
-MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.6
-
 
 HEADLINES = {
     "running": "The run is still training: {steps} steps are done. This report is about the best "
@@ -55,9 +48,6 @@ HEADLINES = {
     "ended": "The run ended as planned.",
 }  # fmt: skip
 """Sentences on a run, by outcome."""
-
-NOTHING_LEFT = ("random", "known")
-"""Outcomes after which no training can lower the loss."""
 
 ENDS = {
     "finished": "as planned",
@@ -139,22 +129,10 @@ class RunSummary:
         return progress.step if progress else 0
 
     @property
-    def text_arguments(self) -> list[str]:
-        """Paths of the training files and folders, for a command line."""
-        return [relative_path(name) for name in self.sources] or ["FILE..."]
-
-    @property
     def checkpoints_option(self) -> list[str]:
         """The option --checkpoints, if the folder of all runs is not the default."""
         folder = self.info.folder.parent
         return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
-
-
-def relative_path(name: str) -> str:
-    """Return an absolute path relative to the working folder, if it is inside it."""
-    with suppress(ValueError, OSError):
-        return str(Path(name).relative_to(Path.cwd()))
-    return name
 
 
 def verdict(run: RunSummary) -> list[Element]:
@@ -233,47 +211,28 @@ def loss_meaning(run: RunSummary) -> Iterator[str]:
 
 def next_steps(run: RunSummary, kind: str) -> list[tuple[str, str]]:
     """Return the next steps as pairs: reason, command."""
-    info, seconds = run.info, run.info.seconds or 0.0
-    where, temperature = run.checkpoints_option, f"{SampleConfig().temperature:g}"
-    anew = ["charrnn", "train", *run.text_arguments, *reading_flags(run), *where]
-    longer = [*anew, "--max-time", max_time(max(LEAST_TIME, MORE_TIME * seconds))]
-    as_long = [*anew, "--max-time", max_time(seconds)]
-    dropout = min(MOST_DROPOUT, run.model.setting("dropout") + MORE_DROPOUT)
-    lower = run.model.setting("lr") / 3
+    info, where = run.info, run.checkpoints_option
+    trained = Trained(
+        sources=run.sources,
+        val_source=run.val_source,
+        settings=run.model.metadata.settings,
+        checkpoints_option=where,
+        seconds=info.seconds or 0.0,
+    )
     resume = ["charrnn", "train", "--run", info.run, "--resume", *where]
-    by_kind = {
-        "diverged": ("train with a lower learning rate", [*as_long, "--lr", f"{lower:.2g}"]),
-        "unknown": (
-            "hold out a tenth of the text, to measure the quality",
-            [*as_long, "--val-frac", "0.1"],
-        ),
-        "overfitting": (
-            "use more text if there is any, or more dropout, which works against learning by heart",
-            [*as_long, "--dropout", f"{dropout:.2g}"],
-        ),
-        "good": ("use more text, or more time for a larger network", longer),
-    } | dict.fromkeys(UNFINISHED + ("failed",), (f"continue the run{time_left(info)}", resume))
-    step = by_kind.get(kind, ("train for longer, with a larger network if that helps", longer))
-    sample = ["charrnn", "sample", info.run, *where, "--temperature", temperature]
-    steps = [] if kind in ("running", *NOTHING_LEFT) else [step]
+    sample = ["charrnn", "sample", info.run, *where]
+    steps = [training_step(kind, trained)]
+    if kind in ("running", *NOTHING_LEFT):
+        steps = []
+    elif kind in (*UNFINISHED, "failed"):
+        steps = [(f"continue the run{time_left(info)}", resume)]
     steps.append(
         (
             "write text; a higher temperature gives more surprising text, a lower one safer text",
-            sample,
+            [*sample, "--temperature", f"{SampleConfig().temperature:g}"],
         )
     )
     return [(why, shlex.join(command)) for why, command in steps]
-
-
-def reading_flags(run: RunSummary) -> list[str]:
-    """Return the options that are needed to read and split the text in the same way."""
-    settings, usual = run.model.metadata.settings, TrainConfig()
-    flags = [f"--{name}" for name in ("bytes", "lines") if settings.get(name) is True]
-    for name in ("encoding", "errors", "newlines", "val_frac"):
-        value, default = settings.get(name), getattr(usual, name)
-        if type(value) is type(default) and value not in (default, 0.0):
-            flags += [f"--{name.replace('_', '-')}", f"{value}"]
-    return flags + (["--val-file", relative_path(run.val_source)] if run.val_source else [])
 
 
 def time_left(info: RunInfo) -> str:
@@ -282,14 +241,6 @@ def time_left(info: RunInfo) -> str:
         return ""
     left = info.seconds / info.step * max(0, info.total_steps - info.step)
     return f", for about {time_text(left)}"
-
-
-def max_time(seconds: float) -> str:
-    """Return a duration in whole minutes, in the form of --max-time."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 60:
-        return f"{minutes}m"
-    return f"{minutes // 60}h" + (f"{minutes % 60}m" if minutes % 60 else "")
 
 
 # Figures

@@ -5,7 +5,9 @@ import io
 
 from charrnn.core.console import Console
 from charrnn.core.events import Evaluated, Figures, Finished, Planned, Sampled, Started, Step
-from charrnn.launch.progress import TrainingProgress, bar_text
+from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT
+from charrnn.launch.event_texts import bar_text
+from charrnn.launch.progress import TrainingProgress
 
 
 class Terminal(io.StringIO):
@@ -89,18 +91,59 @@ def test_off_a_terminal_nothing_moves_and_nothing_is_coloured(monkeypatch):
     output = show(events, io.StringIO())
     assert "\r" not in output
     assert "\x1b" not in output
-    assert output.count("\n") == 3
+    assert output.count("\n") == 7
 
 
-def test_the_last_plain_line_says_how_it_ended():
-    line = show([FINISHED], io.StringIO())
-    assert line.startswith("result finished; steps 50 (2.50 epochs); time 1m10s, 12.3k char/s;")
-    assert (
-        "validation loss, streamed 1.5000 nats per character, 2.164 bits per character "
-        "(network alone 1.7500); validation loss, cold-256 1.6250 nats"
-    ) in line
-    assert "; signature split:last-0.1|state:carried; " in line
-    assert line.endswith("; advice more text\n")
+def test_off_a_terminal_the_summary_is_a_few_short_lines():
+    """e^1.5 = 4.5 and e^1.75 = 5.8."""
+    assert show([FINISHED], io.StringIO()) == (
+        "result: finished\n"
+        "verdict: more text\n"
+        "validation loss: 1.5000 nats per character: as unsure as between 4.5 equally likely "
+        "characters\n"
+        "n-gram memory: lowers the loss from 1.7500 to 1.5000; the network alone is as unsure as "
+        "between 5.8 equally likely characters\n"
+        "training: 50 steps (2.50 passes over the text) in 1m10s, 12.3k char/s\n"
+    )
+
+
+def test_protocols_and_signatures_are_for_the_verbose():
+    lines = show([FINISHED], io.StringIO(), verbosity=1).splitlines()[5:]
+    assert lines == [
+        "training loss: 1.400 nats per character",
+        (
+            "validation loss, streamed: 1.5000 nats per character, 2.164 bits per character "
+            "(network alone 1.7500)"
+        ),
+        "validation loss, cold-256: 1.6250 nats per character, 2.164 bits per character",
+        "signature: split:last-0.1|state:carried",
+        "signature: split:last-0.1|state:carried",
+    ]
+
+
+def test_a_memory_that_is_left_out_has_a_line_and_is_no_part_of_the_verdict():
+    event = dataclasses.replace(FINISHED, advice=f"more text; {MEMORY_LEFT_OUT}")
+    lines = show([event], io.StringIO()).splitlines()
+    assert lines[1] == "verdict: more text"
+    assert lines[3] == "n-gram memory: left out: it makes the validation loss worse"
+    alone = show([dataclasses.replace(event, advice=MEMORY_LEFT_OUT)], io.StringIO())
+    assert "verdict" not in alone
+    without = dataclasses.replace(FINISHED, scores=(dataclasses.replace(STREAMED, memory=0.0),))
+    assert "n-gram memory" not in show([without], io.StringIO())
+
+
+def test_the_next_command_is_whole_on_one_line():
+    command = "charrnn train " + 40 * "long " + "--max-time 5m"
+    for stream in (io.StringIO(), Terminal()):
+        console = Console(0, stream)
+        TrainingProgress(console, lambda event: command).show(FINISHED)
+        assert f"\ntry next: {command}\n" in stream.getvalue()
+
+
+def test_a_run_that_ended_early_says_why():
+    for reason, words in (("max_time", "time is up"), ("signal", "stopped by a signal")):
+        event = dataclasses.replace(FINISHED, stop_reason=reason)
+        assert show([event], io.StringIO()).startswith(f"result: {words}\n")
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
@@ -111,7 +154,7 @@ def test_a_terminal_gets_a_bar_with_everything_on_it():
 def test_a_terminal_gets_a_table_at_the_end():
     output = show([PLANNED, FINISHED], Terminal())
     assert "validation loss" in output
-    assert "2.164 bits" in output
+    assert "as unsure as between 4.5" in output
     assert "│" in output
 
 
@@ -161,9 +204,9 @@ def test_a_byte_model_counts_its_loss_per_byte():
         [dataclasses.replace(FINISHED, unit="byte", bits_per_char=None, scores=(), advice="")],
         io.StringIO(),
     )
-    assert line.endswith(
-        "training loss 1.400 nats per byte; validation loss 1.5000 nats per byte\n"
-    )
+    assert (
+        "validation loss: 1.5000 nats per byte: as unsure as between 4.5 equally likely bytes\n"
+    ) in line
 
 
 def test_the_first_plan_is_a_line_in_a_log():

@@ -12,10 +12,11 @@ from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import RunInfo
 from charrnn.core.config import ModelConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.viz.commands import max_time
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
-from charrnn.viz.verdict import RunSummary, max_time, outcome, verdict
+from charrnn.viz.verdict import RunSummary, outcome, verdict
 
 NOTHING = dict.fromkeys(
     ("stop_reason", "code", "error", "val_loss", "corpus", "num_files", "corpus_digest", "cell",
