@@ -13,7 +13,7 @@ setup: $(READY) ## Build the environment in .venv
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 data: $(READY) ## Fetch Shakespeare into data/
@@ -52,8 +52,9 @@ faults: $(READY) ## Break everything a little: kills, disks, files, signals
 faults-full: $(READY) ## The same with full counts, about two hours on two cores
 	$(BIN)/python tests/faults/run.py --full
 
-dist: $(READY) ## Build the wheel in dist/
-	$(BIN)/python -m build --wheel --outdir dist .
+dist: $(READY) ## Build the sdist in dist/, and the wheel from it
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist .
 
 clean: ## Remove what was built; data and checkpoints stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
