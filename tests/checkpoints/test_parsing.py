@@ -62,3 +62,10 @@ def test_a_run_ends_for_a_reason():
     assert from_json(End, values, "end").step == 1
     with pytest.raises(CheckpointError):
         from_json(End, values | {"stop_reason": "\x1b[2J"}, "end")
+
+
+@pytest.mark.parametrize("value", [{}, {"a": 1}, [1], ["a"], "1", True, None, -1.0, 1e-13, 2.0**63])
+def test_a_number_is_no_other_thing(value):
+    with pytest.raises(CheckpointError, match="its timing: seconds cannot be"):
+        from_json(Timing, {"seconds": value}, "timing")
+    assert from_json(Timing, {"seconds": 1e-12}, "timing").seconds == 1e-12

@@ -35,6 +35,15 @@ def test_without_learning_it_is_one_single_pass(network):
     assert found.loss == pytest.approx(score(network, streamed(ids[:300])).loss, abs=1e-5)
 
 
+@pytest.mark.parametrize("length", [2, 32, 33, 34, 64, 65, 66])
+def test_a_text_may_end_with_any_window(network, length):
+    done = []
+    found = score_dynamically(network, text(length), show_done=done.append)
+    assert found.chars == done[-1] == length - 1
+    assert len(done) == -(-(length - 1) // 32)
+    assert 0 < found.loss < 10  # a window of nothing would make it NaN
+
+
 def test_the_weights_learn_only_after_a_window_was_scored(network):
     learner = AdaptiveNetwork(network, rate=1e-2)
     ids = text(65)

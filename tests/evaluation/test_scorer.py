@@ -131,12 +131,15 @@ def test_each_line_is_given_its_own_costs_whatever_their_lengths(charrnn):
     def losses(text):
         Path("some.txt").write_text(text)
         result = charrnn("score", "some.txt", "--json").stdout.splitlines()
-        return [(json.loads(line)["chars"], json.loads(line)["loss"]) for line in result]
+        found = [json.loads(line) for line in result]
+        return [(each["chars"], each["loss"], each["network_loss"]) for each in found]
 
     together = losses("\n".join(lines))
-    for line, (chars, loss) in zip(lines, together, strict=True):
-        assert [(chars, pytest.approx(loss, abs=1e-6))] == losses(line)
-        assert chars == len(line) + 1
+    for line, (chars, *costs) in zip(lines, together, strict=True):
+        ((alone, *alone_costs),) = losses(line)
+        assert alone == chars == len(line) + 1
+        assert alone_costs == pytest.approx(costs, abs=1e-6)
+        assert 0.1 < costs[1] < 5  # nats each, of the network alone
 
 
 def test_bytes_cost_as_much_a_byte_and_more_a_character(charrnn):

@@ -1,6 +1,7 @@
 """What this machine has."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -80,3 +81,32 @@ def test_a_container_has_as_many_cores_as_it_may_use_one_at_least(
     monkeypatch.setattr("charrnn.nn.device.CPU_LIMIT", tmp_path / "cpu.max")
     monkeypatch.setattr("charrnn.nn.device.os.sched_getaffinity", lambda pid: set(range(6)))
     assert available_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("name", "is_there"), [("cuda", True), ("cuda:1", True), ("cuda:2", False)]
+)
+def test_a_cuda_device_has_a_number_below_their_count(monkeypatch, name, is_there):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    if is_there:
+        assert pick_device(name) == torch.device(name)
+        return
+    with pytest.raises(InputError, match="this torch sees 2 CUDA devices"):
+        pick_device(name)
+
+
+def test_bf16_is_fast_only_where_the_processor_has_it_and_a_network_runs(monkeypatch):
+    cpu, ops = torch.device("cpu"), SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True)
+    monkeypatch.setattr(torch.ops, "mkldnn", ops)
+    monkeypatch.setattr(torch.nn.LSTM, "forward", lambda self, x: x)
+    assert has_bf16(cpu)
+    ops._is_mkldnn_bf16_supported = lambda: False
+    assert not has_bf16(cpu)
+    ops._is_mkldnn_bf16_supported = lambda: True
+
+    def fail(self, x):
+        raise RuntimeError("not implemented for BFloat16")
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", fail)
+    assert not has_bf16(cpu)
+    assert not has_bf16(torch.device("meta"))

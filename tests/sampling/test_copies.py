@@ -176,3 +176,14 @@ def test_a_span_counts_as_copied_from_thirty_symbols_on(tmp_path, length, share)
     (found,) = search(tmp_path, corpus, corpus[7 : 7 + length])
     assert found.longest == (0, length)
     assert found.share == share
+
+
+@pytest.mark.parametrize(
+    ("spans", "found"),
+    [
+        ([(0, 10), (2, 5)], [(0, 10)]), ([(2, 5), (0, 10), (9, 12)], [(0, 12)]),
+        ([(0, 3), (3, 5), (6, 8)], [(0, 5), (6, 8)]), ([], []),
+    ],
+)  # fmt: skip
+def test_spans_inside_others_change_nothing(spans, found):
+    assert joined(spans) == found

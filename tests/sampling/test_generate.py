@@ -198,6 +198,8 @@ def test_a_prompt_that_the_model_cannot_read_is_known_before_anything_is_written
     assert (code, out) == (2, "")
     assert "prompt 2: " in err
     assert "'ö'" in err
+    code, _, err = sample("-p", "föx")
+    assert (code, "prompt 1" in err) == (2, False)
     assert not Path("out.txt").exists()
 
 
