@@ -89,8 +89,7 @@ def score_dynamically(
     for begin in range(0, len(ids) - 1, window):
         end = min(begin + window, len(ids) - 1)
         targets = ids[begin + 1 : end + 1]
-        logits = learner.read(ids[begin:end], targets)
-        logs = log_probabilities(logits.cpu().numpy())
+        logs = log_probabilities(learner.read(ids[begin:end], targets).cpu().numpy())
         p = np.exp(logs[np.arange(len(targets)), targets])
         totals[1] -= np.log(p).sum()
         if online is not None and tracker is not None:

@@ -119,7 +119,7 @@ def read_view(
         InputError: A file cannot be read, or is empty.
         CheckpointError: The model is damaged.
     """
-    loaded, paths, num_unknown = load_model(model), list(files), 0
+    loaded, paths = load_model(model), list(files)
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     title = names.get(paths[0], paths[0].name) + more
     if is_held_out:
@@ -127,17 +127,19 @@ def read_view(
         return View(
             loaded, ids, f"held-out part of {title}, read by {model.parent.name}", memory_weight
         )
-    pieces: list[Ids] = []
-    reading = loaded.reading()
-    for path in paths:
-        left = length - sum(map(len, pieces))
-        piece, num_missing = (
-            read_ids(loaded.vocab, reading, path, skips=True, most=left) if left else ([], 0)
-        )
-        pieces.append(np.asarray(piece, dtype=np.int64))
-        num_unknown += num_missing
-    ids = np.concatenate(pieces)
+    ids, num_unknown = read_files(loaded, paths, length)
     if not len(ids):
         what = "has no character that the model knows" if num_unknown else "is empty"
         raise InputError(f"{printable(title)}: {what}; name another text")
     return View(loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown)
+
+
+def read_files(model: Model, paths: Iterable[Path], length: int) -> tuple[Ids, int]:
+    """Return the first `length` ids of joined files, and the number of unknown characters."""
+    pieces, num_unknown = [np.empty(0, dtype=np.int64)], 0
+    for path in paths:
+        if left := length - sum(map(len, pieces)):
+            piece, num_missing = read_ids(model.vocab, model.reading(), path, skips=True, most=left)
+            pieces.append(np.asarray(piece, dtype=np.int64))
+            num_unknown += num_missing
+    return np.concatenate(pieces), num_unknown
