@@ -93,6 +93,11 @@ def rolled_back_text(event: RolledBack) -> str:
     )
 
 
+def last_evaluation_text(event: Step) -> str:
+    """Return what follows the last step, and about how long it takes."""
+    return f"trained; evaluating the held-out text, about {time_text(event.seconds_left)}"
+
+
 def finished_rows(event: Finished) -> list[tuple[str, str]]:
     """Return the summary of a run: verdict, validation loss, n-gram memory, time and speed."""
     rows = [("result", REASONS.get(event.stop_reason, event.stop_reason))]

@@ -30,6 +30,7 @@ from charrnn.launch.event_texts import (
     bar_text,
     detail_rows,
     finished_rows,
+    last_evaluation_text,
     rolled_back_text,
     save_failed_text,
     started_text,
@@ -38,6 +39,9 @@ from charrnn.launch.event_texts import (
 )
 
 USUAL_WIDTH = 80
+
+LONG_WAIT = 1.0
+"""Seconds; a longer last evaluation has a line in a log."""
 
 
 class TrainingProgress:
@@ -99,13 +103,19 @@ class TrainingProgress:
             width = terminal_width(self._console.stream)
             bar.set_description_str(bar_text(event, self._validation, width), refresh=False)
             bar.n = event.step
+            if event.step >= event.total_steps:
+                bar.set_description_str(last_evaluation_text(event), refresh=False)
             bar.refresh()  # events are already some tenths of a second apart
+            return
+        if self._console.is_live:
             return
         now = time.monotonic()
         is_timed = event.chars_per_second is not None
-        if not self._console.is_live and is_timed and now - self._last_line >= LINE_SECONDS:
+        if is_timed and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             self._console.line(step_text(event, self._validation))
+        if event.step >= event.total_steps and (event.seconds_left or 0.0) > LONG_WAIT:
+            self._console.line(last_evaluation_text(event))
 
     def _preview(self, event: Sampled) -> None:
         val = validation_text(self._validation, "with n-gram memory").removeprefix("val ")

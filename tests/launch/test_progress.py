@@ -71,7 +71,7 @@ def test_a_log_line_names_the_loss_of_the_network_and_then_that_with_the_memory(
 
 
 def test_a_bar_names_both_losses_and_fits_in_eighty_columns():
-    output = show([PLANNED, evaluated(1.75, 1.5), step(50)], Terminal())
+    output = show([PLANNED, evaluated(1.75, 1.5), step(49)], Terminal())
     assert "| loss 2.500, val 1.750 with memory 1.500, 12.3k char/s, 1m05s left" in output
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_ended_early_says_why():
 
 
 def test_a_terminal_gets_a_bar_with_everything_on_it():
-    output = show([PLANNED, evaluated(1.75, 1.75), step(50)], Terminal())
+    output = show([PLANNED, evaluated(1.75, 1.75), step(49, epoch=2.5)], Terminal())
     assert "epoch 2.50, loss 2.500, val 1.750, 12.3k char/s, 1m05s left" in output
 
 
@@ -212,3 +212,14 @@ def test_a_byte_model_counts_its_loss_per_byte():
 def test_the_first_plan_is_a_line_in_a_log():
     output = show([PLANNED, PLANNED], io.StringIO())
     assert output == "plan at step 1: 50 steps, about 1m10s\n"
+
+
+def test_the_last_evaluation_is_named_with_its_time():
+    """In a log only if it takes more than a second."""
+    text = "trained; evaluating the held-out text, about 12s"
+    assert text in show([PLANNED, step(50, seconds_left=12.0)], Terminal())
+    assert text not in show([PLANNED, step(49, seconds_left=12.0)], Terminal())
+    log = show([step(49), step(50, seconds_left=12.0)], io.StringIO())
+    assert log.endswith(f"left 1m05s\n{text}\n")
+    assert "evaluating" not in show([step(50, seconds_left=1.0)], io.StringIO())
+    assert "evaluating" not in show([step(49, seconds_left=12.0)], io.StringIO())
