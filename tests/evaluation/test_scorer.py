@@ -214,3 +214,11 @@ def test_files_of_a_folder_that_are_no_text_are_named(trained):
     result = trained("score", "folder", "--json", "--protocol", "streamed")
     assert result.stderr == "note: folder: 1 file passed over: cover.pdf (a PDF)\n"
     assert json.loads(result.stdout)["file"] == "folder/a.txt"
+
+
+def test_the_model_is_named_where_more_is_to_be_said(call, trained):
+    command = ("score", "fox.txt", "--protocol", "cold-16")
+    model = "model checkpoints/fox/best.safetensors"
+    assert model not in call(*command)[2]
+    code, out, err = call(*command, "-v")
+    assert (code, model in err, model in out) == (0, True, False)

@@ -477,6 +477,18 @@ def test_a_run_elsewhere_is_made_again_there(call, text_file):
     assert "--val-file val.txt" in out
 
 
+def test_a_page_is_opened_by_its_whole_address_and_only_if_that_is_wanted(
+    call, trained, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    command = ("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "page.html")
+    assert call(*command)[0] == 0
+    assert opened == []
+    assert call(*command, "--open")[0] == 0
+    assert opened == [Path("page.html").absolute().as_uri()]
+
+
 def test_every_command_of_the_manual_works(charrnn, monkeypatch):
     """The commands of docs/pictures.md, with a small model; the left side of a pipe is stdin."""
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
