@@ -42,7 +42,7 @@ def score(
 
     FILE is a text, a folder, or - for stdin. The loss is the mean over the text, in nats per
     character, with bits per character, bits per byte and perplexity. A model of lines scores each
-    line by itself; --json prints the loss of each.
+    line by itself; --json prints each with its loss.
     """
     config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
 
@@ -64,7 +64,10 @@ def score(
             for note in scorer.notes if number == 0 else ():
                 common.console.note(note)
             scores = list(scorer.score(text, each=common.as_json))
-            rows = (json.dumps(each) for each in json_scores(text, scores))
-            print_result("\n".join(rows if common.as_json else format_scores(text, scores)))
+            if common.as_json:
+                rows = list(map(json.dumps, json_scores(text, scores, loaded.vocab)))
+            else:
+                rows = format_scores(text, scores)
+            print_result("\n".join(rows))
     if common.console.verbosity > 0:
         common.console.line(f"model {printable(path)}")

@@ -18,7 +18,7 @@ from charrnn.data.batches import Batch
 from charrnn.data.corpus import LONGEST, Records, find_records
 from charrnn.data.ids import read_ids
 from charrnn.data.text_files import find_files
-from charrnn.data.vocab import Ids
+from charrnn.data.vocab import Ids, Vocabulary
 from charrnn.evaluation.dynamic import score_dynamically
 from charrnn.evaluation.loss import Score, make_figures, score, signature, symbol_losses
 from charrnn.evaluation.protocols import (
@@ -51,6 +51,8 @@ class Text:
     split: str = "all"
     """Name of the part of the text, for the signature."""
     records: Records | None = None
+    has_lines: bool = True
+    """Whether the text is a whole file, so that its lines have numbers."""
 
 
 class Scorer:
@@ -126,6 +128,7 @@ class Scorer:
             corpus.val,
             split=split_name(self.model.train_config()),
             records=corpus.val_records,
+            has_lines=len(corpus.files) == 1 and corpus.val is corpus.train,
         )
 
     def score(self, text: Text, *, each: bool) -> Iterator[Figures]:
@@ -230,13 +233,29 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def json_scores(text: Text, scores: Sequence[Figures]) -> list[dict[str, Any]]:
+def json_scores(text: Text, scores: Sequence[Figures], vocab: Vocabulary) -> list[dict[str, Any]]:
     """Return the scores of one text, by protocol or of each record, for `score --json`."""
     counts = {"skipped": text.num_skipped, "cut": text.num_cut}
-    is_by_record = text.records is not None
+    names = (
+        named_records(text, text.records, vocab) if text.records is not None else [{}] * len(scores)
+    )
     return [
-        {"file": text.name} | ({"record": i} if is_by_record else {}) | asdict(figures) | counts
-        for i, figures in enumerate(scores, 1)
+        {"file": text.name} | name | asdict(figures) | counts
+        for name, figures in zip(names, scores, strict=True)
+    ]
+
+
+def named_records(text: Text, records: Records, vocab: Vocabulary) -> list[dict[str, Any]]:
+    """Return number, line in the file (from 1) and text of each record."""
+    newlines = np.flatnonzero(text.ids == vocab.newline)
+    lines = np.searchsorted(newlines, records.starts) + 1
+    return [
+        {"record": i}
+        | ({"line": line} if text.has_lines else {})
+        | {"text": vocab.decode(text.ids[start : start + length].tolist())}
+        for i, (line, start, length) in enumerate(
+            zip(lines.tolist(), records.starts.tolist(), records.lengths.tolist(), strict=True), 1
+        )
     ]
 
 

@@ -116,6 +116,12 @@ def test_a_model_of_lines_scores_line_by_line(charrnn):
         for line in charrnn("score", "two.txt", "--json", "--unknown", "skip").stdout.splitlines()
     ]
     assert [(line["record"], line["chars"]) for line in lines] == [(1, 3), (2, 4)]
+    assert [(line["line"], line["text"]) for line in lines] == [(1, "ab"), (3, "foo")]
+    held_out = charrnn("score", "names.txt", "--json", "--held-out").stdout.splitlines()
+    all_lines = Path("names.txt").read_text().splitlines()
+    assert len(held_out) == 3
+    for line in map(json.loads, held_out):
+        assert all_lines[line["line"] - 1] == line["text"]
     total = charrnn("score", "two.txt").stdout
     mean = (lines[0]["loss"] * 3 + lines[1]["loss"] * 4) / 7
     assert f"{mean:.4f} nats" in total
