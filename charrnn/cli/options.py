@@ -40,6 +40,9 @@ class Number(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number; a bad value is a usage error."""
+        if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", str(value)):
+            point = value.replace(",", ".")
+            self.fail(f"write a point, {point}: {value!r} is not a finite number", param, ctx)
         plain = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
         if type(value) not in (int, float) and not re.fullmatch(plain, str(value)):
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
@@ -87,6 +90,13 @@ class FloatList(click.ParamType[tuple[float, ...]]):
     ) -> tuple[float, ...]:
         """Return the numbers; a bad value is a usage error."""
         parts = str(value).split(",")
+        if re.fullmatch(r"[0-9]+,([03-9][0-9]*|[0-9]{2,})", str(value)) and parts[1] != "0":
+            self.fail(
+                f"{value!r} is two numbers, {parts[0]} and {parts[1]}; for a fraction write a point: "
+                f"{'.'.join(parts)}, for two numbers {parts[0]}.0,{parts[1]}.0",
+                param,
+                ctx,
+            )
         return tuple(Number().convert(part.strip(" "), param, ctx) for part in parts)
 
 

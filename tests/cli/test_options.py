@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import click
@@ -125,6 +126,18 @@ def test_a_list_with_something_else_in_it_is_refused(value):
         FloatList().convert(value, None, None)
 
 
+@pytest.mark.parametrize("value", ["0,8", "0,75", "1,05", "0,05", "2,10"])
+def test_a_decimal_comma_in_a_list_is_refused(value):
+    said = f"for a fraction write a point: {value.replace(',', '.')}, for two"
+    with pytest.raises(click.BadParameter, match=re.escape(said)):
+        FloatList().convert(value, None, None)
+
+
+@pytest.mark.parametrize("value", ["0,1", "1,2", "0.5,8", "0.0,8", "1,0", "0,8,9"])
+def test_lists_that_no_fraction_is_written_as_are_taken(value):
+    assert FloatList().convert(value, None, None) == tuple(map(float, value.split(",")))
+
+
 def test_short_options_mean_the_same():
     assert parse(SampleConfig, ["-l", "7", "-t", "0.5"]) == {"length": 7, "temperature": (0.5,)}
 
@@ -138,6 +151,7 @@ def test_the_environment_gives_settings_too():
     ("arguments", "named"),
     [
         (["--lr", "1_000"], "'1_000' is not a finite number"),
+        (["--lr", "0,01"], "write a point, 0.01: '0,01' is not a finite number"),
         (["--steps", "1e3"], "'1e3' is not a whole number"),
         (["--cell", "lsmt"], "'lsmt' is not one of"),
         (["--lr", "\x1b[31m"], "x1b[31m' is not a finite number"),
