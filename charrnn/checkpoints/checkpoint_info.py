@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.format import Tensors
+from charrnn.checkpoints.log import METRICS, finished_event, score_rows
 from charrnn.checkpoints.model import Model, read_model
+from charrnn.checkpoints.run_folder import BEST
 from charrnn.checkpoints.state import state_digest
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CheckpointError, printable
@@ -87,6 +89,7 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("ended", metadata.end and metadata.end.stop_reason),
         ("started from", metadata.parent),
         ("validation loss", _loss_text(metadata.metrics.val_loss)),
+        *(score_rows(_finished(info)) if metadata.end else ()),
         ("training loss", _loss_text(metadata.metrics.train_loss)),
         ("settings", _pairs_text(metadata.settings)),
         ("made on", metadata.environment and _pairs_text(asdict(metadata.environment))),
@@ -94,6 +97,11 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("state digest", info.state_digest),
     ]
     return [f"{name:<16} {printable(value)}" for name, value in rows if value not in (None, "")]
+
+
+def _finished(info: CheckpointInfo) -> Mapping[str, Any]:
+    """Return the `finished` event of the run whose best model this is; else an empty one."""
+    return finished_event(info.path.parent / METRICS) if info.path.name == BEST else {}
 
 
 def _memory_text(memory: NgramModel | None) -> str:

@@ -120,6 +120,27 @@ def read_log(path: Path) -> Iterator[Mapping[str, Any]]:
         yield from _objects(log)
 
 
+def finished_event(path: Path) -> Mapping[str, Any]:
+    """Return the `finished` event of a log; empty if the newest session has none."""
+    found: Mapping[str, Any] = {}
+    for line in read_log(path):
+        if line.get("event") in ("started", "finished"):
+            found = line if line.get("event") == "finished" else {}
+    return found
+
+
+def score_rows(finished: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the scores of a `finished` event as pairs: protocol; loss and signature."""
+    scores, rows = finished.get("scores"), []
+    for each in scores if isinstance(scores, list) else []:
+        score = each if isinstance(each, dict) else {}
+        name, mark = as_text(score.get("protocol")), as_text(score.get("signature"))
+        loss = as_number(score.get("loss"))
+        if name is not None and loss is not None:
+            rows.append((name, f"{loss:.4f} nats, {mark or 'no signature'}"))
+    return rows
+
+
 def _last_lines(path: Path) -> list[bytes]:
     """Return the last lines of a file, newest first; a torn line is not valid JSON."""
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from charrnn.checkpoints.log import as_number, as_text
+from charrnn.checkpoints.log import as_number, score_rows
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig
@@ -253,7 +253,7 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
     rows = [
         ("validation loss", loss_words(run.loss, run.unit)),
         ("validation loss, network alone", loss_words(alone, run.unit)),
-        *protocol_rows(run.history.last.get("scores")),
+        *((f"validation loss, {name}", text) for name, text in score_rows(run.history.last)),
         (f"training loss{without}", loss_words(run.train_loss, run.unit)),
         (
             "network",
@@ -266,18 +266,6 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
         ("ended", ENDS.get(info.stop_reason or "", info.state)),
     ]
     return [(name, value) for name, value in rows if "?" not in value]
-
-
-def protocol_rows(scores: object) -> list[tuple[str, str]]:
-    """Return the losses by protocol, with signatures, of the final scores in a log."""
-    rows = []
-    for each in scores if isinstance(scores, list) else []:
-        named = each if isinstance(each, dict) else {}
-        name, mark = as_text(named.get("protocol")), as_text(named.get("signature"))
-        loss = as_number(named.get("loss"))
-        if name is not None and loss is not None:
-            rows.append((f"validation loss, {name}", f"{loss:.4f}, {mark or 'no signature'}"))
-    return rows
 
 
 def network_text(info: RunInfo) -> str:

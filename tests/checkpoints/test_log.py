@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from charrnn.checkpoints.log import as_count, as_number
+from charrnn.checkpoints.log import METRICS, RunLog, as_count, as_number, finished_event, score_rows
 from charrnn.checkpoints.names import create_run, open_run
 from charrnn.core.events import Evaluated, Planned, RolledBack, Sampled, Saved, Step
 
@@ -118,3 +118,12 @@ def test_a_log_that_cannot_be_written_stops_nothing(run):
 )  # fmt: skip
 def test_numbers_that_anyone_may_have_written_are_sane_or_none(value, number, count):
     assert (as_number(value), as_count(value)) == (number, count)
+
+
+def test_scores_by_protocol_are_those_of_the_newest_session(tmp_path):
+    scores = [{"protocol": "cold-256", "loss": 1.5, "signature": "W:256"}, 7, {"loss": 1.0}]
+    log = RunLog(tmp_path)
+    log.append(METRICS, {"event": "finished", "scores": scores})
+    assert score_rows(finished_event(tmp_path / METRICS)) == [("cold-256", "1.5000 nats, W:256")]
+    log.append(METRICS, {"event": "started"})
+    assert score_rows(finished_event(tmp_path / METRICS)) == []

@@ -9,6 +9,7 @@ import torch
 from training_runs import CONFIG, of_kind, run_training
 
 import charrnn.evaluation.loss
+from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
 from charrnn.checkpoints.model import load_model, read_model
 from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.core.config import SampleConfig
@@ -235,3 +236,12 @@ def test_the_end_of_a_run_has_a_diagnosis_in_one_word(text_file):
     events, _, _ = run_training(text_file)
     assert events[-1].fit
     assert events[-1].advice.startswith(events[-1].fit)
+
+
+def test_a_best_model_is_described_with_the_scores_in_the_log_of_its_run(text_file):
+    events, _, run = run_training(text_file)
+    rows = format_checkpoint(inspect(run.best))
+    score = events[-1].scores[0]
+    assert f"streamed         {score.loss:.4f} nats, {score.signature}" in rows
+    other = run.best.rename(run.folder / "other.safetensors")
+    assert not any(row.startswith("streamed") for row in format_checkpoint(inspect(other)))

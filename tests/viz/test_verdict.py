@@ -16,7 +16,7 @@ from charrnn.viz.commands import max_time
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
-from charrnn.viz.verdict import RunSummary, outcome, protocol_rows, verdict
+from charrnn.viz.verdict import RunSummary, outcome, verdict
 
 NOTHING = dict.fromkeys(
     ("stop_reason", "code", "error", "val_loss", "corpus", "num_files", "corpus_digest", "cell",
@@ -185,10 +185,8 @@ def test_no_training_is_advised_where_nothing_is_left_to_learn(loss, kind):
 
 def test_the_report_has_the_loss_by_each_protocol_with_its_signature():
     scores = [{"protocol": "cold-256", "loss": 1.5, "signature": "W:256"}, 7, {"loss": 1.0}]
-    assert protocol_rows(scores) == [("validation loss, cold-256", "1.5000, W:256")]
-    assert protocol_rows(None) == []
     found = facts(loss=1.0)
     found.history.last["scores"][:] = scores
     text = plain_text(Picture("", verdict(found)), colour=False)
     assert "validation loss, cold-256" in text
-    assert "1.5000, W:256" in text
+    assert "1.5000 nats, W:256" in text
