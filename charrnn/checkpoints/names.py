@@ -7,7 +7,7 @@ from pathlib import Path
 from charrnn.checkpoints.log import METRICS, SAMPLES
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
-from charrnn.core.files import sync_folder
+from charrnn.core.files import expanded, sync_folder
 from charrnn.data.file_kinds import head_of, kind_of, utf16_of
 from charrnn.data.text_files import has_nul
 
@@ -151,7 +151,7 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     """
     if name is None:
         return _newest_best(checkpoints)
-    without_best = None
+    without_best, name = None, str(expanded(name))
     for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
             if (path / BEST).exists():

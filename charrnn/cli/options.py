@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
+from charrnn.core.files import expanded
 from charrnn.launch.size_presets import PRESET_FIELDS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -50,6 +51,17 @@ class Number(click.ParamType[float]):
         if number - number != 0:  # inf and nan are not finite
             self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
         return number
+
+
+class FilePath(click.Path):
+    """A path; ~ at its beginning is the home folder (not every shell expands it in --option=~)."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(path_type=Path, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(expanded(value), param, ctx)
 
 
 class MemoryOrder(Integer):
@@ -183,7 +195,7 @@ def type_of(each: Field[Any], hint: Any) -> Any:
         return click.Choice(each.metadata["choices"])
     if each.metadata["kind"] in KINDS:
         return KINDS[each.metadata["kind"]]
-    return {int: Integer(), float: Number(), Path: click.Path(path_type=Path)}.get(base, base)
+    return {int: Integer(), float: Number(), Path: FilePath()}.get(base, base)
 
 
 def help_of(each: Field[Any]) -> str:
@@ -270,7 +282,7 @@ force_option = option(
 common = as_one(
     "common", make_common,
     option(
-        "--checkpoints", type=click.Path(path_type=Path), default=Path("checkpoints"),
+        "--checkpoints", type=FilePath(), default=Path("checkpoints"),
         metavar="DIR", group="Output", help="Folder of all runs. [default: checkpoints]",
     ),
     option("--json", "as_json", is_flag=True, group="Output", help="Print JSON on stdout."),

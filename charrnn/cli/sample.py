@@ -10,6 +10,7 @@ import click
 from charrnn.cli.completion import complete_models
 from charrnn.cli.options import (
     Common,
+    FilePath,
     GroupedCommand,
     Integer,
     common,
@@ -30,11 +31,11 @@ LONGEST = 64 << 20
 @click.argument("model", required=False, shell_complete=complete_models)
 @option("-p", "--prompt", group="Text", metavar="TEXT", help="Text to continue.")
 @option(
-    "--prompt-file", type=click.Path(path_type=Path), metavar="FILE", group="Text",
+    "--prompt-file", type=FilePath(), metavar="FILE", group="Text",
     help="Continue the text of a file.",
 )  # fmt: skip
 @option(
-    "--prompts", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE", group="Text",
+    "--prompts", type=FilePath(allow_dash=True), metavar="FILE", group="Text",
     help="Continue each line of a file; stdin (-) and files named *.jsonl have JSON lines: strings, "
     "or objects with a prompt.",
 )  # fmt: skip
@@ -67,7 +68,7 @@ LONGEST = 64 << 20
     help="cpu, or cuda[:N] for thousands of texts; auto is cuda if there is a GPU. [default: cpu]",
 )  # fmt: skip
 @option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", group="Output",
+    "-o", "--output", type=FilePath(), metavar="FILE", group="Output",
     help="Write to a file instead of stdout.",
 )  # fmt: skip
 @force_option
@@ -77,12 +78,12 @@ LONGEST = 64 << 20
     "repeated. Needs --json and -o.",
 )  # fmt: skip
 @option(
-    "--novel", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
+    "--novel", type=FilePath(), metavar="CORPUS", group="Output",
     help="Leave out texts that occur in a corpus: records that are one of its lines, other texts "
     "that it contains as a whole. None comes twice, and -n counts the texts that are kept.",
 )  # fmt: skip
 @option(
-    "--check-copies", type=click.Path(path_type=Path), metavar="CORPUS", group="Output",
+    "--check-copies", type=FilePath(), metavar="CORPUS", group="Output",
     help="Find spans that occur verbatim in a corpus: the longest, if it has 16 characters or more, "
     "and the share of text in spans of 30 or more, which a terminal shows in reverse.",
 )  # fmt: skip

@@ -8,6 +8,7 @@ import click
 from charrnn.cli.completion import complete_files, complete_models, complete_runs
 from charrnn.cli.options import (
     Common,
+    FilePath,
     GroupedCommand,
     by_source,
     common,
@@ -29,7 +30,7 @@ from charrnn.core.settings import read_settings
     help="Name of the run. [default: the name of the file]",
 )  # fmt: skip
 @option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", group="Output",
+    "--config", "config_file", type=FilePath(), metavar="FILE", group="Output",
     help="TOML file with settings; flags and environment variables override it.",
 )  # fmt: skip
 @option(

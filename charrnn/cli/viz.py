@@ -12,6 +12,7 @@ import click
 from charrnn.cli.completion import complete_files, complete_models, complete_runs
 from charrnn.cli.options import (
     Common,
+    FilePath,
     GroupedCommand,
     GroupedGroup,
     Integer,
@@ -62,7 +63,7 @@ class TextInput:
 to_page = as_one(
     "page", PageTarget,
     option(
-        "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html", group="Output",
+        "-o", "--output", type=FilePath(), metavar="FILE.html", group="Output",
         help="Write a page: one HTML file that needs no other files.",
     ),
     option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),

@@ -169,3 +169,10 @@ def cache_folder() -> Path:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     return Path(base) / "charrnn"
+
+
+def expanded(path: object) -> object:
+    """Return a path with the home folder for ~ at its beginning; ~name is a usual name."""
+    if isinstance(path, str) and (path == "~" or path.startswith("~/")):
+        return str(Path(path).expanduser())
+    return path

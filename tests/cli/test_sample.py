@@ -271,3 +271,17 @@ def test_a_terminal_is_not_read_for_prompts(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(InputError, match="pipe JSON lines into it"):
         read_prompts(None, None, Path("-"))
+
+
+def test_a_tilde_at_the_beginning_of_a_path_is_the_home_folder(charrnn, monkeypatch, text_file):
+    """A shell leaves it in `--checkpoints=~/runs`, and in the environment."""
+    Path("home").mkdir()
+    monkeypatch.setenv("HOME", str(Path("home").absolute()))
+    charrnn("train", text_file, *QUICK, "--checkpoints=~/runs", "--run", "a")
+    assert Path("home/runs/a/best.safetensors").exists()
+    monkeypatch.setenv("CHARRNN_SAMPLE_CHECKPOINTS", "~/runs")
+    by_name = charrnn("sample", "a", "-l", 9, "--seed", 1).stdout
+    monkeypatch.delenv("CHARRNN_SAMPLE_CHECKPOINTS")
+    charrnn("sample", "~/runs/a", "-l", 9, "--seed", 1, "--output=~/x.txt")
+    assert Path("home/x.txt").read_text("utf-8") == by_name
+    assert not Path("~").exists()
