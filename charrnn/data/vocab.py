@@ -1,6 +1,7 @@
 """Map characters or bytes to ids. Sorted, so that the same text gives the same ids."""
 
 import codecs
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -71,6 +72,7 @@ class CharVocabulary:
             shown = ", ".join(map(describe, unknown[:10])) + (", ..." if unknown[10:] else "")
             raise InputError(
                 f"{what}: not among the {self.size} characters this model has seen: {shown}; "
+                f"{escape_hint(text, what) if chr(92) in unknown else ''}"
                 "leave them out, or train on a text that has them"
             )
         return np.array([self._ids[c] for c in text], dtype=id_dtype(self.size))
@@ -176,6 +178,14 @@ def parse_vocabulary(value: object) -> Vocabulary:
     if not value or not ordered or not all(_is_character(code) for code in value):
         raise CheckpointError("its vocabulary is not in order, or holds no characters")
     return CharVocabulary(value)
+
+
+def escape_hint(text: str, what: str) -> str:
+    r"""Return how to write a line end or tab if a text has `\n` or `\t` as two characters."""
+    found = re.search(r"\\[nt]", text)
+    name = found and {"n": "a line end", "t": "a tab"}[found[0][1]]
+    other = " or use --prompt-file" if what == "prompt" else ""
+    return f"for {name} write $'{found[0]}' (bash, zsh){other}; " if found else ""
 
 
 def describe(character: str) -> str:

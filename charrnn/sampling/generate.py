@@ -292,6 +292,8 @@ def generate(request: SampleRequest, console: Console) -> None:
         BusyError: Another process writes to the output file.
     """
     sampler = make_sampler(load_model(request.model), request.stops, request.device)
+    for stop in request.stops:
+        sampler.model.vocab.encode(stop, "--stop")  # refuse one that can never occur
     if sampler.model.records:  # an editor ends the last line of a file too
         whole = [prompt.removesuffix("\n").removesuffix("\r") for prompt in request.prompts]
         request = replace(request, prompts=whole)

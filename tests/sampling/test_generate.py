@@ -275,6 +275,22 @@ def test_a_prompt_of_two_lines_is_refused_by_a_model_of_lines(sample):
     assert sample("-p", "fox\n", "-l", 5)[0] == 0
 
 
+def test_a_stop_that_can_never_occur_is_refused(sample):
+    code, out, err = sample("-l", 5, "--stop", "fox", "--stop", "###")
+    assert (code, out) == (2, "")
+    assert "--stop: not among the 30 characters this model has seen: U+0023 '#'; leave" in err
+
+
+@pytest.mark.parametrize(("option", "what"), [("-p", "prompt"), ("--stop", "--stop")])
+def test_a_line_end_that_the_shell_left_as_two_characters_is_explained(sample, option, what):
+    err = sample("-l", 5, option, r"fox\n\n")[2]
+    assert f"{what}: not among the 30 characters this model has seen: U+005C" in err
+    other = " or use --prompt-file" if option == "-p" else ""
+    assert rf"; for a line end write $'\n' (bash, zsh){other}; leave" in err
+    assert r"for a tab write $'\t' (bash" in sample("-l", 5, option, r"fox\t")[2]
+    assert "bash" not in sample("-l", 5, option, r"\dog")[2]
+
+
 def test_where_all_texts_are_new_none_is_said_to_be_left_out(sample, trained):
     Path("other.txt").write_text("something else\n", "utf-8")
     many = ("-n", 3, "-l", 20, "--seed", 3, "--novel", "other.txt")
