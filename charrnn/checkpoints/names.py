@@ -151,7 +151,7 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     """
     if name is None:
         return _newest_best(checkpoints)
-    without_best, name = None, str(expanded(name))
+    without_best, name = None, expanded(name)
     for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
             if (path / BEST).exists():

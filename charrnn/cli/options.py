@@ -61,7 +61,7 @@ class FilePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
-        return super().convert(expanded(value), param, ctx)
+        return super().convert(expanded(value) if isinstance(value, str) else value, param, ctx)
 
 
 class MemoryOrder(Integer):

@@ -171,8 +171,7 @@ def cache_folder() -> Path:
     return Path(base) / "charrnn"
 
 
-def expanded(path: object) -> object:
+def expanded(path: str) -> str:
     """Return a path with the home folder for ~ at its beginning; ~name is a usual name."""
-    if isinstance(path, str) and (path == "~" or path.startswith("~/")):
-        return str(Path(path).expanduser())
-    return path
+    is_home = path == "~" or path.startswith("~/")
+    return str(Path(path).expanduser()) if is_home else path
