@@ -52,10 +52,10 @@ def survey_text(
     from charrnn.launch.prepare import SettingSources
     from charrnn.launch.text_info import survey
 
-    facts: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for finding in survey([path], SettingSources(flags, environment, {})):
-        facts |= finding.values
+        values |= finding.values
         if not as_json:
             print_result(f"{finding.name:<16} {finding.text}")
     if as_json:
-        print_result(json.dumps(facts))
+        print_result(json.dumps(values))

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable, reason_of
 from charrnn.data.file_kinds import (
     DAMAGED,
@@ -149,7 +150,7 @@ def _passed_over(folder: Path, skipped: dict[Path, str]) -> str:
     """Return the note about files of a folder that are not read."""
     named = [f"{printable(p.relative_to(folder))} ({what})" for p, what in skipped.items()]
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    count = f"{len(named)} file{'s' * (len(named) != 1)}"
+    count = count_text(len(named), "file")
     return f"{printable(folder)}: {count} passed over: {', '.join(named[:MOST_NAMED])}{more}"
 
 

@@ -11,7 +11,7 @@ import torch
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ScoreConfig
-from charrnn.core.console import figures_text
+from charrnn.core.console import count_text, figures_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.events import Figures
 from charrnn.data.batches import Batch
@@ -152,7 +152,7 @@ class Scorer:
             elif wanted or protocol is STREAMED:
                 needed = (protocol.window or 1) + 1
                 raise InputError(
-                    f"{printable(text.name)}: {counted(len(text.ids), 'character')}; "
+                    f"{printable(text.name)}: {count_text(len(text.ids), 'character')}; "
                     f"{protocol.name} needs at least {needed}"
                 )
 
@@ -228,11 +228,6 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: "1 line", "2 lines"."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def json_scores(text: Text, scores: Sequence[Figures], vocab: Vocabulary) -> list[dict[str, Any]]:
     """Return the scores of one text, by protocol or of each record, for `score --json`."""
     counts = {"skipped": text.num_skipped, "cut": text.num_cut}
@@ -261,8 +256,8 @@ def named_records(text: Text, records: Records, vocab: Vocabulary) -> list[dict[
 
 def format_scores(text: Text, scores: Sequence[Figures]) -> list[str]:
     """Return the scores of one text as lines for people."""
-    skipped = f", {counted(text.num_skipped, 'unknown character')} left out"
-    cut = f", {counted(text.num_cut, 'line')} cut to {LONGEST} characters"
+    skipped = f", {count_text(text.num_skipped, 'unknown character')} left out"
+    cut = f", {count_text(text.num_cut, 'line')} cut to {LONGEST} characters"
     lines = [f"{printable(text.name)}{skipped * bool(text.num_skipped)}{cut * bool(text.num_cut)}"]
     for figures in scores:
         line = figures_text(figures, "symbol")

@@ -158,11 +158,11 @@ class NgramModel:
         n, tables = len(contexts), self._tables
         known = np.minimum(lengths, len(tables) - 1)
         p, stats = np.empty((n, self.vocab_size)), np.empty((3, n))
-        for d, (table, facts) in enumerate(tables):
+        for d, (table, statistics) in enumerate(tables):
             rows = np.flatnonzero(known == d)
             if len(rows):
-                places = self._table_row(contexts[rows], d)
-                p[rows], stats[:, rows] = table[places], facts[:, places]
+                indices = self._table_row(contexts[rows], d)
+                p[rows], stats[:, rows] = table[indices], statistics[:, indices]
         return self._interpolated(p, stats, contexts, lengths, len(tables))
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from charrnn.checkpoints.model import load_model
 from charrnn.core.config import SampleConfig
-from charrnn.core.console import Console
+from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
 from charrnn.sampling.copies import Source
@@ -246,7 +246,7 @@ class Generation:
         """Print how many new texts were wanted and not found."""
         if num_missing:
             self.console.note(
-                f"{num_missing:,} text{'s' * (num_missing != 1)} fewer than asked for: no more new "
+                f"{count_text(num_missing, 'text')} fewer than asked for: no more new "
                 f"ones in {self.num_tried:,} tries; a higher --temperature gives other texts"
             )
 
@@ -271,7 +271,7 @@ class Generation:
             self.console.line(f"kept {self.num_kept:,} of {self.num_tried:,} texts{rest}")
         if self.request.output:
             name, count = printable(self.request.output), self.num_kept
-            self.console.last(f"{name}: {count:,} text{'s' * (count != 1)} written", 0)
+            self.console.last(f"{name}: {count_text(count, 'text')} written", 0)
 
 
 def resumed_file(

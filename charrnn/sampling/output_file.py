@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from charrnn.checkpoints.format import are_counts
+from charrnn.core.console import count_text
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
 from charrnn.core.files import try_lock
 from charrnn.sampling.jobs import Jobs
@@ -68,7 +69,7 @@ class ResumedFile:
             return
         index, what = self.last["index"], ""
         if index >= len(jobs) * num_rounds:
-            count = f"{len(jobs):,} text{'s' * (len(jobs) != 1)}"
+            count = count_text(len(jobs), "text")
             what = f"it has text {index}, but this command writes {count}, numbered from 0"
         else:
             job = jobs[index]

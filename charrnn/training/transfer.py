@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data.corpus import Corpus
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary
@@ -70,7 +71,7 @@ def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
             shown = " ".join(
                 repr(c) if c == " " else repr(c)[1:-1] for c in characters[:MOST_SHOWN]
             )
-            notes.append(f"{count:,} character{'s' * (count != 1)} {what}: {shown}{more}")
+            notes.append(f"{count_text(count, 'character')} {what}: {shown}{more}")
     return notes
 
 
