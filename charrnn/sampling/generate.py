@@ -261,7 +261,18 @@ class Generation:
         elif out.for_terminal and num_columns > 1:
             write_columns(out, with_copies, jobs.prompt_of, echo=self.request.echo)
         else:
+            if num_columns > 1:
+                self.console.note(self.order_text())
             write_samples(out, with_copies, self.sampler, echo=self.request.echo)
+
+    def order_text(self) -> str:
+        """Return which texts of each prompt have which temperature."""
+        count, fewer = self.request.num_samples, "at most " * bool(self.request.novel)
+        texts = f"{count:,} text{'s' * (count != 1)}"
+        parts = [
+            f"{fewer}{texts} at temperature {each.temperature:g}" for each in self.request.configs
+        ]
+        return ", then ".join(parts) + ", for each prompt" * (len(self.request.prompts) > 1)
 
     def sum_up(self) -> None:
         """Print how many texts are new, and how many an output file got."""

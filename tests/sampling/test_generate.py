@@ -315,6 +315,17 @@ def test_off_a_terminal_temperatures_follow_each_other(sample):
     assert len(both.split("\n---\n")) == 2
 
 
+def test_off_a_terminal_a_note_says_which_temperature_comes_when(sample):
+    many = ("-t", "0.5,1", "-l", 9, "--seed", 7)
+    note = "note: 2 texts at temperature 0.5, then 2 texts at temperature 1\n"
+    assert sample(*many, "-n", 2)[2] == note
+    Path("p.txt").write_text("The\nfox\n", "utf-8")
+    each = "note: 1 text at temperature 0.5, then 1 text at temperature 1, for each prompt\n"
+    assert sample(*many, "--prompts", "p.txt")[2] == each
+    assert sample(*many, "-n", 2, "--json")[2] == ""
+    assert sample("-l", 9, "-n", 2, "--seed", 7)[2] == ""
+
+
 def in_a_terminal(trained, *arguments):
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "charrnn", "sample", "verse", "--checkpoints", str(trained)]
