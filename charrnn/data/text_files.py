@@ -77,6 +77,9 @@ class Survey:
     """Bytes that are not in the encoding, and are replaced or left out."""
 
 
+LINKED = "a linked folder; it is read if you name it"
+
+
 def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[Path], list[str]]:
     """Return the files to read, in the order given, directories in sorted order; and notes.
 
@@ -105,14 +108,15 @@ def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[
 
 def _walk(folder: Path, reading: Reading) -> tuple[list[Path], dict[Path, str]]:
     """Return the texts of a folder, and what each other file is."""
-    candidates = [
+    visible = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not (path.parent / ".lock").exists()  # a run folder, not text
     ]
-    skipped = {path: what for path in candidates if (what := _not_text(path, reading))}
+    candidates = [path for path in visible if path.is_file()]
+    skipped = {path: LINKED for path in visible if path.is_symlink() and path.is_dir()}
+    skipped |= {path: what for path in candidates if (what := _not_text(path, reading))}
     files = [path for path in candidates if path not in skipped]
     wrong = _not_decodable(files, reading)
     if 2 * len(wrong) >= len(files) and wrong:
@@ -150,7 +154,7 @@ def _passed_over(folder: Path, skipped: dict[Path, str]) -> str:
     """Return the note about files of a folder that are not read."""
     named = [f"{printable(p.relative_to(folder))} ({what})" for p, what in skipped.items()]
     more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    count = count_text(len(named), "file")
+    count = count_text(len(named), "link" if {*skipped.values()} == {LINKED} else "file")
     return f"{printable(folder)}: {count} passed over: {', '.join(named[:MOST_NAMED])}{more}"
 
 
@@ -159,6 +163,8 @@ def _instead(skipped: dict[Path, str]) -> str:
     for path, what in skipped.items():
         if what.startswith("compressed"):
             return f"compressed texts are read if you name them, such as {printable(path)}"
+        if what == LINKED:
+            return f"linked folders are read if you name them, such as {printable(path)}"
     return "name a text file"
 
 

@@ -277,3 +277,23 @@ def test_a_file_that_may_not_be_read_is_named_and_not_only_its_folder(tmp_path, 
 
 def test_a_file_that_goes_away_before_it_is_read_is_named(tmp_path):
     assert f"{tmp_path}/gone: No such file" in message_of(read, tmp_path / "gone")
+
+
+def test_a_linked_folder_in_a_folder_is_named_and_not_followed(tmp_path):
+    for name in ("shelf", "tales"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tales/a.txt").write_text("a")
+    link = tmp_path / "shelf/tales"
+    link.symlink_to(tmp_path / "tales")
+    with pytest.raises(InputError) as error:
+        find_files([tmp_path / "shelf"])
+    hint = f"linked folders are read if you name them, such as {link}"
+    assert str(error.value) == f"{tmp_path}/shelf: no text in this directory; {hint}"
+    (tmp_path / "shelf/b.txt").write_text("b")
+    (tmp_path / "shelf/loop").symlink_to(tmp_path / "shelf")
+    (tmp_path / "shelf/broken").symlink_to(tmp_path / "gone")
+    files, notes = find_files([tmp_path / "shelf", link])
+    assert files == [tmp_path / "shelf/b.txt", link / "a.txt"]
+    linked = "a linked folder; it is read if you name it"
+    said = f"{tmp_path}/shelf: 2 links passed over: loop ({linked}), tales ({linked})"
+    assert notes == [said]
