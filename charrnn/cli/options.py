@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
+from charrnn.cli.old_names import with_new_name
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
@@ -121,6 +122,14 @@ KINDS: dict[str, click.ParamType[Any]] = {
 
 class GroupedCommand(click.Command):
     """A command whose --help shows its options under headings."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; for an option of char-rnn, the error names the one here."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise with_new_name(error, words, self.params) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""

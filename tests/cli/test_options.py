@@ -272,6 +272,26 @@ def test_common_options_are_one_object(arguments, verbosity):
     assert not run_with(arguments, common)[1]["common"].as_json
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "--gpu", "0"], "'--gpu'; use --device"),
+        (["train", "--learning-rate=0.1"], "'--learning-rate'; use --lr"),
+        (["train", "-num_layers", "2"], "'-num_layers'; use --num-layers"),
+        (["train", "-rnn_size", "2"], "'-rnn_size'; use --hidden-size"),
+        (["train", "-input_txt", "a"], "'-input_txt'; use FILE"),
+        (["sample", "--start_text", "x"], "'--start_text'; use --prompt"),
+        (["sample", "-gpu", "0"], "'-gpu'; use --device"),
+        (["sample", "--checkpoint", "x"], "'--checkpoint'; use MODEL"),
+        (["sample", "--num", "3"], "'--num'; use -n"),
+        (["sample", "--gpuu", "3"], "No such option"),
+    ],
+)
+def test_an_option_of_char_rnn_is_answered_with_the_name_here(call, arguments, expected):
+    code, _, err = call(*arguments)
+    assert (code, expected in err) == (2, True), err
+
+
 def test_quiet_and_verbose_exclude_each_other():
     result, received = run_with(["-q", "-v"], common)
     assert isinstance(result.exception, InputError)
