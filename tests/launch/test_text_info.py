@@ -9,9 +9,16 @@ import pytest
 from ngrams import distribution
 
 from charrnn.core.config import TrainConfig
+from charrnn.data.batches import make_batches
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
-from charrnn.launch.text_info import character_findings, memory_loss, step_seconds
+from charrnn.launch.prepare import SettingSources, prepare
+from charrnn.launch.text_info import (
+    character_findings,
+    memory_loss,
+    step_seconds,
+    training_findings,
+)
 from charrnn.ngram.model import count_corpus
 
 TEXT = "The fox.\n" * 300 + "é\n"
@@ -160,3 +167,30 @@ def test_a_file_with_nul_bytes_is_a_text_where_it_is_read_as_bytes(call):
     code, out, _ = call("info", "wave.dat", "--bytes", "--max-time", "5s")
     assert (code, "256 of 256" in out) == (0, True)
     assert call("info", "wave.dat")[0] == 4  # it would be a checkpoint, and is none
+
+
+@pytest.mark.parametrize("count", [12, 13, 100, 101])
+def test_at_most_a_hundred_characters_are_shown_and_twelve_rare_ones(text_file, count):
+    """`count` of them: a newline, which is frequent, and rare ones, the first of them rarest."""
+    rare = "".join(map(chr, range(0x4E00, 0x4E00 + count - 1)))
+    text_file.write_text("\n" * 50 + rare * 2 + rare[1:] + "\n" * 50, encoding="utf-8")
+    corpus = load_corpus([text_file], TrainConfig())
+    counts = np.bincount(np.concatenate([corpus.train, corpus.val]))
+    characters, few = character_findings(corpus, counts)
+    assert characters.text.startswith(f"{count} different: ⏎{rare[:10]}")
+    assert characters.text.endswith("...") == (count > 100)
+    assert characters.text.count(rare[-1]) == (count <= 100)
+    assert few.text.startswith(f"{count - 1} occur fewer than 10 times: U+4E00 '一' 2, U+4E01")
+    assert few.text.count("U+") == min(12, count - 1)
+    assert few.text.endswith(", ...") == (count - 1 > 12)
+
+
+def test_a_pass_takes_as_long_as_its_steps(text_file, monkeypatch):
+    monkeypatch.setattr("charrnn.launch.text_info.step_seconds", lambda config, corpus: (0.5, 40))
+    flags = {"device": "cpu", "steps": 5, "hidden_size": 8, "num_layers": 1}
+    corpus = load_corpus([text_file], TrainConfig())
+    *_, here = training_findings([text_file], SettingSources(flags, {}, {}), corpus)
+    config = prepare([text_file], SettingSources(flags, {}, {})).config
+    steps = make_batches(corpus, config).steps_per_epoch
+    assert steps > 2
+    assert here.values == {"chars_per_second": 80.0, "epoch_seconds": 0.5 * steps}
