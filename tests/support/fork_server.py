@@ -143,7 +143,10 @@ def leave(code: object) -> NoReturn:
 
 
 def main() -> None:
-    """Serve."""
+    """Serve. Signals that nohup or a shell's & ignored have their default again: forks inherit it."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     path, owner = Path(sys.argv[1]), os.pidfd_open(int(sys.argv[2]))
     with socket.socket(socket.AF_UNIX) as listener:
         try:
