@@ -93,3 +93,34 @@ def test_a_count_in_a_log_is_of_this_call_and_ten_seconds_apart(monkeypatch):
         "700 of 1,000 texts, 15 a second, left 20s",
         "1,000 of 1,000 texts, 20 a second, left 0s",
     ]
+
+
+class Deaf(io.StringIO):
+    """A stream that is closed at its other end."""
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_console_without_a_stream_says_nothing(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    for console in (Console(), Console(0, Deaf())):
+        console.line("one")
+        console.warn("two")
+        console.error("three", 2)
+        assert console.stream is None
+
+
+def test_a_line_stands_above_a_bar():
+    written = []
+
+    class Bar:
+        def write(self, text, file):
+            written.append((text, file))
+
+    stream = io.StringIO()
+    console = Console(0, stream)
+    console.bar = Bar()
+    console.line("saved \x1b")
+    assert written == [("saved \\x1b", stream)]
+    assert stream.getvalue() == ""

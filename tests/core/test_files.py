@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,14 @@ from charrnn.core.files import (
     is_locked,
     remove_temporary,
     sweep,
+    sync_folder,
     try_lock,
     verify,
     write_durably,
 )
+
+OPEN = Path("/proc/self/fd")
+"""Descriptors of this process."""
 
 
 def test_a_written_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
@@ -179,3 +184,26 @@ def test_what_cannot_be_locked_is_not(tmp_path):
     assert not is_locked(tmp_path / "pipe")
     assert not is_locked(tmp_path / "nothing")
     assert not is_locked(tmp_path)
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="no list of descriptors")
+def test_nothing_stays_open(tmp_path, monkeypatch):
+    path, old = tmp_path / "a", tmp_path / ".old.tmp"
+    before = set(OPEN.iterdir())
+    write_durably(path, b"0123456789")
+    verify(path, b"0123456789")
+    with pytest.raises(OSError, match="Input/output error"):
+        verify(path, b"01234x")
+    assert not is_locked(path)
+    with held(path):
+        assert is_locked(path)
+    old.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    sweep(tmp_path, ".*.tmp")
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_durably(path, b"new")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        sync_folder(tmp_path)
+    assert set(OPEN.iterdir()) == before

@@ -120,3 +120,14 @@ def test_without_a_cache_an_output_is_foreign_and_nothing_fails(cache):
     with open_output(Path("out.txt"), raw=False) as out:
         out.put(b"written")
     assert "did not write it" in refusal("out.txt")
+
+
+def test_each_output_is_remembered_by_itself():
+    for name in ("one", "two"):
+        Path(name).write_text(name)
+        remember_output(Path(name))
+    assert is_remembered(Path("one"))
+    assert is_remembered(Path("two"))
+    Path("one").write_text("mine, and longer")
+    assert not is_remembered(Path("one"))
+    assert is_remembered(Path("two"))

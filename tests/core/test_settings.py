@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
-from charrnn.core.settings import read_settings, to_toml
+from charrnn.core.settings import read_settings, read_small_file, to_toml
 
 
 def refused(path):
@@ -99,3 +99,10 @@ def test_a_setting_that_does_not_exist_is_refused(tmp_path, content):
 def test_config_toml_holds_every_setting_that_has_a_value():
     text = to_toml({"lr": 0.1, "steps": None, "run": 'a"b'})
     assert text == 'lr = 0.1\nrun = "a\\"b"\n'
+
+
+def test_a_small_file_may_have_exactly_its_most_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_small_file(tmp_path / "a", "--config", 5) == b"12345"
+    with pytest.raises(InputError, match="more than 4 bytes"):
+        read_small_file(tmp_path / "a", "--config", 4)
