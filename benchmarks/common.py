@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from charrnn import __version__
+
 RESULTS = Path(__file__).parent / "results"
 
 PROBE_SIZE, PROBE_BYTES = 512, 1 << 26
@@ -25,7 +27,7 @@ def machine() -> str:
     flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
     vectors = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     cpu = f"{(names or [platform.processor() or platform.machine()])[0]} ({', '.join(vectors)})"
-    versions = ", ".join(f"{name} {version(name)}" for name in ("charrnn", "torch", "numpy"))
+    versions = f"charrnn {__version__}, torch {version('torch')}, numpy {version('numpy')}"
     loads = os.getloadavg() if hasattr(os, "getloadavg") else ()
     load = ", ".join(f"{value:.1f}" for value in loads)
     return (

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import charrnn
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -27,3 +29,7 @@ def test_a_benchmark_can_be_imported(script, name):
 def test_the_table_of_speed_runs_scripts_that_exist(script):
     for name, *_ in script("speed").SCRIPTS:
         assert (FOLDER / name).is_file()
+
+
+def test_the_machine_is_described_with_the_versions_of_what_ran(script):
+    assert f"charrnn {charrnn.__version__}, torch " in script("common").machine()
