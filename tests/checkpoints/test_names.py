@@ -158,6 +158,15 @@ def test_without_a_name_the_best_that_was_written_last_is_taken(checkpoints):
     assert find_model(checkpoints, None) == newest
 
 
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, " and 1 more"), (11, " and 3 more")])
+def test_eight_runs_are_named_the_newest_first(checkpoints, count, more):
+    for n in range(count):
+        make_best(checkpoints, f"run{n}", 10 * n)
+    shown = ", ".join(f"run{n}" for n in range(count - 1, count - 9, -1))
+    with pytest.raises(InputError, match=f"there are: {shown}{more}$"):
+        find_model(checkpoints, "king")
+
+
 def test_an_unknown_name_is_told_with_those_that_exist(checkpoints):
     make_best(checkpoints, "king", 50)
     make_best(checkpoints, "queen", 70)

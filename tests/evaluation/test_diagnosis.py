@@ -92,10 +92,13 @@ def test_the_last_third_of_a_curve_is_compared_with_what_was_before(curve, has_f
         (FLAT, 3, "good"),
         ([], 3, "underfitting"),
         (FALLING, 8, "good"),
+        (FLAT, 8, "good"),
     ],
 )
 def test_more_time_is_advised_while_the_loss_falls(curve, epochs, kind):
-    assert diagnose_fit(losses(1.7, 1.7, epochs=epochs, curve=curve)).kind == kind
+    found = diagnose_fit(losses(1.7, 1.7, epochs=epochs, curve=curve))
+    assert found.kind == kind
+    assert ("has stopped falling" in found.text) == (curve == FLAT and epochs < 8)
 
 
 def test_random_digits_are_not_underfitting():

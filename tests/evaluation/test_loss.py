@@ -256,3 +256,19 @@ def test_bytes_that_are_no_text_have_no_bits_per_character(tmp_path):
     path.write_bytes(bytes(range(256)) * 10)
     corpus = load_corpus([path], TrainConfig(bytes=True))
     assert bits_per_char(1.0, corpus.vocab, corpus.val) is None
+
+
+def test_a_memory_goes_along_where_the_last_batch_has_fewer_rows(model, monkeypatch):
+    memory = build(runs_of(text(900)), V, 3)
+    whole = score(model, cold(text(60), 10), memory)
+    monkeypatch.setattr(protocols, "TOGETHER", 2 * 10)  # windows: two, two and one
+    found = score(model, cold(text(60), 10), memory)
+    assert (found.loss, found.weight) == pytest.approx((whole.loss, whole.weight), abs=1e-6)
+
+
+@pytest.mark.parametrize("length", [512 * 3 + 100, 300])
+def test_as_many_characters_as_there_are_is_all_of_them(length):
+    ids = text(length)
+    for most in (length - 1, length, None):
+        assert sum(batch.num_chars for batch in streamed(ids, most)) == length - 1
+    assert sum(batch.num_chars for batch in streamed(ids, length - 2)) < length - 1

@@ -9,7 +9,8 @@ import pytest
 
 from charrnn.checkpoints.model import load_model
 from charrnn.core.config import ScoreConfig
-from charrnn.evaluation.scorer import Scorer
+from charrnn.evaluation.protocols import streamed
+from charrnn.evaluation.scorer import Scorer, with_progress
 
 WORDS = "the quick brown fox jumps over the lazy dog\n"
 
@@ -228,3 +229,11 @@ def test_the_model_is_named_where_more_is_to_be_said(call, trained):
     assert model not in call(*command)[2]
     code, out, err = call(*command, "-v")
     assert (code, model in err, model in out) == (0, True, False)
+
+
+def test_progress_is_the_number_of_symbols_that_are_scored():
+    done, ids = [], np.zeros(5003, dtype=np.uint8)
+    batches = list(with_progress(streamed(ids), done.append))
+    assert len(done) == len(batches) > 2
+    assert done == np.cumsum([batch.num_chars for batch in batches]).tolist()
+    assert done[-1] == 5002

@@ -67,6 +67,18 @@ def test_the_speed_class_is_a_power_of_two():
     assert math.log2(speed_class(CPU, "fp32")).is_integer()
 
 
+def test_the_speed_is_that_of_training_forwards_and_backwards(monkeypatch):
+    passes, backward = [], torch.Tensor.backward
+
+    def count(tensor):
+        passes.append(tensor)
+        backward(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "backward", count)
+    speed_class(CPU, "fp32")
+    assert len(passes) >= 4
+
+
 @pytest.mark.parametrize(
     ("said", "cores"),
     [
