@@ -14,7 +14,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.core.seeds import derive_seed
 from charrnn.data import cache
-from charrnn.data.file_kinds import kind_of_file
+from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
@@ -131,7 +131,7 @@ def reading_of(config: TrainConfig) -> Reading:
 def _file_notes(files: list[Path], reading: Reading) -> list[str]:
     """Return notes about files that may not be what they are read as."""
     if reading.bytes:
-        kinds = [(path, kind) for path in files if (kind := kind_of_file(path))]
+        kinds = [(path, kind) for path in files if (kind := kind_of(head_of(path)))]
         return [
             f"{printable(path)} is {kind.name}: its bytes are learned as they are, not the text in it"
             for path, kind in kinds[:1]

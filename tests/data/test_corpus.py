@@ -478,3 +478,10 @@ def test_a_share_of_nine_tenths_held_out_loses_no_character_to_rounding(tmp_path
     path.write_text("abcdefghij", "utf-8")
     corpus = load_corpus([path], TrainConfig(val_frac=0.9))
     assert (len(corpus.train), len(corpus.val)) == (1, 9)
+
+
+def test_the_bytes_of_a_compressed_file_that_is_cut_short_are_learned_as_they_are(tmp_path):
+    path = tmp_path / "story.gz"
+    path.write_bytes(b"\x1f\x8b\x08" + bytes(range(40)))
+    found = load_corpus([path], TrainConfig(bytes=True, val_frac=0.0))
+    assert found.vocab.raw(found.train) == path.read_bytes()

@@ -14,6 +14,7 @@ from charrnn.cli.sample import read_prompts
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.data.corpus import load_corpus
+from charrnn.data.file_kinds import compression_of, kind_of
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 
 PIECE = 2_500
@@ -33,7 +34,12 @@ ENCODINGS = st.sampled_from(["utf-8", "latin-1", "utf-16", "cp1252", "shift_jis"
 
 
 def plain(data: bytes, encoding: str, newlines: str) -> str | None:
-    """Return the text that Python's own decoder reads at once; None if it refuses."""
+    """Return the text that Python's own decoder reads at once; None if it refuses.
+
+    None too for data with the first bytes of a document or a compressed file, which charrnn names.
+    """
+    if kind_of(data) or compression_of(data):
+        return None
     if encoding == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return None  # without a mark the order of the bytes is unknown
     try:

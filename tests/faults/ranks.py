@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 SETTINGS = (
     "--steps", "300", "--hidden-size", "48", "--num-layers", "2", "--batch-size", "4",
     "--seq-len", "16", "--dropout", "0.2", "--weight-drop", "0.2", "--save-every", "20",
-    "--eval-every", "50", "--threads", "1", "--device", "cpu", "-q",
+    "--eval-every", "50", "--threads", "1", "--device", "cpu", "--precision", "fp32", "-q",
 )  # fmt: skip
 
 
