@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 COMMANDS = (
-    "charrnn train shakespeare.txt --max-time 3m",
+    "charrnn train shakespeare.txt --max-time 3m --sample-every 4000",
     'charrnn sample -p "HAMLET." -t 0.7 -l 300 --seed 1',
 )
 WIDTH = 96

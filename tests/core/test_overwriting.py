@@ -16,8 +16,8 @@ SAMPLE = '{"index": 0, "seed": 7, "prompt": "", "text": "a"}\n'
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "cache"
 
 
@@ -74,7 +74,7 @@ def test_an_input_is_refused_even_with_force_by_any_name():
     Path("names.txt").write_text(SAMPLE, encoding="utf-8")
     Path("link").symlink_to("names.txt")
     os.link("names.txt", "hard")
-    for name in ("names.txt", "link", "hard", "../work/names.txt"):
+    for name in ("names.txt", "link", "hard", "../here/names.txt"):
         for force in (False, True):
             message = refusal(name, [None, Path("gone"), Path("names.txt")], force=force)
             assert message == f"-o: {name}: this command reads it; name another file"
