@@ -29,8 +29,8 @@ CHECKPOINT = ".safetensors"
 def check_output(path: Path | None, inputs: Iterable[Path | None], *, force: bool) -> None:
     """Refuse to overwrite a file that is not an output of charrnn.
 
-    Free are: a file that does not exist or is empty, a device or pipe, a page, a file of samples in
-    JSON, and a text that `sample -o` wrote and that has not changed since.
+    These may be overwritten: a file that does not exist or is empty, a device or pipe, a page, a
+    file of samples in JSON, and a text that `sample -o` wrote and that has not changed since.
 
     Args:
         path: The file of -o; None is stdout.
@@ -118,6 +118,6 @@ def note_of(path: Path) -> Path:
 
 
 def identity_of(path: Path) -> str:
-    """Return what changes when a file is replaced or written to."""
+    """Return device, inode, size and time of change of a file."""
     found = path.stat()
     return json.dumps([found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns])

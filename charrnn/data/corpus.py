@@ -17,6 +17,7 @@ from charrnn.data import cache
 from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
+from charrnn.data.undecodable import Undecodable
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
 LONGEST = 512
@@ -94,9 +95,18 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
     Raises:
         InputError: A file cannot be read or decoded, or the text has too few or too many symbols.
     """
+    try:
+        return _load(paths, config, check_encoding=False)
+    except Undecodable:  # rare, and a check beforehand would read every file once more
+        return _load(paths, config, check_encoding=True)
+
+
+def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Corpus:
+    """Load a corpus; with `check_encoding`, skip files of a folder that cannot be decoded."""
     reading = reading_of(config)
-    files, notes = find_files(paths, reading)
-    held_out = find_files([config.val_file], reading)[0] if config.val_file else []
+    files, notes = find_files(paths, reading, check_encoding=check_encoding)
+    val_paths = [config.val_file] if config.val_file else []
+    held_out = find_files(val_paths, reading, check_encoding=check_encoding)[0]
     if any(path.samefile(file) for path in held_out for file in files):
         notes.append("--val-file is trained on too: its loss will look better than it is")
     keeps_own = bool(held_out) or config.lines

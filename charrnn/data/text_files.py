@@ -15,6 +15,7 @@ from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable, reason_of
 from charrnn.data.file_kinds import (
     DAMAGED,
+    HEAD,
     compression_of,
     damaged,
     head_of,
@@ -80,11 +81,14 @@ class Survey:
 LINKED = "a linked folder; it is read if you name it"
 
 
-def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[Path], list[str]]:
+def find_files(
+    paths: list[Path], reading: Reading | None = None, *, check_encoding: bool = True
+) -> tuple[list[Path], list[str]]:
     """Return the files to read, in the order given, directories in sorted order; and notes.
 
     In a directory, hidden files are skipped, and files that are not text: with a NUL near their
-    start, of a kind that is known by its first bytes, or not in the encoding asked for.
+    start, of a kind that is known by its first bytes, or not in the encoding asked for. The last
+    of these reads every file whole; without `check_encoding` it is left out.
 
     Raises:
         InputError: A path is missing, not readable, no regular file, or a directory without text.
@@ -94,7 +98,7 @@ def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[
     for path in paths:
         try:
             if path.is_dir():
-                found, skipped = _walk(path, reading or Reading())
+                found, skipped = _walk(path, reading or Reading(), check_encoding=check_encoding)
                 files += found
                 if skipped:
                     notes.append(_passed_over(path, skipped))
@@ -106,7 +110,9 @@ def find_files(paths: list[Path], reading: Reading | None = None) -> tuple[list[
     return files, notes
 
 
-def _walk(folder: Path, reading: Reading) -> tuple[list[Path], dict[Path, str]]:
+def _walk(
+    folder: Path, reading: Reading, *, check_encoding: bool
+) -> tuple[list[Path], dict[Path, str]]:
     """Return the texts of a folder, and what each other file is."""
     visible = [
         path
@@ -118,7 +124,7 @@ def _walk(folder: Path, reading: Reading) -> tuple[list[Path], dict[Path, str]]:
     skipped = {path: LINKED for path in visible if path.is_symlink() and path.is_dir()}
     skipped |= {path: what for path in candidates if (what := _not_text(path, reading))}
     files = [path for path in candidates if path not in skipped]
-    wrong = _not_decodable(files, reading)
+    wrong = _not_decodable(files, reading) if check_encoding else {}
     if 2 * len(wrong) >= len(files) and wrong:
         raise next(iter(wrong.values()))  # not an exception among many, but the encoding
     skipped |= {path: error.short for path, error in wrong.items()}
@@ -130,12 +136,13 @@ def _walk(folder: Path, reading: Reading) -> tuple[list[Path], dict[Path, str]]:
 
 def _not_text(path: Path, reading: Reading) -> str:
     """Return what a file in a folder is if it is not read; empty for a text."""
+    head = head_of(path, PROBE)
     if not reading.bytes:
-        if compression := compression_of(head_of(path)):
+        if compression := compression_of(head):
             return f"compressed with {compression}; it is read if you name it"
-        if kind := kind_of(head_of(path)):
+        if kind := kind_of(head[:HEAD]):
             return kind.name
-    return "no text" if b"\0" in head_of(path, PROBE) else ""
+    return "no text" if b"\0" in head else ""
 
 
 def _not_decodable(files: list[Path], reading: Reading) -> dict[Path, Undecodable]:

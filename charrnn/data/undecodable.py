@@ -44,7 +44,7 @@ ENCODINGS = {
 }
 """Encodings that a message proposes, with the name that people know; the more usual ones first.
 
-Latin-1 is not among them: it decodes every file, also those that it makes nonsense of.
+Latin-1 is not among them: it decodes every file, also into nonsense.
 """
 
 ASCII = re.compile(r"[\x00-\x7f]+")
@@ -53,10 +53,10 @@ NEAR = 0.03
 """Two decodings whose disorder, or share of letters, differs by no more than this are equal."""
 
 LEAD = 0.045
-"""Lead of Windows-1252, whose accents the measure of disorder counts in mixed languages."""
+"""Bonus of Windows-1252: accents of several languages count as disorder."""
 
 LIKE = 0.12
-"""The same for their likeness to a language."""
+"""Two decodings whose likeness to a language differs by no more than this are equal."""
 
 FOREIGN_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -98,7 +98,7 @@ def examine(path: Path, encoding: str) -> Damage:
     """Read a whole file and count what cannot be decoded.
 
     Raises:
-        UnicodeError: Not a single byte can be: UTF-16 without a mark.
+        UnicodeError: Nothing can be decoded: UTF-16 without a byte order mark.
     """
     first, num_bad, num_good, size, newlines = -1, 0, 0, 0, 0
 
@@ -139,7 +139,7 @@ def guess(data: bytes) -> str | None:
 
 
 def order_of(match: Any) -> float:
-    """Return how orderly a decoding is; Windows-1252 is so usual that it has a lead."""
+    """Return how orderly a decoding is; Windows-1252, the most usual encoding, has a bonus."""
     return (LEAD if "cp1252" in match.could_be_from_charset else 0.0) - float(match.chaos)
 
 
@@ -190,9 +190,7 @@ def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Und
     where = f"byte 0x{bad.hex()} at offset {offset:,}" if bad else f"the end, at offset {offset:,},"
     count = f"{damage.num_bad:,} of {damage.num_bytes:,} bytes"
     what = f"{where} is not {name}: line {damage.line:,}, {count}"
-    found = likely(path, offset, encoding)
-    if is_mostly_right(damage, encoding):
-        found = None
+    found = None if is_mostly_right(damage, encoding) else likely(path, offset, encoding)
     return Undecodable(
         path, f"{what}; {advice(found, damage, name, has_options)}", short(found, name)
     )

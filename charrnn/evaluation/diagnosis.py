@@ -83,6 +83,12 @@ def diagnose(losses: Losses, *, memory_hurts: bool = False) -> str:
     return "; ".join(([fit.text] if fit else []) + ([MEMORY_LEFT_OUT] if memory_hurts else []))
 
 
+def split_advice(advice: str) -> tuple[str, bool]:
+    """Return the text on the fit in what `diagnose` returned, and whether the memory hurts."""
+    text = advice.removesuffix(MEMORY_LEFT_OUT)
+    return text.removesuffix("; "), text != advice
+
+
 def diagnose_fit(losses: Losses) -> Diagnosis | None:
     """Return how well a network fits its text; None if a loss is unknown."""
     network, train = losses.network, losses.train

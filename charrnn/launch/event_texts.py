@@ -17,7 +17,7 @@ from charrnn.core.events import (
     Started,
     Step,
 )
-from charrnn.evaluation.diagnosis import MEMORY_LEFT_OUT
+from charrnn.evaluation.diagnosis import split_advice
 
 LEAST_BAR = 18
 """Columns of percentage and bar, beside the text."""
@@ -101,13 +101,14 @@ def last_evaluation_text(event: Step) -> str:
 def finished_rows(event: Finished) -> list[tuple[str, str]]:
     """Return the summary of a run: verdict, validation loss, n-gram memory, time and speed."""
     rows = [("result", REASONS.get(event.stop_reason, event.stop_reason))]
-    if verdict := event.advice.removesuffix(MEMORY_LEFT_OUT).removesuffix("; "):
+    verdict, memory_is_left_out = split_advice(event.advice)
+    if verdict:
         rows.append(("verdict", verdict))
     if event.val_loss is not None:
         words = perplexity_text(event.val_loss, event.unit)
         loss = f"{event.val_loss:.4f} nats per {event.unit}"
         rows.append(("validation loss", f"{loss}: {words}"))
-    if event.advice.endswith(MEMORY_LEFT_OUT):
+    if memory_is_left_out:
         rows.append(("n-gram memory", "left out: it makes the validation loss worse"))
     elif event.scores and event.scores[0].memory:
         rows.append(("n-gram memory", memory_text(event.scores[0], event.unit)))

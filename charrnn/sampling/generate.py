@@ -268,7 +268,7 @@ class Generation:
     def order_text(self) -> str:
         """Return which texts of each prompt have which temperature."""
         count, fewer = self.request.num_samples, "at most " * bool(self.request.novel)
-        texts = f"{count:,} text{'s' * (count != 1)}"
+        texts = count_text(count, "text")
         parts = [
             f"{fewer}{texts} at temperature {each.temperature:g}" for each in self.request.configs
         ]

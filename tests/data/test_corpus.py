@@ -485,3 +485,13 @@ def test_the_bytes_of_a_compressed_file_that_is_cut_short_are_learned_as_they_ar
     path.write_bytes(b"\x1f\x8b\x08" + bytes(range(40)))
     found = load_corpus([path], TrainConfig(bytes=True, val_frac=0.0))
     assert found.vocab.raw(found.train) == path.read_bytes()
+
+
+def test_a_folder_from_the_cache_is_not_decoded_for_a_check(tmp_path, monkeypatch):
+    folder = tmp_path / "texts"
+    write(folder, "hello world", "zoë")
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
+    cold = facts(load([folder]))
+    for module in (ids_module, textfiles):
+        monkeypatch.delattr(module, "read_codes")
+    assert facts(load([folder])) == cold
