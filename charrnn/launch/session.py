@@ -5,7 +5,6 @@ import os
 import shlex
 from contextlib import suppress
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.log import METRICS
@@ -23,7 +22,7 @@ from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.progress import TrainingProgress
 from charrnn.launch.workers import RankZero, train_prepared
 from charrnn.training.trainer import INTERRUPTED
-from charrnn.viz.commands import NOTHING_LEFT, Trained, training_step
+from charrnn.viz.commands import NOTHING_LEFT, Trained, checkpoints_option, training_step
 
 SCHEMA = 1
 """Version of the JSON that `train` prints."""
@@ -62,7 +61,7 @@ class ShownRun:
             sources=self._corpus.sources,
             val_source=str(val_file.absolute()) if val_file else None,
             settings=self._settings,
-            checkpoints_option=checkpoints_option(self._run),
+            checkpoints_option=checkpoints_option(self._run.folder),
             seconds=event.seconds,
         )
         return shlex.join(training_step(kind, trained)[1])
@@ -126,10 +125,4 @@ def print_end(run: Run, result: dict[str, Any], *, as_json: bool) -> None:
 
 def command_of(run: Run, *words: str) -> str:
     """Return a command line for a run, quoted for a shell."""
-    return shlex.join(["charrnn", *words, *checkpoints_option(run)])
-
-
-def checkpoints_option(run: Run) -> list[str]:
-    """Return the option --checkpoints, if the folder of all runs is not the default."""
-    folder = run.folder.parent
-    return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
+    return shlex.join(["charrnn", *words, *checkpoints_option(run.folder)])

@@ -131,7 +131,7 @@ class NgramModel:
         return result
 
     def metadata(self) -> dict[str, Any]:
-        """Return what a checkpoint says of it."""
+        """Return the metadata of the model in a checkpoint."""
         return {
             "order": self.order,
             "bits": self.bits,

@@ -40,12 +40,14 @@ def as_model(
 
 def known_curve(run: Run | None, step: int) -> list[tuple[int, float]]:
     """Return the validations up to a step, from the log of a run: step, loss of the network."""
-    curve: dict[int, float] = {}
+    curve: list[tuple[int, float]] = []
     for line in read_log(run.folder / METRICS) if run else ():
         at, loss = as_count(line.get("step")), as_number(line.get("network_loss"))
         if line.get("event") == "evaluated" and not line.get("is_final") and at and loss:
-            curve = {known: curve[known] for known in curve if known < at} | {at: loss}
-    return [(known, loss) for known, loss in curve.items() if known <= step]
+            while curve and curve[-1][0] >= at:  # steps that were repeated after a resume
+                curve.pop()
+            curve.append((at, loss))
+    return [point for point in curve if point[0] <= step]
 
 
 class Validator:

@@ -76,6 +76,12 @@ def training_step(kind: str, trained: Trained) -> tuple[str, list[str]]:
     return by_kind.get(kind, ("train for longer, with a larger network if that helps", longer))
 
 
+def checkpoints_option(folder: Path) -> list[str]:
+    """Return the option --checkpoints for a run's folder, if that of all runs is not the default."""
+    parent = folder.parent
+    return [] if parent == Path("checkpoints") else ["--checkpoints", str(parent)]
+
+
 def text_arguments(sources: Sequence[str]) -> list[str]:
     """Return paths of training files and folders for a command line."""
     return [relative_path(name) for name in sources] or ["FILE..."]

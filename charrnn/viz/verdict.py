@@ -4,7 +4,6 @@ import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from charrnn.checkpoints.log import as_number, score_rows
 from charrnn.checkpoints.model import Model
@@ -12,7 +11,7 @@ from charrnn.checkpoints.runs import UNFINISHED, RunInfo
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import count_text, loss_text, perplexity_text, speed_text, time_text
 from charrnn.evaluation.diagnosis import Diagnosis, Losses, diagnose_fit
-from charrnn.viz.commands import NOTHING_LEFT, Trained, training_step
+from charrnn.viz.commands import NOTHING_LEFT, Trained, checkpoints_option, training_step
 from charrnn.viz.history import ALONE_CURVE, History
 from charrnn.viz.render.elements import Element, Heading, Listing, Remark, Rows
 
@@ -131,8 +130,7 @@ class RunSummary:
     @property
     def checkpoints_option(self) -> list[str]:
         """The option --checkpoints, if the folder of all runs is not the default."""
-        folder = self.info.folder.parent
-        return [] if folder == Path("checkpoints") else ["--checkpoints", str(folder)]
+        return checkpoints_option(self.info.folder)
 
 
 def verdict(run: RunSummary) -> list[Element]:
@@ -255,10 +253,7 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
         ("validation loss, network alone", loss_words(alone, run.unit)),
         *((f"validation loss, {name}", text) for name, text in score_rows(run.history.last)),
         (f"training loss{without}", loss_words(run.train_loss, run.unit)),
-        (
-            "network",
-            network_text(info),
-        ),
+        ("network", network_text(info)),
         ("steps", "?" if info.step is None else f"{info.step:,}"),
         ("passes over the text", "?" if run.history.epoch is None else f"{run.history.epoch:.2f}"),
         ("time", time_text(info.seconds)),
@@ -279,4 +274,4 @@ def loss_words(loss: float | None, unit: str) -> str:
     """Return a loss, and its perplexity in words."""
     if loss is None:
         return "?"
-    return f"{loss_text(loss)} nats per {unit}: as unsure as between {math.exp(loss):.1f} {unit}s"
+    return f"{loss_text(loss)} nats per {unit}: {perplexity_text(loss, unit)}"
