@@ -3,7 +3,9 @@
 `make faults` runs them with all mechanisms in place.
 """
 
+import functools
 import os
+import time
 from pathlib import Path
 
 import crash_states
@@ -51,12 +53,14 @@ def test_a_forgotten_fsync_is_noticed(mechanism):
         crash_states.check_states(1, crash_states.FORGOTTEN[mechanism])
 
 
-def write_in_place(path, data):
-    """Write as most programs do."""
+def write_in_place(path, data, pause=0):
+    """Write as most programs do, with a pause in the middle."""
     system = charrnn.core.files.os
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        system.write(descriptor, data)
+        system.write(descriptor, data[: len(data) // 2])
+        time.sleep(pause)
+        system.write(descriptor, data[len(data) // 2 :])
         system.fsync(descriptor)
     finally:
         system.close(descriptor)
@@ -107,9 +111,10 @@ def test_a_lock_that_locks_nothing_is_noticed(monkeypatch):
 
 
 def test_saves_that_readers_can_see_half_done_are_noticed(monkeypatch):
-    monkeypatch.setattr("charrnn.checkpoints.run_folder.write_durably", write_in_place)
+    slowly = functools.partial(write_in_place, pause=0.02)  # long enough for a reader to see a half
+    monkeypatch.setattr("charrnn.checkpoints.run_folder.write_durably", slowly)
     with pytest.raises(Violation, match="readers"):
-        race.check_readers(make_template(), 300)
+        race.check_readers(make_template(), 20)
 
 
 def test_controls_that_are_not_escaped_are_noticed(monkeypatch):
