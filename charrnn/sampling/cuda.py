@@ -1,6 +1,6 @@
 """Generate thousands of texts on a GPU, with filters and CUDA graphs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import SampleConfig
+from charrnn.core.config import ModelConfig, SampleConfig
+from charrnn.data.vocab import id_dtype
 from charrnn.ngram.cuda import DeviceNgrams, Gate
-from charrnn.nn.cuda import DeviceNetwork
+from charrnn.nn.model import CharRNN, load_weights
+from charrnn.sampling.batch_texts import BatchTexts, uniform_blocks
 from charrnn.sampling.filters import COLDEST, HOTTEST
-from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, finished, uniforms
+from charrnn.sampling.jobs import Job, Sample, Written
 from charrnn.sampling.prefill import prompt_ids, start_logits
 from charrnn.sampling.sampler import Sampler
 
@@ -25,7 +27,7 @@ WARM_UP = 3
 """Runs before a graph is captured, which CUDA libraries require."""
 
 MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
-"""Range of the batch size, and limit of the logits in a batch, about 100 bytes each."""
+"""The two batch sizes, and limit of the logits in a batch, about 100 bytes each."""
 
 
 def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
@@ -46,6 +48,33 @@ def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
     return torch.where(weights < config.min_p, 0.0, weights) if config.min_p > 0 else weights
 
 
+def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Return one symbol for each row of unnormalised probabilities, (B,): sampler.py's in torch."""
+    sums = weights.double().cumsum(1)
+    chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(1)
+    return chosen.clamp(max=weights.shape[1] - 1)  # an index beyond the table ends the process
+
+
+class Exchange:
+    """Memory of the host for one block of symbols, which a GPU reads and writes by itself."""
+
+    def __init__(self, num_rows: int, device: torch.device) -> None:
+        is_cuda, shape = device.type == "cuda", (CHARACTERS, num_rows)
+        self.uniforms = torch.zeros(shape, dtype=torch.float64, pin_memory=is_cuda)
+        self.chosen = torch.zeros(shape, dtype=torch.int32, pin_memory=is_cuda)
+        self._done = torch.cuda.Event() if is_cuda else None  # type: ignore[no-untyped-call]
+
+    def record(self) -> None:
+        """Mark the end of the work that uses this memory."""
+        if self._done is not None:
+            self._done.record()
+
+    def wait(self) -> None:
+        """Wait until the marked work is done."""
+        if self._done is not None:
+            self._done.synchronize()
+
+
 class BatchGenerator:
     """Generates B texts side by side on a device.
 
@@ -54,30 +83,24 @@ class BatchGenerator:
         memory: n-gram memory on the device, if the model has one.
         config: Filters.
         num_rows: Batch size (B).
-        device: Device of all tensors.
     """
 
     def __init__(
-        self,
-        network: DeviceNetwork,
-        memory: DeviceNgrams | None,
-        config: SampleConfig,
-        num_rows: int,
-        device: torch.device,
+        self, network: CharRNN, memory: DeviceNgrams | None, config: SampleConfig, num_rows: int
     ) -> None:
+        device, B = network.decoder.weight.device, num_rows
         self._network, self._memory, self._config = network, memory, config
         self._gate = Gate(memory.weight, device) if memory else None
-        model, B = network.config, num_rows
-        count = 2 if model.cell == "lstm" else 1
-        shape = (model.num_layers, B, model.hidden_size)
-        self._state = [torch.zeros(shape, device=device) for _ in range(count)]
-        self._logits = torch.zeros((B, model.vocab_size), device=device)
+        self._state = network.empty_state(B)
+        self._logits = torch.zeros((B, network.config.vocab_size), device=device)
         self._contexts = torch.zeros(B, dtype=torch.int64, device=device)
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
-        self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int64, device=device)
+        self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int32, device=device)
         self._tensors = (*self._state, self._logits, self._contexts, self._lengths)
         """Everything that a step changes."""
+        self._exchanges = [Exchange(B, device) for _ in range(2)]
+        """For the block that is generated, and the one that is read."""
         self._prefilled: tuple[list[tuple[int, ...]], list[Tensor]] | None = None
         """The last prompts, and the tensors after them."""
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -113,21 +136,44 @@ class BatchGenerator:
             shape = [-1 if axis == rows_at else 1 for axis in range(tensor.ndim)]
             tensor.copy_(torch.where(is_over.view(shape), old, tensor))
 
-    @torch.inference_mode()
-    def next_symbols(self, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the next symbols of the texts, (CHARACTERS, B).
+    def blocks(self, numbers: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.int32]]:
+        """Yield the next symbols of the texts, (CHARACTERS, B) each.
+
+        The device generates the next block while the caller reads this one.
 
         Args:
-            uniforms: A number in [0, 1) for each of them, (CHARACTERS, B).
+            numbers: Numbers in [0, 1) for each block, (CHARACTERS, B).
         """
-        self._uniforms.copy_(torch.from_numpy(uniforms))
-        if self._uniforms.device.type != "cuda":
-            self._steps()
-        else:
-            with self._current():
+        last: Exchange | None = None
+        for uniforms in numbers:
+            launched = self._launch(uniforms)
+            if last is not None:
+                yield self._result(last)
+            last = launched
+        if last is not None:
+            yield self._result(last)
+
+    @torch.inference_mode()
+    def _launch(self, uniforms: NDArray[np.float64]) -> Exchange:
+        """Start to generate a block, without waiting for it."""
+        self._exchanges.reverse()
+        exchange = self._exchanges[0]
+        with self._current():
+            exchange.wait()  # a block that was never read may still use this memory
+            exchange.uniforms.copy_(torch.from_numpy(uniforms))
+            self._uniforms.copy_(exchange.uniforms, non_blocking=True)
+            if self._uniforms.device.type == "cuda":
                 self._graph = self._graph or self._captured()
                 self._graph.replay()
-        return self._chosen.cpu().numpy()
+            else:
+                self._steps()
+            exchange.chosen.copy_(self._chosen, non_blocking=True)
+            exchange.record()
+        return exchange
+
+    def _result(self, exchange: Exchange) -> NDArray[np.int32]:
+        exchange.wait()
+        return exchange.chosen.numpy()
 
     def _current(self) -> AbstractContextManager[object]:
         """Return a context in which CUDA streams and graphs use this device."""
@@ -148,17 +194,15 @@ class BatchGenerator:
                 self._steps()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # The default stream of torch.cuda.graph is on the device of the first capture.
+        with torch.cuda.graph(graph, stream=side):
             self._steps()
         self._restore(before)
         return graph
 
     def _steps(self) -> None:
         for t in range(CHARACTERS):
-            weights = filtered(self._mixed(), self._config)
-            sums = weights.double().cumsum(1)
-            threshold = self._uniforms[t][:, None] * sums[:, -1:]
-            chosen = (sums <= threshold).sum(1)
+            chosen = draw(filtered(self._mixed(), self._config), self._uniforms[t])
             self._chosen[t] = chosen
             self._read(chosen)
 
@@ -169,8 +213,8 @@ class BatchGenerator:
         return torch.where(self._lengths[:, None] > 0, mixed, self._logits)
 
     def _read(self, symbols: Tensor) -> None:
-        logits, state = self._network.step(symbols, self._state)
-        self._logits.copy_(logits)
+        logits, state = self._network(symbols[:, None], self._state)
+        self._logits.copy_(logits[:, 0])
         for part, new in zip(self._state, state, strict=True):
             part.copy_(new)
         if self._memory is not None:
@@ -182,8 +226,8 @@ class BatchGenerator:
 class DeviceSampler(Sampler):
     """Generates text with one model on a device, in batches only.
 
-    All batches of a model have the same size, with idle rows if there are fewer texts: a matrix
-    product of another size may be rounded differently, and a text must depend on its seed only.
+    Batches have one of two sizes, with idle rows if there are fewer texts. In both a seed gives the
+    same text but for draws on a rounding edge: a product of another size may be rounded differently.
 
     Args:
         model: Model with its weights.
@@ -196,67 +240,58 @@ class DeviceSampler(Sampler):
     def __init__(self, model: Model, stops: Sequence[str], device: torch.device) -> None:
         super().__init__(model, stops)
         self._device, self.batch_size = device, rows_for(model.vocab.size)
-        self._network = DeviceNetwork(model.config, model.weights, device)
-        self._generators: dict[SampleConfig, BatchGenerator] = {}
+        self._network = network_on(device, model.config, model.weights)
+        self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
 
     @property
     def engine(self) -> str:
         """Name of the implementation, for messages."""
-        return f"batches of {self.batch_size} texts on {self._device}"
+        return f"batches of up to {self.batch_size} texts on {self._device}"
 
     def rows(self, asked: int | None) -> int:
-        """Return the batch size, which does not depend on `asked`."""
+        """Return the larger batch size, which does not depend on `asked`."""
         return self.batch_size
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side."""
-        generator, seeds = self._generator(config), [job.seed for job in jobs]
+        num_rows = self.batch_size if len(jobs) > LEAST_ROWS else min(LEAST_ROWS, self.batch_size)
+        generator = self._generator(config, num_rows)
         prompts = [prompt_ids(self.model, job.prompt) for job in jobs]
         generator.start(prompts, start_logits(self.model))
-        finders = [StopFinder(self.stops) for _ in jobs]
-        texts: list[list[int]] = [[] for _ in jobs]
-        numbers = blocks(seeds, self.batch_size)
-        for start in range(0, config.length, CHARACTERS):
-            count = min(CHARACTERS, config.length - start)
-            chosen = generator.next_symbols(next(numbers))[:count].T.tolist()
-            for text, finder, symbols in zip(texts, finders, chosen, strict=False):
-                take(text, finder, symbols)
-            if all(finder.is_found for finder in finders):
+        numbers = uniform_blocks([job.seed for job in jobs], num_rows, CHARACTERS)
+        texts, dtype = BatchTexts(self.stops, len(jobs)), id_dtype(self.model.vocab.size)
+        ends = range(CHARACTERS, config.length + CHARACTERS, CHARACTERS)
+        for end, symbols in zip(ends, generator.blocks(islice(numbers, len(ends))), strict=True):
+            count = CHARACTERS - max(0, end - config.length)
+            texts.add(symbols[:count, : len(jobs)].astype(dtype))
+            if texts.are_over:
                 break
-        return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
+        return texts.written()
 
     def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
         """Return one text, generated alone."""
         return next(self.write([Job(0, seed, prompt, config)]))
 
-    def _generator(self, config: SampleConfig) -> BatchGenerator:
-        if config not in self._generators:
+    def _generator(self, config: SampleConfig, num_rows: int) -> BatchGenerator:
+        if (config, num_rows) not in self._generators:
             self._generators.clear()  # frees the device memory of the previous one
             memory = self.memory(config)
             on_device = DeviceNgrams(memory, self._device) if memory else None
-            self._generators[config] = BatchGenerator(
-                self._network, on_device, config, self.batch_size, self._device
+            self._generators[config, num_rows] = BatchGenerator(
+                self._network, on_device, config, num_rows
             )
-        return self._generators[config]
+        return self._generators[config, num_rows]
+
+
+def network_on(
+    device: torch.device, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
+) -> CharRNN:
+    """Return the network of training with these weights, on a device."""
+    network = CharRNN(config)
+    load_weights(network, weights)
+    return network.to(device).requires_grad_(False)
 
 
 def rows_for(vocab_size: int) -> int:
-    """Return the batch size: as many texts as the limit of logits allows."""
+    """Return the larger batch size: as many texts as the limit of logits allows."""
     return max(LEAST_ROWS, min(MOST_ROWS, SCORES // vocab_size))
-
-
-def take(text: list[int], finder: StopFinder, symbols: Sequence[int]) -> None:
-    """Append symbols to a text, up to its stop string."""
-    for symbol in symbols:
-        if finder.is_found:
-            return
-        text += finder.feed(symbol)
-
-
-def blocks(seeds: Sequence[int], num_rows: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the uniform numbers of texts, (CHARACTERS, B) at a time; 0 for idle rows."""
-    draws = [uniforms(seed) for seed in seeds]
-    numbers = np.zeros((CHARACTERS, num_rows))
-    while True:
-        numbers[:, : len(seeds)] = np.array([list(islice(draw, CHARACTERS)) for draw in draws]).T
-        yield numbers

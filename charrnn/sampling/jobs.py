@@ -7,6 +7,7 @@ import numpy as np
 
 from charrnn.core.config import SampleConfig
 from charrnn.core.seeds import sample_seed
+from charrnn.data.vocab import Ids
 
 BLOCK = 256
 """Uniform numbers that are drawn together."""
@@ -14,7 +15,7 @@ BLOCK = 256
 MOST_ROUNDS, LEAST_TRIES = 10, 100
 """Tries to find new texts: ten for each text, and at least 100 for each prompt and temperature."""
 
-Written = tuple[list[int], str]
+Written = tuple[list[int] | Ids, str]
 """The ids of a text, and why it ended: "length" or "stop"."""
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.native import NativeEngine, fastest
@@ -32,7 +32,7 @@ def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
         index = int(sums.searchsorted(uniform * sums[-1], side="right"))
         return min(index, len(sums) - 1)  # a valid index even if logits are NaN
     threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
-    return (sums <= threshold).sum(axis=-1)
+    return np.minimum((sums <= threshold).sum(axis=-1), logits.shape[-1] - 1)
 
 
 class Sampler:
@@ -183,7 +183,7 @@ class Sampler:
             return None
         return BatchMixer(memory, [prompt_ids(self.model, job.prompt) for job in jobs])
 
-    def _sample_of(self, job: Job, ids: list[int], finish: str) -> Sample:
+    def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
         vocab = self.model.vocab
         return Sample(
             index=job.index,

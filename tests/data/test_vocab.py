@@ -44,6 +44,7 @@ def test_the_same_characters_in_any_order_give_the_same_ids():
 def test_a_text_comes_back_from_its_ids():
     vocab = vocabulary(MIXED + "\n")
     assert vocab.decode(vocab.encode("🙂\na")) == "🙂\na"
+    assert vocab.decode(vocab.encode("🙂\na").tolist()) == "🙂\na"
     assert vocab.raw(vocab.encode("🙂\na")) == b"\xf0\x9f\x99\x82\na"
 
 

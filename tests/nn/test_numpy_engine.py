@@ -11,7 +11,6 @@ from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.native.build import build
 from charrnn.native.library import load
-from charrnn.nn.cuda import DeviceNetwork
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
 from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine
@@ -275,19 +274,6 @@ def test_fed_real_text_the_logits_are_those_of_torch(make_engine, cell, num_laye
     state, found = engine.empty_state(), np.empty(expected.shape, dtype=np.float32)
     for i, symbol in enumerate(real_text().tolist()):
         found[i], state = engine.step(symbol, state)
-    assert_follows(found, expected)
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_so_they_are_on_a_device(cell, device):
-    config, weights, expected = torch_logits(cell, num_layers=2)
-    network, found = DeviceNetwork(config, weights, torch.device(device)), np.empty_like(expected)
-    count = 2 if cell == "lstm" else 1
-    state = [torch.zeros((2, 1, config.hidden_size), device=device) for _ in range(count)]
-    with torch.inference_mode():
-        for i, symbol in enumerate(real_text().tolist()):
-            logits, state = network.step(torch.tensor([symbol], device=device), state)
-            found[i] = logits[0].cpu().numpy()
     assert_follows(found, expected)
 
 

@@ -14,7 +14,7 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
-from charrnn.sampling.cuda import DeviceSampler, filtered, rows_for
+from charrnn.sampling.cuda import LEAST_ROWS, DeviceSampler, draw, filtered, rows_for
 from charrnn.sampling.filters import apply_filters, probabilities
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
@@ -141,6 +141,26 @@ def test_texts_of_many_prompts_are_those_of_numpy(device, memory):
 
 def test_rows_follow_from_the_vocabulary():
     assert [rows_for(size) for size in (2, 65, 1024, 5000, 65535)] == [4096, 4096, 4096, 838, 64]
+
+
+def test_few_texts_are_written_in_a_small_batch(device, monkeypatch):
+    rows, config = [], SampleConfig(length=3)
+    sampler = DeviceSampler(random_model("rnn"), (), device)
+    make = DeviceSampler._generator
+    monkeypatch.setattr(
+        DeviceSampler, "_generator", lambda self, c, n: rows.append(n) or make(self, c, n)
+    )
+    alone = texts(many(sampler, "ab", config, 3, LEAST_ROWS))
+    together = texts(many(sampler, "ab", config, 3, LEAST_ROWS + 1))
+    assert rows == [LEAST_ROWS, 4096]
+    assert together[:LEAST_ROWS] == alone
+
+
+def test_a_draw_at_the_very_end_is_the_last_symbol(device):
+    """A number below 1 never reaches the sum, by rounding neither; 1 itself or infinity would."""
+    weights = torch.tensor([[0.3, 0.7], [1.0, 0.1], [1.0, np.inf]], device=device)
+    numbers = torch.tensor([1.0, np.nextafter(1, 0), 0.5], dtype=torch.float64, device=device)
+    assert draw(weights, numbers).tolist() == [1, 1, 1]
 
 
 def test_a_single_text_needs_no_batch(device):

@@ -183,6 +183,14 @@ def test_a_number_on_an_edge_belongs_to_the_next_character():
     assert draw(np.zeros((4, 4), np.float32), np.array(edges)).tolist() == [0, 1, 2, 3]
 
 
+def test_a_draw_at_the_very_end_is_the_last_symbol():
+    """A number below 1 never reaches the sum, by rounding neither; 1 itself or infinity would."""
+    rows = np.log(np.array([[0.3, 0.7], [0.1, 1.0], [1.0, np.inf]], np.float32))
+    numbers = np.array([1.0, np.nextafter(1, 0), 0.5])
+    assert draw(rows, numbers).tolist() == [1, 1, 1]
+    assert [draw(row, u) for row, u in zip(rows, numbers, strict=True)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(("uniform", "expected"), [(0.0, 1), (0.5, 3), (NEARLY_ONE, 3)])
 def test_draw_never_returns_an_impossible_character(uniform, expected):
     assert draw(logits(0.0, 0.5, 0.0, 0.5, 0.0), uniform) == expected

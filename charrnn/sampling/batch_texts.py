@@ -1,0 +1,97 @@
+"""The texts of a batch as arrays: uniform numbers, symbols by the block, stop strings.
+
+Legend of shapes:
+    B texts   N symbols of a block
+A loop over single symbols, as in sampler.py, would take longer than a GPU needs to generate them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.data.vocab import Ids
+from charrnn.sampling.jobs import BLOCK, Written
+
+
+def uniform_blocks(
+    seeds: Sequence[int], num_rows: int, length: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the numbers of `uniforms` for each seed, (length, num_rows) each; 0 for idle rows.
+
+    An array is valid until the next one; `length` is a divisor of BLOCK.
+    """
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    numbers = np.zeros((num_rows, BLOCK))
+    while True:
+        for generator, row in zip(generators, numbers, strict=False):
+            generator.random(out=row)
+        for begin in range(0, BLOCK, length):
+            yield numbers[:, begin : begin + length].T
+
+
+class BatchTexts:
+    """Collects the symbols of B texts; each ends at the first stop string that is complete.
+
+    Args:
+        stops: Stop strings as ids; where several end at the same symbol, the longest one counts.
+        num_texts: Number of texts (B).
+    """
+
+    def __init__(self, stops: Sequence[Sequence[int]], num_texts: int) -> None:
+        self._stops = [list(stop) for stop in stops if len(stop)]
+        self._blocks: list[NDArray[Any]] = []
+        self._length = 0
+        self._ends = np.full(num_texts, -1)
+        """Number of symbols of each text that has ended, else -1."""
+
+    @property
+    def are_over(self) -> bool:
+        """True if every text has ended at a stop string."""
+        return bool((self._ends >= 0).all())
+
+    def add(self, symbols: Ids) -> None:
+        """Add the next symbols of all texts, (N, B)."""
+        self._blocks.append(symbols)
+        self._length += len(symbols)
+        if self._stops:
+            sizes = self._stop_sizes(len(symbols))
+            first = (sizes > 0).argmax(axis=0)
+            size = np.take_along_axis(sizes, first[None], axis=0)[0]
+            is_new = (size > 0) & (self._ends < 0)
+            ends = self._length - len(symbols) + first + 1 - size
+            self._ends[is_new] = ends[is_new]
+
+    def _stop_sizes(self, count: int) -> NDArray[np.int64]:
+        """Return the size of the longest stop string that ends at each of the last symbols, or 0."""
+        recent = self._recent(count + max(map(len, self._stops)) - 1)
+        sizes = np.zeros((count, recent.shape[1]), dtype=np.int64)
+        for stop in sorted(self._stops, key=len):
+            num_ends = min(count, len(recent) - len(stop) + 1)
+            if num_ends <= 0:
+                continue  # longer than the texts
+            begin = len(recent) - num_ends - len(stop) + 1
+            is_hit = np.ones((num_ends, recent.shape[1]), dtype=np.bool_)
+            for offset, symbol in enumerate(stop, start=begin):
+                is_hit &= recent[offset : offset + num_ends] == symbol
+            sizes[count - num_ends :][is_hit] = len(stop)
+        return sizes
+
+    def _recent(self, count: int) -> NDArray[Any]:
+        """Return the last `count` symbols of the texts, or all if there are fewer."""
+        taken, found = 0, []
+        for block in reversed(self._blocks):
+            found.append(block[max(0, len(block) - (count - taken)) :])
+            taken += len(found[-1])
+            if taken == count:
+                break
+        return np.concatenate(found[::-1])
+
+    def written(self) -> list[Written]:
+        """Return the ids of each text, without its stop string, and why it ended."""
+        rows = np.ascontiguousarray(np.concatenate(self._blocks).T)
+        return [
+            (row[:end], "stop") if end >= 0 else (row, "length")
+            for row, end in zip(rows, self._ends.tolist(), strict=True)
+        ]
