@@ -109,6 +109,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
         seconds=DEFAULT_SECONDS if is_open else config.max_time,
         flops_per_second=speed_class(device, precision) if is_timed else NOMINAL_SPEED,
         cell=config.cell,
+        on_gpu=device.type == "cuda",
     )
 
 

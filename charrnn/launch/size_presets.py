@@ -51,7 +51,12 @@ TABLE = (
     Row(1536, 1e16, 20_000_000, 1.5e-3, 128, 64),
     Row(2048, 5e16, 100_000_000, 1e-3, 128, 64),
 )
-"""Short windows give more updates: on a CPU a character costs the same in windows of 32 and 64."""
+"""Short windows give more updates: on a CPU a character costs the same in windows of 32 and 64.
+
+On a GPU the embedding is 128 wide: cuDNN's persistent kernels, which keep the weights on the chip,
+need fp16, multiples of 128 for E and H <= 1024, and a batch that is a multiple of 8 up to 128.
+Rows for GPUs are unmeasured (`benchmarks/gpu_hour.py` will measure them).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Task:
     seconds: float | None
     flops_per_second: float = NOMINAL_SPEED
     cell: str = "lstm"
+    on_gpu: bool = False
 
 
 def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +86,7 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
     chosen = {
         "hidden_size": row.hidden_size,
         "num_layers": 1,
-        "embedding_size": 64 if row.hidden_size <= 1024 else 128,
+        "embedding_size": 128 if task.on_gpu or row.hidden_size > 1024 else 64,
         "batch_size": row.batch_size,
         "seq_len": row.seq_len,
         "lr": row.lr,

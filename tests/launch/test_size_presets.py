@@ -40,6 +40,14 @@ def test_a_faster_machine_never_means_a_smaller_network():
     assert sizes == sorted(sizes)
 
 
+def test_on_a_gpu_the_sizes_reach_the_persistent_kernels_of_cudnn():
+    """They need multiples of 128 for embedding and state, and of 8 for the batch, up to 128."""
+    chosen = [preset(name, with_(on_gpu=True), {}) for name in NAMED]
+    assert all(c["embedding_size"] % 128 == c["hidden_size"] % 128 == 0 for c in chosen)
+    assert all(c["batch_size"] % 8 == 0 and c["batch_size"] <= 128 for c in chosen)
+    assert preset("small", TINY_SHAKESPEARE, {})["embedding_size"] == 64
+
+
 def test_a_small_text_gets_a_small_network_whatever_the_time():
     assert pick_row("auto", with_(num_chars=5_000, seconds=86_400)).hidden_size == 128
 
