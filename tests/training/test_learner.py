@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from graph_rules import Forbidden, GraphRules
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import IGNORED, Batch, Streams
@@ -43,6 +44,18 @@ def test_ten_steps_leave_torchs_global_generator_unchanged(batches, cell):
     before = torch.get_rng_state()
     train(make_learner(cell=cell), batches, range(10))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_an_update_waits_for_no_device(batches, cell, is_scaled):
+    learner = train(make_learner(cell=cell), batches, range(1))  # AdamW makes its moments
+    learner.scaler = torch.amp.GradScaler("cpu", enabled=is_scaled)
+    before = weights(learner)
+    with GraphRules():
+        train(learner, batches, range(1, 3))
+    assert not torch.equal(weights(learner)["decoder.bias"], before["decoder.bias"])
+    with pytest.raises(Forbidden), GraphRules():
+        learner.skipped.item()
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(batches):
