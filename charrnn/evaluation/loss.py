@@ -18,7 +18,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Keys
 from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
-from charrnn.nn.device import autocast
+from charrnn.nn.device import autocast, float64_device
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import CharRNN, State, clear_rows
 
@@ -75,11 +75,12 @@ def score(
         precision: Number format of matrix products.
         world: The processes that share the work, each with its rows of every batch.
     """
-    totals = torch.zeros(4, dtype=torch.float64, device=model.decoder.weight.device)
+    home = float64_device(model.decoder.weight.device)
+    totals = torch.zeros(4, dtype=torch.float64, device=home)
     mine = batches if world.is_single else (b.part(world.shard(len(b.inputs))) for b in batches)
     for losses in symbol_losses(model, mine, memory, precision=precision):
         parts = (losses.mix, losses.network, losses.weight)
-        totals[:3] += torch.stack([part.sum(dtype=torch.float64) for part in parts])
+        totals[:3] += torch.stack([part.to(home).sum(dtype=torch.float64) for part in parts])
         totals[3] += losses.batch.num_chars
     *sums, chars = world.all_reduce_sum(totals).tolist()
     loss, network, weight = (total / max(1, chars) for total in sums)
@@ -132,7 +133,8 @@ def _mixture_losses(
         weight = share(logs, prediction, memory.weight)
         p = target_probabilities(logs, prediction, weight, targets.flat[chosen])
         result[:, chosen] = -np.log(p), weight
-    mix, weights = torch.from_numpy(result.reshape(2, *targets.shape)).to(logits.device)
+    both = torch.from_numpy(result.reshape(2, *targets.shape))
+    mix, weights = both.to(float64_device(logits.device))
     return mix, weights
 
 

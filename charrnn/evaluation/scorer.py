@@ -31,7 +31,7 @@ from charrnn.evaluation.protocols import (
     record_groups,
     split_name,
 )
-from charrnn.nn.device import pick_device, set_threads
+from charrnn.nn.device import float64_device, pick_device, set_threads
 from charrnn.nn.model import CharRNN, load_weights
 
 ProgressDisplay = Callable[[int], AbstractContextManager[Callable[[int], None]]]
@@ -183,9 +183,11 @@ class Scorer:
         result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
         batches = by_record(ids, records, newline)
         losses = symbol_losses(self.network, batches, self.memory)
+        home = float64_device(self.network.decoder.weight.device)
         for group, batch in zip(record_groups(records), losses, strict=True):
             rows = [
-                p.sum(dim=1, dtype=torch.float64) for p in (batch.mix, batch.network, batch.weight)
+                part.to(home).sum(dim=1, dtype=torch.float64)
+                for part in (batch.mix, batch.network, batch.weight)
             ]
             for i, sums in zip(group.tolist(), torch.stack(rows, 1).tolist(), strict=True):
                 chars = int(records.lengths[i]) + 1

@@ -18,6 +18,7 @@ from charrnn.core.events import (
     Step,
 )
 from charrnn.evaluation.diagnosis import split_advice
+from charrnn.nn.device import precision_text
 
 LEAST_BAR = 18
 """Columns of percentage and bar, beside the text."""
@@ -39,7 +40,7 @@ def started_text(event: Started) -> str:
     steps = count_text(event.steps_per_epoch, "step")
     return (
         f"{event.num_parameters:,} parameters, {steps} an epoch, "
-        f"on {event.device} in {event.precision}{threads}"
+        f"on {event.device} in {precision_text(event.device, event.precision)}{threads}"
     )
 
 

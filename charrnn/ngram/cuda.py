@@ -48,7 +48,7 @@ class DeviceNgrams:
         B, V, ones = len(contexts), self._vocab_size, (1 << self.bits) - 1
         p = torch.full((B, V), 1.0 / V, dtype=torch.float64, device=contexts.device)
         stats = torch.ones((3, B), dtype=torch.float64, device=contexts.device)
-        stats[0].zero_()  # `stats[0] = 0` would copy a number from the host
+        stats[0].zero_()
         is_seen = torch.ones_like(lengths, dtype=torch.bool)
         for k, (keys, counts, sums, discount_sums, discounts) in enumerate(self._orders):
             low = (contexts & ((1 << self.bits * k) - 1)) << self.bits

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charrnn.core.errors import InputError, printable
 from charrnn.core.rank import rank_from_env
@@ -25,6 +26,9 @@ MOST_ASKED = 1024
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 """CPU limit of the container: microseconds of CPU per period, and the period."""
 
+
+HALF_UNITS = (7, 0)
+"""CUDA compute capability from which on a GPU has units for products in fp16."""
 
 PROBES, PROBE_SECONDS = 4, 0.8
 """Least number of steps of the speed probe, and its least duration."""
@@ -81,7 +85,8 @@ def be_deterministic(is_wanted: bool) -> None:
 def pick_device(name: str) -> torch.device:
     """Return the device of a name: auto is CUDA if available, else the CPU.
 
-    With several processes on one machine each uses its own GPU.
+    With several processes on one machine each uses its own GPU, which becomes its current one: a
+    context on another GPU would take half a gigabyte there.
 
     Raises:
         InputError: The device is not available.
@@ -107,15 +112,21 @@ def pick_device(name: str) -> torch.device:
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device: mps: not available here; use --device cpu")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     return device
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """Return fp32, bf16 or fp16: auto is bf16 if the device has units for it.
+    """Return fp32, bf16 or fp16: auto is 16 bits if the device has units for them.
+
+    On CUDA that is fp16: cuDNN's recurrent layers compute in fp16 whatever autocast is asked for.
 
     Raises:
         InputError: The device does not support the format.
     """
+    if name == "auto" and device.type == "cuda":
+        return "fp16" if has_fp16(device) else "fp32"
     if name == "auto":
         return "bf16" if has_bf16(device) else "fp32"
     if name == "bf16" and not has_bf16(device):
@@ -123,6 +134,48 @@ def pick_precision(name: str, device: torch.device) -> str:
     if name == "fp16" and device.type != "cuda":
         raise InputError("--precision: fp16: only CUDA trains in fp16; use fp32 or bf16")
     return name
+
+
+def precision_text(device: str, precision: str) -> str:
+    """Return the name of a precision for messages, with what recurrent layers compute in."""
+    if device.startswith("cuda") and precision == "bf16":
+        return "bf16 (recurrent layers in fp16, as cuDNN has it)"
+    return precision
+
+
+def scales_loss(device: torch.device, precision: str) -> bool:
+    """True if gradients may underflow without a loss scale: fp16, and bf16 on CUDA (as above)."""
+    return device.type == "cuda" and precision != "fp32"
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Return where sums in float64 are kept: on the device, but mps has no float64."""
+    import torch
+
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+@contextmanager
+def float32_products(device: torch.device, *, tf32: bool) -> Iterator[None]:
+    """Round the factors of float32 products on a GPU to TF32 (10 bits of fraction), or not."""
+    import torch
+
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.rnn)
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches if device.type == "cuda" else ():
+            switch.fp32_precision = "tf32" if tf32 else "ieee"
+        yield
+    finally:
+        for switch, old in zip(switches, before, strict=True):
+            switch.fp32_precision = old
+
+
+def has_fp16(device: torch.device) -> bool:
+    """True if a CUDA device has units for products in fp16."""
+    import torch
+
+    return torch.cuda.get_device_capability(device) >= HALF_UNITS
 
 
 def has_bf16(device: torch.device) -> bool:

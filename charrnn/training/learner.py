@@ -14,7 +14,7 @@ from charrnn.core.config import ModelConfig, TrainConfig
 from charrnn.core.rank import check_shares
 from charrnn.core.seeds import derive_seed
 from charrnn.data.batches import IGNORED, Batch
-from charrnn.nn.device import autocast, pick_device, pick_precision
+from charrnn.nn.device import autocast, pick_device, pick_precision, scales_loss
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import (
     CharRNN,
@@ -88,7 +88,8 @@ class Learner:
         self.averaged.to(self.device).requires_grad_(False)
         self.forward = world.wrap_ddp(self.model)
         self.optimizer = make_optimizer(self.model, config.weight_decay)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        is_scaled = scales_loss(self.device, self.precision)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=is_scaled)
         self.state = self.model.empty_state(batch_size // world.size)
         self.skipped = torch.zeros((), device=self.device)
         self.skipped_in_a_row = torch.zeros((), device=self.device)
@@ -113,7 +114,7 @@ class Learner:
         num_rows = len(batch.inputs)
         rows = self.world.shard(num_rows)
         part = batch if self.world.is_single else batch.part(rows)
-        inputs, targets, is_fresh = (
+        inputs, targets, is_fresh = (  # a blocking copy would wait for all earlier kernels
             torch.as_tensor(array).to(self.device, non_blocking=True)
             for array in (part.inputs, part.targets, part.is_fresh)
         )

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from ngrams import distribution
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from charrnn import __version__
 from charrnn.core.config import ModelConfig, TrainConfig
@@ -13,7 +15,14 @@ from charrnn.data.corpus import find_records, load_corpus
 from charrnn.data.vocab import CharVocabulary, num_bytes
 from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols
-from charrnn.evaluation.loss import Score, bits_per_char, make_figures, score, signature
+from charrnn.evaluation.loss import (
+    Score,
+    bits_per_char,
+    make_figures,
+    score,
+    signature,
+    symbol_losses,
+)
 from charrnn.evaluation.protocols import COLD, STREAMED, Protocol, by_record, cold, streamed
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
@@ -111,6 +120,30 @@ def test_a_mix_costs_what_both_probabilities_say(model, length):
     expected = -np.log(0.6 / V + 0.4 * np.array(remembered)).mean()
     assert found.loss == pytest.approx(expected, abs=1e-6)
     assert found.network == pytest.approx(math.log(V), abs=1e-6)
+
+
+class Float64Devices(TorchDispatchMode):
+    """Notes the devices of all float64 results."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        tensors = [each for each in tree_leaves(result) if isinstance(each, torch.Tensor)]
+        self.seen |= {each.device.type for each in tensors if each.dtype == torch.float64}
+        return result
+
+
+def test_float64_numbers_are_only_where_the_device_has_them(model, monkeypatch):
+    """On mps they must be elsewhere; here "meta", which has no numbers to return, is elsewhere."""
+    monkeypatch.setattr(loss_module, "float64_device", lambda device: torch.device("meta"))
+    with pytest.raises(NotImplementedError), Float64Devices() as devices:
+        score(model, streamed(text(60)))
+    assert devices.seen == {"meta"}
+    losses = next(symbol_losses(model, streamed(text(60)), build(runs_of(text(900)), V, 3)))
+    assert (losses.mix.device.type, losses.weight.device.type) == ("meta", "meta")
 
 
 def test_without_a_memory_both_losses_are_one(model):

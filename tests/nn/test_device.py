@@ -10,9 +10,13 @@ from charrnn.core.errors import InputError
 from charrnn.nn.device import (
     available_cores,
     default_threads,
+    float32_products,
+    float64_device,
     has_bf16,
     pick_device,
     pick_precision,
+    precision_text,
+    scales_loss,
     speed_class,
 )
 
@@ -99,9 +103,12 @@ def test_a_container_has_as_many_cores_as_it_may_use_one_at_least(
     ("name", "is_there"), [("cuda", True), ("cuda:1", True), ("cuda:2", False)]
 )
 def test_a_cuda_device_has_a_number_below_their_count(monkeypatch, name, is_there):
+    current = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     if is_there:
         assert pick_device(name) == torch.device(name)
+        assert current == [torch.device(name)] * (name == "cuda:1")
         return
     with pytest.raises(InputError, match="this torch sees 2 CUDA devices"):
         pick_device(name)
@@ -122,3 +129,45 @@ def test_bf16_is_fast_only_where_the_processor_has_it_and_a_network_runs(monkeyp
     monkeypatch.setattr(torch.nn.LSTM, "forward", fail)
     assert not has_bf16(cpu)
     assert not has_bf16(torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((6, 1), "fp32"), ((7, 0), "fp16"), ((7, 5), "fp16"), ((9, 0), "fp16")],
+)
+def test_on_cuda_auto_is_fp16_where_the_gpu_has_units_for_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert pick_precision("auto", torch.device("cuda")) == expected
+
+
+def test_bf16_on_cuda_says_what_recurrent_layers_compute_in():
+    assert precision_text("cuda:1", "bf16") == "bf16 (recurrent layers in fp16, as cuDNN has it)"
+    assert [precision_text(*pair) for pair in (("cuda", "fp16"), ("cpu", "bf16"))] == [
+        "fp16",
+        "bf16",
+    ]
+
+
+def test_the_loss_is_scaled_for_every_16_bit_format_on_cuda():
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert [scales_loss(cuda, name) for name in ("fp32", "bf16", "fp16")] == [False, True, True]
+    assert not scales_loss(cpu, "bf16")
+
+
+def test_sums_in_float64_leave_a_device_without_it():
+    assert float64_device(torch.device("mps")) == torch.device("cpu")
+    assert float64_device(torch.device("cuda:1")) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("device", "tf32", "inside"),
+    [("cuda", True, ["tf32"] * 2), ("cuda", False, ["ieee"] * 2), ("cpu", True, None)],
+)
+def test_products_have_a_named_precision_inside_a_block_and_no_longer(device, tf32, inside):
+    def now():
+        return [torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.rnn.fp32_precision]
+
+    before = now()
+    with float32_products(torch.device(device), tf32=tf32):
+        assert now() == (inside or before)
+    assert now() == before

@@ -59,7 +59,7 @@ def texts(samples):
 def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, **settings):
     config = SampleConfig(**{"length": 70} | settings)
     expected = texts(many(Sampler(model, stops), prompt, config, 3, num_samples))
-    sampler = DeviceSampler(model, stops, device)
+    sampler = DeviceSampler(model, stops, device, tf32=False)
     sampler.batch_size = 4  # so that there are several batches
     assert texts(many(sampler, prompt, config, 3, num_samples)) == expected
 
@@ -119,7 +119,7 @@ def test_so_they_are_with_a_memory_of_orders_without_keys(device):
 
 def test_one_sampler_may_write_with_many_settings_and_prompts(device):
     model = with_memory(random_model("lstm"))
-    sampler, numpy = DeviceSampler(model, (), device), Sampler(model)
+    sampler, numpy = DeviceSampler(model, (), device, tf32=False), Sampler(model)
     sampler.batch_size = 4
     for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
         config = SampleConfig(length=40, temperature=temperature)
@@ -133,7 +133,7 @@ def test_texts_of_many_prompts_are_those_of_numpy(device, memory):
     model = with_memory(random_model("lstm")) if memory else random_model("lstm")
     configs = [SampleConfig(length=40, temperature=t) for t in (0.5, 1.0)]
     jobs = Jobs(["ab", "", "abaabc", "b", "ab"], configs, 2, seed=5)
-    sampler = DeviceSampler(model, (), device)
+    sampler = DeviceSampler(model, (), device, tf32=False)
     sampler.batch_size = 4
     found, expected = (texts(each.write(jobs.since(0))) for each in (sampler, Sampler(model)))
     assert found == expected
@@ -145,7 +145,7 @@ def test_rows_follow_from_the_vocabulary():
 
 def test_few_texts_are_written_in_a_small_batch(device, monkeypatch):
     rows, config = [], SampleConfig(length=3)
-    sampler = DeviceSampler(random_model("rnn"), (), device)
+    sampler = DeviceSampler(random_model("rnn"), (), device, tf32=False)
     make = DeviceSampler._generator
     monkeypatch.setattr(
         DeviceSampler, "_generator", lambda self, c, n: rows.append(n) or make(self, c, n)
@@ -166,9 +166,9 @@ def test_a_draw_at_the_very_end_is_the_last_symbol(device):
 def test_a_single_text_needs_no_batch(device):
     model, config = random_model("lstm"), SampleConfig(length=50)
     expected = Sampler(model).sample("ab", config, 11)
-    assert DeviceSampler(model, (), device).sample("ab", config, 11) == expected
+    assert DeviceSampler(model, (), device, tf32=False).sample("ab", config, 11) == expected
     nothing = SampleConfig(length=0)
-    assert DeviceSampler(model, (), device).sample("ab", nothing, 11).text == ""
+    assert DeviceSampler(model, (), device, tf32=False).sample("ab", nothing, 11).text == ""
 
 
 def test_a_memory_says_what_it_says_in_numpy(device):
