@@ -27,6 +27,15 @@ TEXT = (
 """About 200 characters, some of them outside ASCII."""
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
 @pytest.fixture
 def text_file(tmp_path: Path) -> Path:
     """A small text with non-ASCII characters, long enough to train on."""

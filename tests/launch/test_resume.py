@@ -513,8 +513,6 @@ def test_a_cpu_may_be_asked_to_be_deterministic(text_file):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_cuda_resumes_exactly_when_it_is_deterministic(text_file, precision):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     session = Session(text_file, device="cuda", precision=precision, deterministic=True)
     whole, again, run = session.new_run(), session.new_run(), session.new_run()
     session.train(whole)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from graph_rules import no_waiting
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
@@ -205,3 +206,33 @@ def test_filters_leave_what_numpys_leave(device, temperature, top_k, top_p, min_
 def test_a_graph_continues_the_texts_from_before_its_capture():
     """Capturing runs the steps several times; none of them may be seen in the texts."""
     assert_same_texts(with_memory(random_model("lstm")), torch.device("cuda"), length=200)
+
+
+@pytest.mark.gpu
+def test_a_replay_waits_for_nothing():
+    sampler = DeviceSampler(with_memory(random_model("lstm")), (), torch.device("cuda"))
+    generator = sampler._generator(SampleConfig(), 64)
+    generator.start([[1, 2]], np.zeros(11, np.float32))
+    numbers = np.full((32, 64), 0.5)
+    generator._launch(numbers)
+    torch.cuda.synchronize()
+    with no_waiting():
+        exchange = generator._launch(numbers)
+    assert (generator._result(exchange) < 11).all()
+
+
+@pytest.mark.gpu
+def test_tf32_leaves_most_texts_as_they_are_at_first():
+    """Logits differ by about 0.001: of 8 characters nearly all are those of a CPU."""
+    model, config = random_model("lstm"), SampleConfig(length=8)
+    found = texts(many(DeviceSampler(model, (), torch.device("cuda")), "ab", config, 3, 200))
+    expected = texts(many(Sampler(model), "ab", config, 3, 200))
+    assert sum(a == b for a, b in zip(found, expected, strict=True)) > 180
+
+
+@pytest.mark.gpu
+def test_two_gpus_write_in_one_process():
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    for name in ("cuda:0", "cuda:1", "cuda:0"):
+        assert_same_texts(random_model("gru"), torch.device(name))

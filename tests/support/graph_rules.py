@@ -4,6 +4,8 @@ On the CPU every operation that would wait for the device, or whose shape depend
 On the device "meta", which has shapes and no numbers, copies to and from the host are seen as well.
 """
 
+from contextlib import contextmanager
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -43,3 +45,13 @@ def check_devices(name, values):
     devices = {each.device.type for each in tensors}
     if len(devices) > 1:
         raise Forbidden(f"{name} between {' and '.join(sorted(devices))}")
+
+
+@contextmanager
+def no_waiting():
+    """On a GPU, let every operation that waits for it raise an error."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from training_runs import CONFIG, iter_into, of_kind, run_training
 
 from charrnn.checkpoints.model import load_model, read_model
@@ -116,8 +115,6 @@ def test_logs_are_json_lines(text_file):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_cuda_trains_to_the_same_loss(text_file, precision):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     cpu, _, _ = run_training(text_file, steps=60)
     gpu, _, _ = run_training(text_file, steps=60, device="cuda", precision=precision)
     assert gpu[-1].val_loss == pytest.approx(cpu[-1].val_loss, abs=0.05)
