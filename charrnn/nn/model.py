@@ -7,6 +7,7 @@ The batch comes first everywhere. A state is a tuple of (L, B, H) tensors, (h, c
 for GRU and RNN; it is an argument and a result, never an attribute of the module.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from charrnn.core.config import GATES, ModelConfig
 from charrnn.core.seeds import derive_seed
@@ -25,6 +25,19 @@ LEVELS = 1 << 16
 """Resolution of the rate of weight drop on a CPU."""
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+FUNCTIONS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "LSTM": torch.lstm,
+    "GRU": torch.gru,
+    "RNN_TANH": torch.rnn_tanh,
+}
+"""What the modules call, by their mode."""
+
+WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+"""Weights of a module in the order in which these functions take them."""
+
+# In fp32 on CUDA; the advice, to join all weights in one buffer at each step, would cost more.
+warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,8 @@ class CharRNN(nn.Module):
 
 
 def times(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return x times a dropout mask, or x without one."""
-    return x if mask is None else x * mask
+    """Return x times a dropout mask, or x without one, in the dtype of x."""
+    return x if mask is None else x * mask.to(x.dtype)
 
 
 def run_layer(
@@ -112,11 +125,12 @@ def run_layer(
     start = state if len(state) == 2 else state[0]
     if recurrent_mask is None:
         output, end = layer(x, start)
-    else:
-        weight = layer.get_parameter("weight_hh_l0")
-        dropped = {"weight_hh_l0": weight * recurrent_mask}
-        output, end = functional_call(layer, dropped, (x, start))
-    return output, end if len(state) == 2 else (end,)
+        return output, end if len(state) == 2 else (end,)
+    # A call of the module would first copy all weights into one new buffer on CUDA.
+    w_input, w_recurrent, *biases = map(layer.get_parameter, WEIGHTS)
+    weights = [w_input, w_recurrent * recurrent_mask, *biases]
+    output, *parts = FUNCTIONS[layer.mode](x, start, weights, True, 1, 0.0, True, False, True)
+    return output, tuple(parts)
 
 
 def detach(state: State) -> State:

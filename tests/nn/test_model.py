@@ -14,6 +14,7 @@ from charrnn.nn.model import (
     draw_masks,
     initialise,
     load_weights,
+    times,
     weight_arrays,
 )
 
@@ -216,6 +217,12 @@ def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
 
 def test_no_rate_means_no_masks(tiny_config):
     assert draw_masks(tiny_config, (0.0, 0.0, 0.0), 3, torch.Generator()) is None
+
+
+def test_a_mask_leaves_the_dtype_of_what_it_drops():
+    masked = times(torch.ones(2, dtype=torch.float16), torch.tensor([0.0, 1.25]))
+    assert masked.dtype == torch.float16
+    assert masked.tolist() == [0.0, 1.25]
 
 
 def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_config):

@@ -16,10 +16,10 @@ PRECISIONS = ["fp32", "bf16", "fp16"]
 V, B, T = 65, 64, 64
 
 
-def make_learner(precision):
+def make_learner(precision, weight_drop=0.0):
     config = TrainConfig(
         hidden_size=512, embedding_size=128, num_layers=1, dropout=0.1, embedding_dropout=0.1,
-        device="cuda", precision=precision,
+        device="cuda", precision=precision, weight_drop=weight_drop,
     )  # fmt: skip
     return Learner(config, config.model(V), B)
 
@@ -51,6 +51,15 @@ def test_an_update_waits_for_nothing(batches, precision, is_resident):
         for step in range(1, 4):
             learner.update(batches.batch(step), step, 1e-3)
     assert learner.take_stats().skipped < 4
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_weight_drop_leaves_the_parameters_in_their_memory(batches, precision):
+    learner = make_learner(precision, weight_drop=0.2)
+    before = [p.data_ptr() for p in learner.model.parameters()]
+    learner.update(batches.batch(0), 0, 1e-3)
+    assert [p.data_ptr() for p in learner.model.parameters()] == before
 
 
 def test_the_sizes_of_the_presets_reach_persistent_kernels(batches):
