@@ -21,8 +21,8 @@ from charrnn.core.seeds import derive_seed
 
 State = tuple[Tensor, ...]
 
-LEVELS = 1 << 16
-"""Resolution of the rate of weight drop on a CPU."""
+LEVELS = 1 << 8
+"""Values of the random bytes that weight drop draws on a CPU."""
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -201,15 +201,21 @@ def draw_masks(
 def _matrix_mask(
     shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
 ) -> Tensor | None:
-    """Return the mask of a matrix, drawn by NumPy on a CPU.
+    """Return the mask of a matrix, drawn by NumPy on a CPU, an element from each random byte.
 
-    torch took 10 of the 36 ms of a step at H = 384: it draws the numbers one by one.
+    torch draws the numbers one by one: 10 of the 36 ms of a step at H = 384. The threshold of a row
+    is 256 * rate, rounded up or down at random, so that the rate is exact.
     """
     if not rate or generator.device.type != "cpu":
         return _mask(shape, rate, generator)
-    rng = np.random.default_rng((generator.initial_seed(), layer))
-    kept = rng.integers(0, LEVELS, shape, dtype=np.uint16) >= round(rate * LEVELS)
-    return torch.from_numpy(kept).float().mul_(1.0 / (1.0 - rate))
+    (rows, columns), seed = shape, (generator.initial_seed(), layer)
+    bits = np.random.SFC64(seed)
+    thresholds = np.floor(LEVELS * rate + np.random.Generator(bits).random(rows))
+    fits = rate <= (LEVELS - 1) / LEVELS  # a comparison of equal types is ten times as fast
+    thresholds = thresholds.astype(np.uint8 if fits else np.uint16)
+    drawn = bits.random_raw(-(-rows * columns // 8)).view(np.uint8)[: rows * columns]
+    kept = (drawn.reshape(shape) >= thresholds[:, None]).astype(np.float32)
+    return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
 
 
 def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Tensor | None:

@@ -13,6 +13,7 @@ from charrnn.nn.device import (
     float32_products,
     float64_device,
     has_bf16,
+    keep_freed_memory,
     pick_device,
     pick_precision,
     precision_text,
@@ -21,6 +22,13 @@ from charrnn.nn.device import (
 )
 
 CPU = torch.device("cpu")
+
+
+def test_a_c_library_without_mallopt_changes_nothing(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
+    keep_freed_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: (_ for _ in ()).throw(TypeError("no name")))
+    keep_freed_memory()
 
 
 @pytest.mark.parametrize("name", ["cpu", "auto"])

@@ -195,6 +195,17 @@ def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
     assert abs(masks.layers[0].mean() - 1) < 5 / math.sqrt(997 * 7)
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.4, 0.999])
+def test_weight_drop_has_the_exact_rate_though_it_draws_bytes(rate):
+    """10% is 25.6 of 256 values: rounded to 26, the rate would be 5.3 standard errors off."""
+    config = ModelConfig(cell="lstm", vocab_size=3, embedding_size=2, hidden_size=512, num_layers=1)
+    masks = draw_masks(config, (0.0, 0.0, rate), 1, torch.Generator().manual_seed(7))
+    kept = masks.recurrent[0] > 0
+    assert masks.recurrent[0][kept].unique().tolist() == pytest.approx([1 / (1 - rate)])
+    error = math.sqrt(rate * (1 - rate) / kept.numel())
+    assert abs(1 - kept.double().mean() - rate) < 4 * error
+
+
 def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config):
     def drawn(seed):
         return draw_masks(tiny_config, (0.2, 0.5, 0.25), 4, torch.Generator().manual_seed(seed))
