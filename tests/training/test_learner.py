@@ -1,6 +1,7 @@
 """One update at a time: what changes, what must not."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from graph_rules import Forbidden, GraphRules
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import IGNORED, Batch, Streams
-from charrnn.nn.model import weight_arrays
+from charrnn.data.cuda import GpuBatch
+from charrnn.nn.model import Masks, draw_masks, weight_arrays
+from charrnn.training import learner as learner_module
 from charrnn.training.learner import Learner
 
 V, S, T = 11, 3, 8
@@ -56,6 +59,28 @@ def test_an_update_waits_for_no_device(batches, cell, is_scaled):
     assert not torch.equal(weights(learner)["decoder.bias"], before["decoder.bias"])
     with pytest.raises(Forbidden), GraphRules():
         learner.skipped.item()
+
+
+def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell):
+    """The device is "meta", for which torch has no generator, autocast or fused optimiser."""
+    meta = torch.device("meta")
+    monkeypatch.setattr(learner_module, "pick_device", lambda name: meta)
+    monkeypatch.setattr(learner_module, "autocast", lambda *a: nullcontext())
+    learner = make_learner(cell=cell)
+    assert {p.device for p in learner.model.parameters()} == {meta}
+    masks = draw_masks(learner.model.config, (0.2, 0.2, 0.2), S, torch.Generator())
+    on_device = Masks(
+        masks.embedding.to(meta),
+        *(tuple(each.to(meta) for each in part) for part in (masks.layers, masks.recurrent)),
+    )
+    monkeypatch.setattr(learner, "_masks", lambda *a: on_device)
+    monkeypatch.setattr(learner.optimizer, "step", lambda: None)
+    ids = torch.zeros((S, T), dtype=torch.int64, device=meta)
+    batch = GpuBatch(ids, ids, torch.zeros(S, dtype=torch.bool, device=meta))
+    with GraphRules():
+        learner.update(batch, 0, lr=0.01)
+    with pytest.raises(Forbidden), GraphRules():
+        learner.update(Batch(np.zeros((S, T), np.int64), ids, batch.is_fresh), 0, lr=0.01)
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(batches):
