@@ -9,12 +9,14 @@ and the next one is measured. Send the page to a file in results/.
 import argparse
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
+import numpy as np
 import torch
 from common import begin, per_second
 from speed_sampling import make_model
@@ -23,8 +25,10 @@ from speed_training import Ours, config_of, text, train
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import CharRNNError
 from charrnn.data.batches import Streams
+from charrnn.data.vocab import CharVocabulary
 from charrnn.nn.device import autocast, synchronise
-from charrnn.sampling.cuda import DeviceSampler
+from charrnn.sampling.batch_texts import BatchTexts, uniform_blocks
+from charrnn.sampling.cuda import CHARACTERS, DeviceSampler
 from charrnn.sampling.jobs import Jobs
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +122,21 @@ def texts(device, counts=NUM_TEXTS, length=LENGTH, hidden=512) -> Iterator[str]:
         yield f"| {count} | {tf32} | {bool(stops)} | {per_second(count * length, write):,.0f} |"
 
 
+def host_time(device, num_texts=4096, replays=16) -> Iterator[str]:
+    """Measure the CPU time beside each replay of 4,096 texts × 32 characters; needs no GPU."""
+    symbols = np.random.default_rng(0).integers(1, 65, (CHARACTERS, num_texts)).astype(np.int32)
+    vocab, copy = CharVocabulary(range(32, 97)), np.empty(symbols.shape)
+    yield "| stop strings | milliseconds of CPU a replay |\n|---|---|"
+    for stops in ([], [[0]], [[3, 4, 5, 6], [0]]):
+        collected, start = BatchTexts(stops, num_texts), time.process_time()
+        for numbers in islice(uniform_blocks(range(num_texts), num_texts, CHARACTERS), replays):
+            copy[:] = numbers
+            collected.add(symbols.astype(np.uint8))
+        for ids, _ in collected.written():
+            vocab.decode(ids)
+        yield f"| {len(stops)} | {(time.process_time() - start) / replays * 1e3:.1f} |"
+
+
 def speed(device) -> Iterator[str]:
     """Run the tables of speed, which have rows for a GPU."""
     for name in ("speed_sampling.py", "speed_training.py"):
@@ -127,7 +146,7 @@ def speed(device) -> Iterator[str]:
 
 FAILURES = (RuntimeError, ValueError, CharRNNError, OSError, subprocess.SubprocessError)
 
-PARTS = (gpu_tests, formats, waiting, training, bits, texts, speed)
+PARTS = (gpu_tests, formats, waiting, training, bits, texts, host_time, speed)
 
 
 def lines(part, *arguments, **options) -> Iterator[str]:
@@ -144,11 +163,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=names, default=names)
     arguments = parser.parse_args()
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() and arguments.parts != ["host_time"]:
         sys.exit("gpu_hour.py: no CUDA device here")
     begin("First hour on a GPU")
-    properties = torch.cuda.get_device_properties(0)
-    print(f"{properties}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        print(f"{properties}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
     for part in PARTS:
         if part.__name__ in arguments.parts:
             for line in lines(part, torch.device("cuda")):
