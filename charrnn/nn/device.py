@@ -251,7 +251,7 @@ def speed_class(device: torch.device, precision: str) -> float:
     config = ModelConfig(
         cell="lstm",
         vocab_size=64,
-        embedding_size=64,
+        embedding_size=128 if on_gpu else 64,
         hidden_size=1024 if on_gpu else 256,
         num_layers=1,
     )

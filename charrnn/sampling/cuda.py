@@ -258,6 +258,7 @@ class DeviceSampler(Sampler):
         self._device, self.batch_size, self._tf32 = device, rows_for(model.vocab.size), tf32
         self._network = network_on(device, model.config, model.weights)
         self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
+        self._ngrams: dict[float | None, DeviceNgrams] = {}
 
     @property
     def engine(self) -> str:
@@ -290,14 +291,19 @@ class DeviceSampler(Sampler):
         return next(self.write([Job(0, seed, prompt, config)]))
 
     def _generator(self, config: SampleConfig, num_rows: int) -> BatchGenerator:
+        if any(other != config for other, _ in self._generators):
+            self._generators.clear()  # frees the device memory of the previous ones
         if (config, num_rows) not in self._generators:
-            self._generators.clear()  # frees the device memory of the previous one
-            memory = self.memory(config)
-            on_device = DeviceNgrams(memory, self._device) if memory else None
             self._generators[config, num_rows] = BatchGenerator(
-                self._network, on_device, config, num_rows, tf32=self._tf32
+                self._network, self._ngrams_on_device(config), config, num_rows, tf32=self._tf32
             )
         return self._generators[config, num_rows]
+
+    def _ngrams_on_device(self, config: SampleConfig) -> DeviceNgrams | None:
+        weight, memory = config.memory_weight, self.memory(config)
+        if memory is not None and weight not in self._ngrams:
+            self._ngrams[weight] = DeviceNgrams(memory, self._device)
+        return self._ngrams.get(weight)
 
 
 def network_on(

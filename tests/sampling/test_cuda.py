@@ -122,8 +122,15 @@ def test_one_sampler_may_write_with_many_settings_and_prompts(device):
     model = with_memory(random_model("lstm"))
     sampler, numpy = DeviceSampler(model, (), device, tf32=False), Sampler(model)
     sampler.batch_size = 4
-    for prompt, temperature in (("a", 0.5), ("bc", 0.5), ("a", 1.0), ("a", 0.5)):
-        config = SampleConfig(length=40, temperature=temperature)
+    tries = (
+        ("a", 0.5, None),
+        ("bc", 0.5, None),
+        ("a", 1.0, 0.9),
+        ("a", 0.5, 0.0),
+        ("a", 0.5, None),
+    )
+    for prompt, temperature, weight in tries:
+        config = SampleConfig(length=40, temperature=temperature, memory_weight=weight)
         found, expected = (texts(many(each, prompt, config, 1, 3)) for each in (sampler, numpy))
         assert found == expected
 
