@@ -182,10 +182,11 @@ def float32_products(device: torch.device, *, tf32: bool) -> Iterator[None]:
     """Round the factors of float32 products on a GPU to TF32 (10 bits of fraction), or not."""
     import torch
 
-    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.rnn)
+    all_switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.rnn)
+    switches = all_switches if device.type == "cuda" else ()
     before = [switch.fp32_precision for switch in switches]
     try:
-        for switch in switches if device.type == "cuda" else ():
+        for switch in switches:
             switch.fp32_precision = "tf32" if tf32 else "ieee"
         yield
     finally:
