@@ -9,6 +9,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from common import Row, in_turn, make_parser, per_second, ratios, show
 from plain_pytorch import PlainTraining
 
 from charrnn.core.config import TrainConfig
-from charrnn.data.batches import Streams
+from charrnn.data.batches import RecordBatches, Streams
+from charrnn.data.corpus import find_records
 from charrnn.data.cuda import maybe_to_gpu
-from charrnn.nn.device import autocast, default_threads, has_bf16, synchronise
+from charrnn.nn.device import autocast, has_bf16, set_threads, synchronise
 from charrnn.training.learner import Learner
 
 V, E = 65, 64
-SIZES = ((1, 512, 16, 32), (2, 256, 32, 64), (2, 512, 128, 128))
+SIZES = ((1, 256, 16, 32), (1, 384, 16, 32), (1, 512, 16, 32), (2, 256, 32, 64), (2, 512, 128, 128))
 BF16_ASKED = {(2, 256): "1.8", (2, 512): "2.0"}
+ASKED = {(1, 256): "0.97", (1, 384): "0.97", (1, 512): "0.97"}
 LARGE = SIZES[-1]
 GEMM = 2048
+NUM_NAMES = 32_000
 DROPOUT = 0.1
 
 
@@ -36,7 +40,7 @@ def config_of(size, device, precision):
     layers, hidden, B, T = size
     return TrainConfig(
         num_layers=layers, hidden_size=hidden, embedding_size=E, batch_size=B, seq_len=T,
-        dropout=DROPOUT, weight_drop=DROPOUT, device=str(device), precision=precision,
+        dropout=DROPOUT, embedding_dropout=DROPOUT, weight_drop=DROPOUT, device=str(device), precision=precision,
     )  # fmt: skip
 
 
@@ -105,7 +109,7 @@ def ratio_rows(rates, what, size, precisions):
     best = max(plain, key=lambda name: statistics.median(plain[name]))
     for precision in precisions:
         ours, rival = (statistics.median(rates[n]) for n in (f"ours {precision}", best))
-        asked = BF16_ASKED.get(size, "") if precision == "bf16" else ""
+        asked = BF16_ASKED.get(size, "") if precision == "bf16" else ASKED.get(size, "")
         yield Row(
             f"{what}, {precision}", best.replace("plain", "plain loop,"), asked,
             ratios(rates, f"ours {precision}", best),
@@ -140,6 +144,40 @@ def product_rate(device, precision):
         return per_second(3 * 2 * GEMM**3, work)
 
 
+def record_row(rounds, seconds):
+    """Return the row of training on short records, beside streams of the same network."""
+    size, cpu = (1, 256, 16, 32), torch.device("cpu")
+    ids = np.random.default_rng(0).integers(1, V, 8 * NUM_NAMES).astype(np.uint8)
+    ids[::8] = 0
+    records, _ = find_records(ids, 0)
+    rows = size[2] * size[3] // 8
+    config = config_of(size, cpu, "fp32")
+    subjects = {
+        "records": (
+            Ours(replace(config, batch_size=rows)),
+            RecordBatches(ids, records, 0, rows, 0),
+        ),
+        "streams": (Ours(config), Streams(text(), size[2], size[3], 0, 0.01)),
+    }
+
+    def train(name, steps):
+        subject, batches = subjects[name]
+        for step in range(steps):
+            subject.update(batches.batch(step), step)
+
+    work = {}
+    for name in subjects:
+        steps = max(1, int(seconds * per_second(2, partial(train, name, 2))))
+        chars = sum(subjects[name][1].batch(step).num_chars for step in range(steps))
+        work[name] = partial(per_second, chars, partial(train, name, steps))
+    rates = in_turn(work, rounds)
+    ours, rival = (statistics.median(rates[name]) for name in subjects)
+    return Row(
+        f"training, cpu, {NUM_NAMES:,} names of 7 letters, 1×256", "streams", "0.85",
+        ratios(rates, "records", "streams"), f"{ours:,.0f} and {rival:,.0f} characters/s",
+    )  # fmt: skip
+
+
 def peak_memory(name):
     """Return the peak resident memory of a process that trains the large size, in MiB."""
     done = subprocess.run(
@@ -151,7 +189,7 @@ def peak_memory(name):
 def print_peak(name):
     """Train in this process, and print the increase of its memory."""
     device = torch.device("cpu")
-    torch.set_num_threads(default_threads())
+    set_threads(None, device)
     config = config_of(LARGE, device, "fp32")
     text()
     before = megabytes_of("VmRSS")
@@ -178,12 +216,13 @@ def memory_row():
 
 def rows(rounds, seconds):
     """Yield all rows."""
-    torch.set_num_threads(default_threads())
     cpu = torch.device("cpu")
+    set_threads(None, cpu)
     precisions = ("fp32", "bf16") if has_bf16(cpu) else ("fp32",)
     if len(precisions) == 1:
         yield Row("training, cpu, bf16", "plain loop, fp32", "1.8 and 2.0", (), "no bf16 units")
     yield from speed_rows(cpu, precisions, rounds, seconds)
+    yield record_row(rounds, seconds)
     if Path("/proc/self/status").exists():
         yield memory_row()
     else:

@@ -220,7 +220,10 @@ class TrainConfig:
     )  # fmt: skip
     lr: float = setting(4e-3, "Peak learning rate.", check=positive(), group=TUNING)
     batch_size: int = setting(
-        32, "Number of text streams read in parallel.", check=within(1, 1 << 20), group=TUNING
+        32,
+        "Number of text streams, or lines with --lines, read in parallel.",
+        check=within(1, 1 << 20),
+        group=TUNING,
     )
     seq_len: int = setting(
         64,

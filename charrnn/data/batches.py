@@ -20,7 +20,11 @@ SMALLEST_WINDOW = 8
 """Smallest number of characters in a window."""
 
 PAD_TO = 16
-"""Batches of records are padded to a multiple of this, so that there are few shapes."""
+"""Held-out records are padded to a multiple of this, so that there are few shapes."""
+
+SHAPES_PER_OCTAVE = 8
+"""Other batches of records, up to 256 wide, are padded to one of so many widths between a power of
+two and the next."""
 
 POOL = 64
 """Number of batches whose records are sorted by length together."""
@@ -133,7 +137,10 @@ class RecordBatches:
         """Return the batch of a step; the last one of an epoch may have fewer rows."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = _record_order(self, epoch)[index]
-        return pad_records(self.ids, self.records.take(chosen), self.newline)
+        records = self.records.take(chosen)
+        octave = int(records.lengths.max()).bit_length()
+        pad_to = min(PAD_TO, max(1, (1 << octave) // (2 * SHAPES_PER_OCTAVE)))
+        return pad_records(self.ids, records, self.newline, pad_to)
 
 
 @lru_cache(maxsize=1)
@@ -149,16 +156,16 @@ def _record_order(batches: RecordBatches, epoch: int) -> list[NDArray[np.int64]]
     return [result[i] for i in rng.permutation(len(result))]
 
 
-def pad_records(ids: Ids, records: Records, newline: int) -> Batch:
+def pad_records(ids: Ids, records: Records, newline: int, pad_to: int = PAD_TO) -> Batch:
     """Return records as rows of one batch, padded with targets that the loss ignores."""
-    B = len(records)
-    T = -(-(int(records.lengths.max()) + 1) // PAD_TO) * PAD_TO
-    inputs = np.full((B, T), newline, dtype=np.int64)
-    targets = np.full((B, T), IGNORED, dtype=np.int64)
-    for row, (start, length) in enumerate(zip(records.starts, records.lengths, strict=True)):
-        inputs[row, 1 : length + 1] = targets[row, :length] = ids[start : start + length]
-        targets[row, length] = newline
-    return Batch(inputs, targets, np.ones(B, dtype=np.bool_))
+    ends = records.lengths[:, None]
+    columns = np.arange(-(-(int(ends.max()) + 1) // pad_to) * pad_to)
+    positions = np.minimum(records.starts[:, None] + columns, len(ids) - 1)
+    texts = ids[positions].astype(np.int64)
+    inputs = np.full(texts.shape, newline, dtype=np.int64)
+    inputs[:, 1:] = np.where(columns < ends, texts, newline)[:, :-1]
+    targets = np.where(columns < ends, texts, np.where(columns == ends, newline, IGNORED))
+    return Batch(inputs, targets, np.ones(len(records), dtype=np.bool_))
 
 
 def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int]:

@@ -101,6 +101,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
     set_threads(config.threads, device)
     is_timed = not has_size and (is_open or config.max_time is not None)
+    records = corpus.train_records
     return Task(
         num_chars=len(corpus.train),
         vocab_size=corpus.vocab.size,
@@ -110,6 +111,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
         flops_per_second=speed_class(device, precision) if is_timed else NOMINAL_SPEED,
         cell=config.cell,
         on_gpu=device.type == "cuda",
+        chars_per_record=corpus.num_train / len(records) if records else None,
     )
 
 

@@ -12,6 +12,9 @@ NOMINAL_SPEED = float(1 << 36)
 NAMED = {"tiny": 128, "small": 256, "medium": 512, "large": 1024}
 """Hidden sizes by name. One layer: one wide layer is better than two in the first hours."""
 
+FEWEST_BATCHES = 16
+"""Batches of a list of records: a short list is not filled into fewer by larger ones."""
+
 AVERAGED_PARTS = 16
 """The average of weights spans about 1/16 of the run."""
 
@@ -72,6 +75,8 @@ class Task:
     flops_per_second: float = NOMINAL_SPEED
     cell: str = "lstm"
     on_gpu: bool = False
+    chars_per_record: float | None = None
+    """Mean characters of a record and its newline; None for a text of streams."""
 
 
 def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
@@ -87,12 +92,26 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
         "hidden_size": row.hidden_size,
         "num_layers": 1,
         "embedding_size": 128 if task.on_gpu or row.hidden_size > 1024 else 64,
-        "batch_size": row.batch_size,
+        "batch_size": num_rows(row, task),
         "seq_len": row.seq_len,
         "lr": row.lr,
         "memory": MEMORY_ORDER,
     } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
     return regularisation(chosen, task) | chosen
+
+
+def num_rows(row: Row, task: Task) -> int:
+    """Return the batch size: of records as many as have the characters of a batch of streams."""
+    if task.chars_per_record is None:
+        return row.batch_size
+    fill = row.batch_size * row.seq_len / task.chars_per_record
+    most = task.num_chars / task.chars_per_record / FEWEST_BATCHES
+    return max(row.batch_size, int(min(fill, most)) // 8 * 8)
+
+
+def chars_per_step(chosen: dict[str, Any], task: Task) -> float:
+    """Return the mean number of characters of an update."""
+    return float(chosen["batch_size"] * (task.chars_per_record or chosen["seq_len"]))
 
 
 def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:
@@ -119,7 +138,7 @@ def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
     better than decay 0.01, and 0.3 is worse again. After three epochs there is no difference.)
     """
     steps = expected_steps(chosen, task)
-    passes = steps * chosen["batch_size"] * chosen["seq_len"] / max(1, task.num_chars)
+    passes = steps * chars_per_step(chosen, task) / max(1, task.num_chars)
     dropout = round(min(0.5, max(0.0, 0.0625 * math.log2(max(passes, 1e-9) / 2))), 2)
     return {
         "dropout": dropout,
@@ -139,11 +158,11 @@ def expected_steps(chosen: dict[str, Any], task: Task) -> float:
         hidden_size=chosen["hidden_size"],
         num_layers=chosen["num_layers"],
     )
-    chars_per_step = chosen["batch_size"] * chosen["seq_len"]
+    chars = chars_per_step(chosen, task)
     limits = [float(task.steps)] if task.steps is not None else []
     if task.epochs is not None:
-        limits.append(task.epochs * task.num_chars / chars_per_step)
+        limits.append(task.epochs * task.num_chars / chars)
     if task.seconds is not None:
         flops = task.seconds * task.flops_per_second
-        limits.append(flops / (model.flops_per_char() * chars_per_step))
+        limits.append(flops / (model.flops_per_char() * chars))
     return min(limits)

@@ -116,10 +116,19 @@ def test_a_record_goes_in_behind_a_newline_and_comes_out_before_one():
     assert batch.num_chars == 3 + 2
 
 
-@pytest.mark.parametrize(("longest", "width"), [(1, 16), (15, 16), (16, 32), (31, 32), (100, 112)])
-def test_records_are_padded_to_a_multiple_of_16(longest, width):
+@pytest.mark.parametrize(
+    ("longest", "width"),
+    [(1, 2), (7, 8), (8, 9), (15, 16), (16, 18), (31, 32), (32, 36), (100, 104), (512, 528)],
+)
+def test_records_are_padded_to_one_of_eight_widths_between_powers_of_two(longest, width):
     text = record_batches("a" * longest + "\nb\nc", 3)
     assert text.batch(0).inputs.shape == (3, width)
+
+
+@pytest.mark.parametrize(("longest", "width"), [(1, 16), (15, 16), (16, 32), (31, 32), (100, 112)])
+def test_held_out_records_are_padded_to_a_multiple_of_16(longest, width):
+    text = record_batches("a" * longest + "\nb\nc", 3)
+    assert pad_records(text.ids, text.records, 10).inputs.shape == (3, width)
 
 
 def test_the_last_batch_of_records_may_be_smaller():

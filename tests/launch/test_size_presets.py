@@ -74,6 +74,20 @@ def test_the_table_is_in_order():
         assert column == sorted(column)
 
 
+@pytest.mark.parametrize(
+    ("chars", "num_records", "rows"),
+    [(8, 32_000, 64), (7.9, 32_000, 64), (8, 600, 32), (8, 100, 16), (300, 32_000, 16)],
+)
+def test_a_batch_of_records_has_the_characters_of_a_batch_of_streams(chars, num_records, rows):
+    """16 × 32 = 512 characters are 64 names of 8; a short list keeps 16 batches an epoch."""
+    task = with_(num_chars=int(chars * num_records), chars_per_record=chars, steps=100)
+    chosen = preset("tiny", task, {})
+    assert chosen["batch_size"] == rows
+    assert preset("tiny", task, {"batch_size": 5})["batch_size"] == 5
+    task = dataclasses.replace(task, seconds=None, steps=None, epochs=2)
+    assert expected_steps(chosen, task) == pytest.approx(2 * num_records / rows, rel=0.02)
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_a_name_is_a_size(name):
     assert preset(name, TINY_SHAKESPEARE, {})["hidden_size"] == NAMED[name]
