@@ -22,7 +22,7 @@ from charrnn.checkpoints.metadata import (
 )
 from charrnn.checkpoints.model import Model, check_tensors, is_finite, read_model
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import MAY_CHANGE, ModelConfig, TrainConfig, shapes, without_neutral
+from charrnn.core.config import MAY_CHANGE, NEUTRAL, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, printable
 
 MOST_HALVINGS = 3
@@ -211,7 +211,7 @@ def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
     metrics, machine, file names and validation results, and each setting or count that has its
     default, so that a setting that is added later changes no earlier digest.
     """
-    train = without_neutral(_without_defaults(raw["config"].get("train", {}), TrainConfig))
+    train = _without_defaults(raw["config"].get("train", {}), TrainConfig, NEUTRAL)
     corpus = {key: raw["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
     content = {key: raw.get(key) for key in ("vocabulary", "memory", "plan")} | {
         "model": raw["config"]["model"],
@@ -226,6 +226,9 @@ def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
     return digest.hexdigest()
 
 
-def _without_defaults(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    defaults = {field.name: field.default for field in fields(kind)}
+def _without_defaults(
+    values: Mapping[str, Any], kind: Any, historical: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return values without those at their default, or at the one that a file without it means."""
+    defaults = {field.name: field.default for field in fields(kind)} | dict(historical or {})
     return {name: v for name, v in values.items() if name not in defaults or defaults[name] != v}

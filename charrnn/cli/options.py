@@ -166,7 +166,7 @@ def option(*flags: str, group: str = "Other", **attributes: Any) -> Decorator:
 
 
 def config_options(config: type, group: str = "", only: Collection[str] | None = None) -> Decorator:
-    """Return a decorator that adds an option for each field of a config class.
+    """Return a decorator that adds an option for each field of a config class but the hidden ones.
 
     Args:
         config: A dataclass whose fields are made with `setting()`.
@@ -177,7 +177,8 @@ def config_options(config: type, group: str = "", only: Collection[str] | None =
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for each in reversed(fields(config)):
-            if only is not None and each.name not in only:
+            is_hidden = each.metadata["kind"] == "hidden"
+            if is_hidden or (only is not None and each.name not in only):
                 continue
             kind = type_of(each, hints[each.name])
             flags = each.metadata["flags"] or (f"--{each.name.replace('_', '-')}",)

@@ -164,6 +164,10 @@ class TrainConfig:
         0.1, "Fraction of each file, at its end, that is held out for validation.",
         check=within(0, 1, without="high"), group=TEXT,
     )  # fmt: skip
+    corpus_rule: int = setting(
+        2, "Number of the rule by which --lines chooses the held-out lines.",
+        check=within(1, 2), group=TEXT, kind="hidden",
+    )  # fmt: skip
     val_file: Path | None = setting(
         None, "Separate file with the held-out text.", group=TEXT, metavar="FILE"
     )
@@ -320,10 +324,11 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
-NEUTRAL = {"errors": "strict"}
-"""Settings that came after the first format, and the value that changes nothing.
+NEUTRAL = {"errors": "strict", "corpus_rule": 1}
+"""Settings that came after the first format, and what a file that lacks one means by that.
 
 At this value a setting is left out of files and digests, which are then those of earlier versions.
+The default of a new run may be another value.
 """
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
 from charrnn.core.seeds import derive_seed
-from charrnn.data.corpus import Corpus, Records
+from charrnn.data.corpus import Corpus
+from charrnn.data.records import Records
 from charrnn.data.vocab import Ids
 
 IGNORED = -1

@@ -1,56 +1,22 @@
-"""Load a corpus and split it into training and held-out text; line records."""
+"""Load a corpus and split it into training and held-out text."""
 
 import codecs
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
-from charrnn.core.seeds import derive_seed
 from charrnn.data import cache
 from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
+from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
 from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
 from charrnn.data.undecodable import Undecodable
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
-
-LONGEST = 512
-"""Most characters of a record; a longer one is cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Non-empty lines of a text: record r is ids[starts[r] : starts[r] + lengths[r]]."""
-
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def texts(self, ids: Ids) -> Iterator[bytes]:
-        """Yield the ids of each record as bytes, to compare records."""
-        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
-            yield ids[start : start + length].tobytes()
-
-    def joined(self, ids: Ids, newline: int) -> Ids:
-        """Return the ids of all records, each with its newline."""
-        sizes = self.lengths + 1
-        ends = np.cumsum(sizes)
-        places = np.arange(int(sizes.sum())) + np.repeat(self.starts - (ends - sizes), sizes)
-        result: Ids = np.asarray(ids)[np.minimum(places, len(ids) - 1)].copy()
-        result[ends - 1] = newline
-        return result
-
-    def take(self, chosen: NDArray[np.int64]) -> "Records":
-        """Return the records at these indices."""
-        return Records(self.starts[chosen], self.lengths[chosen])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,18 +136,22 @@ def _split(
     train, val = encoded.ids[: encoded.num_train], encoded.ids[encoded.num_train :]
     train_records = val_records = None
     if config.lines:
-        newline = encoded.vocab.newline
-        assert newline is not None  # a text of lines always has it
-        train_records, val_records, note = split_records(
-            train, val, newline, config.val_frac, config.seed
+        split = split_records(
+            train,
+            val,
+            encoded.vocab,
+            val_frac=config.val_frac,
+            seed=config.seed,
+            rule=config.corpus_rule,
         )
+        train_records, val_records = split.train, split.val
         val = val if len(val) else train
-        notes = notes + note
+        notes = notes + record_notes(split)
     return Corpus(
         vocab=encoded.vocab,
         train=train,
         val=val,
-        digest=hashlib.sha256(f"{key}/{config.val_frac}/{config.lines}".encode()).hexdigest(),
+        digest=corpus_digest(key, config),
         files=tuple(str(path) for path in files),
         train_records=train_records,
         val_records=val_records,
@@ -190,7 +160,18 @@ def _split(
     )
 
 
-def held_out_notes(corpus: Corpus, val_frac: float) -> list[str]:
+def corpus_digest(key: str, config: TrainConfig) -> str:
+    """Return the SHA-256 over the texts and all that decides their ids and what is held out."""
+    rule = f"/rule {config.corpus_rule}" if config.lines and config.corpus_rule > 1 else ""
+    return hashlib.sha256(f"{key}/{config.val_frac}/{config.lines}{rule}".encode()).hexdigest()
+
+
+def record_notes(split: RecordSplit) -> list[str]:
+    """Return notes about records that were cut."""
+    return [f"{split.num_cut:,} lines cut to {LONGEST} characters"] if split.num_cut else []
+
+
+def validation_notes(corpus: Corpus, val_frac: float) -> list[str]:
     """Return a note if a run has no validation loss."""
     if corpus.num_val:
         return []
@@ -208,40 +189,3 @@ def _line_starts(encoded: Encoded, train: Ids) -> dict[int, int]:
     if len(returns):
         counts.update(train[1:][train[:-1] == returns[0]].tolist())
     return dict(sorted(counts.items()))
-
-
-def find_records(ids: Ids, newline: int) -> tuple[Records, int]:
-    """Return the non-empty lines, cut to LONGEST, and the number of lines that were cut."""
-    ends = np.append(np.flatnonzero(ids == newline), len(ids))
-    starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts
-    kept = lengths > 0
-    starts, lengths = starts[kept], lengths[kept]
-    return Records(starts, np.minimum(lengths, LONGEST)), int((lengths > LONGEST).sum())
-
-
-def split_records(
-    train: Ids, val: Ids, newline: int, val_frac: float, seed: int
-) -> tuple[Records, Records, list[str]]:
-    """Return training and held-out records, and notes.
-
-    Held out are `val_frac` of the distinct records, drawn by seed, and none of them occurs in
-    training; or all those of `val`, where a file was given for them.
-
-    Raises:
-        InputError: There are fewer than two records.
-    """
-    records, num_cut = find_records(train, newline)
-    if len(records) < 2:
-        raise InputError(f"the text has {len(records)} non-empty lines; --lines needs at least 2")
-    notes = [f"{num_cut:,} lines cut to {LONGEST} characters"] if num_cut else []
-    if len(val):
-        return records, find_records(val, newline)[0], notes
-    numbers: dict[bytes, int] = {}  # each distinct record by its first occurrence
-    group = np.array([numbers.setdefault(text, len(numbers)) for text in records.texts(train)])
-    order = np.random.default_rng(derive_seed(seed, "held out", 0)).permutation(len(numbers))
-    is_held_out = np.zeros(len(numbers), dtype=bool)
-    is_held_out[order[: int(len(numbers) * val_frac)]] = True
-    first = np.unique(group, return_index=True)[1]
-    held_out = records.take(first[is_held_out])
-    return records.take(np.flatnonzero(~is_held_out[group])), held_out, notes

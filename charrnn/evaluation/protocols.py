@@ -11,7 +11,8 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.data.batches import IGNORED, PAD_TO, Batch, pad_records
-from charrnn.data.corpus import Corpus, Records, load_corpus
+from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.records import Records
 from charrnn.data.vocab import Ids
 
 PIECES = 32
@@ -155,7 +156,11 @@ def record_groups(records: Records) -> Iterator[np.ndarray[tuple[int], np.dtype[
 
 def split_name(config: TrainConfig) -> str:
     """Return the name of a run's held-out text in a signature."""
-    return "val-file" if config.val_file else f"last-{config.val_frac:g}"
+    if config.val_file:
+        return "val-file"
+    if config.lines and config.corpus_rule > 1:
+        return f"lines-{config.val_frac:g}/{config.corpus_rule}"
+    return f"last-{config.val_frac:g}"
 
 
 def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:

@@ -15,8 +15,8 @@ from charrnn.core.console import count_text, figures_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.events import Figures
 from charrnn.data.batches import Batch
-from charrnn.data.corpus import LONGEST, Records, find_records
 from charrnn.data.ids import read_ids
+from charrnn.data.records import LONGEST, Records, find_records
 from charrnn.data.text_files import find_files
 from charrnn.data.vocab import Ids, Vocabulary
 from charrnn.evaluation.dynamic import score_dynamically

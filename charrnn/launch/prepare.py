@@ -7,17 +7,23 @@ from typing import Any
 
 from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.state import Snapshot
-from charrnn.core.config import TrainConfig
+from charrnn.core.config import NEUTRAL, TrainConfig
 from charrnn.core.console import count_text, time_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
-from charrnn.data.corpus import Corpus, held_out_notes, load_corpus
+from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
-from charrnn.training.transfer import Initial, architecture, transfer, transfer_notes
+from charrnn.training.transfer import (
+    Initial,
+    architecture,
+    held_out_notes,
+    transfer,
+    transfer_notes,
+)
 
 SECOND_RATE = 0.5
 """Factor of the preset learning rate for a run that starts from trained weights."""
@@ -87,9 +93,12 @@ def prepare(
         chosen["lr"] *= SECOND_RATE
     values, origins = resolve(flags, given.environment, given.file, chosen)
     origins |= {name: "model" for name in fixed}
+    if not draft.lines:  # recorded only where the text depends on it
+        values["corpus_rule"] = NEUTRAL["corpus_rule"]
     config, notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
-    notes = [*corpus.notes, *held_out_notes(corpus, config.val_frac), *notes]
-    notes += transfer_notes(init, corpus) if init else []
+    notes = [*corpus.notes, *validation_notes(corpus, config.val_frac), *notes]
+    if init and model:
+        notes += [*transfer_notes(init, corpus), *held_out_notes(model, corpus, config)]
     return PreparedRun(config, origins, corpus, notes, init=init)
 
 

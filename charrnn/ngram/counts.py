@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.corpus import Corpus, Records
+from charrnn.data.corpus import Corpus
+from charrnn.data.records import Records
 from charrnn.data.vocab import Ids
 
 Keys = NDArray[np.uint64]

@@ -4,12 +4,11 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 
 from charrnn.checkpoints.model import Model
-from charrnn.data.corpus import LONGEST
+from charrnn.data.records import LONGEST, readable
 from charrnn.data.text_files import Codes
 from charrnn.data.vocab import ByteVocabulary
 from charrnn.sampling.copies import LONG, Source, string_of
@@ -39,7 +38,7 @@ class Novelty:
         self._model = model
         self._source = Source([corpus], model.reading())
         self.notes = self._source.notes
-        lines = map(readable, corpus_lines(self._source) if model.records else ())
+        lines = map(readable_bytes, corpus_lines(self._source) if model.records else ())
         self._lines = frozenset(lines) if model.records else None
         self._in_order: list[str] = []
         self._found: set[str] = set()
@@ -53,7 +52,7 @@ class Novelty:
 
     def add(self, text: str) -> bool:
         """Add a new text with its prompt; return False if it was added before."""
-        compared = normalize("NFC", text).strip()
+        compared = readable(text)
         is_first = compared not in self._found
         self._found.add(compared)
         return is_first
@@ -61,7 +60,7 @@ class Novelty:
     def _is_new_line(self, sample: Sample, lines: frozenset[str]) -> bool:
         """True if a record is not empty, no line, and not the beginning of a line cut off."""
         record = self._record(sample)
-        line = readable(record)
+        line = readable_bytes(record)
         is_bytes = self._source.reading.bytes
         size = len(record) if is_bytes else len(sample.prompt + sample.text)
         least = LONG if sample.finish == "length" else LONGEST
@@ -79,9 +78,9 @@ class Novelty:
         return (sample.prompt + sample.text).encode("utf-8", "surrogatepass")
 
 
-def readable(record: bytes) -> str:
-    """Return a record as it is compared: trimmed, and in Unicode's composed form."""
-    return normalize("NFC", record.decode("utf-8", "surrogateescape")).strip()
+def readable_bytes(record: bytes) -> str:
+    """Return a record as it is compared."""
+    return readable(record.decode("utf-8", "surrogateescape"))
 
 
 def corpus_lines(source: Source) -> Iterator[bytes]:

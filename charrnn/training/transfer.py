@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
+from charrnn.core.config import TrainConfig
 from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data.corpus import Corpus
@@ -73,6 +75,28 @@ def transfer_notes(init: Initial, corpus: Corpus) -> list[str]:
             )
             notes.append(f"{count_text(count, 'character')} {what}: {shown}{more}")
     return notes
+
+
+def held_out_notes(model: Model, corpus: Corpus, config: TrainConfig) -> list[str]:
+    """Return a note if the weights of a model may have learned what this run holds out."""
+    if not corpus.num_val or not may_have_learned(model, corpus, config):
+        return []
+    other = "since their run held out another part: the loss may look better than it is"
+    return [f"the trained weights may have learned some of the held-out text, {other}"]
+
+
+def may_have_learned(model: Model, corpus: Corpus, config: TrainConfig) -> bool:
+    """True if the run of a model held out less, or by another rule, of what may be the same text."""
+    known, is_drawn = model.metadata.corpus, config.lines and config.corpus_rule == 1
+    has_same_seed = model.setting("seed") == config.seed
+    if known is None or (model.has_learned(corpus) and (has_same_seed or not is_drawn)):
+        return False
+    if not config.lines or not model.records:  # only the name shows that it is the same text
+        names = {Path(name).name for name in known.files}
+        return bool(names & {Path(name).name for name in corpus.files})
+    frac, rule = model.setting("val_frac"), model.setting("corpus_rule")
+    have_files = bool(config.val_file or model.metadata.settings.get("val_file"))
+    return have_files or rule == 1 or rule != config.corpus_rule or frac < config.val_frac
 
 
 def transfer(model: Model, vocab: Vocabulary) -> Initial:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from charrnn.core.errors import InputError
 from charrnn.data.batches import IGNORED, RecordBatches, Streams, fit_streams, pad_records
-from charrnn.data.corpus import find_records
 from charrnn.data.cuda import maybe_to_gpu, to_gpu
+from charrnn.data.records import find_records
 
 N, S, T = 103, 5, 6
 """Streams of 103 // 5 = 20 characters: 20 // 6 = 3 steps an epoch."""

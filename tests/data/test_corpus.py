@@ -370,10 +370,21 @@ def test_a_held_out_file_of_records_is_held_out_whole(tmp_path):
     assert len(loaded.train_records) == 2
 
 
-def test_the_seed_decides_which_records_are_held_out(tmp_path):
+@pytest.mark.parametrize(("rule", "num_different"), [(1, 5), (2, 1)])
+def test_the_seed_decides_by_rule_1_which_records_are_held_out(tmp_path, rule, num_different):
     paths = write(tmp_path / "texts", "".join(f"{number}\n" for number in range(100)))
-    drawn = {tuple(load(paths, lines=True, seed=s).val_records.starts.tolist()) for s in range(5)}
-    assert len(drawn) == 5
+    loaded = [load(paths, lines=True, seed=seed, corpus_rule=rule) for seed in range(5)]
+    assert len({tuple(each.val_records.starts.tolist()) for each in loaded}) == num_different
+
+
+def test_the_digest_of_records_has_the_rule_and_that_of_a_stream_has_not(tmp_path):
+    paths = write(tmp_path / "texts", "".join(f"{number}\n" for number in range(100)))
+    of_lines, of_stream = (
+        [load(paths, lines=lines, corpus_rule=rule).digest for rule in (1, 2)]
+        for lines in (True, False)
+    )
+    assert of_lines[0] != of_lines[1]
+    assert of_stream[0] == of_stream[1]
 
 
 def test_a_text_with_newlines_needs_no_counts_of_first_characters(tmp_path):

@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from charrnn import __version__
 from charrnn.core.config import ModelConfig, TrainConfig
-from charrnn.data.corpus import find_records, load_corpus
+from charrnn.data.corpus import load_corpus
+from charrnn.data.records import find_records
 from charrnn.data.vocab import CharVocabulary, num_bytes
 from charrnn.evaluation import loss as loss_module
 from charrnn.evaluation import protocols

@@ -1,5 +1,6 @@
 """`train` as a command: new runs, resumed runs, runs that have ended or cannot be resumed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.names import open_run
 from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.checkpoints.state import state_digest
+from charrnn.core.seeds import derive_seed
 from charrnn.training.learner import Learner
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--device", "cpu", "--threads", "1"]
@@ -336,9 +338,9 @@ def test_lines_that_are_held_out_are_counted_once(call):
     Path("names.txt").write_text("\n".join(f"name{i}" for i in range(100)), "utf-8")
     call("train", "names.txt", "--lines", *QUICK, "-q")
     found = json.loads(call("info", "names", "--json")[1])["corpus"]
-    # 10 names of 5 and 90 of 6 letters, each with its end, 10 of 100 held out.
+    # 10 names of 5 and 90 of 6 letters, each with its end.
     assert found["num_train"] + found["num_val"] == 10 * 6 + 90 * 7
-    assert 60 <= found["num_val"] <= 70
+    assert found["num_val"] == 83  # 12 names, by their hashes
 
 
 def test_more_texts_than_a_checkpoint_can_name_can_be_trained_and_resumed(call, tmp_path):
@@ -403,7 +405,7 @@ def test_a_report_that_cannot_be_made_changes_no_result(call, text_file, monkeyp
     assert f"warning: no report: {said}\n" in err
 
 
-EIGHT = "Ada\nBea\nCleo\nDora\nEva\nFay\nGil\nHal"
+EIGHT = "Ada\nBea\nCleo\nDora\nKim\nFay\nGil\nHal"
 
 
 @pytest.mark.parametrize(
@@ -539,6 +541,95 @@ def test_a_model_that_does_not_exist_is_told_with_those_that_do(call, text_file)
     code, _, err = call("train", text_file, "--init-from", "odl")
     assert code == 2
     assert "odl: no such run or file; there are: old" in err
+
+
+LISTED = [f"{first}{second}" for first in ("An", "Bel", "Cor", "Dav", "El") for second in
+          ("a", "ena", "in", "io", "mund", "ora", "tis", "us", "wina", "yx")]  # fmt: skip
+LEARNED = "the trained weights may have learned some of the held-out text"
+
+
+def train_list(call, name, lines, *options):
+    """Train on a list; return the held-out lines in order, and what stderr says."""
+    Path(f"{name}.txt").write_text("\n".join(lines), "utf-8")
+    command = ["train", f"{name}.txt", "--lines", *QUICK, "--steps", 3, "--run", name]
+    err = call(*command, *options)[2]
+    return held_out_lines(call, name, f"{name}.txt"), err
+
+
+def held_out_lines(call, name, file):
+    out = call("score", file, "-m", name, "--held-out", "--json", "-q")[1]
+    return [json.loads(line)["text"] for line in out.splitlines()]
+
+
+def position(line):
+    """Return where a line stands in [0, 1) by its hash."""
+    return int(hashlib.blake2b(line.encode(), digest_size=8).hexdigest(), 16) / 2**64
+
+
+def test_names_that_a_run_learned_are_not_held_out_when_the_list_grows(call):
+    first, _ = train_list(call, "first", LISTED)
+    grown = [*LISTED[:20], "Zoe", "Yann", *LISTED[20:], *(f"New{n}" for n in range(30))]
+    held_out, err = train_list(call, "grown", grown, "--init-from", "first", "--seed", 5)
+    assert first == [name for name in LISTED if position(name) < 0.1]
+    assert held_out == [name for name in grown if position(name) < 0.1]
+    assert [name for name in held_out if name in LISTED] == first
+    assert len(held_out) > len(first) > 0
+    assert LEARNED not in err
+
+
+def test_a_note_says_that_trained_weights_may_have_learned_what_is_held_out(call):
+    Path("old.toml").write_text("corpus_rule = 1\n", "utf-8")
+    train_list(call, "old", LISTED, "--config", "old.toml")
+    train_list(call, "tenth", LISTED)
+    for source, options, is_told in (
+        ("old", [], True), ("old", ["--config", "old.toml"], False),
+        ("old", ["--config", "old.toml", "--seed", 1], True), ("tenth", [], False),
+        ("tenth", ["--seed", 1], False), ("tenth", ["--val-frac", 0.05], False),
+        ("tenth", ["--val-frac", 0.2], True), ("tenth", ["--val-frac", 0], False),
+    ):  # fmt: skip
+        options = ["--init-from", source, *options, "--dry-run"]
+        err = call("train", "old.txt", "--lines", "--steps", 1, *options)[2]
+        assert (LEARNED in err) == is_told, (source, options)
+
+
+def test_the_note_on_a_stream_is_for_a_text_of_the_same_name_that_changed(call, text_file):
+    call("train", text_file, *QUICK, "-q", "--run", "old")
+    command = ["train", text_file, "--init-from", "old", "--steps", 1, "--dry-run"]
+    assert LEARNED not in call(*command, "--seed", 1)[2]
+    assert LEARNED in call(*command, "--val-frac", 0.2)[2]
+    text_file.write_text(text_file.read_text("utf-8") + "More of it.\n", "utf-8")
+    assert LEARNED in call(*command)[2]
+    Path("another.txt").write_text(text_file.read_text("utf-8"), "utf-8")
+    assert LEARNED not in call("train", "another.txt", *command[2:])[2]
+
+
+def test_a_run_of_the_first_rule_is_resumed_and_scored_on_the_lines_that_it_held_out(call):
+    """The golden file was written before rules had a number."""
+    golden = Path(__file__).parent.parent / "golden"
+    folder = Path("checkpoints/old")
+    folder.mkdir(parents=True)
+    shutil.copy(golden / "golden-v1-lines.safetensors", folder / "step-00000010.safetensors")
+    code, _, err = call("train", golden / "golden.txt", "--run", "old", "--resume")
+    assert (code, "continues from" in err) == (0, True)
+    distinct = dict.fromkeys(filter(None, (golden / "golden.txt").read_text("utf-8").split("\n")))
+    order = np.random.default_rng(derive_seed(0, "held out", 0)).permutation(len(distinct))
+    expected = [list(distinct)[i] for i in sorted(order[: len(distinct) // 10])]
+    assert held_out_lines(call, "old", golden / "golden.txt") == expected
+    model = load_model(folder / "best.safetensors")
+    assert "corpus_rule" not in model.metadata.settings
+    signature = model.metadata.raw["end"]["scores"][0]["signature"]
+    assert signature.startswith("split:last-0.1|")
+
+
+def test_a_run_of_lines_has_the_rule_in_its_file_and_in_its_signature(call, text_file):
+    train_list(call, "names", LISTED)
+    metadata = load_model("checkpoints/names/best.safetensors").metadata
+    assert metadata.settings["corpus_rule"] == 2
+    assert metadata.raw["end"]["scores"][0]["signature"].startswith("split:lines-0.1/2|")
+    call("train", text_file, *QUICK, "-q")
+    metadata = load_model("checkpoints/text/best.safetensors").metadata
+    assert "corpus_rule" not in metadata.settings
+    assert metadata.raw["end"]["scores"][0]["signature"].startswith("split:last-0.1|")
 
 
 def test_help_of_resume_and_init_from_name_each_other(call):

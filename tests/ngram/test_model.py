@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ngrams import distribution
 
 import charrnn.ngram.model
-from charrnn.data.corpus import find_records
+from charrnn.data.records import find_records
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import (
     Order,
