@@ -1,4 +1,4 @@
-"""Summaries of all runs, and the settings in which two runs differ."""
+"""Summaries of all runs, and which of their losses are comparable."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import Any
 
 from charrnn.checkpoints.log import METRICS, as_count, as_text, read_tail
 from charrnn.checkpoints.metadata import Metadata, read_metadata
-from charrnn.checkpoints.names import find_folder, find_model
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK
 from charrnn.core.config import ModelConfig
 from charrnn.core.console import speed_text, time_text
@@ -31,14 +30,12 @@ STATES = {
 UNFINISHED = ("running", "stopped", "killed")
 """States of runs that have steps left."""
 
+UNFINISHED_SPLIT = "unfinished"
+"""`split` of a run that has not ended."""
+
 SHORTEST_DIGEST = 6
 MOST_NAMED = 8
 """Texts or runs that a message lists."""
-
-SHOWN_OF_DIGEST = 12
-
-Differences = dict[str, tuple[Any, Any]]
-"""Two values by name of a setting; None is a setting that is not set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +55,8 @@ class RunInfo:
     """Names of the first files of its text."""
     num_files: int | None
     corpus_digest: str | None
+    split: str | None = None
+    """What `val_loss` was scored on, and how: losses with another split are not comparable."""
     cell: str | None
     num_layers: int | None
     hidden_size: int | None
@@ -94,7 +93,9 @@ class RunInfo:
 
 
 def list_runs(checkpoints: Path) -> list[RunInfo]:
-    """Return all runs by validation loss, lowest first; those without one last, by name.
+    """Return all runs, those with comparable losses together, the lowest loss first.
+
+    Groups are in the order of their texts; runs without a loss are last, by name.
 
     Raises:
         InputError: The folder cannot be read.
@@ -108,8 +109,53 @@ def list_runs(checkpoints: Path) -> list[RunInfo]:
     return sorted(map(summarize_run, folders), key=_rank)
 
 
-def _rank(info: RunInfo) -> tuple[bool, float, str]:
-    return info.val_loss is None, info.val_loss or 0.0, info.run
+def _rank(info: RunInfo) -> tuple[bool, tuple[str, str, str], float, str]:
+    has_loss = info.val_loss is not None
+    return (
+        not has_loss,
+        group_of(info) if has_loss else ("", "", ""),
+        info.val_loss or 0.0,
+        info.run,
+    )
+
+
+def split_of(metadata: Metadata) -> str | None:
+    """Return held-out part and protocol of a validation loss, as in a signature; None without.
+
+    An unfinished run has scored an unknown part of its held-out text. By the first rule the seed
+    decides which lines are held out.
+    """
+    if metadata.metrics.val_loss is None:
+        return None
+    end = metadata.raw.get("end")
+    scores = end.get("scores") if isinstance(end, dict) else None
+    first = scores[0] if isinstance(scores, list) and scores else None
+    signature = as_text(first.get("signature")) if isinstance(first, dict) else None
+    if signature is None:
+        return UNFINISHED_SPLIT
+    is_drawn = metadata.settings.get("lines") is True and "corpus_rule" not in metadata.settings
+    seed = f"|seed:{metadata.settings.get('seed')}" if is_drawn else ""
+    return "|".join(signature.split("|")[:3]) + seed
+
+
+def group_of(info: RunInfo) -> tuple[str, str, str]:
+    """Return text, its digest and split: losses are comparable where all three are equal."""
+    text = corpus_text(info.corpus, info.num_files)
+    return text if not info.corpus_digest else "", info.corpus_digest or "", info.split or ""
+
+
+def groups_of(infos: Sequence[RunInfo]) -> list[list[RunInfo]]:
+    """Return the runs with a loss in groups of comparable ones, in the same order."""
+    groups: dict[tuple[str, str, str], list[RunInfo]] = {}
+    for info in infos:
+        if info.val_loss is not None:
+            groups.setdefault(group_of(info), []).append(info)
+    return list(groups.values())
+
+
+def without_unfinished(infos: Sequence[RunInfo]) -> list[RunInfo]:
+    """Return the runs that have ended; all of them if none has."""
+    return [info for info in infos if info.split != UNFINISHED_SPLIT] or list(infos)
 
 
 def is_run(folder: Path) -> bool:
@@ -141,6 +187,7 @@ def summarize_run(folder: Path, *, has_ended: bool = False) -> RunInfo:
         corpus=tuple(corpus.files) or None if corpus else None,
         num_files=corpus.num_files if corpus else None,
         corpus_digest=corpus.digest if corpus else None,
+        split=split_of(known),
         **_sizes(known.network, folder),
         step=_first(log.step, end and end.step, known.progress and known.progress.step),
         total_steps=log.total_steps,
@@ -223,71 +270,9 @@ def filter_by_loss(infos: Sequence[RunInfo]) -> list[RunInfo]:
     return [info for info in infos if info.best is not None and info.val_loss is not None]
 
 
-def count_texts(infos: Sequence[RunInfo]) -> int:
-    """Return the number of different training texts."""
-    return len({info.corpus_digest for info in infos} - {None})
-
-
 def join_names(infos: Sequence[RunInfo], *, of_texts: bool = False) -> str:
     """Return the names of runs, or of their texts, for a message."""
     names = [corpus_text(i.corpus, i.num_files) if of_texts else i.run for i in infos]
     distinct = [printable(name) for name in dict.fromkeys(names)]
     more = f" and {len(distinct) - MOST_NAMED} more" if len(distinct) > MOST_NAMED else ""
     return ", ".join(distinct[:MOST_NAMED]) + more
-
-
-def differences(checkpoints: Path, first: str, second: str) -> Differences:
-    """Return the settings in which two runs or checkpoint files differ.
-
-    Raises:
-        CheckpointError: A file is damaged or foreign.
-        InputError: There is no such run or file.
-    """
-    paths = [_settings_file(checkpoints, name) for name in (first, second)]
-    one, other = map(_read, _same_kind(paths))
-    names = sorted(one.keys() | other.keys())
-    pairs = {name: (one.get(name), other.get(name)) for name in names}
-    digests = pairs.pop("corpus_digest", (None, None))
-    found = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    if digests[0] == digests[1] or None in digests:  # the same text may have been moved
-        return {name: pair for name, pair in found.items() if name != "corpus"}
-    return {"corpus": pairs["corpus"], "corpus_digest": digests} | found
-
-
-def value_text(name: str, value: Any) -> str:
-    """Return a value for a table."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if name == "corpus" and isinstance(value, list):
-        return corpus_text([str(name) for name in value])
-    return str(value)[:SHOWN_OF_DIGEST] if name == "corpus_digest" else str(value)
-
-
-def _settings_file(checkpoints: Path, name: str) -> Path:
-    """Return the best model of a run, which has its settings; else its config.toml."""
-    try:
-        return find_model(checkpoints, name)
-    except InputError:
-        folder = find_folder(checkpoints, name, CONFIG)
-        if folder is None:
-            raise
-        return folder / CONFIG
-
-
-def _same_kind(paths: list[Path]) -> list[Path]:
-    """Return paths of one kind: both config.toml if one is, since its settings are resolved."""
-    configs = [path.with_name(CONFIG) for path in paths]
-    has_config = any(path.name == CONFIG for path in paths)
-    return configs if has_config and all(path.is_file() for path in configs) else paths
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the settings in a file, by name."""
-    if path.name == CONFIG:
-        return read_settings(path)
-    found = read_metadata(path)
-    network, corpus = found.network, found.corpus
-    text = {"corpus": corpus and corpus.files, "corpus_digest": corpus and corpus.digest}
-    return {**found.settings, **(asdict(network) if network else {}), **text}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from charrnn.checkpoints.runs import RunInfo
 
 
+MOST_GROUPS, SHOWN = 4, 8
+"""Groups of runs that a message names, and characters of a digest."""
+
 corpus_option = option(
     "--corpus", metavar="C", group="Which",
     help="Only runs on one text: the name of one of its files, or the first characters of its "
@@ -27,7 +30,7 @@ corpus_option = option(
 @common
 @click.pass_context
 def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
-    """List all runs, the lowest validation loss first.
+    """List all runs: those with comparable losses together, the lowest first.
 
     The state of a run is running, finished, stopped (by a signal), diverged, failed, or killed (its
     process ended without an error). In a pipe, tabs separate the columns; --json prints one object
@@ -42,7 +45,14 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
         ctx.default_map = dict.fromkeys(runs.commands, given)
         return
 
-    from charrnn.checkpoints.runs import COLUMNS, NUMERIC, filter_by_corpus, join_names, list_runs
+    from charrnn.checkpoints.runs import (
+        COLUMNS,
+        NUMERIC,
+        filter_by_corpus,
+        groups_of,
+        join_names,
+        list_runs,
+    )
     from charrnn.core.output import print_result, print_table
 
     found = list_runs(common.checkpoints)
@@ -51,6 +61,8 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
         print_result("\n".join(json.dumps(info.as_json()) for info in selected))
     elif selected:
         print_table(COLUMNS, [info.row() for info in selected], NUMERIC)
+        if len(groups := groups_of(selected)) > 1:
+            common.console.note(f"losses are comparable only within these groups: {listed(groups)}")
     elif found:
         texts = join_names(found, of_texts=True)
         common.console.note(f"no run on {corpus}; there are runs on: {texts}")
@@ -64,21 +76,45 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
 def best(corpus: str | None, common: Common) -> None:
     """Print the path of the model with the lowest validation loss.
 
+    Only losses on the same held-out text are compared. Runs that have not ended count only where
+    none has.
+
     For scripts: charrnn sample "$(charrnn runs best --corpus shakespeare.txt)"
     """
-    from charrnn.checkpoints.runs import count_texts, filter_by_corpus, filter_by_loss, list_runs
+    from charrnn.checkpoints.runs import (
+        filter_by_corpus,
+        filter_by_loss,
+        groups_of,
+        list_runs,
+        without_unfinished,
+    )
     from charrnn.core.output import print_result
 
     found = list_runs(common.checkpoints)
     candidates = filter_by_loss(filter_by_corpus(found, corpus))
     if not candidates:
         raise InputError(explain_no_best(found, common.checkpoints, corpus))
-    if (texts := count_texts(candidates)) > 1:
-        note = f"losses on {texts} different texts are compared; --corpus selects one"
-        common.console.note(note)
+    candidates = without_unfinished(candidates)
+    if len(groups := groups_of(candidates)) > 1:
+        raise InputError(
+            "losses on different texts, or on different held-out parts, cannot be compared: "
+            f"{listed(groups)}; select one: --corpus NAME, or the first characters of its digest"
+        )
     first = candidates[0]
     line = {"run": first.run, "best": str(first.best), "val_loss": first.val_loss}
     print_result(json.dumps(line) if common.as_json else str(first.best))
+
+
+def listed(groups: list[list["RunInfo"]]) -> str:
+    """Return the names of the runs of each group, with text, digest and split, for a message."""
+    from charrnn.checkpoints.runs import corpus_text, join_names
+
+    named = []
+    for group in groups[:MOST_GROUPS]:
+        text = printable(corpus_text(group[0].corpus, group[0].num_files))
+        digest, split = (group[0].corpus_digest or "?")[:SHOWN], printable(group[0].split)
+        named.append(f"{join_names(group)} ({text}, {digest}, {split.split('|state')[0]})")
+    return "; ".join(named) + ("; ..." if len(groups) > MOST_GROUPS else "")
 
 
 def explain_no_best(found: list["RunInfo"], checkpoints: Path, corpus: str | None) -> str:
@@ -106,7 +142,7 @@ def diff(first: str, second: str, common: Common) -> None:
     A and B are names or folders of runs, or checkpoint files. If a run has no model yet, the
     settings in its config.toml are used.
     """
-    from charrnn.checkpoints.runs import differences, value_text
+    from charrnn.checkpoints.differences import differences, value_text
     from charrnn.core.output import print_result, print_table
 
     pairs = differences(common.checkpoints, first, second)

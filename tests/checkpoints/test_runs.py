@@ -20,6 +20,7 @@ from charrnn.checkpoints.runs import (
     corpus_text,
     filter_by_corpus,
     filter_by_loss,
+    groups_of,
     list_runs,
     summarize_run,
 )
@@ -43,7 +44,7 @@ ENDED = {
 
 KEYS = [
     "run", "state", "is_alive", "stop_reason", "code", "error", "val_loss", "corpus",
-    "corpus_digest", "cell", "num_layers", "hidden_size", "num_parameters", "step", "total_steps",
+    "corpus_digest", "split", "cell", "num_layers", "hidden_size", "num_parameters", "step", "total_steps",
     "seconds", "chars_per_second", "best", "folder",
 ]  # fmt: skip
 
@@ -56,8 +57,9 @@ def write_log(folder, *lines):
 
 
 def make_run(
-    checkpoints, name, loss=1.5, *, files=("a.txt",), digest="aaaa11", log=(STEP, ENDED), **train
-):
+    checkpoints, name, loss=1.5, *, files=("a.txt",), digest="aaaa11", log=(STEP, ENDED), end=None,
+    **train,
+):  # fmt: skip
     """Make a run by hand; return its folder."""
     folder = checkpoints / name
     write_log(folder, *log)
@@ -68,6 +70,7 @@ def make_run(
         },
         "metrics": {"val_loss": loss},
         "progress": {"step": 20},
+        "end": end,
     }  # fmt: skip
     (folder / "best.safetensors").write_bytes(pack({"x": np.zeros(3, np.float32)}, metadata))
     return folder
@@ -322,6 +325,7 @@ def test_json_has_the_keys_of_the_contract(charrnn, checkpoints):
     assert king == {
         "run": "king", "state": "finished", "is_alive": False, "stop_reason": "finished",
         "code": 0, "error": None, "val_loss": 1.5, "corpus": ["a.txt"], "corpus_digest": "aaaa11",
+        "split": "unfinished",
         "cell": "rnn", "num_layers": 1, "hidden_size": 4, "num_parameters": 53, "step": 5000,
         "total_steps": 5000, "seconds": 250.0, "chars_per_second": 30_000.0,
         "best": "checkpoints/king/best.safetensors", "folder": "checkpoints/king",
@@ -391,16 +395,73 @@ def test_best_as_json(charrnn, checkpoints):
     ]
 
 
-def test_best_says_when_losses_are_of_different_texts(charrnn, checkpoints):
+def test_best_refuses_to_compare_losses_on_different_texts(charrnn, checkpoints):
     make_run(checkpoints, "king", 1.75)
     make_run(checkpoints, "queen", 1.5)
     assert charrnn("runs", "best").stderr == ""
     make_run(checkpoints, "names", 0.5, files=("names.txt",), digest="bbbb22")
-    result = charrnn("runs", "best")
-    assert result.stdout == "checkpoints/names/best.safetensors\n"
-    assert result.stderr == "note: losses on 2 different texts are compared; --corpus selects one\n"
-    result = charrnn("runs", "best", "--corpus", "a.txt")
-    assert (result.stdout, result.stderr) == ("checkpoints/queen/best.safetensors\n", "")
+    result = charrnn("runs", "best", check=False)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "charrnn: error: losses on different texts, or on different held-out parts, cannot be "
+        "compared: queen, king (a.txt, aaaa11, unfinished); names (names.txt, bbbb22, unfinished); "
+        "select one: --corpus NAME, or the first characters of its digest (exit code 2)\n"
+    )
+    for corpus, name in (("a.txt", "queen"), ("aaaa11", "queen"), ("names", "names")):
+        result = charrnn("runs", "best", "--corpus", corpus)
+        assert (result.stdout, result.stderr) == (f"checkpoints/{name}/best.safetensors\n", "")
+
+
+def make_scored(checkpoints, name, loss, split="last-0.1", state="carried", **train):
+    """Make a run that has ended, with the signature of its score."""
+    end = {"scores": [{"signature": f"split:{split}|state:{state}|W:-|seed:7|charrnn:0.1.0"}]}
+    return make_run(checkpoints, name, loss, end=end, **train)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"split": "last-0.2"}, {"split": "last-0.1*0.48"}, {"state": "empty"},
+        {"digest": "bbbb22"}, {"split": "lines-0.1/2", "lines": True, "corpus_rule": 2},
+    ],
+)  # fmt: skip
+def test_best_compares_only_the_same_text_scored_in_the_same_way(charrnn, checkpoints, other):
+    make_scored(checkpoints, "one", 1.5)
+    make_scored(checkpoints, "two", 1.25)
+    assert charrnn("runs", "best").stdout == "checkpoints/two/best.safetensors\n"
+    make_scored(checkpoints, "other", 0.5, **other)
+    result = charrnn("runs", "best", check=False)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "two, one (a.txt, aaaa11, split:last-0.1)" in result.stderr
+
+
+def test_lines_drawn_by_seed_are_comparable_for_one_seed_and_hashed_ones_for_all(checkpoints):
+    for name, seed, rule in (("a", 1, {}), ("b", 2, {}), ("c", 2, {}), ("d", 1, {"corpus_rule": 2}),
+                             ("e", 2, {"corpus_rule": 2})):  # fmt: skip
+        split = "lines-0.1/2" if rule else "last-0.1"
+        make_scored(checkpoints, name, 1.5, split, "empty", lines=True, seed=seed, **rule)
+    groups = [[info.run for info in group] for group in groups_of(list_runs(checkpoints))]
+    assert groups == [["a"], ["b", "c"], ["d", "e"]]
+
+
+def test_a_run_that_has_not_ended_is_compared_only_where_none_has(charrnn, checkpoints):
+    make_run(checkpoints, "early", 0.5)
+    assert charrnn("runs", "best").stdout == "checkpoints/early/best.safetensors\n"
+    make_scored(checkpoints, "done", 1.5)
+    assert charrnn("runs", "best").stdout == "checkpoints/done/best.safetensors\n"
+
+
+def test_runs_lists_comparable_losses_together_and_says_so(charrnn, checkpoints):
+    make_scored(checkpoints, "a2", 1.5)
+    make_scored(checkpoints, "b1", 0.5, digest="bbbb22", files=("b.txt",))
+    make_scored(checkpoints, "a1", 1.25)
+    result = charrnn("runs")
+    assert [row[0] for row in table(result)] == ["a1", "a2", "b1"]
+    assert result.stderr == (
+        "note: losses are comparable only within these groups: "
+        "a1, a2 (a.txt, aaaa11, split:last-0.1); b1 (b.txt, bbbb22, split:last-0.1)\n"
+    )
+    assert charrnn("runs", "--corpus", "a.txt").stderr == ""
 
 
 def test_options_may_stand_before_the_subcommand_and_those_behind_it_win(charrnn, tmp_path):

@@ -14,7 +14,8 @@ def test_every_config_field_is_an_option_with_help(call):
     for command, config in (("train", TrainConfig), ("sample", SampleConfig)):
         text = call(command, "--help")[1]
         for each in fields(config):
-            assert f"--{each.name.replace('_', '-')}" in text
+            is_shown = each.metadata["kind"] != "hidden"
+            assert (f"--{each.name.replace('_', '-')}" in text) == is_shown, each.name
             assert each.metadata["help"]
 
 
