@@ -23,10 +23,10 @@ from charrnn.checkpoints.format import (
 )
 from charrnn.checkpoints.metadata import Metadata, parse_metadata, parse_network
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import NEUTRAL, ModelConfig, TrainConfig, shapes
+from charrnn.core.config import HISTORICAL, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.corpus import Corpus
-from charrnn.data.text_files import Reading
+from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, Vocabulary, parse_vocabulary
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
@@ -59,7 +59,7 @@ class Model:
 
     def setting(self, name: str) -> Any:
         """Return a training setting; its default where the file lacks it."""
-        default = NEUTRAL.get(name, getattr(TrainConfig(), name))
+        default = HISTORICAL.get(name, getattr(TrainConfig(), name))
         value = self.metadata.settings.get(name)
         return value if type(value) is type(default) else default
 
@@ -72,7 +72,7 @@ class Model:
         """
         if not self.metadata.settings:
             raise InputError("the model has no training settings")
-        return parse_dataclass(TrainConfig, {**NEUTRAL, **self.metadata.settings}, "settings")
+        return parse_dataclass(TrainConfig, {**HISTORICAL, **self.metadata.settings}, "settings")
 
     def reading(self, encoding: str | None = None) -> Reading:
         """Return how text files become this model's ids, in its own encoding or another one.

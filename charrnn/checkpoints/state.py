@@ -22,7 +22,7 @@ from charrnn.checkpoints.metadata import (
 )
 from charrnn.checkpoints.model import Model, check_tensors, is_finite, read_model
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import MAY_CHANGE, NEUTRAL, ModelConfig, TrainConfig, shapes
+from charrnn.core.config import HISTORICAL, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, printable
 
 MOST_HALVINGS = 3
@@ -211,7 +211,7 @@ def state_digest(tensors: Mapping[str, NDArray[Any]], raw: JsonObject) -> str:
     metrics, machine, file names and validation results, and each setting or count that has its
     default, so that a setting that is added later changes no earlier digest.
     """
-    train = _without_defaults(raw["config"].get("train", {}), TrainConfig, NEUTRAL)
+    train = _without_defaults(raw["config"].get("train", {}), TrainConfig, HISTORICAL)
     corpus = {key: raw["corpus"].get(key) for key in ("digest", "num_train", "num_val")}
     content = {key: raw.get(key) for key in ("vocabulary", "memory", "plan")} | {
         "model": raw["config"]["model"],

@@ -10,7 +10,7 @@ from charrnn.cli.completion import complete_models
 from charrnn.cli.options import Common, GroupedCommand, by_source, common, config_options
 from charrnn.core.config import TrainConfig
 
-READING = ("bytes", "encoding", "errors", "newlines", "lines", "val_frac", "max_time")
+READING = ("bytes", "encoding", "errors", "newlines", "normalize", "lines", "val_frac", "max_time")
 """Settings of `info` for a text: how it is read, and the time budget."""
 
 

@@ -152,8 +152,14 @@ class TrainConfig:
         choices=("strict", "replace", "skip"), group=TEXT,
     )  # fmt: skip
     newlines: str = setting(
-        "keep", "Line ends: keep them, or convert CRLF and CR to LF.",
+        None, "Line ends: convert those of Windows (CRLF) and old Macs (CR) to LF, or keep them. "
+        "[default: lf; with --bytes always keep]",
         choices=("keep", "lf"), group=TEXT,
+    )  # fmt: skip
+    normalize: str = setting(
+        "keep", "Accented characters: keep them as they are, or compose letter and accent where "
+        "they are apart, as in names of files on a Mac (Unicode NFC).",
+        choices=("keep", "nfc"), group=TEXT,
     )  # fmt: skip
     lines: bool = setting(
         False,
@@ -297,11 +303,14 @@ class TrainConfig:
             raise InputError(
                 "--epochs and --steps: both limit the length of training; give only one"
             )
-        conversions = (self.newlines, self.encoding, self.errors)
-        if self.bytes and conversions != ("keep", "utf-8", "strict"):
+        conversions = (self.newlines or "keep", self.normalize, self.encoding, self.errors)
+        if self.bytes and conversions != ("keep", "keep", "utf-8", "strict"):
             raise InputError(
-                "--bytes: bytes are never converted; leave out --encoding, --errors and --newlines"
+                "--bytes: bytes are never converted; leave out --encoding, --errors, "
+                "--newlines and --normalize"
             )
+        if self.newlines is None:
+            object.__setattr__(self, "newlines", "keep" if self.bytes else "lf")
 
     def budget(self) -> tuple[float | None, ...]:
         """Return the values of BUDGETS."""
@@ -324,11 +333,17 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
-NEUTRAL = {"errors": "strict", "corpus_rule": 1}
+NEUTRAL = {"errors": "strict", "corpus_rule": 1, "normalize": "keep"}
 """Settings that came after the first format, and what a file that lacks one means by that.
 
 At this value a setting is left out of files and digests, which are then those of earlier versions.
 The default of a new run may be another value.
+"""
+
+HISTORICAL = NEUTRAL | {"newlines": "keep"}
+"""What a file means that lacks a setting: the default of the version that wrote it.
+
+At this value a setting is left out of the state digest.
 """
 
 

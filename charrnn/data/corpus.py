@@ -13,8 +13,9 @@ from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
+from charrnn.data.reading import Reading
 from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
-from charrnn.data.text_files import CARRIAGE_RETURN, Reading, find_files, has_nul
+from charrnn.data.text_files import CARRIAGE_RETURN, find_files, has_nul
 from charrnn.data.undecodable import Undecodable
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
@@ -87,6 +88,7 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
     key = cache.key_of(
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
         + [reading.errors] * (reading.errors != "strict")
+        + [reading.normalize] * (reading.normalize != "keep")
     )
     encoded = _encode(parts, reading, config, key)
     corpus = _split(encoded, config, key, files, notes)
@@ -100,7 +102,11 @@ def reading_of(config: TrainConfig) -> Reading:
     """
     newlines = "lf" if config.lines and not config.bytes else config.newlines
     return Reading(
-        bytes=config.bytes, encoding=config.encoding, newlines=newlines, errors=config.errors
+        bytes=config.bytes,
+        encoding=config.encoding,
+        newlines=newlines,
+        errors=config.errors,
+        normalize=config.normalize,
     )
 
 

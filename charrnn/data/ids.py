@@ -11,7 +11,8 @@ from charrnn.core.config import MAX_SYMBOLS, TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed
-from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Reading, Survey, read_codes
+from charrnn.data.reading import Reading, Survey, conversion_notes
+from charrnn.data.text_files import CHUNK, NEWLINE, Codes, read_codes
 from charrnn.data.undecodable import is_latin_1
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
@@ -66,7 +67,7 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
         "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
-        "notes": _notes(survey, reading),
+        "notes": _notes(survey, reading, has_records=config.lines),
     }
     if is_large:
         with cache.filling(key, metadata) as ids:
@@ -141,7 +142,7 @@ def _too_uniform() -> InputError:
     return InputError("the text has only one distinct character; there is nothing to learn")
 
 
-def _notes(survey: Survey, reading: Reading) -> list[str]:
+def _notes(survey: Survey, reading: Reading, *, has_records: bool) -> list[str]:
     notes = []
     if not reading.bytes and is_latin_1(reading.encoding) and survey.seen[0x80:0xA0].any():
         notes.append(
@@ -153,11 +154,9 @@ def _notes(survey: Survey, reading: Reading) -> list[str]:
         notes.append(f"{survey.num_bad:,} {are} not in this encoding (--errors)")
     if survey.num_boms:
         notes.append(f"byte order mark dropped ({survey.num_boms})")
-    if survey.num_crlf:
-        notes.append(
-            f"{survey.num_crlf:,} lines end in CRLF and stay so; --newlines lf makes them LF"
-        )
-    return notes
+    if has_records:
+        survey.num_line_ends.clear()  # a line of a list has no line end
+    return notes + ([] if reading.bytes else conversion_notes(survey, reading))
 
 
 def _fill(

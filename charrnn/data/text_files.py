@@ -1,10 +1,8 @@
 """Find text files and decode their bytes into code points, chunk by chunk."""
 
 import codecs
-import io
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +22,7 @@ from charrnn.data.file_kinds import (
     no_text,
     open_text,
 )
+from charrnn.data.reading import Converter, Reading, Survey
 from charrnn.data.undecodable import Undecodable, examine, explain
 
 CHUNK = 1 << 18
@@ -40,42 +39,6 @@ NEWLINE, CARRIAGE_RETURN, MARK = 0x0A, 0x0D, 0xFEFF
 
 HANDLERS = {"strict": "strict", "replace": "replace", "skip": "ignore"}
 """Python's names for the values of --errors."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """How bytes are decoded into symbols."""
-
-    bytes: bool = False
-    encoding: str = "utf-8"
-    newlines: str = "keep"
-    errors: str = "strict"
-    """What to do with bytes that are not in the encoding: strict refuses, replace, skip."""
-    has_options: bool = field(default=True, compare=False)
-    """True where the command has the options of `train`, which a message may propose."""
-
-    def __post_init__(self) -> None:
-        try:
-            codecs.getincrementaldecoder(self.encoding)("strict")
-            "".encode(self.encoding)
-        except (LookupError, TypeError, ValueError):
-            name = printable(self.encoding)
-            raise InputError(
-                f"--encoding: {name} is no text encoding that Python knows; try utf-8 or cp1252"
-            ) from None
-
-
-@dataclass(slots=True)
-class Survey:
-    """Results of one pass over a text."""
-
-    seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0x110000, dtype=np.bool_))
-    """True for each code point that occurs, (0x110000,)."""
-    num_crlf: int = 0
-    """CRLF line ends that are kept."""
-    num_boms: int = 0
-    num_bad: int = 0
-    """Bytes that are not in the encoding, and are replaced or left out."""
 
 
 LINKED = "a linked folder; it is read if you name it"
@@ -234,39 +197,31 @@ def _read_bytes(file: BinaryIO) -> Iterator[Codes]:
 
 
 def _read_text(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
-    last = None
-    for codes, num_crlf in _decoded(file, path, reading):
-        is_start, is_after_return, last = last is None, last == CARRIAGE_RETURN, codes[-1]
-        survey.num_crlf += num_crlf + int(is_after_return and codes[0] == NEWLINE)
+    is_start = True
+    for codes in _decoded(file, path, reading, survey):
         if is_start and codes[0] == MARK:
             survey.num_boms += 1
             codes = codes[1:]
+        is_start = False
         if len(codes):
             yield codes
 
 
-def _decoded(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[Codes, int]]:
-    """Yield non-empty arrays of code points, and the number of CRLF in each."""
+def _decoded(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
+    """Yield non-empty arrays of code points."""
     decoder = codecs.getincrementaldecoder(reading.encoding)(HANDLERS[reading.errors])
-    lines = io.IncrementalNewlineDecoder(None, translate=True) if reading.newlines == "lf" else None
+    converter, position, is_wide = Converter(reading, survey), 0, False
     is_utf8 = codecs.lookup(reading.encoding).name == "utf-8"
-    position, is_wide = 0, False
     while True:
         chunk = file.read(CHUNK)
-        if is_utf8 and lines is None and chunk.isascii() and not _pending(decoder) and chunk:
-            num_crlf = chunk.count(b"\r\n") if b"\r" in chunk else 0
-            yield np.frombuffer(chunk, dtype=np.uint8), num_crlf  # ASCII needs no decoding
+        if is_utf8 and converter.keeps(chunk) and not _pending(decoder) and chunk:
+            yield np.frombuffer(chunk, dtype=np.uint8)  # ASCII needs no decoding
         else:
             text = _decode(decoder, chunk, path, position, reading)
-            if lines is not None:
-                text = lines.decode(text, final=not chunk)
-            if text:
-                num_crlf = (
-                    text.count("\r\n") if "\r" in text else 0
-                )  # the search for one byte is fast
+            if text := converter.feed(text, final=not chunk):
                 codes = _code_points(text, is_wide=is_wide)
                 is_wide = codes.dtype == np.uint32  # one wide character is mostly followed by more
-                yield codes, num_crlf
+                yield codes
         if not chunk:
             return
         position += len(chunk)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.log import as_number
-from charrnn.core.config import TrainConfig
+from charrnn.core.config import HISTORICAL, TrainConfig
 
 MORE_TIME = 3
 LEAST_TIME = 300.0
@@ -39,8 +39,11 @@ class Trained:
         """The options that are needed to read and split the text in the same way."""
         usual = TrainConfig()
         flags = [f"--{name}" for name in ("bytes", "lines") if self.settings.get(name) is True]
-        for name in ("encoding", "errors", "newlines", "val_frac"):
-            value, default = self.settings.get(name), getattr(usual, name)
+        for name in ("encoding", "errors", "newlines", "normalize", "val_frac"):
+            value = {**HISTORICAL, **self.settings}.get(name)
+            if name == "newlines" and flags:
+                continue  # neither bytes nor lines have a choice
+            default = getattr(usual, name)
             if type(value) is type(default) and value not in (default, 0.0):
                 flags += [f"--{name.replace('_', '-')}", f"{value}"]
         return flags + (["--val-file", relative_path(self.val_source)] if self.val_source else [])

@@ -24,7 +24,7 @@ from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import check_tensors, load_model, read_model, upgrade
 from charrnn.core.config import ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError
-from charrnn.data.text_files import Reading
+from charrnn.data.reading import Reading
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.sampling.sampler import stream

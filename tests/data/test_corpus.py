@@ -207,7 +207,7 @@ def test_held_out_folders_are_joined_like_all_others(tmp_path):
 
 def test_a_join_gets_a_newline_only_where_one_is_missing(tmp_path):
     paths = write(tmp_path / "texts", "one", "", "two\n", "three\r\n", "four")
-    assert decoded(load(paths, val_frac=0.0))[0] == "one\ntwo\nthree\r\nfour"
+    assert decoded(load(paths, val_frac=0.0, newlines="keep"))[0] == "one\ntwo\nthree\r\nfour"
 
 
 def test_a_file_given_twice_is_joined_to_itself_like_any_other(tmp_path):
@@ -221,14 +221,69 @@ def test_a_byte_order_mark_is_dropped_and_noted(tmp_path):
     assert loaded.notes == ("byte order mark dropped (2)",)
 
 
-def test_crlf_is_kept_and_noted_or_turned_into_lf(tmp_path):
+def test_line_ends_become_lf_or_are_kept_with_a_note_of_their_number(tmp_path):
     paths = write(tmp_path / "texts", "one\r\ntwo\r\nthree\rfour")
-    kept = load(paths, val_frac=0.0)
+    kept = load(paths, val_frac=0.0, newlines="keep")
     assert decoded(kept)[0] == "one\r\ntwo\r\nthree\rfour"
-    assert kept.notes == ("2 lines end in CRLF and stay so; --newlines lf makes them LF",)
-    turned = load(paths, val_frac=0.0, newlines="lf")
-    assert decoded(turned)[0] == "one\ntwo\nthree\nfour"
-    assert turned.notes == ()
+    assert kept.notes == (
+        "2 Windows line ends (CRLF) kept; without --newlines keep they become LF",
+    )
+    for how in ({}, {"newlines": "lf"}):
+        turned = load(paths, val_frac=0.0, **how)
+        assert decoded(turned)[0] == "one\ntwo\nthree\nfour"
+        assert turned.notes == (
+            "2 Windows line ends (CRLF) read as LF; --newlines keep leaves them",
+            "1 old Mac line end (CR) read as LF; --newlines keep leaves them",
+        )
+    assert turned.digest != kept.digest
+
+
+def test_bytes_and_a_text_in_lf_have_no_note(tmp_path):
+    paths = write(tmp_path / "texts", "one\r\ntwo")
+    found = load(paths, val_frac=0.0, bytes=True)
+    assert (decoded(found)[0], found.notes) == ("one\r\ntwo", ())
+    assert load(write(tmp_path / "lf", "one\ntwo\u2028"), val_frac=0.0).notes == ()
+
+
+def test_records_hold_no_carriage_return_whatever_their_line_ends(tmp_path):
+    for text in ("ab\r\ncd\r\n", "ab\rcd", "ab\r\n\ncd\r"):
+        found = load(write(tmp_path / "texts", text), lines=True, val_frac=0.0, newlines="keep")
+        assert (decoded(found)[0].split(), found.notes) == (["ab", "cd"], ())
+        assert len(found.train_records) == 2
+
+
+MORE_MARKS = (
+    "2 more byte order marks stay in the text (U+FEFF, invisible), as where files were joined "
+    "by cat; name the files one by one"
+)
+
+APART = (
+    "accents are characters of their own (Unicode NFD, as in names of files on a Mac); "
+    "--normalize nfc joins them with their letters"
+)
+
+
+def test_marks_of_joined_files_are_counted(tmp_path):
+    found = load(write(tmp_path / "texts", "\ufeffone\n\ufefftwo\n\ufeff"), val_frac=0.0)
+    assert decoded(found)[0] == "one\n\ufefftwo\n\ufeff"
+    assert found.notes == (
+        "byte order mark dropped (1)",
+        MORE_MARKS,
+    )
+
+
+def test_accents_that_are_apart_are_noted_or_composed(tmp_path):
+    paths = write(tmp_path / "texts", "E\u0301va\nZoe\u0308\n")
+    kept, composed = load(paths, val_frac=0.0), load(paths, val_frac=0.0, normalize="nfc")
+    assert (decoded(kept)[0], decoded(composed)[0]) == (
+        "E\u0301va\nZoe\u0308\n", "Éva\nZoë\n",
+    )  # fmt: skip
+    assert kept.notes == (APART,)
+    assert composed.notes == ("2 accented characters are composed (NFC)",)
+    assert kept.digest != composed.digest
+    assert (
+        load(write(tmp_path / "nfc", "Éva\nשָׁ"), val_frac=0.0).notes == ()
+    )  # points have no letter
 
 
 def test_files_that_are_no_text_are_passed_over_with_a_note(tmp_path):
@@ -246,7 +301,7 @@ def test_all_that_was_noticed_is_noted(tmp_path):
         "byte order mark dropped (1)",
     )
     assert load([tmp_path / "texts"]).notes[-1] == (
-        "1 lines end in CRLF and stay so; --newlines lf makes them LF"
+        "1 Windows line end (CRLF) read as LF; --newlines keep leaves them"
     )
 
 
@@ -271,7 +326,7 @@ def test_one_distinct_character_is_nothing_to_learn(tmp_path, how):
     assert "only one distinct character" in refused(paths, val_file=paths[0], **how)
 
 
-@pytest.mark.parametrize("how", [{}, {"bytes": True}, {"lines": True}, {"newlines": "lf"}])
+@pytest.mark.parametrize("how", [{}, {"bytes": True}, {"lines": True}, {"newlines": "keep"}])
 def test_an_empty_text_is_refused(tmp_path, how):
     assert "the text is empty" in refused(write(tmp_path / "texts", ""), **how)
 
@@ -396,7 +451,7 @@ def test_without_newlines_the_first_characters_of_files_are_counted(tmp_path):
 
 
 def test_old_line_ends_begin_lines_too(tmp_path):
-    loaded = load(write(tmp_path / "texts", "b\ra\rb\ra"), val_frac=0.0)
+    loaded = load(write(tmp_path / "texts", "b\ra\rb\ra"), val_frac=0.0, newlines="keep")
     assert loaded.starts == {1: 2, 2: 2}  # \r a b
 
 
@@ -414,7 +469,8 @@ def changed(tmp_path, **named):
         {"contents": ("hellow", "orld")},
         {"contents": ("hello", "world", "")},
         {"encoding": "latin-1"},
-        {"newlines": "lf"},
+        {"newlines": "keep"},
+        {"normalize": "nfc"},
         {"bytes": True},
         {"lines": True},
         {"val_frac": 0.2},

@@ -11,7 +11,8 @@ import pytest
 from charrnn.core.errors import InputError
 from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed, utf16_of
-from charrnn.data.text_files import Reading, Survey, find_files, has_nul, read_codes
+from charrnn.data.reading import Reading, Survey
+from charrnn.data.text_files import find_files, has_nul, read_codes
 
 TEXT = "Eine Zeile.\nUnd noch eine, größer.\n" * 40
 

@@ -4,7 +4,7 @@ import pytest
 
 from charrnn.core.errors import InputError
 from charrnn.data.ids import read_ids
-from charrnn.data.text_files import Reading
+from charrnn.data.reading import Reading
 from charrnn.data.vocab import CharVocabulary
 
 

@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from charrnn.core.errors import InputError
 from charrnn.data import text_files as textfiles
 from charrnn.data.file_kinds import compression_of, kind_of
-from charrnn.data.text_files import Reading, Survey, find_files, has_nul, read_codes
+from charrnn.data.reading import Reading, Survey
+from charrnn.data.text_files import find_files, has_nul, read_codes
 
 PROPERTY = settings(
     deadline=None,
@@ -47,7 +50,10 @@ def read_by_python(data, encoding, newlines):
     """Return what `open` reads, without a mark at its start."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="").read()
     text = text.removeprefix("\ufeff")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if newlines == "lf" else text
+    if newlines == "keep":
+        return text
+    end = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}[newlines]
+    return re.sub("\r\n|\r|\n", end, text)
 
 
 def message_of(function, *arguments, **named):
@@ -58,7 +64,7 @@ def message_of(function, *arguments, **named):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("newlines", ["keep", "lf"])
+@pytest.mark.parametrize("newlines", ["keep", "lf", "crlf", "cr"])
 @given(data=DATA, encoding=ENCODINGS, chunk=st.integers(1, 9))
 @PROPERTY
 def test_a_file_read_in_chunks_is_what_python_reads(tmp_path, data, encoding, newlines, chunk):
@@ -97,7 +103,25 @@ def test_line_ends_are_counted_also_where_chunks_split_them(tmp_path, text, enco
     path.write_bytes(text.encode(encoding))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfiles, "CHUNK", chunk)
-        assert read(path, encoding=encoding)[1].num_crlf == text.count("\r\n")
+        for newlines in ("keep", "lf", "crlf"):
+            counts = read(path, encoding=encoding, newlines=newlines)[1].num_line_ends
+            assert (counts["crlf"], counts["cr"]) == (
+                text.count("\r\n"), len(re.findall("\r(?!\n)", text)),
+            )  # fmt: skip
+
+
+@given(
+    text=st.text("aeE\u0301\u0308\u0323\u0ddd\u0dcf\u1100\u1161\u11a8é\n"), chunk=st.integers(1, 9)
+)
+@PROPERTY
+def test_a_text_is_composed_also_where_chunks_split_letters_and_accents(tmp_path, text, chunk):
+    path = tmp_path / "text"
+    path.write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textfiles, "CHUNK", chunk)
+        assert read(path, normalize="nfc")[0] == unicodedata.normalize("NFC", text)
+        known = frozenset(unicodedata.normalize("NFD", text))
+        assert set(read(path, known=known)[0]) <= known
 
 
 @given(data=st.binary(), chunk=st.integers(1, 9))

@@ -7,7 +7,8 @@ import pytest
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
 from charrnn.data.corpus import load_corpus
-from charrnn.data.text_files import Reading, Survey, read_codes
+from charrnn.data.reading import Reading, Survey
+from charrnn.data.text_files import read_codes
 
 TEXTS = {
     "cp1252": "“Schöne Grüße!” – it’s dripping, and the café is shut. Ça va déjà très bien.\n",

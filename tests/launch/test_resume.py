@@ -13,6 +13,7 @@ from charrnn.checkpoints.format import pack, unpack
 from charrnn.checkpoints.metadata import End
 from charrnn.checkpoints.model import read_model
 from charrnn.checkpoints.run_folder import step_files
+from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.core.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.data.corpus import load_corpus
@@ -655,3 +656,37 @@ def test_the_state_of_other_streams_is_refused(text_file):
     session.train(run, stop_at=3)
     with pytest.raises(CheckpointError, match="the state of 3 streams, not of 2"):
         session.train(run, batch_size=2)
+
+
+def as_written_before(path, **changes):
+    """Rewrite a checkpoint as a version without the settings of line ends and normal form did."""
+    tensors, raw = unpack(path.read_bytes())
+    train = {n: v for n, v in raw["config"]["train"].items() if n not in ("newlines", "normalize")}
+    path.write_bytes(pack(tensors, raw | {"config": raw["config"] | {"train": train | changes}}))
+
+
+@pytest.mark.parametrize("changes", [{}, {"newlines": "keep"}])
+def test_a_run_from_before_line_ends_were_converted_continues_with_its_own(
+    tmp_path, charrnn, changes
+):
+    (tmp_path / "old.txt").write_bytes(b"the quick brown\r\nfox\r\n" * 200)
+    how = ("--size", "tiny", "--threads", "1", "--sample-every", "0")
+    digests = []
+    for name in ("whole", "old"):
+        charrnn("train", "old.txt", "--run", name, "--newlines", "keep", "--steps", "4", *how)
+        folder = tmp_path / "checkpoints" / name
+        path = step_files(folder)[-1]
+        before = load_snapshot(path)
+        if name == "old":
+            as_written_before(path, **changes)
+        after = load_snapshot(path)
+        assert (after.config, after.corpus) == (before.config, before.corpus)
+        digests.append(state_digest(*unpack(path.read_bytes())))
+        charrnn("train", "--run", name, "--resume", "--steps", "8")
+        digests.append(state_digest(*unpack(step_files(folder)[-1].read_bytes())))
+    assert digests[:2] == digests[2:]
+    assert after.model.vocab.knows("\r")
+    charrnn("train", "old.txt", "--run", "new", "--steps", "4", *how)
+    new = load_snapshot(step_files(tmp_path / "checkpoints" / "new")[-1])
+    assert not new.model.vocab.knows("\r")
+    assert new.corpus.digest != after.corpus.digest

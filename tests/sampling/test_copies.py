@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.core.errors import InputError
-from charrnn.data.text_files import Reading
+from charrnn.data.reading import Reading
 from charrnn.sampling.copies import Copies, Source, joined
 
 

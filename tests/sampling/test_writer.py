@@ -11,7 +11,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
 from charrnn.core.console import Console
 from charrnn.core.output import OutputStream, open_output
-from charrnn.data.text_files import Reading
+from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.sampling.copies import Copies, Source
 from charrnn.sampling.jobs import Sample

@@ -33,7 +33,7 @@ def facts(state="finished", *, loss=None, train=None, vocab=None, folder="checkp
     )
     said = {
         "progress": {"step": 840},
-        "config": {"train": {"dropout": 0.5, "lr": 0.009}},
+        "config": {"train": {"dropout": 0.5, "lr": 0.009, "newlines": "lf"}},
         "corpus": {
             "files": ["my plays.txt"],
             "num_files": 1,
@@ -136,6 +136,19 @@ def test_what_is_left_is_told_and_a_new_run_reads_as_the_old_one():
     }
     ended = replace(found, info=replace(found.info, state="diverged"))
     assert "train 'my plays.txt' --lines --encoding latin-1 --max-time 1m" in steps(ended)[0]
+
+
+def test_a_run_that_kept_its_line_ends_keeps_them_again():
+    found = facts("stopped")
+    for settings, flags in (
+        ({}, " --newlines keep"),
+        ({"newlines": "lf"}, ""),
+        ({"bytes": True}, " --bytes"),
+    ):
+        found.model.metadata.raw["config"]["train"].clear()
+        found.model.metadata.raw["config"]["train"].update(settings)
+        ended = replace(found, info=replace(found.info, state="diverged"))
+        assert f"train 'my plays.txt'{flags} --max-time" in steps(ended)[0]
 
 
 def test_texts_are_named_as_they_lie_from_here():
