@@ -309,7 +309,7 @@ class TrainConfig:
                 "--bytes: bytes are never converted; leave out --encoding, --errors, "
                 "--newlines and --normalize"
             )
-        if self.newlines is None:
+        if not self.newlines:
             object.__setattr__(self, "newlines", "keep" if self.bytes else "lf")
 
     def budget(self) -> tuple[float | None, ...]:

@@ -57,9 +57,12 @@ def test_facts_and_lines_about_a_text(info):
 
 def test_crlf_and_ascii_are_named(info):
     Path("dos.txt").write_bytes(b"one two\r\nthree\r\n" * 50 + b"end\n")
-    facts, lines = info("dos.txt")
+    facts, lines = info("dos.txt", "--newlines", "keep")
     assert (facts["encoding"], facts["lines"], facts["carriage_returns"]) == ("ASCII", 101, 100)
     assert "ASCII, 101 lines, 101 LF and 100 CR" in lines[1]
+    facts, lines = info("dos.txt")
+    assert (facts["lines"], facts["carriage_returns"]) == (101, 0)
+    assert "line ends LF; 100 Windows line ends (CRLF) read as LF;" in lines[1]
 
 
 def test_bytes_and_lines(info):
