@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.core.config import TrainConfig
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import head_of, kind_of
@@ -173,8 +174,19 @@ def corpus_digest(key: str, config: TrainConfig) -> str:
 
 
 def record_notes(split: RecordSplit) -> list[str]:
-    """Return notes about records that were cut."""
-    return [f"{split.num_cut:,} lines cut to {LONGEST} characters"] if split.num_cut else []
+    """Return notes about records that were cut, and equal ones."""
+    notes = []
+    if split.num_cut:
+        num_chars = int(split.train.lengths.sum() + split.val.lengths.sum()) + split.num_lost
+        lines = f"{count_text(split.num_cut, 'line')} cut to {LONGEST} characters"
+        lost = f"{split.num_lost / num_chars:.0%} of the text is lost"
+        notes.append(f"{lines}, {lost}; without --lines, nothing is cut")
+    if split.num_equal:
+        share = (
+            f"{split.num_equal:,} of {split.num_lines:,} ({split.num_equal / split.num_lines:.0%})"
+        )
+        notes.append(f"repeated lines: {share}; equal lines are never both trained on and held out")
+    return notes
 
 
 def validation_notes(corpus: Corpus, val_frac: float) -> list[str]:

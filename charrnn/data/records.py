@@ -60,8 +60,10 @@ class RecordSplit:
     """Records that were cut."""
     num_lost: int = 0
     """Characters of them that were cut off."""
-    num_distinct: int = 0
-    """Records that differ, as people read them; 0 if they were not counted."""
+    num_equal: int = 0
+    """Records that are equal to an earlier one, as people read them; 0 where none was counted."""
+    num_lines: int = 0
+    """Records that were compared."""
 
 
 def find_records(ids: Ids, newline: int) -> tuple[Records, int]:
@@ -104,15 +106,21 @@ def split_records(
         raise InputError(f"the text has {len(lines)} non-empty lines; --lines needs at least 2")
     records, lost = cut(lines)
     counts = int((lost > 0).sum()), int(lost.sum())
-    if rule == 1 and not len(val):
+    if len(val):
+        return RecordSplit(records, find_records(val, newline)[0], *counts)
+    if rule == 1:
         return RecordSplit(*split_by_seed(train, records, val_frac, seed), *counts)
     keys = record_keys(train, lines, vocab)
     distinct, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    if len(val):
-        return RecordSplit(records, find_records(val, newline)[0], *counts, len(distinct))
     num = num_held_out(distinct, val_frac)
     held_out = records.take(np.sort(first[:num]))
-    return RecordSplit(records.take(np.flatnonzero(group >= num)), held_out, *counts, len(distinct))
+    return RecordSplit(
+        records.take(np.flatnonzero(group >= num)),
+        held_out,
+        *counts,
+        len(lines) - len(distinct),
+        len(lines),
+    )
 
 
 def num_held_out(distinct: Keys, val_frac: float) -> int:
@@ -134,9 +142,7 @@ def record_keys(ids: Ids, lines: Records, vocab: Vocabulary) -> Keys:
     keys = np.empty(len(lines), dtype=np.uint64)
     for begin in range(0, len(lines), KEYED_TOGETHER):
         some = lines.take(np.arange(begin, min(begin + KEYED_TOGETHER, len(lines))))
-        text = decoded(ids[some.starts[0] : some.starts[-1] + some.lengths[-1]], vocab)
-        each = (line for line in text.split("\n") if line)
-        keys[begin : begin + len(some)] = [key_of(line) for line in each]
+        keys[begin : begin + len(some)] = [key_of(line) for line in strings(ids, some, vocab)]
     return keys
 
 
@@ -151,11 +157,17 @@ def readable(line: str) -> str:
     return normalize("NFC", line).strip()
 
 
-def decoded(ids: Ids, vocab: Vocabulary) -> str:
-    """Return the text of ids; bytes that are not UTF-8 become lone surrogates."""
-    if isinstance(vocab, CharVocabulary):
-        return vocab.code_points[ids].astype("<u4").tobytes().decode("utf-32-le")
-    return vocab.raw(ids).decode("utf-8", "surrogateescape")
+def strings(ids: Ids, lines: Records, vocab: Vocabulary) -> Iterator[str]:
+    """Yield lines as strings; bytes that are not UTF-8 become lone surrogates."""
+    if not isinstance(vocab, CharVocabulary):
+        for line in lines.texts(ids):
+            yield line.decode("utf-8", "surrogateescape")
+        return
+    codes = vocab.code_points[ids[lines.starts[0] : lines.starts[-1] + lines.lengths[-1]]]
+    text = codes.astype("<u4").tobytes().decode("utf-32-le")
+    offsets = (lines.starts - lines.starts[0]).tolist()
+    for begin, length in zip(offsets, lines.lengths.tolist(), strict=True):
+        yield text[begin : begin + length]
 
 
 def split_by_seed(

@@ -16,6 +16,7 @@ from charrnn.core.errors import printable
 from charrnn.data.batches import IGNORED, Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import CharVocabulary, describe
+from charrnn.evaluation.held_out import leak_notes
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.size_presets import MEMORY_ORDER
@@ -144,7 +145,9 @@ def split_finding(corpus: Corpus) -> Finding:
             f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records "
             "(lines that are not empty; what is held out counts once, and is not learned elsewhere)"
         )
-    return Finding("split", text, {"num_train": corpus.num_train, "num_val": corpus.num_val})
+    notes = leak_notes(corpus)
+    values = {"num_train": corpus.num_train, "num_val": corpus.num_val, "held_out_notes": notes}
+    return Finding("split", "; ".join([text, *notes]), values)
 
 
 def memory_finding(corpus: Corpus) -> Finding:

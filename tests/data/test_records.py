@@ -78,7 +78,10 @@ def test_a_long_record_is_cut_and_counted():
     records, num_cut = find_records(ids, NEWLINE)
     assert texts_of(records, ids) == [line[:512] for line in lines]
     assert num_cut == 2
-    assert split("\n".join(lines))[2] == ["2 lines cut to 512 characters"]
+    assert split("\n".join(lines))[2] == [
+        # 512 + 513 + 521 + 1 characters, of which 1 + 9 are cut off.
+        "2 lines cut to 512 characters, 1% of the text is lost; without --lines, nothing is cut"
+    ]
 
 
 def test_records_are_taken_in_the_order_asked_for():
@@ -203,3 +206,11 @@ def test_with_held_out_text_of_its_own_all_lines_are_trained_on():
 def test_fewer_than_two_lines_are_refused_with_their_number(text, count):
     with pytest.raises(InputError, match=f"has {count} non-empty lines; --lines needs at least 2"):
         split(text)
+
+
+def test_repeated_lines_are_counted_as_people_read_them():
+    text = "Ada\nBea\n Ada \nCleo\nBea\nBea\nDora\nEva\n"
+    assert split(text)[2] == [
+        "repeated lines: 3 of 8 (38%); equal lines are never both trained on and held out"
+    ]
+    assert split(text, rule=1)[2] == []
