@@ -16,7 +16,7 @@ from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.reading import Reading
 from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
-from charrnn.data.text_files import CARRIAGE_RETURN, find_files, has_nul
+from charrnn.data.text_files import CARRIAGE_RETURN, MOST_NAMED, find_files, has_nul
 from charrnn.data.undecodable import Undecodable
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
@@ -85,6 +85,7 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
         [_digest(part.path, is_raw=config.bytes), part.train_frac, part.adds_newline]
         for part in parts
     ]
+    notes += _equal_notes(files, [str(digest) for digest, *_ in settings])
     notes += _file_notes(files, reading)
     key = cache.key_of(
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
@@ -109,6 +110,21 @@ def reading_of(config: TrainConfig) -> Reading:
         errors=config.errors,
         normalize=config.normalize,
     )
+
+
+def _equal_notes(files: list[Path], digests: list[str]) -> list[str]:
+    """Return notes about files with the content of an earlier one."""
+    first: dict[str, int] = {}
+    pairs = [
+        (path, files[first[digest]])
+        for i, (path, digest) in enumerate(zip(files, digests, strict=False))
+        if first.setdefault(digest, i) != i and path.stat().st_size
+    ]
+    named = [f"{printable(path)} (as {printable(other)})" for path, other in pairs[:MOST_NAMED]]
+    more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
+    count = count_text(len(pairs), "file")
+    told = f"{count} learned a second time, with the content of another: {', '.join(named)}{more}"
+    return [told] if pairs else []
 
 
 def _file_notes(files: list[Path], reading: Reading) -> list[str]:

@@ -15,6 +15,7 @@ from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.evaluation.held_out import leak_notes
+from charrnn.evaluation.text_end import end_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
@@ -98,7 +99,7 @@ def prepare(
         values["corpus_rule"] = NEUTRAL["corpus_rule"]
     config, fit_notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
     notes = [*corpus.notes, *validation_notes(corpus, config.val_frac)]
-    notes += [*leak_notes(corpus), *fit_notes]
+    notes += [*leak_notes(corpus), *end_notes(corpus), *fit_notes]
     if init and model:
         notes += [*transfer_notes(init, corpus), *held_out_notes(model, corpus, config)]
     return PreparedRun(config, origins, corpus, notes, init=init)

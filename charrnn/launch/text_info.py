@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import count_text, speed_text, time_text
 from charrnn.core.errors import printable
-from charrnn.data.batches import IGNORED, Batch, fit_batches, make_batches
+from charrnn.data.batches import Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import CharVocabulary, describe
 from charrnn.evaluation.held_out import leak_notes
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
+from charrnn.evaluation.text_end import end_notes, memory_loss
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.size_presets import MEMORY_ORDER
-from charrnn.ngram.context import ContextTracker
-from charrnn.ngram.model import NgramModel, chunks, count_corpus
+from charrnn.ngram.model import count_corpus
 
 RARE = 10
 """A character with fewer occurrences than this is hardly learned."""
@@ -145,7 +145,7 @@ def split_finding(corpus: Corpus) -> Finding:
             f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records "
             "(lines that are not empty; what is held out counts once, and is not learned elsewhere)"
         )
-    notes = leak_notes(corpus)
+    notes = [*leak_notes(corpus), *end_notes(corpus)]
     values = {"num_train": corpus.num_train, "num_val": corpus.num_val, "held_out_notes": notes}
     return Finding("split", "; ".join([text, *notes]), values)
 
@@ -168,24 +168,6 @@ def memory_finding(corpus: Corpus) -> Finding:
         f"{bits}; {made}; a network that learned for long enough comes below it",
         values,
     )
-
-
-def memory_loss(memory: NgramModel, batches: Iterable[Batch]) -> float | None:
-    """Return the loss of the n-gram memory alone, nats per symbol; None without text."""
-    total = count = 0.0
-    reader = None
-    for batch in batches:
-        if reader is None or len(reader.lengths) != len(batch.inputs):
-            reader = ContextTracker(memory, len(batch.inputs))
-        contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
-        is_scored = batch.targets != IGNORED
-        scored = contexts[is_scored], lengths[is_scored], batch.targets[is_scored]
-        for part in chunks(len(scored[0]), memory.vocab_size):
-            context, length, target = (each[part] for each in scored)
-            p = memory.predict(context, length).p[np.arange(len(target)), target]
-            total -= float(np.log(p).sum())
-            count += len(p)
-    return total / count if count else None
 
 
 def scored_batches(corpus: Corpus) -> Iterator[Batch]:

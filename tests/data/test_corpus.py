@@ -562,3 +562,13 @@ def test_a_folder_from_the_cache_is_not_decoded_for_a_check(tmp_path, monkeypatc
     for module in (ids_module, textfiles):
         monkeypatch.delattr(module, "read_codes")
     assert facts(load([folder])) == cold
+
+
+def test_files_of_the_same_content_are_told(tmp_path):
+    paths = write(tmp_path / "texts", "some text\n", "other text\n", "some text\n")
+    first, _, copy = paths
+    told = f"1 file learned a second time, with the content of another: {copy} (as {first})"
+    assert told in load(paths).notes
+    told = f"1 file learned a second time, with the content of another: {first} (as {first})"
+    assert told in load([first, first]).notes
+    assert not any("second time" in note for note in load(paths[:2]).notes)
