@@ -24,6 +24,7 @@ from charrnn.checkpoints.model import Model, check_tensors, is_finite, read_mode
 from charrnn.checkpoints.parsing import parse_dataclass
 from charrnn.core.config import HISTORICAL, MAY_CHANGE, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, printable
+from charrnn.nn.state import part_shapes
 
 MOST_HALVINGS = 3
 """Times that a diverged run returns to its last good state with half the learning rate."""
@@ -181,13 +182,18 @@ def _name(value: object) -> str:
 
 def _training_shapes(config: ModelConfig, others: Tensors) -> dict[str, tuple[int, ...]]:
     """Return name and shape of each tensor of training state, for the number of streams in it."""
-    rows = others["state/h"].shape[1] if "state/h" in others and others["state/h"].ndim == 3 else 1
     result = {f"raw/{name}": shape for name, shape in shapes(config).items()}
     for name, shape in shapes(config).items():
         result |= {f"optim/{name}/{moment}": shape for moment in MOMENTS}
-    for part in "hc" if config.cell == "lstm" else "h":
-        result[f"state/{part}"] = (config.num_layers, rows, config.hidden_size)
-    return result
+    return result | {
+        f"state/{n}": shape for n, shape in part_shapes(config, num_streams(others)).items()
+    }
+
+
+def num_streams(tensors: Tensors) -> int:
+    """Return the number of streams whose state is among the tensors; 1 if that is malformed."""
+    parts = [array for name, array in tensors.items() if name.startswith("state/")]
+    return parts[0].shape[1] if parts and parts[0].ndim > 1 else 1
 
 
 def _progress(values: Any) -> Progress:

@@ -17,7 +17,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.online import OnlineNgrams
-from charrnn.nn.model import CharRNN, detach
+from charrnn.nn.model import CharRNN
 
 WINDOW = 32
 """Symbols between two updates of the network."""
@@ -49,7 +49,7 @@ class AdaptiveNetwork:
         device = self.network.decoder.weight.device
         fed = torch.from_numpy(inputs.astype(np.int64)).to(device)[None]
         logits, state = self.network(fed, self.state)
-        self.state = detach(state)
+        self.state = state.detach()
         expected = torch.from_numpy(targets.astype(np.int64)).to(device)
         loss = torch.nn.functional.cross_entropy(logits[0], expected)
         self.optimizer.zero_grad(set_to_none=True)

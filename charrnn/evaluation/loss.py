@@ -20,7 +20,8 @@ from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.nn.device import autocast, float64_device
 from charrnn.nn.distributed import ALONE, World
-from charrnn.nn.model import CharRNN, State, clear_rows
+from charrnn.nn.model import CharRNN
+from charrnn.nn.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ def _mixture_losses(
 
 
 def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
-    if state is None or state[0].shape[1] != len(batch.inputs):
+    if state is None or state.num_streams != len(batch.inputs):
         return model.empty_state(len(batch.inputs))
-    return clear_rows(state, torch.from_numpy(batch.is_fresh).to(state[0].device))
+    return state.clear(torch.from_numpy(batch.is_fresh).to(model.decoder.weight.device))
 
 
 def score_held_out(

@@ -20,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 from charrnn.core.errors import CharRNNError
 from charrnn.core.rank import rank_from_env
 from charrnn.core.signals import without_handlers
+from charrnn.nn.state import State
 
 T = TypeVar("T")
 
@@ -79,14 +80,15 @@ class World:
             distributed.all_reduce(sums)
         return sums
 
-    def all_gather(self, part: Tensor) -> Tensor:
-        """Return the states of all streams, (L, S, H), from the (L, S / size, H) of each rank."""
+    def all_gather(self, state: State) -> State:
+        """Return the state of all S streams, from that of the S / size streams of each rank."""
         if self.is_single:
-            return part
-        mine = part.detach().cpu().contiguous()
-        parts = [torch.empty_like(mine) for _ in range(self.size)]
-        distributed.all_gather(parts, mine)
-        return torch.cat(parts, dim=1)
+            return state
+        mine = state.map(lambda part: part.detach().cpu().contiguous())
+        states = [mine.map(torch.empty_like) for _ in range(self.size)]
+        for name, part in mine.arrays().items():
+            distributed.all_gather([each.arrays()[name] for each in states], part)
+        return State.cat(states, torch.cat)
 
     def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
         """Return the clock of rank 0."""

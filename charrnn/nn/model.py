@@ -3,8 +3,8 @@
 Legend of shapes, for the whole package:
     B batch (streams)   T time steps   V vocabulary
     E embedding         H hidden       L layers
-The batch comes first everywhere. A state is a tuple of (L, B, H) tensors, (h, c) for LSTM and (h,)
-for GRU and RNN; it is an argument and a result, never an attribute of the module.
+The batch comes first everywhere. A state (`nn/state.py`) is an argument and a result, never an
+attribute of the module.
 """
 
 import warnings
@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from charrnn.core.config import GATES, ModelConfig
 from charrnn.core.seeds import derive_seed
-
-State = tuple[Tensor, ...]
+from charrnn.nn.state import State
 
 LEVELS = 1 << 8
 """Values of the random bytes that weight drop draws on a CPU."""
@@ -81,11 +80,11 @@ class CharRNN(nn.Module):
         self.to_empty(device="cpu")
 
     def empty_state(self, batch_size: int) -> State:
-        """Return the state before any text: float32 zeros, (L, B, H) each."""
-        config = self.config
-        shape = (config.num_layers, batch_size, config.hidden_size)
-        zeros = torch.zeros(shape, device=self.decoder.weight.device)
-        return (zeros, zeros.clone()) if config.cell == "lstm" else (zeros,)
+        """Return the state before any text: float32 zeros."""
+        device = self.decoder.weight.device
+        return State.empty(
+            self.config, batch_size, zeros=lambda shape: torch.zeros(shape, device=device)
+        )
 
     def forward(
         self, inputs: Tensor, state: State, masks: Masks | None = None
@@ -94,23 +93,24 @@ class CharRNN(nn.Module):
 
         Args:
             inputs: Ids, (B, T), int64.
-            state: State after the text before, (L, B, H) each, float32.
+            state: State after the text before, float32.
             masks: Dropout of this step; None for evaluation.
 
         Returns:
             Logits, (B, T, V), and the new state; float32, also under autocast.
         """
         x = times(self.embedding(inputs), masks.embedding if masks else None)
-        ends: list[State] = []
+        ends: list[tuple[Tensor, ...]] = []
+        parts = state.arrays()
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, nn.RNNBase)  # for the type checker
-            start = tuple(part[i : i + 1] for part in state)
+            start = tuple(part[i : i + 1] for part in parts.values())
             x, end = run_layer(layer, x, start, masks.recurrent[i] if masks else None)
             x = times(x, masks.layers[i] if masks else None)
             ends.append(end)
-        new_state = tuple(torch.cat(parts).float() for parts in zip(*ends, strict=True))
+        joined = (torch.cat(layers).float() for layers in zip(*ends, strict=True))
         logits: Tensor = self.decoder(x).float()
-        return logits, new_state
+        return logits, State.from_arrays(dict(zip(parts, joined, strict=True)))
 
 
 def times(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -119,8 +119,8 @@ def times(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def run_layer(
-    layer: nn.RNNBase, x: Tensor, state: State, recurrent_mask: Tensor | None
-) -> tuple[Tensor, State]:
+    layer: nn.RNNBase, x: Tensor, state: tuple[Tensor, ...], recurrent_mask: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run one recurrent layer, (B, T, E) -> (B, T, H); its state is a tuple of (1, B, H)."""
     start = state if len(state) == 2 else state[0]
     if recurrent_mask is None:
@@ -131,20 +131,6 @@ def run_layer(
     weights = [w_input, w_recurrent * recurrent_mask, *biases]
     output, *parts = FUNCTIONS[layer.mode](x, start, weights, True, 1, 0.0, True, False, True)
     return output, tuple(parts)
-
-
-def detach(state: State) -> State:
-    """Return the state without its gradient: the truncation of BPTT.
-
-    Values that are not finite become 0; otherwise they would spoil all windows after this one.
-    """
-    return tuple(part.detach().nan_to_num(0.0, 0.0, 0.0) for part in state)
-
-
-def clear_rows(state: State, is_fresh: Tensor) -> State:
-    """Return the state with zeros for the streams in is_fresh, (B,), bool."""
-    keep = (~is_fresh).to(state[0].dtype)[None, :, None]
-    return tuple(part * keep for part in state)
 
 
 def initialise(model: CharRNN, seed: int) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from charrnn.core.config import GATES, ModelConfig
 from charrnn.native.library import CELLS, WIDE, NetworkArrays, load, round_up
-from charrnn.nn.numpy_engine import LAYERS, Engine, Floats, State, empty_state
+from charrnn.nn.numpy_engine import LAYERS, Engine, Floats
+from charrnn.nn.state import State
 
 
 class NativeEngine:
@@ -32,25 +33,26 @@ class NativeEngine:
 
     def empty_state(self, *batch: int) -> State:
         """Return the state before any text, of one stream, or of a batch of them."""
-        return empty_state(self.config, *batch)
+        return State.empty(self.config, *batch)
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream; arguments and results are those of Engine.step."""
-        arrays, H, shape = self._arrays, self.config.hidden_size, state[0].shape
+        old = state.arrays()
+        arrays, H, shape = self._arrays, self.config.hidden_size, old["h"].shape
         B = shape[1] if len(shape) > 2 else 1
         symbols = np.array(ids, dtype=np.int64)
         size = shape[0] * B * arrays.padded
         # One allocation for the new state, the logits and the gates.
-        logits = len(state) * size
+        logits = len(old) * size
         gates = logits + B * arrays.symbols
         new = np.empty(gates + 2 * B * arrays.gates, dtype=np.float32)
-        parts = []
-        for i, part in enumerate(state):
+        parts = {}
+        for i, (name, part) in enumerate(old.items()):
             own = new[i * size : (i + 1) * size].reshape(*shape[:-1], -1)
             if arrays.padded > H:
                 own[..., H:] = 0
             own[..., :H] = part
-            parts.append(own[..., :H])
+            parts[name] = own[..., :H]
         h = new.__array_interface__["data"][0]
         self._step(
             arrays.address, B, symbols.__array_interface__["data"][0], h,
@@ -58,7 +60,7 @@ class NativeEngine:
             h + 4 * logits,
         )  # fmt: skip
         result = new[logits:gates].reshape(*shape[1:-1], -1)
-        return result[..., : self.config.vocab_size], tuple(parts)
+        return result[..., : self.config.vocab_size], State.from_arrays(parts)
 
 
 def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays:

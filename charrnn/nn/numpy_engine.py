@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.config import ModelConfig
+from charrnn.nn.state import State
 
 Floats = NDArray[np.float32]
-State = tuple[Floats, ...]
-"""(h, c) or (h,): each (L, H) for one stream, (L, B, H) for many."""
 
 TILE = 16
 """Streams per matrix product. The rounding of a BLAS product depends on the number of columns and,
@@ -44,7 +43,7 @@ class Engine:
 
     def empty_state(self, *batch: int) -> State:
         """Return the state before any text, of one stream or of a batch."""
-        return empty_state(self.config, *batch)
+        return State.empty(self.config, *batch)
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream.
@@ -56,21 +55,15 @@ class Engine:
         Returns:
             Logits of the next character, (V,) or (B, V), and the new state.
         """
-        new = tuple(np.empty_like(part) for part in state)
+        new_state = state.map(np.empty_like)
+        old, new = list(state.arrays().values()), list(new_state.arrays().values())
         x: Any = ids
         for i, layer in enumerate(self._layers):
-            layer.step(x, [part[i] for part in state], [part[i] for part in new])
+            layer.step(x, [part[i] for part in old], [part[i] for part in new])
             x = new[0][i]
         logits = self._decoder.times(x)
         logits += self._decoder_bias
-        return logits, new
-
-
-def empty_state(config: ModelConfig, *batch: int) -> State:
-    """Return the state before any text, of one stream or of a batch."""
-    shape = (config.num_layers, *batch, config.hidden_size)
-    count = 2 if config.cell == "lstm" else 1
-    return tuple(np.zeros(shape, dtype=np.float32) for _ in range(count))
+        return logits, new_state
 
 
 class Matrix:

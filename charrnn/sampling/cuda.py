@@ -105,7 +105,12 @@ class BatchGenerator:
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int32, device=device)
-        self._tensors = (*self._state, self._logits, self._contexts, self._lengths)
+        self._tensors = (
+            *self._state.arrays().values(),
+            self._logits,
+            self._contexts,
+            self._lengths,
+        )
         """Everything that a step changes."""
         self._exchanges = [Exchange(B, device) for _ in range(2)]
         """For the block that is generated, and the one that is read."""
@@ -226,8 +231,7 @@ class BatchGenerator:
     def _read(self, symbols: Tensor) -> None:
         logits, state = self._network(symbols[:, None], self._state)
         self._logits.copy_(logits[:, 0])
-        for part, new in zip(self._state, state, strict=True):
-            part.copy_(new)
+        self._state.copy_(state)
         if self._memory is not None:
             packed = (self._contexts << self._memory.bits | symbols) & self._memory.mask
             self._contexts.copy_(packed)

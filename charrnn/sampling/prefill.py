@@ -7,7 +7,8 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError
 from charrnn.nn.native import NativeEngine
-from charrnn.nn.numpy_engine import Engine, Floats, State
+from charrnn.nn.numpy_engine import Engine, Floats
+from charrnn.nn.state import State
 
 
 def prompt_ids(model: Model, prompt: str) -> list[int]:
@@ -71,7 +72,7 @@ class Prefill:
         row_of = {prompt: row for row, prompt in enumerate(distinct)}
         rows = np.array([row_of[prompt] for prompt in prompts])
         logits, state = self._last[1]
-        return logits[rows], tuple(part[:, rows] for part in state)
+        return logits[rows], state.rows(rows)
 
     def _read(self, texts: Sequence[list[int]]) -> tuple[Floats, State]:
         """Return logits, (B, V), and states after the ids of B >= 2 streams; one is doubled.
@@ -84,9 +85,7 @@ class Prefill:
         for t in range(max(map(len, texts))):
             rows = [row for row, ids in enumerate(texts) if len(ids) > t]
             rows = rows * 2 if len(rows) == 1 else rows
-            part = tuple(each[:, rows] for each in state)
             symbols = np.array([texts[row][t] for row in rows])
-            logits[rows], part = self._engine.step(symbols, part)
-            for each, new in zip(state, part, strict=True):
-                each[:, rows] = new
+            logits[rows], part = self._engine.step(symbols, state.rows(rows))
+            state.put(rows, part)
         return logits, state

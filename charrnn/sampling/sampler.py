@@ -170,7 +170,7 @@ class Sampler:
                 break
             if not is_open.all():
                 rows, chosen = rows[is_open], chosen[is_open]
-                state = tuple(part[:, is_open] for part in state)
+                state = state.rows(is_open)
                 if mixer is not None:
                     mixer.keep(is_open)
             logits, state = self._engine.step(chosen, state)

@@ -19,13 +19,12 @@ from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import (
     CharRNN,
     Masks,
-    clear_rows,
-    detach,
     draw_masks,
     initialise,
     load_weights,
     weight_arrays,
 )
+from charrnn.nn.state import State
 from charrnn.training.transfer import PER_CHARACTER, Initial
 
 BETAS = (0.9, 0.99)
@@ -119,13 +118,13 @@ class Learner:
             for array in (part.inputs, part.targets, part.is_fresh)
         )
         state = self.state
-        if state[0].shape[1] != len(inputs):  # the last records of an epoch may be fewer
+        if state.num_streams != len(inputs):  # the last records of an epoch may be fewer
             state = self.model.empty_state(len(inputs))
         with autocast(self.device, self.precision):
             masks = self._masks(num_rows, step, rows)
-            logits, state = self.forward(inputs, clear_rows(state, is_fresh), masks)
+            logits, state = self.forward(inputs, state.clear(is_fresh), masks)
         if num_rows == self.batch_size:
-            self.state = detach(state)
+            self.state = state.detach()
         costs = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
@@ -198,8 +197,8 @@ class Learner:
                 zeros = torch.zeros_like(parameter)  # AdamW has no moments before its first update
                 result[f"optim/{name}/{key}"] = zeros if moment is None else moment
         return result | {
-            f"state/{name}": self.world.all_gather(part)
-            for name, part in zip("hc", self.state, strict=False)
+            f"state/{name}": part
+            for name, part in self.world.all_gather(self.state).arrays().items()
         }
 
     def averaged_arrays(self) -> Weights:
@@ -234,9 +233,11 @@ class Learner:
                 "step": torch.tensor(float(applied), device=device)
             } | {key: copied(tensors[f"optim/{name}/{key}"], device) for key in MOMENTS}
         rows = self.world.shard(self.batch_size)
-        self.state = tuple(
-            copied(tensors[f"state/{name}"][:, rows], self.device)
-            for name, _ in zip("hc", self.state, strict=False)
+        self.state = State.from_arrays(
+            {
+                name: copied(tensors[f"state/{name}"][:, rows], self.device)
+                for name in self.state.arrays()
+            }
         )
         self.skipped.fill_(progress.skipped)
         self.skipped_in_a_row.fill_(progress.skipped_in_a_row)

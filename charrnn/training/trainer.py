@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 from charrnn.checkpoints.run_folder import Run
-from charrnn.checkpoints.state import MOST_HALVINGS, Snapshot, State, are_finite
+from charrnn.checkpoints.state import MOST_HALVINGS, Snapshot, State, are_finite, num_streams
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError, DivergedError
 from charrnn.core.events import Event, Finished, RolledBack, Sampled
@@ -124,7 +124,7 @@ class Trainer:
             CheckpointError: It holds the state of another number of streams.
         """
         state = snapshot.state
-        found, expected = state.tensors["state/h"].shape[1], self.batches.batch_size
+        found, expected = num_streams(state.tensors), self.batches.batch_size
         if found != expected:
             raise CheckpointError(f"it has the state of {found} streams, not of {expected}")
         self.restore(state)

@@ -1,6 +1,6 @@
 """Unit activations and next-symbol predictions at each position of a text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import Ids
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
-from charrnn.nn.numpy_engine import Engine, Floats, State
+from charrnn.nn.numpy_engine import Engine, Floats
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
@@ -27,12 +27,16 @@ BITS = 1 / np.log(2)
 """Bits in a nat."""
 
 
-def activations_of(state: State, kind: str) -> Floats:
+Parts = Mapping[str, Floats]
+"""Parts of the state after each symbol of a text, by name, (T, L, H) each."""
+
+
+def activations_of(states: Parts, kind: str) -> Floats:
     """Return the activation of every unit, in [-1, 1]: tanh(c) for cell, if there is a c; else h."""
-    return np.tanh(state[1]) if kind == "cell" and len(state) == 2 else state[0]
+    return np.tanh(states["c"]) if kind == "cell" and "c" in states else states["h"]
 
 
-def states(model: Model, ids: Sequence[int]) -> State:
+def states(model: Model, ids: Sequence[int]) -> Parts:
     """Return h, and c of an LSTM, after each symbol of a text, (T, L, H) each.
 
     The state before the text is the state after a newline, if the vocabulary has one. A model of
@@ -46,17 +50,17 @@ def states(model: Model, ids: Sequence[int]) -> State:
     engine = Engine(model.config, model.weights)
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
-    results = tuple(np.empty((len(ids), *part.shape), np.float32) for part in begin)
+    results = begin.map(lambda part: np.empty((len(ids), *part.shape), np.float32)).arrays()
     for t, symbol in enumerate(ids):
         _, state = engine.step(int(symbol), state)
-        for result, part in zip(results, state, strict=True):
-            result[t] = part
+        for name, part in state.arrays().items():
+            results[name][t] = part
         if model.records and symbol == newline:
             state = begin
     return results
 
 
-def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
+def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
     """Return about the same as `states`, faster: pieces of the text are read as one batch.
 
     Each piece is preceded by WARM_UP symbols. The result of a network that forgets within so many
@@ -65,22 +69,26 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> State:
     engine, newline = Engine(model.config, model.weights), model.vocab.newline
     text, size = np.asarray(ids), -(-len(ids) // NUM_PIECES)
     starts = np.arange(NUM_PIECES) * size
-    begin = tuple(part[:, None] for part in Prefill(model, engine).one("")[1])
-    state = tuple(np.repeat(part, NUM_PIECES, axis=1) for part in begin)
-    results = tuple(np.empty((size, *part.shape), np.float32) for part in state)
+    begin = Prefill(model, engine).one("")[1].repeated(NUM_PIECES)
+    state = begin
+    results = begin.map(lambda part: np.empty((size, *part.shape), np.float32)).arrays()
     for t in range(-WARM_UP, size):
         symbols = text[np.clip(starts + t, 0, len(text) - 1)]
         _, state = engine.step(symbols, state)
         begins_anew = starts + t < 0
         if model.records:
             begins_anew |= symbols == newline
-        for result, part, first in zip(results, state, begin, strict=True):
-            if t >= 0:
-                result[t] = part
-            part[:, begins_anew] = first
-    layers, _, units = begin[0].shape
-    by_piece = (result.transpose(2, 0, 1, 3) for result in results)  # from (size, L, P, H)
-    return tuple(each.reshape(-1, layers, units)[: len(text)] for each in by_piece)
+        if t >= 0:
+            for name, part in state.arrays().items():
+                results[name][t] = part
+        state.put(begins_anew, begin.rows(begins_anew))
+    return {name: in_order(result)[: len(text)] for name, result in results.items()}
+
+
+def in_order(pieces: Floats) -> Floats:
+    """Return what was read in pieces as one text, (size, L, P, H) -> (P * size, L, H)."""
+    size, layers, count, units = pieces.shape
+    return pieces.transpose(2, 0, 1, 3).reshape(count * size, layers, units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.ids import read_ids
 from charrnn.data.vocab import ByteVocabulary, Ids
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
-from charrnn.nn.numpy_engine import State
 from charrnn.sampling.sampler import Sampler
-from charrnn.viz.activations import Expectations, expectations, states
+from charrnn.viz.activations import Expectations, Parts, expectations, states
 
 GLYPHS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
 UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
@@ -87,11 +86,11 @@ class View:
     @cached_property
     def expected(self) -> Expectations:
         """Predictions of the model for each symbol."""
-        hidden = self.states[0][:, -1]
+        hidden = self.states["h"][:, -1]
         return expectations(Sampler(self.model), self.ids, hidden, self.memory_weight)
 
     @cached_property
-    def states(self) -> State:
+    def states(self) -> Parts:
         """State of every unit after each symbol: h, and c of an LSTM, (T, L, H) each."""
         return states(self.model, self.ids.tolist())
 

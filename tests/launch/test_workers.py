@@ -33,6 +33,7 @@ from charrnn.launch.resume import newest_snapshot
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.device import default_threads
 from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost, joined
+from charrnn.nn.state import State
 from charrnn.training.learner import Learner
 from charrnn.training.trainer import Trainer, train
 
@@ -110,10 +111,10 @@ def test_a_batch_that_cannot_be_shared_out_evenly_is_refused():
 
 
 def test_for_one_process_everything_is_the_identity():
-    part, clock = torch.ones(2, 3, 5), time.monotonic
+    state, clock = State({"h": torch.ones(2, 3, 5)}), time.monotonic
     assert ALONE.broadcast("said") == "said"
     assert ALONE.all_reduce_max(7) == 7
-    assert ALONE.all_gather(part) is part
+    assert ALONE.all_gather(state) is state
     assert ALONE.clock(clock) is clock
     assert ALONE.shard(5) == slice(0, 5)
 
@@ -237,8 +238,10 @@ def test_a_collective_call_combines_what_all_ranks_have(monkeypatch):
     sums = ranks(lambda world: world.all_reduce_sum(torch.tensor([1.0, world.rank])).tolist())
     assert sums == [[3.0, 3.0]] * 3
     whole = torch.arange(2 * 6 * 5).reshape(2, 6, 5)  # layers, streams, units
-    for found in ranks(lambda world: world.all_gather(whole[:, world.shard(6)])):
-        assert torch.equal(found, whole)
+    state = State({"h": whole, "c": -whole})
+    for found in ranks(lambda world: world.all_gather(state.rows(world.shard(6)))):
+        assert torch.equal(found.arrays()["h"], whole)
+        assert torch.equal(found.arrays()["c"], -whole)
 
 
 def train_as_rank(world, corpus, config, run, resume=None, stop_at=None):

@@ -9,14 +9,13 @@ import torch
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.nn.model import (
     CharRNN,
-    clear_rows,
-    detach,
     draw_masks,
     initialise,
     load_weights,
     times,
     weight_arrays,
 )
+from charrnn.nn.state import State
 
 B, T = 3, 6
 
@@ -48,8 +47,9 @@ def test_weights_have_exactly_the_names_and_shapes_of_the_config(model, tiny_con
 def test_logits_and_state_have_the_shapes_of_the_legend(model, inputs, tiny_config):
     logits, state = model(inputs, model.empty_state(B))
     assert logits.shape == (3, 6, 11)
-    assert len(state) == (2 if tiny_config.cell == "lstm" else 1)
-    assert all(part.shape == (2, 3, 7) and part.dtype == torch.float32 for part in state)
+    parts = state.arrays().values()
+    assert len(parts) == (2 if tiny_config.cell == "lstm" else 1)
+    assert all(part.shape == (2, 3, 7) and part.dtype == torch.float32 for part in parts)
 
 
 def test_two_chunks_with_carried_state_equal_one_long_chunk(model, inputs):
@@ -57,7 +57,7 @@ def test_two_chunks_with_carried_state_equal_one_long_chunk(model, inputs):
     first, middle = model(inputs[:, :4], model.empty_state(B))
     second, last = model(inputs[:, 4:], middle)
     torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
-    torch.testing.assert_close(last, end)
+    torch.testing.assert_close(last.arrays(), end.arrays())
 
 
 def test_stepping_one_character_at_a_time_equals_the_whole_sequence(model, inputs):
@@ -67,7 +67,7 @@ def test_stepping_one_character_at_a_time_equals_the_whole_sequence(model, input
         logits, state = model(inputs[:, t : t + 1], state)
         steps.append(logits)
     torch.testing.assert_close(torch.cat(steps, dim=1), whole)
-    torch.testing.assert_close(state, end)
+    torch.testing.assert_close(state.arrays(), end.arrays())
 
 
 def sigmoid(x):
@@ -99,16 +99,17 @@ def test_one_step_equals_the_equations_written_out(model, tiny_config):
     rng = np.random.default_rng(4)
     L, H = tiny_config.num_layers, tiny_config.hidden_size
     h, c = rng.normal(size=(L, H)), rng.normal(size=(L, H))
-    parts = (h, c) if tiny_config.cell == "lstm" else (h,)
-    start = tuple(torch.tensor(part, dtype=torch.float32)[:, None] for part in parts)
-    logits, end = model(torch.tensor([[8]]), start)
+    parts = {"h": h, "c": c} if tiny_config.cell == "lstm" else {"h": h}
+    start = State(parts).map(lambda part: torch.tensor(part, dtype=torch.float32)[:, None])
+    logits, state = model(torch.tensor([[8]]), start)
+    end = state.arrays()
 
     x = w["embedding.weight"][8]
     for layer in range(L):
         x, new_c = step_by_hand(tiny_config.cell, w, layer, x, h[layer], c[layer])
-        np.testing.assert_allclose(end[0][layer, 0].detach(), x, atol=1e-6)
+        np.testing.assert_allclose(end["h"][layer, 0].detach(), x, atol=1e-6)
         if tiny_config.cell == "lstm":
-            np.testing.assert_allclose(end[1][layer, 0].detach(), new_c, atol=1e-6)
+            np.testing.assert_allclose(end["c"][layer, 0].detach(), new_c, atol=1e-6)
     expected = w["decoder.weight"] @ x + w["decoder.bias"]
     np.testing.assert_allclose(logits[0, 0].detach(), expected, atol=1e-5)
 
@@ -162,24 +163,6 @@ def test_weights_survive_the_way_through_arrays(model, tiny_config):
     load_weights(other, weight_arrays(model.state_dict()))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-def test_only_fresh_streams_lose_their_state(parts):
-    state = (torch.ones(2, 3, 7),) * parts
-    found = clear_rows(state, torch.tensor([False, True, False]))
-    assert len(found) == parts
-    for cleared in found:
-        assert cleared.sum() == 2 * 2 * 7
-        assert cleared[:, 1].abs().sum() == 0
-
-
-def test_a_value_that_is_not_finite_is_not_carried_on():
-    h = torch.tensor([[[1.5, math.nan], [math.inf, -math.inf]]], requires_grad=True)
-    (found, c) = detach((h, torch.full((1, 2, 2), -2.0)))
-    assert found.tolist() == [[[1.5, 0.0], [0.0, 0.0]]]
-    assert c.tolist() == [[[-2.0, -2.0], [-2.0, -2.0]]]
-    assert not found.requires_grad
 
 
 def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):

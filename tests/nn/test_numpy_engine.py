@@ -14,6 +14,7 @@ from charrnn.native.library import load
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
 from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.state import State
 
 STEPS, B = 6, 3
 
@@ -116,6 +117,10 @@ def step_by_equations(config, weights, symbol, state):
     return logits, tuple(np.stack(parts) for parts in zip(*layers, strict=True))
 
 
+def parts_of(state):
+    return list(state.arrays().values())
+
+
 def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -126,7 +131,7 @@ def test_one_stream_equals_the_torch_model_after_every_step(engine, network, ids
         logits, state = engine.step(symbol, state)
         torch_logits, torch_state = network(torch.tensor([[symbol]]), torch_state)
         assert_close(logits, torch_logits[0, 0])
-        for part, torch_part in zip(state, torch_state, strict=True):
+        for part, torch_part in zip(parts_of(state), parts_of(torch_state), strict=True):
             assert_close(part, torch_part[:, 0])
 
 
@@ -136,17 +141,17 @@ def test_a_batch_equals_the_torch_model_after_every_step(engine, network, ids):
         logits, state = engine.step(ids[:, t], state)
         torch_logits, torch_state = network(torch.from_numpy(ids[:, t : t + 1]), torch_state)
         assert_close(logits, torch_logits[:, 0])
-        for part, torch_part in zip(state, torch_state, strict=True):
+        for part, torch_part in zip(parts_of(state), parts_of(torch_state), strict=True):
             assert_close(part, torch_part)
 
 
 def test_a_step_equals_the_equations_of_the_cell(engine, tiny_config, weights):
     rng = np.random.default_rng(29)
-    parts = [rng.uniform(-1, 1, part.shape) for part in engine.empty_state()]
+    parts = [rng.uniform(-1, 1, part.shape) for part in parts_of(engine.empty_state())]
     expected_logits, expected_state = step_by_equations(tiny_config, weights, 4, parts)
-    logits, state = engine.step(4, tuple(part.astype(np.float32) for part in parts))
+    logits, state = engine.step(4, State(dict(zip("hc", map(floats, parts), strict=False))))
     assert_close(logits, expected_logits)
-    for part, expected in zip(state, expected_state, strict=True):
+    for part, expected in zip(parts_of(state), expected_state, strict=True):
         assert_close(part, expected)
 
 
@@ -162,31 +167,31 @@ def test_a_network_of_single_numbers_can_be_checked_by_hand(make_engine):
         "decoder.bias": [0.25, 0.0],
     }
     engine = make_engine(config, {name: floats(value) for name, value in numbers.items()})
-    logits, (h,) = engine.step(1, (floats([[0.25]]),))
+    logits, state = engine.step(1, State({"h": floats([[0.25]])}))
     # 0.5 * 2 + 4 * 0.25 + 1 - 3 = 0, and tanh(0) = 0
-    np.testing.assert_array_equal(h, [[0.0]])
+    np.testing.assert_array_equal(state.arrays()["h"], [[0.0]])
     np.testing.assert_array_equal(logits, [0.25, 0.0])
 
 
 def test_an_empty_state_is_zeros_in_the_shapes_of_the_legend(engine, tiny_config):
-    assert len(engine.empty_state()) == (2 if tiny_config.cell == "lstm" else 1)
-    assert {part.shape for part in engine.empty_state()} == {(2, 7)}
-    assert {part.shape for part in engine.empty_state(3)} == {(2, 3, 7)}
-    assert not any(part.any() for part in engine.empty_state(3))
+    assert len(parts_of(engine.empty_state())) == (2 if tiny_config.cell == "lstm" else 1)
+    assert {part.shape for part in parts_of(engine.empty_state())} == {(2, 7)}
+    assert {part.shape for part in parts_of(engine.empty_state(3))} == {(2, 3, 7)}
+    assert not any(part.any() for part in parts_of(engine.empty_state(3)))
 
 
 def test_everything_stays_float32(engine, ids):
     logits, state = engine.step(ids[:, 0], engine.empty_state(B))
-    assert {logits.dtype, *(part.dtype for part in state)} == {np.dtype(np.float32)}
+    assert {logits.dtype, *(part.dtype for part in parts_of(state))} == {np.dtype(np.float32)}
 
 
 def test_a_step_changes_neither_weights_nor_the_state_it_was_given(engine, weights, ids):
     copies = {name: array.copy() for name, array in weights.items()}
     _, state = engine.step(ids[:, 0], engine.empty_state(B))
-    before = [part.copy() for part in state]
+    before = state.map(np.copy)
     first = engine.step(ids[:, 1], state)
     second = engine.step(ids[:, 1], state)
-    np.testing.assert_array_equal(state, before)
+    np.testing.assert_array_equal(parts_of(state), parts_of(before))
     np.testing.assert_array_equal(first[0], second[0])
     for name, array in weights.items():
         np.testing.assert_array_equal(array, copies[name])
@@ -205,7 +210,7 @@ def test_saturated_gates_neither_overflow_nor_leave_their_range(make_engine, tin
     for t in range(STEPS):
         logits, state = engine.step(ids[:, t], state)
         assert np.isfinite(logits).all()
-        assert np.abs(state[0]).max() <= 1
+        assert np.abs(state.arrays()["h"]).max() <= 1
 
 
 @pytest.mark.parametrize("hidden_size", [33, 64, 100])
@@ -230,7 +235,7 @@ def test_a_row_depends_neither_on_the_number_of_rows_nor_on_its_place(
         rows = rng.permutation(70)[:size]
         logits, state = run(rows)
         np.testing.assert_array_equal(logits, all_logits[rows])
-        for part, whole in zip(state, all_state, strict=True):
+        for part, whole in zip(parts_of(state), parts_of(all_state), strict=True):
             np.testing.assert_array_equal(part, whole[:, rows])
 
 
@@ -241,7 +246,7 @@ def test_rows_that_leave_do_not_change_the_others(make_engine, cell):
     _, state = engine.step(ids[0], engine.empty_state(13))
     whole, _ = engine.step(ids[1], state)
     going = np.arange(13) % 3 > 0
-    rest, _ = engine.step(ids[1, going], tuple(part[:, going] for part in state))
+    rest, _ = engine.step(ids[1, going], state.rows(going))
     np.testing.assert_array_equal(rest, whole[going])
 
 

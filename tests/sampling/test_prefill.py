@@ -55,7 +55,7 @@ def test_where_nothing_is_read_the_state_is_empty_and_the_logits_are_those_of_st
     model = make_model("abc", starts={0: 1, 2: 8})
     for logits, state in (prefill(model).one(""), prefill(model).many([""])):
         assert logits.reshape(3).tolist() == start_logits(model).tolist()
-        assert all(not part.any() for part in state)
+        assert all(not part.any() for part in state.arrays().values())
 
 
 def test_prompts_of_different_lengths_are_read_as_each_alone():
@@ -66,7 +66,9 @@ def test_prompts_of_different_lengths_are_read_as_each_alone():
     for row, prompt in enumerate(prompts):
         alone, alone_state = reader.one(prompt)
         np.testing.assert_allclose(logits[row], alone, atol=1e-6)
-        for part, alone_part in zip(state, alone_state, strict=True):
+        for part, alone_part in zip(
+            state.arrays().values(), alone_state.arrays().values(), strict=True
+        ):
             np.testing.assert_allclose(part[:, row], alone_part, atol=1e-6)
 
 
@@ -82,10 +84,10 @@ def test_the_same_prompts_are_read_once():
 def test_a_change_of_what_is_returned_does_not_reach_the_cache():
     reader = prefill(make_model())
     logits, state = reader.many(["ab"])
-    kept = logits.copy(), [part.copy() for part in state]
+    kept = logits.copy(), state.map(np.copy).arrays()
     logits[:] = 7
-    for part in state:
+    for part in state.arrays().values():
         part[:] = 7
     again, state = reader.many(["ab"])
     assert again.tolist() == kept[0].tolist()
-    assert all((part == old).all() for part, old in zip(state, kept[1], strict=True))
+    assert all((part == kept[1][name]).all() for name, part in state.arrays().items())

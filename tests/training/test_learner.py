@@ -108,7 +108,7 @@ def test_the_state_is_carried_from_window_to_window(batches):
         logits[:, T:].reshape(-1, V), torch.from_numpy(second.targets).flatten()
     )
     assert carried == pytest.approx(expected.item(), abs=1e-6)
-    assert not learner.state[0].requires_grad
+    assert not learner.state.arrays()["h"].requires_grad
 
 
 def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches):

@@ -29,7 +29,7 @@ def model(*, records, weight=0.6):
 
 def expected_of(model, memory_weight=None):
     ids = VOCAB.encode(TEXT)
-    hidden = states(model, ids.tolist())[0][:, -1]
+    hidden = states(model, ids.tolist())["h"][:, -1]
     return expectations(Sampler(model), ids, hidden, memory_weight)
 
 
