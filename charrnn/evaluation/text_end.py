@@ -1,12 +1,14 @@
 """Whether the end of a text, which is held out, is like the rest."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
 from charrnn.core.errors import InputError
 from charrnn.data.batches import IGNORED, Batch
 from charrnn.data.corpus import Corpus
+from charrnn.data.records import find_lines, strings
 from charrnn.data.vocab import Ids
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.context import ContextTracker
@@ -25,6 +27,9 @@ LEAST = 20_000
 UNLIKE = 0.4
 """Nats per symbol: the end is unlike the rest if it is less expected by this much."""
 
+FEWEST_LINES, SORTED = 50, 0.95
+"""Lines, and share of them that follow the line before in order, from which a text is sorted."""
+
 MARK = "*** END OF THE PROJECT GUTENBERG EBOOK"
 """Line after which a book of Project Gutenberg has its licence."""
 
@@ -36,6 +41,9 @@ def end_notes(corpus: Corpus) -> list[str]:
     if has_mark(corpus):
         way_out = "delete it from the file, or hold out another text: --val-file"
         return [f"after {MARK!r} comes a licence, which is learned and held out too: {way_out}"]
+    if is_sorted(corpus):
+        what = "the lines are sorted, so the end, which is held out, has other words than the rest"
+        return [f"{what}; --lines holds out lines from everywhere"]
     if end_loss(corpus.train, corpus.val, corpus.vocab.size) < UNLIKE:
         return []
     why = "is unlike the rest (a licence, a list, another language?)"
@@ -52,6 +60,16 @@ def has_mark(corpus: Corpus) -> bool:
     ends = (corpus.train[-MOST_COUNTED:], corpus.val[:MOST_COUNTED])
     joined = np.concatenate(ends).astype(mark.dtype)
     return mark.tobytes() in joined.tobytes()
+
+
+def is_sorted(corpus: Corpus) -> bool:
+    """True if nearly all lines of a text follow each other in order, as in a list of words."""
+    newline = corpus.vocab.newline
+    lines = None if newline is None else find_lines(corpus.train[:MOST_COUNTED], newline)
+    if lines is None or len(lines) < FEWEST_LINES:
+        return False
+    each = [line.casefold() for line in strings(corpus.train, lines, corpus.vocab)]
+    return sum(one <= other for one, other in pairwise(each)) >= SORTED * (len(each) - 1)
 
 
 def end_loss(train: Ids, val: Ids, vocab_size: int) -> float:

@@ -72,3 +72,12 @@ def test_the_licence_of_a_gutenberg_book_is_told_with_what_to_do(tmp_path):
     assert "delete it from the file" in note
     assert end_notes(load(tmp_path, f"{book}He quotes {mark}\n{text_of(ENGLISH, 400)}")) == []
     assert UNLIKE == 0.4
+
+
+def test_a_sorted_list_is_told_and_the_same_list_in_another_order_is_not(tmp_path):
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in ("n", "rt", "sso")]
+    (note,) = end_notes(load(tmp_path, "\n".join(sorted(words))))
+    assert note.startswith("the lines are sorted")
+    shuffled = np.random.default_rng(0).permutation(words).tolist()
+    assert end_notes(load(tmp_path, "\n".join(shuffled))) == []
+    assert end_notes(load(tmp_path, "\n".join(sorted(words)), lines=True)) == []
