@@ -1,7 +1,7 @@
 # For a machine with an NVIDIA GPU, its driver and the NVIDIA container toolkit; docs/install.md.
 FROM python:3.12-slim
 
-# A compiler for the compiled step of `sample`.
+# A compiler for the compiled loop of `sample`.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*

@@ -1,1 +1,1 @@
-"""The step of the network in C: source, build, binding. Optional."""
+"""The loop that writes, in C: source, build, binding. Optional."""

@@ -1,7 +1,7 @@
-"""Compile kernel.c with the local C compiler: `python -m charrnn.native.build`.
+"""Compile the C files with the local C compiler: `python -m charrnn.native.build`.
 
 Optional: without a compiler everything works, but sampling is slower. The library lies in the cache
-folder, under a hash of source, flags and processor.
+folder, under a hash of sources, flags and processor.
 """
 
 import os
@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from charrnn.core.errors import CharRNNError, InputError, printable, reason_of
-from charrnn.native.library import FLAGS, SOURCE, TUNED, library_path, load
+from charrnn.native.library import FLAGS, TUNED, library_path, load, sources
 
 
 def build() -> Path:
@@ -70,7 +70,8 @@ def compile_to(target: Path, compiler: list[str]) -> None:
         CharRNNError: It fails.
     """
     for tuned in TUNED:
-        command = [*compiler, *FLAGS, *tuned, str(SOURCE), "-o", str(target)]
+        files = [str(path) for path in sources() if path.suffix == ".c"]
+        command = [*compiler, *FLAGS, *tuned, *files, "-lm", "-o", str(target)]
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False
         )
@@ -96,7 +97,7 @@ def main(arguments: list[str]) -> int:
     """Build the library, print its path, and return the exit code."""
     if arguments:
         sys.stderr.write(
-            "usage: python -m charrnn.native.build (builds the compiled step; no options)\n"
+            "usage: python -m charrnn.native.build (builds the compiled loop; no options)\n"
         )
         return 2
     try:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from charrnn.native.library import CELLS, Floats, NetworkArrays, open_library
+from charrnn.native.arrays import CELLS, Floats, NetworkArrays
+from charrnn.native.library import open_library
 
 REFERENCE = Path(__file__).with_name("trial.npz")
 
@@ -29,6 +30,7 @@ def passes(library: ctypes.CDLL) -> bool:
 def _agrees(library: ctypes.CDLL, cell: str, reference: Mapping[str, Floats]) -> bool:
     arrays = NetworkArrays(
         cell=cell,
+        vocab=reference[f"{cell}/logits"].shape[-1],
         **{
             name: [reference[f"{cell}/{name}/{layer}"] for layer in range(2)]
             for name in ("tables", "inputs", "recurrents", "biases")
@@ -46,11 +48,11 @@ def run(library: ctypes.CDLL, arrays: NetworkArrays, ids: Floats) -> Floats:
     num_steps, num_streams = ids.shape
     logits = np.empty((num_steps, num_streams, arrays.symbols), dtype=np.float32)
     h, c = np.zeros((2, 2, num_streams, arrays.padded), dtype=np.float32)
-    gates = np.empty((2, num_streams, arrays.gates), dtype=np.float32)
+    gates = np.empty((2 * num_streams, arrays.gates), dtype=np.float32)
     for step, symbols in enumerate(np.ascontiguousarray(ids, dtype=np.int64)):
-        library.step(
-            arrays.address, num_streams, symbols.ctypes.data, h.ctypes.data, c.ctypes.data,
-            gates[0].ctypes.data, gates[1].ctypes.data, logits[step].ctypes.data,
+        library.network_step(
+            arrays.address, num_streams, num_streams, symbols.ctypes.data, h.ctypes.data,
+            c.ctypes.data, gates.ctypes.data, logits[step].ctypes.data,
         )  # fmt: skip
     return logits
 

@@ -1,4 +1,4 @@
-"""The engine, compiled: arrange the weights of a network for native/kernel.c, and call its step.
+"""The engine, compiled: arrange the weights of a network for native/network.c, and call its step.
 
 `fastest` chooses between this engine and the one in NumPy. Texts for a seed are the same but for
 draws on a rounding edge.
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from charrnn.core.config import GATES, ModelConfig
-from charrnn.native.library import CELLS, WIDE, NetworkArrays, load, round_up
+from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
+from charrnn.native.library import load
 from charrnn.nn.numpy_engine import LAYERS, Engine, Floats
 from charrnn.nn.state import State
 
@@ -28,8 +29,8 @@ class NativeEngine:
     def __init__(
         self, library: ctypes.CDLL, config: ModelConfig, weights: Mapping[str, Floats]
     ) -> None:
-        self.config, self._step = config, library.step
-        self._arrays = arrange(config, weights)
+        self.config, self.library = config, library
+        self.arrays = arrange(config, weights)
 
     def empty_state(self, *batch: int) -> State:
         """Return the state before any text, of one stream, or of a batch of them."""
@@ -38,7 +39,7 @@ class NativeEngine:
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream; arguments and results are those of Engine.step."""
         old = state.arrays()
-        arrays, H, shape = self._arrays, self.config.hidden_size, old["h"].shape
+        arrays, H, shape = self.arrays, self.config.hidden_size, old["h"].shape
         B = shape[1] if len(shape) > 2 else 1
         symbols = np.array(ids, dtype=np.int64)
         size = shape[0] * B * arrays.padded
@@ -54,17 +55,16 @@ class NativeEngine:
             own[..., :H] = part
             parts[name] = own[..., :H]
         h = new.__array_interface__["data"][0]
-        self._step(
-            arrays.address, B, symbols.__array_interface__["data"][0], h,
-            h + 4 * (logits - size), h + 4 * gates, h + 4 * (gates + B * arrays.gates),
-            h + 4 * logits,
+        self.library.network_step(
+            arrays.address, B, B, symbols.__array_interface__["data"][0], h,
+            h + 4 * (logits - size), h + 4 * gates, h + 4 * logits,
         )  # fmt: skip
         result = new[logits:gates].reshape(*shape[1:-1], -1)
         return result[..., : self.config.vocab_size], State.from_arrays(parts)
 
 
 def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays:
-    """Return the weights of a network as kernel.c reads them."""
+    """Return the weights of a network as network.c reads them."""
     padded, symbols = round_up(config.hidden_size), round_up(config.vocab_size)
 
     def by_gate(matrix: Floats) -> Floats:
@@ -90,6 +90,7 @@ def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays
     unused = np.zeros((1, padded, WIDE), dtype=np.float32)
     return NetworkArrays(
         cell=config.cell,
+        vocab=config.vocab_size,
         tables=tables,
         inputs=[unused, *(panels(by_gate(layer.from_input)) for layer in layers[1:])],
         recurrents=[panels(by_gate(layer.recurrent)) for layer in layers],

@@ -125,11 +125,15 @@ class StopFinder:
         self._held: list[int] = []
         self.is_found = False
 
-    def feed(self, new: int) -> list[int]:
-        """Add an id; return the ids that no stop string can include any more."""
+    def feed(self, *new: int) -> list[int]:
+        """Add ids, of which only the last may end a stop string.
+
+        Returns:
+            The ids that no stop string can include any more.
+        """
         if not self._stops:
-            return [new]
-        self._held.append(new)
+            return list(new)
+        self._held += new
         if any(self._held[-len(stop) :] == stop for stop in self._stops):
             length = max(len(s) for s in self._stops if self._held[-len(s) :] == s)
             self.is_found = True

@@ -12,10 +12,12 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
+from charrnn.ngram.native import is_safe
 from charrnn.nn.native import NativeEngine, fastest
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.filters import Logits, apply_filters
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
+from charrnn.sampling.native import NativeLoop
 from charrnn.sampling.prefill import Prefill, prompt_ids
 
 
@@ -61,6 +63,13 @@ class Sampler:
         return fastest(self.model.config, self.model.weights)
 
     @cached_property
+    def _loop(self) -> NativeLoop | None:
+        engine, memory = self._engine, self.model.memory
+        if isinstance(engine, NativeEngine) and (memory is None or is_safe(memory)):
+            return NativeLoop(engine, self.model, self.stops)
+        return None
+
+    @cached_property
     def prefill(self) -> Prefill:
         """Reads prompts with the same engine."""
         return Prefill(self.model, self._engine)
@@ -68,7 +77,7 @@ class Sampler:
     @property
     def engine(self) -> str:
         """Name of the implementation, for messages."""
-        return "compiled step" if isinstance(self._engine, NativeEngine) else "step in NumPy"
+        return "compiled loop" if self._loop else "loop in NumPy"
 
     def _stop_ids(self, stop: str) -> list[int] | None:
         """Return the ids of a stop string; None if the vocabulary lacks one of its characters."""
@@ -98,8 +107,10 @@ class Sampler:
         finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
-        logits, state = self.prefill.one(prompt)
         memory = self.memory(config)
+        if self._loop:
+            return (yield from self._loop.stream(Job(0, seed, prompt, config), memory))
+        logits, state = self.prefill.one(prompt)
         mixer = StreamMixer(memory, prompt_ids(self.model, prompt)) if memory else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             if mixer is not None:
@@ -150,6 +161,8 @@ class Sampler:
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side; a finished text leaves the batch."""
+        if self._loop:
+            return self._loop.batch(jobs, config, self.memory(config))
         logits, state = self.prefill.many([job.prompt for job in jobs])
         mixer = self._batch_mixer(jobs, config)
         finders = [StopFinder(self.stops) for _ in jobs]

@@ -79,7 +79,7 @@ def sample_texts(path: Path) -> list[str]:
     """Return a few texts of a golden file, computed by NumPy alone: mixed, and of the network."""
     model = load_model(path)
     sampler = Sampler(model)
-    sampler.__dict__["_engine"] = Engine(model.config, model.weights)  # not the compiled step
+    sampler.__dict__["_engine"] = Engine(model.config, model.weights)  # not the compiled loop
     configs = [SampleConfig(length=60, memory_weight=weight) for weight in (None, 0.0)]
     return [
         sample_text(sampler, config, seed)

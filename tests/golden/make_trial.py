@@ -1,13 +1,13 @@
 """Write charrnn/native/trial.npz: what a compiled library has to compute.
 
-Run by hand when the layout of arrays in kernel.c changes: `python tests/golden/make_trial.py`.
+Run by hand when the layout of arrays in native.h changes: `python tests/golden/make_trial.py`.
 tests/nn/test_native.py holds the file against the NumPy engine.
 """
 
 import numpy as np
 
 from charrnn.core.config import ModelConfig, shapes
-from charrnn.native.library import CELLS
+from charrnn.native.arrays import CELLS
 from charrnn.native.trial import REFERENCE
 from charrnn.nn.native import arrange
 from charrnn.nn.numpy_engine import Engine

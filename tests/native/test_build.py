@@ -1,4 +1,4 @@
-"""Building the compiled step: what is kept, what is refused. What it computes: test_numpy_engine.py."""
+"""Building the compiled loop: what is kept, what is refused. What it computes: test_numpy_engine.py."""
 
 import shutil
 
@@ -57,6 +57,13 @@ def test_a_library_that_others_could_have_written_is_not_loaded(cache):
 
 
 @needs_compiler
+def test_charrnn_native_0_turns_it_off(monkeypatch):
+    build()
+    monkeypatch.setenv("CHARRNN_NATIVE", "0")
+    assert load() is None
+
+
+@needs_compiler
 def test_a_link_to_a_library_is_not_loaded():
     path = build()
     path.rename(path.with_name("elsewhere"))
@@ -79,7 +86,7 @@ def test_a_cell_that_the_library_does_not_know_is_numpys(monkeypatch):
 
 
 def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
-    monkeypatch.setattr(library, "SOURCE", tmp_path / "kernel.c")
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
     assert isinstance(fastest(*network()), Engine)
 
 
@@ -90,18 +97,17 @@ def test_without_the_source_the_engine_is_numpys(tmp_path, monkeypatch):
         ("+ i * g", "- i * g"),
         ("n + z *", "n - z *"),
         ("1.0f /", "2.0f /"),
-        ("{0} + 15.0f", "{0} + 5.0f"),
-        ("rows_of(B, net->symbols", "__builtin_trap(); rows_of(B, net->symbols"),
-        ("void step(", "void stop("),
+        ("-15, 15", "-5, 5"),
+        ("rows_of(rows, net->symbols", "__builtin_trap(); rows_of(rows, net->symbols"),
+        ("void network_step(", "void network_stop("),
     ],
 )
 def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
-    text = library.SOURCE.read_text()
-    assert wrong[0] in text
-    source = tmp_path / "kernel.c"
-    source.write_text(text.replace(*wrong))
-    monkeypatch.setattr(library, "SOURCE", source)
-    monkeypatch.setattr(building, "SOURCE", source)
+    texts = {path.name: path.read_text() for path in library.sources()}
+    assert any(wrong[0] in text for text in texts.values())
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text.replace(*wrong))
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
     with pytest.raises(CharRNNError, match="does not compute the network"):
         build()
     assert not list(cache.iterdir())

@@ -44,7 +44,7 @@ def weights(tiny_config):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """The compiled step, built for these tests."""
+    """The compiled engine, built for these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         try:

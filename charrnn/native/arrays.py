@@ -1,0 +1,140 @@
+"""The structures of native.h, and the arrays that they point at.
+
+native.h says what the arrays hold. This package knows arrays and addresses, not networks.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDE = 16
+"""Columns of a panel, as in native.h."""
+
+CELLS = ("lstm", "gru", "rnn")
+"""Cells, as network.c numbers them."""
+
+IMPOSSIBLE = -1e30
+"""Logit of the columns after the vocabulary."""
+
+Floats = NDArray[np.float32]
+
+
+def fields(integers: str = "", pointers: str = "") -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a structure: names of integers, then of pointers."""
+    return (
+        *((name, ctypes.c_int64) for name in integers.split()),
+        *((name, ctypes.c_void_p) for name in pointers.split()),
+    )
+
+
+class Network(ctypes.Structure):
+    """The struct `network`."""
+
+    _fields_ = fields(
+        "layers padded gates vocab symbols cell is_half",
+        "tables inputs recurrents biases decoder bias",
+    )
+
+
+class Order(ctypes.Structure):
+    """The struct `order`."""
+
+    _fields_ = (
+        *fields("size", "keys counts sums discounted"),
+        ("discounts", ctypes.c_double * 4),
+    )
+
+
+class Ngrams(ctypes.Structure):
+    """The struct `ngrams`."""
+
+    _fields_ = (*fields("highest bits vocab split", "orders gate"), ("weight", ctypes.c_double))
+
+
+class Filters(ctypes.Structure):
+    """The struct `filters`."""
+
+    _fields_ = (
+        ("temperature", ctypes.c_double), ("top_k", ctypes.c_int64),
+        ("top_p", ctypes.c_double), ("lowest", ctypes.c_double),
+    )  # fmt: skip
+
+
+class Stops(ctypes.Structure):
+    """The struct `stops`."""
+
+    _fields_ = fields("count", "lengths ids")
+
+
+class Batch(ctypes.Structure):
+    """The struct `batch`."""
+
+    _fields_ = (
+        *fields("size open", "h c texts next start contexts lengths written wanted is_stopped"),
+        *fields("steps tail", "uniforms ids"),
+    )
+
+
+class NetworkArrays:
+    """The weights of a network as network.c reads them, and the structure that points at them.
+
+    P is the hidden size and S the vocabulary size, each rounded up to a multiple of `WIDE`;
+    N = gates * P. A panel holds `WIDE` columns of a matrix.
+
+    Args:
+        cell: One of `CELLS`.
+        vocab: V.
+        tables: By layer, (V, N) for the first one, (1, N) for the others.
+        inputs: By layer, panels (N / WIDE, P, WIDE); the first is not used.
+        recurrents: By layer, panels (N / WIDE, P, WIDE).
+        biases: By layer, (1, N): the recurrent bias of a GRU.
+        decoder: Panels, (S / WIDE, P, WIDE).
+        bias: (1, S).
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        vocab: int,
+        tables: Sequence[Floats],
+        inputs: Sequence[Floats],
+        recurrents: Sequence[Floats],
+        biases: Sequence[Floats],
+        decoder: Floats,
+        bias: Floats,
+    ) -> None:
+        self.tables, self.inputs = as_arrays(tables), as_arrays(inputs)
+        self.recurrents, self.biases = as_arrays(recurrents), as_arrays(biases)
+        self.decoder, self.bias = as_arrays([decoder, np.array(bias)])
+        self.bias[..., vocab:] = IMPOSSIBLE
+        self.padded, self.symbols = self.decoder.shape[1], self.bias.shape[1]
+        self.gates = self.biases[0].shape[1]
+        lists = (self.tables, self.inputs, self.recurrents, self.biases)
+        self._addresses = [np.array([a.ctypes.data for a in each], np.uintp) for each in lists]
+        self._structure = Network(
+            len(self.tables),
+            self.padded,
+            self.gates // self.padded,
+            vocab,
+            self.symbols,
+            CELLS.index(cell),
+            0,
+            *(addresses.ctypes.data for addresses in self._addresses),
+            self.decoder.ctypes.data,
+            self.bias.ctypes.data,
+        )
+        self.address = ctypes.addressof(self._structure)
+
+
+def as_arrays(arrays: Sequence[Floats]) -> list[Floats]:
+    """Return arrays as C reads them: float32, contiguous."""
+    return [np.ascontiguousarray(array, dtype=np.float32) for array in arrays]
+
+
+def round_up(size: int) -> int:
+    """Return a size rounded up to whole panels."""
+    return -(-size // WIDE) * WIDE

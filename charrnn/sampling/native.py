@@ -1,0 +1,202 @@
+"""The compiled loop: joins network, n-gram memory, filters and stop strings for native/loop.c.
+
+A text of a seed is that of the loop in NumPy but for draws on a rounding edge. Python sees blocks,
+which grow until one takes a given time, so that Ctrl-C and a terminal do not wait.
+"""
+
+import ctypes
+import math
+import time
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import SampleConfig
+from charrnn.native.arrays import IMPOSSIBLE, Batch, Filters, Stops
+from charrnn.ngram.model import NgramModel
+from charrnn.ngram.native import NgramArrays
+from charrnn.nn.native import NativeEngine
+from charrnn.sampling.jobs import Job, StopFinder, Written
+from charrnn.sampling.prefill import prompt_ids, start_logits
+
+FIRST, MOST = 8, 4096
+"""Steps of the first block, and of the largest."""
+
+SECONDS = 0.03
+"""A block that takes longer is not followed by a larger one."""
+
+READ_TOGETHER = 256
+"""Symbols of prompts that are read in one call."""
+
+
+class Texts:
+    """The state of texts that are written side by side, in the arrays of the struct `batch`.
+
+    Args:
+        engine: The network.
+        model: For what the start of a text is.
+        prompts: One for each text.
+        memory: For the number of symbols in a context.
+        length: Symbols to write.
+    """
+
+    def __init__(
+        self, engine: NativeEngine, model: Model, prompts: Sequence[str],
+        memory: NgramModel | None, length: int,
+    ) -> None:  # fmt: skip
+        B, P, L = len(prompts), engine.arrays.padded, engine.config.num_layers
+        self.size = B
+        self.texts = np.arange(B)
+        self.written, self.stopped = np.zeros((2, B), dtype=np.int64)
+        self.wanted = np.full(B, length)
+        self.start = np.full(engine.arrays.symbols, IMPOSSIBLE, dtype=np.float32)
+        self.start[: model.vocab.size] = np.maximum(start_logits(model), IMPOSSIBLE)
+        given = {prompt: prompt_ids(model, prompt) for prompt in dict.fromkeys(prompts)}
+        ids = [given[prompt] for prompt in prompts]
+        self.next = np.array([each[-1] if each else -1 for each in ids], dtype=np.int64)
+        self.contexts, self.lengths = contexts(ids, memory)
+        h, c = self._read(engine, [each[:-1] for each in given.values()], L, P)
+        row_of = {prompt: row for row, prompt in enumerate(given)}
+        rows = [row_of[prompt] for prompt in prompts]
+        self.h, self.c = np.ascontiguousarray(h[:, rows]), np.ascontiguousarray(c[:, rows])
+
+    def _read(
+        self, engine: NativeEngine, ids: list[list[int]], L: int, P: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return h and c after the ids of distinct prompts, (L, B, P)."""
+        order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+        h, c = np.zeros((2, L, len(ids), P), dtype=np.float32)
+        lengths = np.array([len(ids[row]) for row in order])
+        symbols = np.zeros((lengths[0], len(ids)), dtype=np.int64)
+        for column, row in enumerate(order):
+            symbols[: lengths[column], column] = ids[row]
+        rows = (lengths[None] > np.arange(lengths[0])[:, None]).sum(axis=1)
+        for begin in range(0, len(symbols), READ_TOGETHER):
+            part, open_rows = symbols[begin : begin + READ_TOGETHER], rows[begin:]
+            if not engine.library.read_texts(
+                engine.arrays.address, len(part), len(ids), open_rows.ctypes.data,
+                part.ctypes.data, h.ctypes.data, c.ctypes.data,
+            ):  # fmt: skip
+                raise MemoryError
+        back = np.argsort(order)
+        return h[:, back], c[:, back]
+
+
+def contexts(
+    ids: Sequence[Sequence[int]], memory: NgramModel | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the packed last symbols of texts and their number, as the n-gram memory sees them."""
+    packed, lengths = np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
+    for text, symbols in enumerate(ids if memory else ()):
+        assert memory is not None
+        last, context = list(symbols)[max(0, len(symbols) - memory.order) :], 0
+        for symbol in last:
+            context = context << memory.bits | symbol
+        packed[text], lengths[text] = context, len(last)
+    return packed, lengths
+
+
+class NativeLoop:
+    """Writes texts with the compiled loop.
+
+    Args:
+        engine: The network, and the library.
+        model: The model.
+        stops: Stop strings as ids.
+    """
+
+    def __init__(self, engine: NativeEngine, model: Model, stops: Sequence[Sequence[int]]) -> None:
+        self._engine, self._model = engine, model
+        self._stops = [list(stop) for stop in stops if len(stop)]
+        self._tail = max(map(len, self._stops), default=1) - 1
+        self._lengths = np.array([len(stop) for stop in self._stops], dtype=np.int64)
+        self._ids = np.array([i for stop in self._stops for i in stop], dtype=np.int32)
+        self._memories: dict[int, tuple[NgramModel, NgramArrays]] = {}
+
+    def _blocks(
+        self, jobs: Sequence[Job], config: SampleConfig, memory: NgramModel | None
+    ) -> Generator[list[tuple[int, list[int]]], None, Texts]:
+        """Yield the new ids of each text that is open; return the state at the end."""
+        prompts = [job.prompt for job in jobs]
+        texts = Texts(self._engine, self._model, prompts, memory, config.length)
+        draws = [np.random.default_rng(job.seed) for job in jobs]
+        before = np.zeros((len(jobs), self._tail), dtype=np.int32)
+        steps, is_open, num_open = FIRST, np.arange(len(jobs)), len(jobs)
+        while num_open:
+            steps = min(steps, int(texts.wanted[is_open].max()))
+            uniforms = np.zeros((len(jobs), steps))
+            for text in is_open:
+                uniforms[text] = draws[text].random(steps)
+            ids = np.zeros((len(jobs), self._tail + steps), dtype=np.int32)
+            ids[:, : self._tail] = before
+            counts, start = texts.written.copy(), time.perf_counter()
+            num_open = self._write(texts, num_open, config, memory, uniforms, ids)
+            if time.perf_counter() - start < SECONDS / 2:
+                steps = min(2 * steps, MOST)
+            new = (texts.written - counts).tolist()
+            yield [(t, ids[t, self._tail : self._tail + new[t]].tolist()) for t in is_open.tolist()]
+            before, is_open = ids[:, ids.shape[1] - self._tail :], np.sort(texts.texts[:num_open])
+        return texts
+
+    def _write(
+        self, texts: Texts, num_open: int, config: SampleConfig, memory: NgramModel | None,
+        uniforms: np.ndarray, ids: np.ndarray,
+    ) -> int:  # fmt: skip
+        """Write a block; return the number of texts that are still open."""
+        parts = (
+            texts.h, texts.c, texts.texts, texts.next, texts.start, texts.contexts, texts.lengths,
+            texts.written, texts.wanted, texts.stopped,
+        )  # fmt: skip
+        batch = Batch(
+            texts.size, num_open, *(part.ctypes.data for part in parts),
+            uniforms.shape[1], self._tail, uniforms.ctypes.data, ids.ctypes.data,
+        )  # fmt: skip
+        lowest = math.log(config.min_p) if config.min_p > 0 else -math.inf
+        how = Filters(config.temperature, config.top_k, config.top_p, lowest)
+        ends = Stops(len(self._stops), self._lengths.ctypes.data, self._ids.ctypes.data)
+        is_done = self._engine.library.write_texts(
+            self._engine.arrays.address, self._address(memory),
+            *(ctypes.addressof(each) for each in (how, ends, batch)),
+        )  # fmt: skip
+        if not is_done:
+            raise MemoryError
+        return int(batch.open)
+
+    def _address(self, memory: NgramModel | None) -> int | None:
+        if memory is None:
+            return None
+        if id(memory) not in self._memories:
+            self._memories[id(memory)] = memory, NgramArrays(memory)
+        return self._memories[id(memory)][1].address
+
+    def stream(self, job: Job, memory: NgramModel | None) -> Generator[list[int], None, str]:
+        """Yield the ids of one text in blocks; return why it ended, as Sampler.stream does."""
+        finder = StopFinder(self._stops)
+        blocks = self._blocks([job], job.config, memory)
+        while True:
+            try:
+                ((_, new),) = next(blocks)
+            except StopIteration as end:
+                is_stopped = bool(end.value.stopped[0])
+                break
+            if released := finder.feed(*new):
+                yield released
+        if is_stopped:
+            return "stop"
+        yield finder.finish()
+        return "length"
+
+    def batch(
+        self, jobs: Sequence[Job], config: SampleConfig, memory: NgramModel | None
+    ) -> list[Written]:
+        """Return the texts of jobs of one config."""
+        finders = [StopFinder(self._stops) for _ in jobs]
+        written: list[list[int]] = [[] for _ in jobs]
+        for block in self._blocks(jobs, config, memory):
+            for text, new in block:
+                written[text] += finders[text].feed(*new)
+        return [
+            (text + finder.finish(), "stop" if finder.is_found else "length")
+            for text, finder in zip(written, finders, strict=True)
+        ]

@@ -1,0 +1,121 @@
+"""The compiled loop against the one in NumPy: texts, stop strings, predictions."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.data.vocab import CharVocabulary
+from charrnn.native.build import build
+from charrnn.native.library import load
+from charrnn.ngram.counts import Order, runs_of
+from charrnn.ngram.model import NgramModel
+from charrnn.ngram.model import build as build_ngrams
+from charrnn.ngram.native import NgramArrays, is_safe
+from charrnn.nn.native import NativeEngine
+from charrnn.nn.numpy_engine import Engine
+from charrnn.sampling.jobs import Jobs
+from charrnn.sampling.sampler import Sampler
+
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+
+V = 27
+RNG = np.random.default_rng(5)
+IDS = np.cumsum(RNG.integers(0, 4, 3000)).astype(np.uint8) % V
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CC", raising=False)
+        build()
+        return load()
+
+
+def make_model(cell, *, has_memory=True, records=False):
+    config = ModelConfig(cell=cell, vocab_size=V, embedding_size=5, hidden_size=19, num_layers=2)
+    rng = np.random.default_rng(3)
+    weights = {n: rng.normal(0, 0.7, s).astype(np.float32) for n, s in shapes(config).items()}
+    codes = range(97, 97 + V) if not records else [10, *range(97, 96 + V)]
+    return Model(
+        config=config, weights=weights, vocab=CharVocabulary(codes), records=records,
+        starts={2: 3, 5: 1}, memory=build_ngrams(runs_of(IDS), V, 5) if has_memory else None,
+    )  # fmt: skip
+
+
+def samplers(library, model, stops=()):
+    """Return a compiled and a NumPy sampler of a model."""
+    pair = Sampler(model, stops), Sampler(model, stops)
+    pair[0]._engine = NativeEngine(library, model.config, model.weights)
+    pair[1]._engine = Engine(model.config, model.weights)
+    assert [sampler.engine for sampler in pair] == ["compiled loop", "loop in NumPy"]
+    return pair
+
+
+SETTINGS = [
+    {}, {"temperature": 0.0}, {"temperature": 0.4}, {"top_k": 3}, {"top_p": 0.7},
+    {"min_p": 0.2}, {"top_k": 9, "top_p": 0.8, "min_p": 0.05}, {"memory_weight": 0.6},
+    {"memory_weight": 0.0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_texts_of_100_seeds_are_those_of_numpy(library, cell, settings):
+    config = SampleConfig(length=25, **settings)
+    ours, numpys = samplers(library, make_model(cell), ["cba", "hg"])
+    pairs = [
+        pair
+        for prompts in ([""], ["abcabd", "z"])
+        for jobs in [Jobs(prompts, [config], 100 // len(prompts), 1)]
+        for pair in zip(ours.write(jobs), numpys.write(jobs), strict=True)
+    ]
+    assert sum(a == b for a, b in pairs) >= len(pairs) - 1  # one draw may be on a rounding edge
+    singles = [
+        (ours.sample("ab", config, seed), numpys.sample("ab", config, seed)) for seed in range(8)
+    ]
+    assert all(a == b for a, b in singles)
+
+
+def test_a_text_depends_on_its_seed_alone(library):
+    ours, _ = samplers(library, make_model("lstm"), ["d"])
+    config = SampleConfig(length=60)
+    together = list(ours.write(Jobs(["a"], [config], 20, 1)))
+    alone = [ours.sample("a", config, each.seed) for each in together]
+    assert [a.text for a in together] == [a.text for a in alone]
+    assert {a.finish for a in together} == {"stop", "length"}
+
+
+def test_a_record_ends_at_its_newline(library):
+    ours, numpys = samplers(library, make_model("gru", records=True))
+    jobs = Jobs([""], [SampleConfig(length=40)], 50, 1)
+    texts = list(ours.write(jobs))
+    assert texts == list(numpys.write(jobs))
+    assert any(each.finish == "stop" and "\n" not in each.text for each in texts)
+
+
+def test_predictions_have_the_bits_of_numpy(library):
+    memory = build_ngrams(runs_of(IDS), V, 6)
+    lengths = RNG.integers(0, 7, 500)
+    contexts = np.zeros(500, dtype=np.uint64)
+    for _ in range(6):
+        contexts = contexts << np.uint64(memory.bits) | RNG.permutation(IDS)[:500].astype(np.uint64)
+    contexts[250:] = [sum(int(s) << memory.bits * j for j, s in enumerate(IDS[i : i + 6][::-1]))
+                      for i in range(250)]  # fmt: skip
+    contexts &= (np.uint64(1) << (lengths * memory.bits).astype(np.uint64)) - np.uint64(1)
+    expected = memory.predict(contexts, lengths)
+    found = NgramArrays(memory).predict(library, contexts, lengths)
+    for name in ("p", "order", "total", "followers"):
+        assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
+
+
+def test_counts_that_name_no_symbol_are_not_given_to_c():
+    memory = build_ngrams(runs_of(IDS), V, 2)
+    assert is_safe(memory)
+    keys = memory.orders[1].keys.copy()
+    keys[3] |= np.uint64(31)
+    broken = Order.of(keys, memory.orders[1].counts, memory.orders[1].discounts)
+    assert not is_safe(NgramModel([memory.orders[0], broken, memory.orders[2]], V))
