@@ -7,6 +7,7 @@ import pytest
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.errors import CharRNNError
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.build import build
 from charrnn.native.library import load
@@ -30,8 +31,10 @@ IDS = np.cumsum(RNG.integers(0, 4, 3000)).astype(np.uint8) % V
 def library(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("CC", raising=False)
-        build()
+        try:
+            build()
+        except CharRNNError as error:  # CC=false
+            pytest.skip(str(error))
         return load()
 
 
