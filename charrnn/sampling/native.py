@@ -26,7 +26,7 @@ FIRST, MOST = 8, 4096
 SECONDS = 0.03
 """A block that takes longer is not followed by a larger one."""
 
-READ_TOGETHER = 256
+READ_TOGETHER = 64
 """Symbols of prompts that are read in one call."""
 
 
@@ -68,14 +68,14 @@ class Texts:
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
         h, c = np.zeros((2, L, len(ids), P), dtype=np.float32)
         lengths = np.array([len(ids[row]) for row in order])
-        symbols = np.zeros((lengths[0], len(ids)), dtype=np.int64)
-        for column, row in enumerate(order):
-            symbols[: lengths[column], column] = ids[row]
-        rows = (lengths[None] > np.arange(lengths[0])[:, None]).sum(axis=1)
-        for begin in range(0, len(symbols), READ_TOGETHER):
-            part, open_rows = symbols[begin : begin + READ_TOGETHER], rows[begin:]
+        for begin in range(0, int(lengths[0]), READ_TOGETHER):
+            part = np.zeros((min(READ_TOGETHER, lengths[0] - begin), len(ids)), dtype=np.int64)
+            for column, row in enumerate(order):
+                symbols = ids[row][begin : begin + len(part)]
+                part[: len(symbols), column] = symbols
+            rows = (lengths[None] > begin + np.arange(len(part))[:, None]).sum(axis=1)
             if not engine.library.read_texts(
-                engine.arrays.address, len(part), len(ids), open_rows.ctypes.data,
+                engine.arrays.address, len(part), len(ids), rows.ctypes.data,
                 part.ctypes.data, h.ctypes.data, c.ctypes.data,
             ):  # fmt: skip
                 raise MemoryError

@@ -92,6 +92,13 @@ def test_a_text_depends_on_its_seed_alone(library):
     assert {a.finish for a in together} == {"stop", "length"}
 
 
+def test_prompts_of_any_length_are_read_side_by_side(library):
+    ours, numpys = samplers(library, make_model("gru"))
+    prompts = ["a", "abcd" * 40, "fed", "xyzzy" * 26]  # more than one call reads
+    jobs = Jobs(prompts, [SampleConfig(length=12)], 3, 1)
+    assert list(ours.write(jobs)) == list(numpys.write(jobs))
+
+
 def test_a_record_ends_at_its_newline(library):
     ours, numpys = samplers(library, make_model("gru", records=True))
     jobs = Jobs([""], [SampleConfig(length=40)], 50, 1)
