@@ -39,7 +39,6 @@ SHORT = {
     "core.rank": "must be known before torch is imported",
     "cli.app": "the group of commands",
     "core.seeds": "one function of (seed, purpose, step), used by all",
-    "data.stdin": "a file for stdin, which needs nothing of how text is decoded",
 }
 """Modules under 60 lines, and why each is a file."""
 

@@ -27,7 +27,7 @@ from charrnn.core.config import HISTORICAL, ModelConfig, TrainConfig, shapes
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.corpus import Corpus
 from charrnn.data.reading import Reading
-from charrnn.data.vocab import ByteVocabulary, Vocabulary, parse_vocabulary
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary, parse_vocabulary
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
 
@@ -75,19 +75,38 @@ class Model:
         return parse_dataclass(TrainConfig, {**HISTORICAL, **self.metadata.settings}, "settings")
 
     def reading(self, encoding: str | None = None) -> Reading:
-        """Return how text files become this model's ids, in its own encoding or another one.
-
-        A record is a line, and a line does not end in a carriage return.
-        """
+        """Return how text becomes this model's ids, in its own encoding or another one."""
         if isinstance(self.vocab, ByteVocabulary):
             return Reading(bytes=True)
-        newlines = "lf" if self.records else self.setting("newlines")
         return Reading(
             encoding=encoding or self.setting("encoding"),
-            newlines=newlines,
+            newlines=self.line_ends(),
+            normalize=self.setting("normalize"),
+            known=self.vocab.characters if isinstance(self.vocab, CharVocabulary) else None,
             errors=self.setting("errors"),
             has_options=False,
         )
+
+    def line_ends(self) -> str:
+        """Return the line ends of the text as it was learned: lf, crlf, cr, or keep for a mixture."""
+        newlines = "lf" if self.records else self.setting("newlines")
+        if newlines == "lf" or not isinstance(self.vocab, CharVocabulary):
+            return newlines
+        if not self.vocab.knows("\r"):
+            return "lf"
+        if not self.vocab.knows("\n"):
+            return "cr"
+        return "crlf" if self._follows("\n", "\r") else "keep"
+
+    def _follows(self, last: str, before: str) -> bool:
+        """Whether nearly always one character stands before another; without a memory, True."""
+        if self.memory is None or len(self.memory.orders) < 2:
+            return True
+        pairs, bits = self.memory.orders[1], np.uint64(bits_of(self.vocab.size))
+        first, second = (int(self.vocab.encode(each)[0]) for each in (before, last))
+        is_last = (pairs.keys & mask(int(bits))) == second
+        counts = pairs.counts[is_last]
+        return bool(2 * counts[pairs.keys[is_last] >> bits == first].sum() > counts.sum())
 
     def has_learned(self, corpus: Corpus) -> bool:
         """Return whether a corpus has the texts and the reading of the training corpus."""

@@ -33,11 +33,15 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
     from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text
     from charrnn.core.output import print_result
+    from charrnn.data.stdin import is_pipe, spooled
 
     checkpoints = common.checkpoints
-    if path is not None and is_text(checkpoints, path, has_any_bytes=bool(settings["bytes"])):
+    if path is not None and (
+        is_pipe(path) or is_text(checkpoints, path, has_any_bytes=bool(settings["bytes"]))
+    ):
         flags, environment = by_source(ctx, settings)
-        survey_text(Path(path), flags, environment, as_json=common.as_json)
+        with spooled((path,), checkpoints) as paths:
+            survey_text(paths[0], flags, environment, as_json=common.as_json)
         return
     found = inspect(find_model(checkpoints, path))
     as_text = json.dumps(found.as_json()) if common.as_json else "\n".join(format_checkpoint(found))

@@ -1,7 +1,5 @@
-"""`charrnn sample`, and reading its prompts."""
+"""`charrnn sample`."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,7 @@ from charrnn.cli.options import (
     option,
 )
 from charrnn.core.config import SampleConfig
-from charrnn.core.errors import InputError, printable
 from charrnn.core.overwriting import check_output
-from charrnn.core.settings import read_small_file
-
-LONGEST = 64 << 20
-"""Largest size of prompts in bytes; reading a device may never end."""
 
 
 @click.command(cls=GroupedCommand)
@@ -78,12 +71,12 @@ LONGEST = 64 << 20
     "repeated. Needs --json and -o.",
 )  # fmt: skip
 @option(
-    "--novel", type=FilePath(), metavar="CORPUS", group="Output",
+    "--novel", type=FilePath(allow_dash=True), metavar="CORPUS", group="Output",
     help="Leave out texts that occur in a corpus: records that are one of its lines, other texts "
     "that it contains as a whole. None comes twice, and -n counts the texts that are kept.",
 )  # fmt: skip
 @option(
-    "--check-copies", type=FilePath(), metavar="CORPUS", group="Output",
+    "--check-copies", type=FilePath(allow_dash=True), metavar="CORPUS", group="Output",
     help="Find spans that occur verbatim in a corpus: the longest, if it has 16 characters or more, "
     "and the share of text in spans of 30 or more, which a terminal shows in reverse.",
 )  # fmt: skip
@@ -112,13 +105,13 @@ def sample(
 
     from charrnn.checkpoints.names import find_model
     from charrnn.sampling.generate import SampleRequest, generate
+    from charrnn.sampling.prompts import PromptOptions
 
     path = find_model(common.checkpoints, model)
     inputs = (path, prompt_file, prompts, novel, check_copies)
     check_output(output, inputs, force=force or resume)  # --resume has a stricter check of its own
     request = SampleRequest(
         model=path,
-        prompts=read_prompts(prompt, prompt_file, prompts),
         configs=configs,
         num_samples=num_samples,
         stops=stops,
@@ -133,66 +126,5 @@ def sample(
         raw=raw,
         as_json=common.as_json,
     )
-    generate(request, common.console)
-
-
-def read_prompts(prompt: str | None, file: Path | None, lines: Path | None) -> list[str]:
-    """Return the prompts of a request; one empty prompt if none is given.
-
-    Args:
-        prompt: A prompt.
-        file: A file whose text is one prompt.
-        lines: A file with a prompt on each line; stdin (-) and *.jsonl files have JSON lines.
-
-    Raises:
-        InputError: Two of them are given, or a file cannot be read.
-    """
-    given = {"--prompt": prompt, "--prompt-file": file, "--prompts": lines}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise InputError(f"{' and '.join(names)}: they exclude each other; give one of them")
-    if file is not None:
-        return [read_text(file, "--prompt-file")]
-    if lines is None:
-        return [prompt or ""]
-    is_stdin = str(lines) == "-"
-    text = read_stdin() if is_stdin else read_text(lines, "--prompts")
-    if is_stdin or lines.suffix == ".jsonl":
-        name = "stdin" if is_stdin else printable(lines)
-        numbered = enumerate(text.split("\n"), start=1)
-        return [parse_json_line(line, number, name) for number, line in numbered if line.strip()]
-    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
-
-
-def read_text(path: Path, option: str) -> str:
-    """Return the text of a file; bytes that are not UTF-8 become surrogates."""
-    return read_small_file(path, option, LONGEST).decode("utf-8-sig", "surrogateescape")
-
-
-def read_stdin() -> str:
-    """Return the text of stdin, which must not be a terminal."""
-    if sys.stdin is None or sys.stdin.isatty():
-        raise InputError("--prompts: -: stdin is a terminal; pipe JSON lines into it")
-    data = sys.stdin.buffer.read(LONGEST + 1)
-    if len(data) > LONGEST:
-        raise InputError(f"--prompts: -: more than {LONGEST:,} bytes")
-    return data.decode("utf-8-sig", "surrogateescape")
-
-
-def parse_json_line(line: str, number: int, name: str) -> str:
-    """Return the prompt in one JSON line: a string, or an object with a `prompt`.
-
-    Raises:
-        InputError: The line is something else.
-    """
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    prompt = value.get("prompt") if isinstance(value, dict) else value
-    if not isinstance(prompt, str):
-        raise InputError(
-            f"--prompts: {name}: line {number} is neither a JSON string nor an object with a prompt: "
-            f"{printable(line[:60])}"
-        )
-    return prompt
+    given_prompts = PromptOptions(prompt=prompt, file=prompt_file, lines=prompts)
+    generate(request, given_prompts, common.console, common.checkpoints)

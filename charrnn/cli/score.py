@@ -49,7 +49,7 @@ def score(
     from charrnn.checkpoints.model import load_model
     from charrnn.checkpoints.names import find_model
     from charrnn.core.output import print_result
-    from charrnn.data.stdin import spooled
+    from charrnn.data.stdin import spooled, spooled_names
     from charrnn.evaluation.protocols import ADAPTED, parse_protocol
 
     wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())
@@ -59,9 +59,9 @@ def score(
         from charrnn.evaluation.scorer import Scorer, format_scores, json_scores
 
         scorer = Scorer(loaded, config, wanted, common.console.counting)
-        names = {path: "stdin" for path, name in zip(paths, files, strict=True) if name == "-"}
-        for number, text in enumerate(scorer.texts(paths, names, is_held_out=held_out)):
-            for note in scorer.notes if number == 0 else ():
+        names = spooled_names(files, paths)
+        for text in scorer.texts(paths, names, is_held_out=held_out):
+            for note in scorer.notes:
                 common.console.note(note)
             scores = list(scorer.score(text, each=common.as_json))
             if common.as_json:

@@ -249,19 +249,21 @@ def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"
         raise InputError(f"--memory-weight: must be in [0, 1], got {weight:g}")
 
     from charrnn.checkpoints.names import find_model
-    from charrnn.data.stdin import spooled
+    from charrnn.data.stdin import spooled, spooled_names
     from charrnn.viz.view import read_view
 
     path = find_model(common.checkpoints, text.model)
     check_output(page.output, [path, *map(Path, text.files)], force=page.force)
     with spooled(text.files, common.checkpoints) as paths:
-        names = {path: "stdin" for path, name in zip(paths, text.files, strict=True) if name == "-"}
+        names = spooled_names(text.files, paths)
         view = read_view(
             path, paths, names, length=text.length, is_held_out=text.held_out, memory_weight=weight
         )
     note = common.console.note
     if not text.held_out and has_learned(view, paths):
         note("the model was trained on this text; --held-out shows the part that was held out")
+    for line in view.notes:
+        note(line)
     if view.num_unknown:
         what = "characters that the model has never seen are"
         if view.num_unknown == 1:

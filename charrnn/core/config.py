@@ -153,7 +153,7 @@ class TrainConfig:
     )  # fmt: skip
     newlines: str = setting(
         None, "Line ends: convert those of Windows (CRLF) and old Macs (CR) to LF, or keep them. "
-        "[default: lf; with --bytes always keep]",
+        "[default: lf; bytes are always kept]",
         choices=("keep", "lf"), group=TEXT,
     )  # fmt: skip
     normalize: str = setting(

@@ -79,7 +79,12 @@ def reason_of(error: OSError) -> str:
 
 
 def escape_controls(text: str, controls: re.Pattern[str] = CONTROLS) -> str:
-    """Return a text with its control characters escaped; newline and tab stay by default."""
+    """Return a text with its control characters escaped; newline and tab stay by default.
+
+    The carriage return of a line end (CRLF) stays neither as it is nor escaped.
+    """
+    if controls is CONTROLS:
+        text = text.replace("\r\n", "\n")
     return controls.sub(lambda match: escape(match[0]), text)
 
 

@@ -40,19 +40,26 @@ class OutputStream:
 
     def __init__(self, stream: BinaryIO, *, for_terminal: bool = False, raw: bool = False) -> None:
         self.for_terminal = for_terminal
-        self._stream, self._raw = stream, raw
+        self._stream, self._raw, self._held = stream, raw, ""
         self._flushed = time.monotonic()
 
     def text(self, text: str, raw: bytes) -> None:
         """Write a piece: the text to a terminal, its raw bytes elsewhere."""
         if self.for_terminal:
+            text, self._held = self._held + text, ""
+            if text.endswith("\r") and not self._raw:  # of a line end, if the next piece begins so
+                text, self._held = text[:-1], "\r"
             shown = text if self._raw else escape_controls(text)
-            self.put(shown.encode("utf-8", "backslashreplace"))
+            self._write(shown.encode("utf-8", "backslashreplace"))
         else:
-            self.put(raw)
+            self._write(raw)
 
     def put(self, data: bytes) -> None:
         """Write bytes as they are."""
+        self._held = ""
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         self._stream.write(data)
         now = time.monotonic()
         if self.for_terminal or now - self._flushed > FLUSH_SECONDS:

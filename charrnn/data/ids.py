@@ -217,6 +217,7 @@ def read_ids(
     *,
     skips: bool = False,
     most: int | None = None,
+    survey: Survey | None = None,
 ) -> tuple[Ids, int]:
     """Return a file as ids of a known vocabulary, and the number of skipped characters.
 
@@ -226,12 +227,13 @@ def read_ids(
         path: The file.
         skips: Skip unknown characters instead of raising InputError.
         most: Largest number of ids to return.
+        survey: Receives the counts of what is converted.
 
     Raises:
         InputError: The file cannot be read, or has unknown characters.
     """
     pieces, unknown, left = [], [], most
-    for codes in read_codes(path, reading, Survey()):
+    for codes in read_codes(path, reading, survey or Survey()):
         if isinstance(vocab, CharVocabulary):
             codes, missing = known_ids(vocab, first_known(vocab, codes, left))
             unknown.append(missing)

@@ -61,6 +61,11 @@ class CharVocabulary:
         """Id of the newline, None if the text has none."""
         return self._ids.get("\n")
 
+    @property
+    def characters(self) -> frozenset[str]:
+        """All characters."""
+        return frozenset(self._characters)
+
     def knows(self, character: str) -> bool:
         """True if the training text has this character."""
         return character in self._ids

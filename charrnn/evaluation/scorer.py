@@ -16,6 +16,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.events import Figures
 from charrnn.data.batches import Batch
 from charrnn.data.ids import read_ids
+from charrnn.data.reading import Survey, conversion_notes
 from charrnn.data.records import LONGEST, Records, find_records
 from charrnn.data.text_files import find_files
 from charrnn.data.vocab import Ids, Vocabulary
@@ -82,6 +83,7 @@ class Scorer:
                 "itself; leave out these options"
             )
         self.notes: list[str] = []
+        """About the text that was yielded last."""
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
         self.network = CharRNN(model.config)
         load_weights(self.network, model.weights)
@@ -106,11 +108,13 @@ class Scorer:
             yield self.held_out(paths, names)
             return
         reading = self.model.reading(self.config.encoding)
-        files, self.notes = find_files(paths, reading)
-        for path in files:
-            ids, num_skipped = read_ids(
-                self.model.vocab, reading, path, skips=self.config.unknown == "skip"
-            )
+        files, folder_notes = find_files(paths, reading)
+        for number, path in enumerate(files):
+            survey, skips = Survey(), self.config.unknown == "skip"
+            ids, num_skipped = read_ids(self.model.vocab, reading, path, skips=skips, survey=survey)
+            if self.model.records:
+                survey.num_line_ends.clear()
+            self.notes = folder_notes * (number == 0) + conversion_notes(survey, reading)
             newline, records, num_cut = self.model.vocab.newline, None, 0
             if self.model.records and newline is not None:
                 records, num_cut = find_records(ids, newline)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +13,13 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
+from charrnn.data.stdin import spooled
 from charrnn.sampling.copies import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample
 from charrnn.sampling.novelty import Novelty
 from charrnn.sampling.output_file import ResumedFile, open_resumed
 from charrnn.sampling.prefill import prompt_ids
+from charrnn.sampling.prompts import PromptOptions, fitted
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
     checked,
@@ -38,7 +40,7 @@ class SampleRequest:
     """The settings of one `sample` command."""
 
     model: Path
-    prompts: list[str]
+    prompts: Sequence[str] = ()
     configs: list[SampleConfig]
     """One for each temperature."""
     num_samples: int
@@ -83,11 +85,13 @@ class Generation:
         request: Settings of the command.
         sampler: Sampler of the model.
         console: Console for progress and notes.
+        copied: Files with the corpora that are pipes, by the name given.
     """
 
     request: SampleRequest
     sampler: Sampler
     console: Console
+    copied: Mapping[Path, Path] = field(default_factory=dict)
     num_tried: int = field(default=0, init=False)
     num_kept: int = field(default=0, init=False)
 
@@ -95,9 +99,10 @@ class Generation:
         """Write all texts, or the texts that a resumed output file lacks."""
         request = self.request
         self.check_prompts()
-        novelty = Novelty(request.novel, self.sampler.model) if request.novel else None
-        reading = self.sampler.model.reading()
-        source = Source([request.check_copies], reading) if request.check_copies else None
+        model = self.sampler.model
+        novelty = Novelty(self.file_of(request.novel), model) if request.novel else None
+        corpus = request.check_copies
+        source = Source([self.file_of(corpus)], model.reading()) if corpus else None
         for note in {note: None for each in (novelty, source) if each for note in each.notes}:
             self.console.note(note)
         with resumed_file(request) as (resumed, stream):
@@ -114,14 +119,18 @@ class Generation:
                 self.write(out, samples, source, jobs)
         self.sum_up()
 
+    def file_of(self, corpus: Path) -> Path:
+        """Return the file or folder to read for a corpus."""
+        return self.copied.get(corpus, corpus)
+
     def check_prompts(self) -> None:
         """Refuse prompts with unknown characters before anything is written."""
         for number, prompt in enumerate(self.request.prompts, start=1):
             try:
                 prompt_ids(self.sampler.model, prompt)
             except InputError as error:
-                where = f"prompt {number}: " if len(self.request.prompts) > 1 else ""
-                raise InputError(f"{where}{error}") from None
+                where = f"prompt {number}: " if len(self.request.prompts) > 1 else "prompt: "
+                raise InputError(where + str(error).removeprefix("prompt: ")) from None
 
     def seed(self, resumed: ResumedFile | None) -> int:
         """Return the seed of the first text; print it if it is random."""
@@ -294,20 +303,25 @@ def resumed_file(
     return nullcontext((None, None))
 
 
-def generate(request: SampleRequest, console: Console) -> None:
-    """Run a `sample` request.
+def generate(
+    request: SampleRequest, given: PromptOptions, console: Console, checkpoints: Path
+) -> None:
+    """Run a `sample` request; a corpus that is a pipe is copied into the folder `checkpoints`.
 
     Raises:
         InputError: A prompt, a file or a setting cannot be used.
         CheckpointError: The model file is damaged.
         BusyError: Another process writes to the output file.
     """
-    sampler = make_sampler(load_model(request.model), request.stops, request.device)
-    for stop in request.stops:
-        sampler.model.vocab.encode(stop, "--stop")  # refuse one that can never occur
-    if sampler.model.records:  # an editor ends the last line of a file too
-        whole = [prompt.removesuffix("\n").removesuffix("\r") for prompt in request.prompts]
-        request = replace(request, prompts=whole)
+    model = load_model(request.model)
+    prompts, stops, notes = fitted(model, given, request.stops)
+    for note in notes:
+        console.note(note)
+    request = replace(request, prompts=prompts, stops=stops)
+    sampler = make_sampler(model, request.stops, request.device)
     if console.verbosity > 0:
         console.line(f"model {printable(request.model)}; {sampler.engine}")
-    Generation(request, sampler, console).run()
+    corpora = [path for path in (request.novel, request.check_copies) if path]
+    with spooled(tuple(map(str, corpora)), checkpoints) as paths:
+        copied = dict(zip(corpora, paths, strict=True))
+        Generation(request, sampler, console, copied).run()

@@ -221,7 +221,8 @@ def stream(
         stops: Strings that end the text; they are not part of it.
         **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
     """
-    decoder = Decoder(model.vocab)
-    for ids in Sampler(model, stops).stream(prompt, SampleConfig(**settings), seed):
+    decoder, reading = Decoder(model.vocab), model.reading()
+    sampler, prompt = Sampler(model, [*map(reading.convert, stops)]), reading.convert(prompt)
+    for ids in sampler.stream(prompt, SampleConfig(**settings), seed):
         yield from decoder.feed(ids)
     yield from decoder.feed([], final=isinstance(model.vocab, ByteVocabulary))

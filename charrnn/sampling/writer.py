@@ -169,7 +169,9 @@ def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:
     columns: dict[float, list[Text]] = {}
     for sample in samples:
         text = (sample.prompt if echo else "") + sample.text
-        columns.setdefault(sample.temperature, []).append(Text(escape_controls(text)))
+        columns.setdefault(sample.temperature, []).append(
+            Text(escape_controls(text.removesuffix("\r")))
+        )
     table = Table(box=SIMPLE_HEAD, show_edge=False, show_lines=True)
     for temperature in columns:
         table.add_column(f"{temperature:g}", ratio=1, overflow="fold")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.ids import read_ids
+from charrnn.data.reading import Survey, conversion_notes
 from charrnn.data.vocab import ByteVocabulary, Ids
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
 from charrnn.sampling.sampler import Sampler
@@ -43,6 +44,8 @@ class View:
     """Weight of the n-gram memory in the predictions; None is the model's own."""
     num_unknown: int = 0
     """Number of characters that were left out because the model has never seen them."""
+    notes: tuple[str, ...] = ()
+    """About line ends and accents that were converted."""
 
     @property
     def unit(self) -> str:
@@ -126,19 +129,25 @@ def read_view(
         return View(
             loaded, ids, f"held-out part of {title}, read by {model.parent.name}", memory_weight
         )
-    ids, num_unknown = read_files(loaded, paths, length)
+    survey = Survey()
+    ids, num_unknown = read_files(loaded, paths, length, survey)
     if not len(ids):
         what = "has no character that the model knows" if num_unknown else "is empty"
         raise InputError(f"{printable(title)}: {what}; name another text")
-    return View(loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown)
+    return View(
+        loaded, ids, f"{title}, read by {model.parent.name}", memory_weight, num_unknown,
+        notes=tuple(conversion_notes(survey, loaded.reading())),
+    )  # fmt: skip
 
 
-def read_files(model: Model, paths: Iterable[Path], length: int) -> tuple[Ids, int]:
+def read_files(model: Model, paths: Iterable[Path], length: int, survey: Survey) -> tuple[Ids, int]:
     """Return the first `length` ids of joined files, and the number of unknown characters."""
-    pieces, num_unknown = [np.empty(0, dtype=np.int64)], 0
+    pieces, num_unknown, reading = [np.empty(0, dtype=np.int64)], 0, model.reading()
     for path in paths:
         if left := length - sum(map(len, pieces)):
-            piece, num_missing = read_ids(model.vocab, model.reading(), path, skips=True, most=left)
+            piece, num_missing = read_ids(
+                model.vocab, reading, path, skips=True, most=left, survey=survey
+            )
             pieces.append(np.asarray(piece, dtype=np.int64))
             num_unknown += num_missing
     return np.concatenate(pieces), num_unknown

@@ -54,8 +54,8 @@ def test_a_byte_model_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("records", "encoding", "expected"),
     [
-        (False, None, Reading(encoding="latin-1", newlines="keep")),
-        (False, "cp1252", Reading(encoding="cp1252", newlines="keep")),
+        (False, None, Reading(encoding="latin-1", newlines="lf")),
+        (False, "cp1252", Reading(encoding="cp1252", newlines="lf")),
         (True, None, Reading(encoding="latin-1", newlines="lf")),
     ],
 )

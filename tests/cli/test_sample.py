@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 from command_line import QUICK, process
 
-from charrnn.cli.sample import read_prompts
 from charrnn.core.errors import InputError
+from charrnn.data.reading import Reading
+from charrnn.sampling.prompts import PromptOptions
+
+
+def read_prompts(prompt, file, lines, **reading):
+    return PromptOptions(prompt=prompt, file=file, lines=lines).read(Reading(**reading))
 
 
 def from_stdin(monkeypatch, data):
@@ -261,7 +266,7 @@ def test_no_model_yet_says_what_to_do(call):
 
 
 def test_stdin_may_have_a_limited_size(monkeypatch):
-    monkeypatch.setattr("charrnn.cli.sample.LONGEST", 4)
+    monkeypatch.setattr("charrnn.sampling.prompts.LONGEST", 4)
     assert from_stdin(monkeypatch, b'"a"\n') == ["a"]
     with pytest.raises(InputError, match="--prompts: -: more than 4 bytes"):
         from_stdin(monkeypatch, b'"ab"\n')

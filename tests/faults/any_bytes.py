@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from charrnn.cli.sample import read_prompts
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.data.corpus import load_corpus
 from charrnn.data.file_kinds import compression_of, kind_of
+from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.sampling.prompts import PromptOptions
 
 PIECE = 2_500
 
@@ -83,7 +84,7 @@ def ask(data: bytes) -> None:
     """Encode a prompt with a vocabulary of characters, and with one of bytes."""
     path = Path("prompt.txt")
     path.write_bytes(data)
-    prompt = read_prompts(None, path, None)[0]
+    prompt = PromptOptions(file=path).read(Reading(bytes=True))[0]
     without_mark = data.removeprefix(b"\xef\xbb\xbf")
     expect(
         ByteVocabulary().raw(ByteVocabulary().encode(prompt)) == without_mark, f"prompt {data!r}"
