@@ -105,7 +105,7 @@ def sample(
 
     from charrnn.checkpoints.names import find_model
     from charrnn.sampling.generate import SampleRequest, generate
-    from charrnn.sampling.prompts import PromptOptions
+    from charrnn.sampling.prefill import PromptOptions
 
     path = find_model(common.checkpoints, model)
     inputs = (path, prompt_file, prompts, novel, check_copies)

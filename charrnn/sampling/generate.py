@@ -18,8 +18,7 @@ from charrnn.sampling.copies import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample
 from charrnn.sampling.novelty import Novelty
 from charrnn.sampling.output_file import ResumedFile, open_resumed
-from charrnn.sampling.prefill import prompt_ids
-from charrnn.sampling.prompts import PromptOptions, fitted
+from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
     checked,

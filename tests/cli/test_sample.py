@@ -14,7 +14,7 @@ from command_line import QUICK, process
 
 from charrnn.core.errors import InputError
 from charrnn.data.reading import Reading
-from charrnn.sampling.prompts import PromptOptions
+from charrnn.sampling.prefill import PromptOptions
 
 
 def read_prompts(prompt, file, lines, **reading):
@@ -266,7 +266,7 @@ def test_no_model_yet_says_what_to_do(call):
 
 
 def test_stdin_may_have_a_limited_size(monkeypatch):
-    monkeypatch.setattr("charrnn.sampling.prompts.LONGEST", 4)
+    monkeypatch.setattr("charrnn.sampling.prefill.LONGEST", 4)
     assert from_stdin(monkeypatch, b'"a"\n') == ["a"]
     with pytest.raises(InputError, match="--prompts: -: more than 4 bytes"):
         from_stdin(monkeypatch, b'"ab"\n')

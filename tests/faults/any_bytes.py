@@ -16,7 +16,7 @@ from charrnn.data.corpus import load_corpus
 from charrnn.data.file_kinds import compression_of, kind_of
 from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
-from charrnn.sampling.prompts import PromptOptions
+from charrnn.sampling.prefill import PromptOptions
 
 PIECE = 2_500
 
