@@ -13,7 +13,7 @@ from charrnn.checkpoints.run_folder import BEST
 from charrnn.checkpoints.state import state_digest
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CheckpointError, printable
-from charrnn.data.vocab import CharVocabulary
+from charrnn.data.vocab import CharVocabulary, visible
 from charrnn.ngram.model import NgramModel
 
 MOST_SHOWN = 100
@@ -126,4 +126,4 @@ def _vocabulary_text(vocabulary: list[int] | str) -> str:
         return "256 bytes"
     characters = CharVocabulary(vocabulary[:MOST_SHOWN]).decode(range(len(vocabulary[:MOST_SHOWN])))
     more = "..." if len(vocabulary) > MOST_SHOWN else ""
-    return f"{len(vocabulary):,}: {characters}{more}"
+    return f"{len(vocabulary):,}: {visible(characters)}{more}"

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from charrnn.core.errors import CheckpointError, InputError, escape, is_control
 
 Ids = NDArray[np.unsignedinteger]
+
+UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
+"""Unicode categories of characters without a visible shape of their own."""
 
 
 class Vocabulary(Protocol):
@@ -198,9 +202,21 @@ def escape_hint(text: str, what: str) -> str:
 
 
 def describe(character: str) -> str:
-    """Return the name of a character for messages: U+00E9 'é'."""
+    """Return the name of a character for messages: U+00E9 'é', U+200D ZERO WIDTH JOINER."""
+    if is_unseen(character) and (name := unicodedata.name(character, "")):
+        return f"U+{ord(character):04X} {name}"
     shown = escape(character) if is_control(character) or character in "\n\t" else character
     return f"U+{ord(character):04X} '{shown}'"
+
+
+def is_unseen(character: str) -> bool:
+    """True for a character without a shape of its own: invisible, or a mark on another one."""
+    return character != " " and unicodedata.category(character) in UNSEEN
+
+
+def visible(text: str) -> str:
+    """Return a text with its unseen characters escaped."""
+    return "".join(escape(each) if is_unseen(each) else each for each in text)
 
 
 def _is_character(code: int) -> bool:

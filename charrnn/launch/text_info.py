@@ -15,7 +15,7 @@ from charrnn.core.console import count_text, speed_text, time_text
 from charrnn.core.errors import printable
 from charrnn.data.batches import Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
-from charrnn.data.vocab import CharVocabulary, describe
+from charrnn.data.vocab import CharVocabulary, describe, visible
 from charrnn.evaluation.held_out import leak_notes
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.evaluation.text_end import end_notes, memory_loss
@@ -123,7 +123,9 @@ def character_findings(corpus: Corpus, counts: Counts) -> Iterator[Finding]:
     shown = "".join(vocab.decode(range(min(100, vocab.size)))).replace("\n", "⏎")
     more = "..." if vocab.size > 100 else ""
     values = {"num_symbols": vocab.size, "vocabulary": vocab.to_json()}
-    yield Finding("characters", f"{vocab.size:,} different: {printable(shown)}{more}", values)
+    yield Finding(
+        "characters", f"{vocab.size:,} different: {printable(visible(shown))}{more}", values
+    )
     rare = np.flatnonzero(counts < RARE)
     if len(rare):
         by_count = rare[np.argsort(counts[rare], kind="stable")]

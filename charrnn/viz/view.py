@@ -12,24 +12,19 @@ from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.errors import InputError, escape, printable
 from charrnn.data.ids import read_ids
 from charrnn.data.reading import Survey, conversion_notes
-from charrnn.data.vocab import ByteVocabulary, Ids
+from charrnn.data.vocab import ByteVocabulary, Ids, is_unseen
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import Expectations, Parts, expectations, states
 
 GLYPHS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
-UNSEEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn", "Me")
-"""Unicode categories of characters without a visible shape."""
 
 
 def glyph(character: str) -> str:
     """Return a glyph for one character."""
-    import unicodedata
-
     if character in GLYPHS:
         return GLYPHS[character]
-    is_unseen = any(unicodedata.category(c) in UNSEEN for c in character)
-    return "".join(map(escape, character)) if is_unseen else character
+    return "".join(map(escape, character)) if any(map(is_unseen, character)) else character
 
 
 @dataclass(frozen=True)

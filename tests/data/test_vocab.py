@@ -14,6 +14,7 @@ from charrnn.data.vocab import (
     describe,
     id_dtype,
     num_bytes,
+    visible,
 )
 from charrnn.data.vocab import parse_vocabulary as from_json
 
@@ -186,3 +187,16 @@ def test_a_character_at_a_boundary_of_utf8_costs_its_bytes(code, size):
     vocab = CharVocabulary([code])
     ids = np.zeros(3, dtype=np.uint8)
     assert num_bytes(vocab, ids) == len(vocab.raw(ids)) == 3 * size
+
+
+def test_an_unseen_character_is_described_by_its_name():
+    assert [describe(c) for c in "\u200d\ufeff\u202f\u0301"] == [
+        "U+200D ZERO WIDTH JOINER",
+        "U+FEFF ZERO WIDTH NO-BREAK SPACE",
+        "U+202F NARROW NO-BREAK SPACE",
+        "U+0301 COMBINING ACUTE ACCENT",
+    ]
+    assert [describe(c) for c in "é \n\x92"] == [
+        "U+00E9 'é'", "U+0020 ' '", "U+000A '\\n'", "U+0092 '\\x92'",
+    ]  # fmt: skip
+    assert visible("a e\u0301\u200d") == "a e\\u0301\\u200d"
