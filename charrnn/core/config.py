@@ -174,6 +174,10 @@ class TrainConfig:
         2, "Number of the rule by which --lines chooses the held-out lines.",
         check=within(1, 2), group=TEXT, kind="hidden",
     )  # fmt: skip
+    step_rule: int = setting(
+        2, "Number of the rule by which a step draws its masks and pads its records.",
+        check=within(1, 2), group=TEXT, kind="hidden",
+    )  # fmt: skip
     val_file: Path | None = setting(
         None, "Separate file with the held-out text.", group=TEXT, metavar="FILE"
     )
@@ -333,7 +337,7 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
-NEUTRAL = {"errors": "strict", "corpus_rule": 1, "normalize": "keep"}
+NEUTRAL = {"errors": "strict", "corpus_rule": 1, "step_rule": 1, "normalize": "keep"}
 """Settings that came after the first format, and what a file that lacks one means by that.
 
 At this value a setting is left out of files and digests, which are then those of earlier versions.

@@ -128,6 +128,7 @@ class RecordBatches:
     newline: int
     batch_size: int
     seed: int
+    step_rule: int = 2
 
     @property
     def steps_per_epoch(self) -> int:
@@ -139,9 +140,14 @@ class RecordBatches:
         epoch, index = divmod(step, self.steps_per_epoch)
         chosen = _record_order(self, epoch)[index]
         records = self.records.take(chosen)
+        return pad_records(self.ids, records, self.newline, self._pad_to(records))
+
+    def _pad_to(self, records: Records) -> int:
+        """Return the number of which the width of a batch is a multiple."""
+        if self.step_rule == 1:
+            return PAD_TO
         octave = int(records.lengths.max()).bit_length()
-        pad_to = min(PAD_TO, max(1, (1 << octave) // (2 * SHAPES_PER_OCTAVE)))
-        return pad_records(self.ids, records, self.newline, pad_to)
+        return min(PAD_TO, max(1, (1 << octave) // (2 * SHAPES_PER_OCTAVE)))
 
 
 @lru_cache(maxsize=1)
@@ -206,6 +212,11 @@ def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
     if corpus.train_records is not None:
         assert corpus.vocab.newline is not None  # a corpus of records has one
         return RecordBatches(
-            corpus.train, corpus.train_records, corpus.vocab.newline, size, config.seed
+            corpus.train,
+            corpus.train_records,
+            corpus.vocab.newline,
+            size,
+            config.seed,
+            config.step_rule,
         )
     return Streams(corpus.train, size, window, config.seed, config.restart_prob)

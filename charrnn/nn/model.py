@@ -23,6 +23,9 @@ from charrnn.nn.state import State
 LEVELS = 1 << 8
 """Values of the random bytes that weight drop draws on a CPU."""
 
+OLD_LEVELS = 1 << 16
+"""Values of the random numbers that it draws by the first rule."""
+
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 FUNCTIONS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
@@ -163,6 +166,7 @@ def draw_masks(
     rates: tuple[float, float, float],
     batch_size: int,
     generator: torch.Generator,
+    rule: int = 2,
 ) -> Masks | None:
     """Return the dropout masks of one step, on the device of the generator; None without dropout.
 
@@ -171,7 +175,9 @@ def draw_masks(
         rates: Fractions dropped of the embedding, of layer outputs and of recurrent weights.
         batch_size: Streams (B).
         generator: Seeded for this step.
+        rule: Number of the rule by which a CPU draws the masks of recurrent weights.
     """
+    draw_matrix = _matrix_mask if rule > 1 else _old_matrix_mask
     embedding, outputs, recurrent = rates
     if not any(rates):
         return None
@@ -180,7 +186,7 @@ def draw_masks(
     return Masks(
         _mask((batch_size, 1, E), embedding, generator),
         tuple(_mask((batch_size, 1, H), outputs, generator) for _ in range(L)),
-        tuple(_matrix_mask(matrix, recurrent, generator, layer) for layer in range(L)),
+        tuple(draw_matrix(matrix, recurrent, generator, layer) for layer in range(L)),
     )
 
 
@@ -202,6 +208,17 @@ def _matrix_mask(
     drawn = bits.random_raw(-(-rows * columns // 8)).view(np.uint8)[: rows * columns]
     kept = (drawn.reshape(shape) >= thresholds[:, None]).astype(np.float32)
     return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
+
+
+def _old_matrix_mask(
+    shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
+) -> Tensor | None:
+    """Return the mask of a matrix as the first rule draws it, for runs that began with it."""
+    if not rate or generator.device.type != "cpu":
+        return _mask(shape, rate, generator)
+    rng = np.random.default_rng((generator.initial_seed(), layer))
+    kept = rng.integers(0, OLD_LEVELS, shape, dtype=np.uint16) >= round(rate * OLD_LEVELS)
+    return torch.from_numpy(kept).float().mul_(1.0 / (1.0 - rate))
 
 
 def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Tensor | None:

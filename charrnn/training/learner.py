@@ -136,7 +136,7 @@ class Learner:
         generator = torch.Generator(self.device)
         generator.manual_seed(derive_seed(config.seed, "dropout", step))
         rates = (config.embedding_dropout, config.dropout, config.weight_drop)
-        masks = draw_masks(self.model.config, rates, num_rows, generator)
+        masks = draw_masks(self.model.config, rates, num_rows, generator, config.step_rule)
         return masks if masks is None or self.world.is_single else masks.part(rows)
 
     def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
