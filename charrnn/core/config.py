@@ -167,7 +167,8 @@ class TrainConfig:
         group=TEXT,
     )
     val_frac: float = setting(
-        0.1, "Fraction of each file, at its end, that is held out for validation.",
+        0.1, "Fraction of the text that is held out for validation: the end of each file, or with "
+        "--lines, lines from everywhere.",
         check=within(0, 1, without="high"), group=TEXT,
     )  # fmt: skip
     corpus_rule: int = setting(
