@@ -20,8 +20,8 @@ from plain_pytorch import PlainTraining
 
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import RecordBatches, Streams
-from charrnn.data.corpus import find_records
 from charrnn.data.cuda import maybe_to_gpu
+from charrnn.data.records import find_records
 from charrnn.nn.device import autocast, has_bf16, set_threads, synchronise
 from charrnn.training.learner import Learner
 

@@ -1,6 +1,7 @@
 """`charrnn info`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
     from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text
     from charrnn.core.output import print_result
-    from charrnn.data.stdin import is_pipe, spooled
+    from charrnn.data.stdin import is_pipe, spooled, spooled_names
 
     checkpoints = common.checkpoints
     if path is not None and (
@@ -41,7 +42,8 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
     ):
         flags, environment = by_source(ctx, settings)
         with spooled((path,), checkpoints) as paths:
-            survey_text(paths[0], flags, environment, as_json=common.as_json)
+            names = spooled_names((path,), paths)
+            survey_text(paths[0], names, flags, environment, as_json=common.as_json)
         return
     found = inspect(find_model(checkpoints, path))
     as_text = json.dumps(found.as_json()) if common.as_json else "\n".join(format_checkpoint(found))
@@ -49,15 +51,16 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
 
 
 def survey_text(
-    path: Path, flags: dict[str, Any], environment: dict[str, Any], *, as_json: bool
-) -> None:
+    path: Path, names: Mapping[Path, str], flags: dict[str, Any], environment: dict[str, Any], *,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Print what is found out about a text, each line as soon as it is known."""
     from charrnn.core.output import print_result
     from charrnn.launch.prepare import SettingSources
     from charrnn.launch.text_info import survey
 
     values: dict[str, Any] = {}
-    for finding in survey([path], SettingSources(flags, environment, {})):
+    for finding in survey([path], SettingSources(flags, environment, {}), names):
         values |= finding.values
         if not as_json:
             print_result(f"{finding.name:<16} {finding.text}")

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,15 @@ class Finding:
     """The same for --json."""
 
 
-def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
+def survey(
+    paths: list[Path], given: SettingSources, names: Mapping[Path, str] | None = None
+) -> Iterator[Finding]:
     """Yield findings about a text, the slowest last.
 
     Args:
         paths: Text files and folders.
         given: Settings by source: how the text is read, and the budget.
+        names: Names of copied pipes by the path of the copy.
 
     Raises:
         InputError: The text cannot be read, or is too short.
@@ -66,7 +69,7 @@ def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
     corpus = load_corpus(paths, config)
     fit_batches(corpus, config)  # fails now if the text is too short
     counts = counts_of(corpus)
-    yield files_finding(corpus)
+    yield files_finding(corpus, names or {})
     yield encoding_finding(corpus, config, counts)
     yield from character_findings(corpus, counts)
     yield split_finding(corpus)
@@ -74,12 +77,13 @@ def survey(paths: list[Path], given: SettingSources) -> Iterator[Finding]:
     yield from training_findings(paths, given, corpus)
 
 
-def files_finding(corpus: Corpus) -> Finding:
+def files_finding(corpus: Corpus, names: Mapping[Path, str]) -> Finding:
     """Return files and bytes."""
     size = sum(Path(name).stat().st_size for name in corpus.files)
-    names = ", ".join(map(printable, corpus.files[:3]))
-    more = f" and {len(corpus.files) - 3} more" if len(corpus.files) > 3 else ""
-    return Finding("text", f"{names}{more}, {size:,} bytes", {"files": corpus.files, "bytes": size})
+    files = [names.get(Path(name), name) for name in corpus.files]
+    shown = ", ".join(map(printable, files[:3]))
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return Finding("text", f"{shown}{more}, {size:,} bytes", {"files": files, "bytes": size})
 
 
 def encoding_finding(corpus: Corpus, config: TrainConfig, counts: Counts) -> Finding:

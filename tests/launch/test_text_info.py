@@ -55,6 +55,11 @@ def test_facts_and_lines_about_a_text(info):
     ]  # fmt: skip
 
 
+def test_a_text_from_stdin_is_named_so(charrnn):
+    done = charrnn("info", "-", "--json", stdin=TEXT)
+    assert json.loads(done.stdout)["files"] == ["stdin"]
+
+
 def test_crlf_and_ascii_are_named(info):
     Path("dos.txt").write_bytes(b"one two\r\nthree\r\n" * 50 + b"end\n")
     facts, lines = info("dos.txt", "--newlines", "keep")
