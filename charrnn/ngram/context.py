@@ -110,5 +110,6 @@ class BatchMixer:
         if not has_read.any():  # no text has any context
             return logits
         prediction = self._memory.predict(self._reader.contexts, self._reader.lengths)
-        scores: Floats = mix(logits, prediction, self._memory.weight)
+        finite = np.where(has_read[:, None], logits, np.float32(0))  # those of a start may be -inf
+        scores: Floats = mix(finite, prediction, self._memory.weight)
         return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
