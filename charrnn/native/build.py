@@ -90,7 +90,7 @@ def try_out(path: Path) -> None:
     """
     command = [sys.executable, "-m", "charrnn.native.trial", str(path)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        raise CharRNNError("what the compiler made does not compute the network; nothing is kept")
+        raise CharRNNError("what the compiler made computes something else; nothing is kept")
 
 
 def main(arguments: list[str]) -> int:

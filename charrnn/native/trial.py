@@ -1,18 +1,30 @@
 """Compare a compiled library with reference results: `python -m charrnn.native.trial LIBRARY`.
 
-trial.npz holds, for each cell, the arrays of a small network, the ids that it reads, and the logits
-that the NumPy engine computed from them. tests/golden/make_trial.py wrote it. Half of the units
-have weights that saturate their gates.
+trial.npz holds the arrays of a small network of each cell and of a small n-gram model, and what the
+NumPy path computed from them: logits, predictions, mixtures, texts. tests/golden/make_trial.py wrote
+it. Half of the units have weights that saturate their gates.
 """
 
 import ctypes
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from charrnn.native.arrays import CELLS, Floats, NetworkArrays
+from charrnn.native.arrays import (
+    CELLS,
+    IMPOSSIBLE,
+    Batch,
+    Filters,
+    Floats,
+    NetworkArrays,
+    Ngrams,
+    Order,
+    Stops,
+)
 from charrnn.native.library import open_library
 
 REFERENCE = Path(__file__).with_name("trial.npz")
@@ -20,15 +32,49 @@ REFERENCE = Path(__file__).with_name("trial.npz")
 TOLERANCE = 1e-5
 """Largest difference of a logit from its reference."""
 
+Reference = Mapping[str, NDArray[Any]]
+
 
 def passes(library: ctypes.CDLL) -> bool:
-    """True if the library computes the reference logits of every cell."""
-    with np.load(REFERENCE) as reference:
-        return all(_agrees(library, cell, reference) for cell in CELLS)
+    """True if the library computes the reference results of every function."""
+    with np.load(REFERENCE) as file:
+        reference = dict(file)
+    memory = Counts(reference)
+    networks = [network_of(cell, reference) for cell in CELLS]
+    return (
+        all(_steps(library, *pair, reference) for pair in zip(CELLS, networks, strict=True))
+        and _predicts(library, memory, reference)
+        and _mixes(library, memory, reference)
+        and all(_writes(library, *pair, memory, reference) for pair in zip(CELLS, networks, strict=True))
+    )  # fmt: skip
 
 
-def _agrees(library: ctypes.CDLL, cell: str, reference: Mapping[str, Floats]) -> bool:
-    arrays = NetworkArrays(
+class Counts:
+    """The n-gram model of the reference, as ngrams.c reads it."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._kept = reference
+        highest, bits, vocab, split = (int(i) for i in reference["ngrams/sizes"])
+        self._orders = (Order * (highest + 1))()
+        for k, order in enumerate(self._orders):
+            arrays = [reference[f"ngrams/{name}/{k}"] for name in ("keys", "counts", "sums", "discounted")]  # fmt: skip
+            order.size = len(arrays[0])
+            order.keys, order.counts, order.sums, order.discounted = (a.ctypes.data for a in arrays)
+            order.discounts[:] = reference["ngrams/discounts"][k].tolist()
+        self._structure = Ngrams(
+            highest, bits, vocab, split, ctypes.addressof(self._orders),
+            reference["ngrams/gate"].ctypes.data, -1.0,
+        )  # fmt: skip
+
+    def address(self, weight: float) -> int | None:
+        """Return the address with a weight of the prediction; below 0: the gate's; NaN: none."""
+        self._structure.weight = weight
+        return None if np.isnan(weight) else ctypes.addressof(self._structure)
+
+
+def network_of(cell: str, reference: Reference) -> NetworkArrays:
+    """Return the network of a cell."""
+    return NetworkArrays(
         cell=cell,
         vocab=reference[f"{cell}/logits"].shape[-1],
         **{
@@ -38,23 +84,103 @@ def _agrees(library: ctypes.CDLL, cell: str, reference: Mapping[str, Floats]) ->
         decoder=reference[f"{cell}/decoder"],
         bias=reference[f"{cell}/bias"],
     )
-    logits = run(library, arrays, reference["ids"])
-    expected = reference[f"{cell}/logits"]
-    return bool(np.abs(logits[..., : expected.shape[-1]] - expected).max() < TOLERANCE)
 
 
-def run(library: ctypes.CDLL, arrays: NetworkArrays, ids: Floats) -> Floats:
+def _is_close(found: Floats, expected: Floats) -> bool:
+    """True if the first columns of an array are the expected ones; NaN never is."""
+    return bool(np.abs(found[..., : expected.shape[-1]] - expected).max() < TOLERANCE)
+
+
+def _steps(library: ctypes.CDLL, cell: str, network: NetworkArrays, reference: Reference) -> bool:
+    return _is_close(run(library, network, reference["ids"]), reference[f"{cell}/logits"])
+
+
+def run(library: ctypes.CDLL, network: NetworkArrays, ids: Floats) -> Floats:
     """Return the logits after each step of two layers, (T, B, S), for ids (T, B)."""
     num_steps, num_streams = ids.shape
-    logits = np.empty((num_steps, num_streams, arrays.symbols), dtype=np.float32)
-    h, c = np.zeros((2, 2, num_streams, arrays.padded), dtype=np.float32)
-    gates = np.empty((2 * num_streams, arrays.gates), dtype=np.float32)
+    logits = np.empty((num_steps, num_streams, network.symbols), dtype=np.float32)
+    h, c = np.zeros((2, 2, num_streams, network.padded), dtype=np.float32)
+    gates = np.empty((2 * num_streams, network.gates), dtype=np.float32)
     for step, symbols in enumerate(np.ascontiguousarray(ids, dtype=np.int64)):
         library.network_step(
-            arrays.address, num_streams, num_streams, symbols.ctypes.data, h.ctypes.data,
+            network.address, num_streams, num_streams, symbols.ctypes.data, h.ctypes.data,
             c.ctypes.data, gates.ctypes.data, logits[step].ctypes.data,
         )  # fmt: skip
     return logits
+
+
+def _predicts(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
+    """True if the predictions have the bits of NumPy."""
+    contexts, lengths = reference["ngrams/contexts"], reference["ngrams/lengths"]
+    p, statistics = np.empty_like(reference["ngrams/p"]), np.empty((len(contexts), 3))
+    room = np.empty(p.shape[1])
+    library.predict_all(
+        memory.address(-1), len(contexts), contexts.ctypes.data, lengths.ctypes.data,
+        p.ctypes.data, room.ctypes.data, statistics.ctypes.data,
+    )  # fmt: skip
+    return np.array_equal(p, reference["ngrams/p"]) and np.array_equal(
+        statistics, reference["ngrams/statistics"]
+    )
+
+
+def _mixes(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
+    """True if logits of a network are mixed with the predictions, with each weight."""
+    logits, p = reference["mixture/logits"], reference["ngrams/p"]
+    room, statistics = np.empty(logits.shape[1], np.float32), reference["ngrams/statistics"]
+    for weight, expected in zip((-1, 0.3), reference["mixture/mixed"], strict=True):
+        found = logits.copy()
+        for row in range(len(found)):
+            library.ngram_mix(
+                memory.address(weight), found.shape[1], found[row].ctypes.data,
+                p[row].ctypes.data, statistics[row].ctypes.data, room.ctypes.data,
+            )  # fmt: skip
+        if not _is_close(found, expected):
+            return False
+    return True
+
+
+def _writes(
+    library: ctypes.CDLL, cell: str, network: NetworkArrays, memory: Counts, reference: Reference
+) -> bool:
+    """True if texts are those of NumPy, with each setting of memory and filters."""
+    settings, expected = reference["texts/settings"], reference[f"{cell}/texts"]
+    for (weight, *filters), texts, stopped in zip(
+        settings.tolist(), expected, reference[f"{cell}/stopped"], strict=True
+    ):
+        how = Filters(filters[0], int(filters[1]), filters[2], filters[3])
+        ids, is_stopped = write(library, network, memory.address(weight), how, reference)
+        is_told = texts >= 0
+        if not (ids[is_told] == texts[is_told]).all() or not (is_stopped == stopped).all():
+            return False
+    return True
+
+
+def write(
+    library: ctypes.CDLL, network: NetworkArrays, memory: int | None, how: Filters,
+    reference: Reference,
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # fmt: skip
+    """Return ids, (B, T), and whether a stop string ended each text, (B)."""
+    uniforms, first = reference["texts/uniforms"], reference["texts/first"].copy()
+    B, T = uniforms.shape
+    lengths, ends = reference["texts/stop_lengths"], reference["texts/stops"]
+    tail = int(lengths.max()) - 1
+    h, c = np.zeros((2, 2, B, network.padded), dtype=np.float32)
+    start = np.full(network.symbols, IMPOSSIBLE, dtype=np.float32)
+    start[: len(reference["texts/start"])] = reference["texts/start"]
+    texts, wanted = np.arange(B), np.full(B, T)
+    written, stopped = np.zeros((2, B), dtype=np.int64)
+    contexts = np.maximum(first, 0).astype(np.uint64)
+    known = (first >= 0).astype(np.int64)
+    ids = np.zeros((B, tail + T), dtype=np.int32)
+    parts = (h, c, texts, first, start, contexts, known, written, wanted, stopped)
+    batch = Batch(
+        B, B, *(part.ctypes.data for part in parts), T, tail, uniforms.ctypes.data, ids.ctypes.data
+    )
+    stops = Stops(len(lengths), lengths.ctypes.data, ends.ctypes.data)
+    library.write_texts(
+        network.address, memory, *(ctypes.addressof(each) for each in (how, stops, batch))
+    )
+    return ids[:, tail:], stopped
 
 
 def main(arguments: list[str]) -> int:

@@ -1,24 +1,44 @@
 """Write charrnn/native/trial.npz: what a compiled library has to compute.
 
 Run by hand when the layout of arrays in native.h changes: `python tests/golden/make_trial.py`.
-tests/nn/test_native.py holds the file against the NumPy engine.
+tests/native/test_trial.py compares the file with the NumPy path.
 """
 
 import numpy as np
 
-from charrnn.core.config import ModelConfig, shapes
-from charrnn.native.arrays import CELLS
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.data.vocab import CharVocabulary
+from charrnn.native.arrays import CELLS, IMPOSSIBLE, round_up
 from charrnn.native.trial import REFERENCE
+from charrnn.ngram.counts import runs_of
+from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT, mix
+from charrnn.ngram.model import build
+from charrnn.ngram.native import num_tables
 from charrnn.nn.native import arrange
 from charrnn.nn.numpy_engine import Engine
+from charrnn.sampling.jobs import Job
+from charrnn.sampling.prefill import start_logits
+from charrnn.sampling.sampler import Sampler
 
 NUM_STEPS, NUM_STREAMS = 3, 13
 """Streams in groups of 6, 4, 2 and 1: each path of the matrix product."""
 
+V, ORDER = 21, 5
+"""The lowest orders of the n-gram model fit NumPy's tables, the highest does not."""
+
+SETTINGS = (
+    (None, {}), (None, {"temperature": 0.0}), (0.0, {"temperature": 1.5}), (0.6, {"top_k": 3}),
+    (None, {"top_p": 0.7, "temperature": 1.2}), (0.3, {"min_p": 0.2}),
+)  # fmt: skip
+"""Weight of the n-gram model, and filters."""
+
+PROMPTS, LENGTH, STOPS = ("", "a", "k", "", "u", "h", "b"), 24, ("e", "hg")
+
 
 def make_config(cell):
     """V = 21, E = 7, H = 27, L = 2: no size is a multiple of 16."""
-    return ModelConfig(cell=cell, vocab_size=21, embedding_size=7, hidden_size=27, num_layers=2)
+    return ModelConfig(cell=cell, vocab_size=V, embedding_size=7, hidden_size=27, num_layers=2)
 
 
 def make_weights(config):
@@ -35,7 +55,7 @@ def make_weights(config):
 
 def make_ids():
     """Return the ids that are read, (T, B)."""
-    return np.random.default_rng(11).integers(0, 21, (NUM_STEPS, NUM_STREAMS)).astype(np.uint8)
+    return np.random.default_rng(11).integers(0, V, (NUM_STEPS, NUM_STREAMS)).astype(np.uint8)
 
 
 def make_reference(cell):
@@ -52,15 +72,108 @@ def make_reference(cell):
     for name in ("tables", "inputs", "recurrents", "biases"):
         for layer, array in enumerate(getattr(arrays, name)):
             reference[f"{cell}/{name}/{layer}"] = array
-    return reference | {f"{cell}/decoder": arrays.decoder, f"{cell}/bias": arrays.bias}
+    texts, stopped = make_texts(config, weights)
+    return reference | {
+        f"{cell}/decoder": arrays.decoder, f"{cell}/bias": arrays.bias,
+        f"{cell}/texts": texts, f"{cell}/stopped": stopped,
+    }  # fmt: skip
+
+
+def make_memory():
+    """Return an n-gram model of a text in which some contexts are frequent."""
+    ids = np.cumsum(np.random.default_rng(5).integers(0, 4, 600)).astype(np.uint8) % V
+    return build(runs_of(ids), V, ORDER), ids
+
+
+def make_sampler(config, weights):
+    """Return a sampler that computes with NumPy."""
+    model = Model(
+        config=config, weights=weights, vocab=CharVocabulary(range(97, 97 + V)), records=False,
+        starts={2: 3, 5: 1, 0: 2}, memory=make_memory()[0],
+    )  # fmt: skip
+    sampler = Sampler(model, STOPS)
+    sampler.__dict__ |= {"_engine": Engine(config, weights), "_loop": None}
+    return sampler
+
+
+def make_texts(config, weights):
+    """Return ids of texts without their stop strings, (settings, B, T), -1 where there are none."""
+    sampler = make_sampler(config, weights)
+    texts = np.full((len(SETTINGS), len(PROMPTS), LENGTH), -1, dtype=np.int8)
+    stopped = np.zeros((len(SETTINGS), len(PROMPTS)), dtype=np.int8)
+    for row, (weight, settings) in enumerate(SETTINGS):
+        how = SampleConfig(length=LENGTH, memory_weight=weight, **settings)
+        jobs = [Job(i, i, prompt, how) for i, prompt in enumerate(PROMPTS)]
+        for text, (ids, finish) in enumerate(sampler.batch(jobs, how)):
+            texts[row, text, : len(ids)] = ids
+            stopped[row, text] = finish == "stop"
+    return texts, stopped
+
+
+def make_text_inputs():
+    """Return what texts are written from: settings, first symbols, uniform numbers, stop strings."""
+    sampler = make_sampler(make_config("rnn"), make_weights(make_config("rnn")))
+    how = [
+        (np.nan if weight == 0 else -1 if weight is None else weight, SampleConfig(**settings))
+        for weight, settings in SETTINGS
+    ]
+    rows = [
+        (weight, each.temperature, each.top_k, each.top_p, np.log(each.min_p) if each.min_p else -np.inf)
+        for weight, each in how
+    ]  # fmt: skip
+    return {
+        "settings": np.array(rows),
+        "first": np.array([ord(prompt) - 97 if prompt else -1 for prompt in PROMPTS]),
+        "start": np.maximum(start_logits(sampler.model), IMPOSSIBLE),
+        "uniforms": np.stack(
+            [np.random.default_rng(i).random(LENGTH) for i in range(len(PROMPTS))]
+        ),
+        "stops": np.array([i for stop in sampler.stops for i in stop], dtype=np.int32),
+        "stop_lengths": np.array([len(stop) for stop in sampler.stops]),
+    }
+
+
+def make_ngrams():
+    """Return the arrays of the n-gram model, and its predictions."""
+    memory, ids = make_memory()
+    arrays = {
+        "sizes": np.array([memory.order, memory.bits, V, num_tables(memory)]),
+        "discounts": np.array([[0.0, *order.discounts] for order in memory.orders]),
+        "gate": np.array([*np.ravel(GATE_INPUT), *GATE_OUTPUT], dtype=np.float32),
+    }
+    for k, order in enumerate(memory.orders):
+        arrays[f"keys/{k}"] = order.keys.astype(np.uint64)
+        arrays[f"counts/{k}"] = order.counts.astype(np.int32)
+        arrays[f"sums/{k}"] = order.sums.astype(np.int64)
+        arrays[f"discounted/{k}"] = order.discount_sums.astype(np.float64)
+    rng = np.random.default_rng(13)
+    lengths = np.arange(NUM_STEPS * NUM_STREAMS) % (ORDER + 1)
+    contexts = np.zeros(len(lengths), dtype=np.uint64)
+    for row, (length, at) in enumerate(
+        zip(lengths, rng.integers(0, 590, len(lengths)), strict=True)
+    ):
+        for symbol in ids[at : at + length] if row % 4 else rng.integers(0, V, length):
+            contexts[row] = contexts[row] << np.uint64(memory.bits) | np.uint64(symbol)
+    found = memory.predict(contexts, lengths)
+    statistics = np.stack([found.order, found.total, found.followers], axis=1).astype(np.float64)
+    return arrays | {
+        "contexts": contexts, "lengths": lengths, "p": found.p, "statistics": statistics
+    }, found  # fmt: skip
 
 
 def make_all():
     """Return everything that the file holds."""
     reference = {"ids": make_ids()}
+    ngrams, prediction = make_ngrams()
+    reference |= {f"ngrams/{name}": array for name, array in ngrams.items()}
+    reference |= {f"texts/{name}": array for name, array in make_text_inputs().items()}
     for cell in CELLS:
         reference |= make_reference(cell)
-    return reference
+    scores = reference["lstm/logits"].reshape(-1, V) * 3
+    padded = np.full((len(scores), round_up(V)), IMPOSSIBLE, dtype=np.float32)
+    padded[:, :V] = scores
+    mixtures = [mix(scores, prediction, weight) for weight in (None, 0.3)]
+    return reference | {"mixture/logits": padded, "mixture/mixed": np.stack(mixtures)}
 
 
 if __name__ == "__main__":
