@@ -21,6 +21,12 @@ OBEYED = (
 CONTROLS = re.compile(f"[{OBEYED}]")
 """Characters that a terminal may interpret as commands; newline and tab are not among them."""
 
+DIRECTION_MARKS = "\u061c\u200e\u200f"
+"""ALM, LRM and RLM: ordinary in Hebrew, Arabic and chats; they reorder no text beyond their place."""
+
+SHOWN_ESCAPED = re.compile(f"(?![{DIRECTION_MARKS}])[{OBEYED}]")
+"""Controls of a text that a terminal shows escaped; direction marks are sent as they are."""
+
 CONTROLS_AND_LAYOUT = re.compile(f"[{OBEYED}{LAYOUT}]")
 
 
@@ -78,7 +84,7 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def escape_controls(text: str, controls: re.Pattern[str] = CONTROLS) -> str:
+def escape_controls(text: str, controls: re.Pattern[str] = SHOWN_ESCAPED) -> str:
     """Return a text with its control characters escaped; newline and tab stay by default.
 
     The carriage return of a line end (CRLF) stays neither as it is nor escaped.

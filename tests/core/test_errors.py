@@ -12,6 +12,7 @@ from charrnn.core.errors import (
     CheckpointError,
     DivergedError,
     InputError,
+    escape_controls,
     is_control,
     printable,
 )
@@ -54,6 +55,11 @@ def test_every_error_has_its_exit_code(error, code):
 )
 def test_what_a_terminal_could_obey_is_escaped(character, shown):
     assert printable(f"a{character}b") == f"a{shown}b"
+
+
+def test_direction_marks_of_a_text_are_shown_and_other_bidirectional_controls_escaped():
+    text = "\u200eAna\u200f \u061c\u202ex\u2066y"
+    assert escape_controls(text) == "\u200eAna\u200f \u061c\\u202ex\\u2066y"
 
 
 def test_ordinary_text_stays_as_it_is():
