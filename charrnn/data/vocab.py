@@ -141,6 +141,27 @@ class Decoder:
         return self._vocab.decode(ids)
 
 
+class WholeCharacters:
+    """Holds back the bytes of an unfinished UTF-8 character; other data passes unchanged."""
+
+    def __init__(self) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("strict")
+        self.is_utf8 = True
+        """Whether all bytes so far are UTF-8; the last character may be unfinished."""
+
+    def feed(self, raw: bytes) -> bytes:
+        """Return the bytes that are complete; those held back at the end are not text."""
+        if not self.is_utf8:
+            return raw
+        data = self._utf8.getstate()[0] + raw
+        try:
+            self._utf8.decode(raw)
+        except UnicodeDecodeError:
+            self.is_utf8 = False
+            return data
+        return data[: len(data) - len(self._utf8.getstate()[0])]
+
+
 def id_dtype(size: int) -> type[np.uint8] | type[np.uint16]:
     """Return the narrowest dtype of ids for a vocabulary of `size` symbols."""
     return np.uint8 if size <= 256 else np.uint16

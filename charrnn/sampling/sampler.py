@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids
+from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids, WholeCharacters
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
@@ -198,6 +198,8 @@ class Sampler:
 
     def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
         vocab = self.model.vocab
+        if isinstance(vocab, ByteVocabulary):
+            ids = list(WholeCharacters().feed(vocab.raw(ids)))
         return Sample(
             index=job.index,
             seed=job.seed,
@@ -223,6 +225,9 @@ def stream(
     """
     decoder, reading = Decoder(model.vocab), model.reading()
     sampler, prompt = Sampler(model, [*map(reading.convert, stops)]), reading.convert(prompt)
+    whole = WholeCharacters()
     for ids in sampler.stream(prompt, SampleConfig(**settings), seed):
+        whole.feed(model.vocab.raw(ids))
         yield from decoder.feed(ids)
-    yield from decoder.feed([], final=isinstance(model.vocab, ByteVocabulary))
+    if isinstance(model.vocab, ByteVocabulary) and not whole.is_utf8:
+        yield from decoder.feed([], final=True)

@@ -9,7 +9,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
-from charrnn.data.vocab import Decoder
+from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
 from charrnn.sampling.copies import LONG, WINDOW, Copies, Source
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.sampler import Sampler
@@ -53,9 +53,12 @@ def write_stream(
     decoder = Decoder(vocab)
     if echo:
         out.text(prompt, vocab.raw(vocab.encode(prompt)))
+    whole = WholeCharacters()
     for ids in sampler.stream(prompt, config, seed):
-        out.text(decoder.feed(ids), vocab.raw(ids))
-    out.text(decoder.feed([], final=True), b"")
+        raw = vocab.raw(ids)
+        out.text(decoder.feed(ids), whole.feed(raw) if isinstance(vocab, ByteVocabulary) else raw)
+    if not whole.is_utf8:
+        out.text(decoder.feed([], final=True), b"")
     if out.for_terminal or sampler.model.records:
         out.put(b"\n")
 

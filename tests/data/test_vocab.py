@@ -10,6 +10,7 @@ from charrnn.data.vocab import (
     ByteVocabulary,
     CharVocabulary,
     Decoder,
+    WholeCharacters,
     decoded_length,
     describe,
     id_dtype,
@@ -200,3 +201,17 @@ def test_an_unseen_character_is_described_by_its_name():
         "U+00E9 'é'", "U+0020 ' '", "U+000A '\\n'", "U+0092 '\\x92'",
     ]  # fmt: skip
     assert visible("a e\u0301\u200d") == "a e\\u0301\\u200d"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_an_unfinished_character_at_the_end_is_held_back(size):
+    raw = "aé日😀".encode()
+    for end in range(len(raw) + 1):
+        whole = WholeCharacters()
+        pieces = [whole.feed(raw[i : min(end, i + size)]) for i in range(0, end, size)]
+        assert b"".join(pieces) == raw[:end].decode("utf-8", "ignore").encode()
+
+
+def test_bytes_that_are_not_utf_8_are_not_held_back():
+    whole = WholeCharacters()
+    assert whole.feed(b"a\xe9") + whole.feed(b"b\xe9") + whole.feed(b"\xe9") == b"a\xe9b\xe9\xe9"

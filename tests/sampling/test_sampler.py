@@ -342,9 +342,16 @@ def test_a_byte_model_counts_bytes_and_decodes_them():
     assert (sample.text, sample.raw) == ("é€", b"\xc3\xa9\xe2\x82\xac")
 
 
-def test_half_a_character_is_a_replacement_character_and_its_raw_bytes():
-    sample = write(byte_model(), "\n", length=4)
-    assert (sample.text, sample.raw) == ("é\ufffd", b"\xc3\xa9\xe2\x82")
+@pytest.mark.parametrize("length", [2, 3, 4])
+def test_a_text_of_bytes_ends_at_a_whole_character(length):
+    sample = write(byte_model(), "\n", length=length)
+    assert (sample.text, sample.raw) == ("é", b"\xc3\xa9")
+
+
+def test_a_text_that_is_not_utf_8_keeps_all_its_bytes():
+    model = cycle([0xE9, 10, 0xC3], vocab=ByteVocabulary())
+    sample = write(model, "\n", length=4)
+    assert (sample.text, sample.raw) == ("\ufffd\ufffd\n\ufffd", b"\xc3\xe9\n\xc3")
 
 
 def test_a_byte_models_prompt_may_hold_any_byte():
