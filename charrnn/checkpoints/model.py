@@ -82,6 +82,8 @@ class Model:
             encoding=encoding or self.setting("encoding"),
             newlines=self.line_ends(),
             normalize=self.setting("normalize"),
+            column=self.setting("column"),
+            one_line=self.records,
             known=self.vocab.characters if isinstance(self.vocab, CharVocabulary) else None,
             errors=self.setting("errors"),
             has_options=False,

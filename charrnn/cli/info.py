@@ -11,7 +11,17 @@ from charrnn.cli.completion import complete_models
 from charrnn.cli.options import Common, GroupedCommand, by_source, common, config_options
 from charrnn.core.config import TrainConfig
 
-READING = ("bytes", "encoding", "errors", "newlines", "normalize", "lines", "val_frac", "max_time")
+READING = (
+    "bytes",
+    "encoding",
+    "errors",
+    "newlines",
+    "normalize",
+    "lines",
+    "column",
+    "val_frac",
+    "max_time",
+)
 """Settings of `info` for a text: how it is read, and the time budget."""
 
 
@@ -34,7 +44,7 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
     from charrnn.checkpoints.checkpoint_info import format_checkpoint, inspect
     from charrnn.checkpoints.names import find_model, is_text
     from charrnn.core.output import print_result
-    from charrnn.data.stdin import is_pipe, spooled, spooled_names
+    from charrnn.core.stdin import is_pipe, spooled, spooled_names
 
     checkpoints = common.checkpoints
     if path is not None and (

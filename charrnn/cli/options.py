@@ -213,7 +213,7 @@ def help_of(each: Field[Any]) -> str:
     text: str = each.metadata["help"]
     if each.name in PRESET_FIELDS:
         return f"{text} [default: from --size]"
-    if each.default is None or isinstance(each.default, bool) or "[default" in text:
+    if each.default in (None, "") or isinstance(each.default, bool) or "[default" in text:
         return text
     return f"{text} [default: {each.default}]"
 

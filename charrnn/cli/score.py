@@ -49,7 +49,7 @@ def score(
     from charrnn.checkpoints.model import load_model
     from charrnn.checkpoints.names import find_model
     from charrnn.core.output import print_result
-    from charrnn.data.stdin import spooled, spooled_names
+    from charrnn.core.stdin import spooled, spooled_names
     from charrnn.evaluation.protocols import ADAPTED, parse_protocol
 
     wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())

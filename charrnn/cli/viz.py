@@ -249,7 +249,7 @@ def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"
         raise InputError(f"--memory-weight: must be in [0, 1], got {weight:g}")
 
     from charrnn.checkpoints.names import find_model
-    from charrnn.data.stdin import spooled, spooled_names
+    from charrnn.core.stdin import spooled, spooled_names
     from charrnn.viz.view import read_view
 
     path = find_model(common.checkpoints, text.model)

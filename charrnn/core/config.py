@@ -166,6 +166,10 @@ class TrainConfig:
         "Each line is a separate text (names, titles, headlines); CRLF and CR become LF.",
         group=TEXT,
     )
+    column: str = setting(
+        "", "Read one column of a table: CSV or TSV with a header, or JSON lines.",
+        group=TEXT, metavar="NAME",
+    )  # fmt: skip
     val_frac: float = setting(
         0.1, "Fraction of the text that is held out for validation: the end of each file, or with "
         "--lines, lines from everywhere.",
@@ -308,11 +312,17 @@ class TrainConfig:
             raise InputError(
                 "--epochs and --steps: both limit the length of training; give only one"
             )
-        conversions = (self.newlines or "keep", self.normalize, self.encoding, self.errors)
-        if self.bytes and conversions != ("keep", "keep", "utf-8", "strict"):
+        conversions = (
+            self.newlines or "keep",
+            self.normalize,
+            self.encoding,
+            self.errors,
+            self.column,
+        )
+        if self.bytes and conversions != ("keep", "keep", "utf-8", "strict", ""):
             raise InputError(
                 "--bytes: bytes are never converted; leave out --encoding, --errors, "
-                "--newlines and --normalize"
+                "--newlines, --normalize and --column"
             )
         if not self.newlines:
             object.__setattr__(self, "newlines", "keep" if self.bytes else "lf")
@@ -338,7 +348,7 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
-NEUTRAL = {"errors": "strict", "corpus_rule": 1, "step_rule": 1, "normalize": "keep"}
+NEUTRAL = {"errors": "strict", "corpus_rule": 1, "step_rule": 1, "normalize": "keep", "column": ""}
 """Settings that came after the first format, and what a file that lacks one means by that.
 
 At this value a setting is left out of files and digests, which are then those of earlier versions.

@@ -12,6 +12,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
+from charrnn.data.columns import named, table_columns
 from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.reading import Reading
@@ -91,6 +92,7 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
         + [reading.errors] * (reading.errors != "strict")
         + [reading.normalize] * (reading.normalize != "keep")
+        + [["column", reading.column]] * bool(reading.column)
     )
     encoded = _encode(parts, reading, config, key)
     corpus = _split(encoded, config, key, files, notes)
@@ -109,6 +111,8 @@ def reading_of(config: TrainConfig) -> Reading:
         newlines=newlines,
         errors=config.errors,
         normalize=config.normalize,
+        column=config.column,
+        one_line=config.lines,
     )
 
 
@@ -139,7 +143,20 @@ def _file_notes(files: list[Path], reading: Reading) -> list[str]:
         return []
     binary = [path for path in files if has_nul(path)]
     hint = "if it is no UTF-8 text, use --bytes, or --encoding utf-16-le"
-    return [f"{printable(path)} holds NULs: {hint}" for path in binary[:1]]
+    notes = [f"{printable(path)} holds NULs: {hint}" for path in binary[:1]]
+    return notes + _table_notes(files, reading)
+
+
+def _table_notes(files: list[Path], reading: Reading) -> list[str]:
+    """Return a note about a table whose rows would be learned as lines."""
+    if not reading.one_line or reading.column:
+        return []
+    tables = [(path, names) for path in files if (names := table_columns(path, reading.encoding))]
+    return [
+        f"{printable(path)} looks like a table with the columns {named(names)}; "
+        "--column NAME reads one of them"
+        for path, names in tables[:1]
+    ]
 
 
 def _parts(files: list[Path], train_frac: float) -> list[TextPart]:

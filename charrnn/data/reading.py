@@ -34,6 +34,10 @@ class Reading:
     """What to do with bytes that are not in the encoding: strict refuses, replace, skip."""
     normalize: str = "keep"
     """Unicode normal form: keep or nfc."""
+    column: str = ""
+    """The column of a table (CSV, TSV, JSON lines) that is the text; empty for plain text."""
+    one_line: bool = False
+    """Line ends inside a field of the column become blanks."""
     known: frozenset[str] | None = field(default=None, compare=False, repr=False)
     """Characters of a model: one that it lacks is read in its other normal form, if it has that."""
     has_options: bool = field(default=True, compare=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable, reason_of
+from charrnn.data.columns import column_text
 from charrnn.data.file_kinds import (
     DAMAGED,
     HEAD,
@@ -198,7 +199,8 @@ def _read_bytes(file: BinaryIO) -> Iterator[Codes]:
 
 def _read_text(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
     is_start = True
-    for codes in _decoded(file, path, reading, survey):
+    read = _of_column if reading.column else _decoded
+    for codes in read(file, path, reading, survey):
         if is_start and codes[0] == MARK:
             survey.num_boms += 1
             codes = codes[1:]
@@ -224,6 +226,31 @@ def _decoded(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> It
                 yield codes
         if not chunk:
             return
+        position += len(chunk)
+
+
+def _of_column(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
+    """Yield non-empty arrays of code points: the fields of a column, a line end after each."""
+    converter, held, size = Converter(reading, survey), [""], 0
+    texts = _texts(file, path, reading)
+    for field in column_text(texts, path, reading.column, one_line=reading.one_line):
+        held.append(field)
+        size += len(field)
+        if size >= CHUNK:
+            if text := converter.feed("".join(held), final=False):
+                yield _code_points(text, is_wide=False)
+            held, size = [], 0
+    if text := converter.feed("".join(held), final=True):
+        yield _code_points(text, is_wide=False)
+
+
+def _texts(file: BinaryIO, path: Path, reading: Reading) -> Iterator[str]:
+    """Yield the decoded text in pieces."""
+    decoder = codecs.getincrementaldecoder(reading.encoding)(HANDLERS[reading.errors])
+    position, chunk = 0, b"-"
+    while chunk:
+        chunk = file.read(CHUNK)
+        yield _decode(decoder, chunk, path, position, reading)
         position += len(chunk)
 
 

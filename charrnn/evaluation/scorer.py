@@ -119,7 +119,10 @@ class Scorer:
             if self.model.records and newline is not None:
                 records, num_cut = find_records(ids, newline)
             name = names.get(path, str(path))
-            yield Text(name, ids, num_skipped=num_skipped, num_cut=num_cut, records=records)
+            yield Text(
+                name, ids, num_skipped=num_skipped, num_cut=num_cut, records=records,
+                has_lines=not reading.column,
+            )  # fmt: skip
 
     def held_out(self, paths: list[Path], names: dict[Path, str]) -> Text:
         """Return the part of these files that the model's run held out."""
@@ -132,7 +135,9 @@ class Scorer:
             corpus.val,
             split=split_name(self.model.train_config()),
             records=corpus.val_records,
-            has_lines=len(corpus.files) == 1 and corpus.val is corpus.train,
+            has_lines=len(corpus.files) == 1
+            and corpus.val is corpus.train
+            and not self.model.setting("column"),
         )
 
     def score(self, text: Text, *, each: bool) -> Iterator[Figures]:

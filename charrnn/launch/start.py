@@ -21,7 +21,7 @@ from charrnn.core.errors import BusyError, CharRNNError, InputError, printable
 from charrnn.core.files import sync_folder
 from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
-from charrnn.data.stdin import spooled
+from charrnn.core.stdin import spooled
 from charrnn.launch.prepare import PreparedRun, SettingSources, plan_text, prepare
 from charrnn.launch.resume import newest_snapshot, prepare_resumed
 from charrnn.launch.session import launch, print_end

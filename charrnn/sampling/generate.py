@@ -13,7 +13,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
-from charrnn.data.stdin import spooled
+from charrnn.core.stdin import spooled
 from charrnn.sampling.copies import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample
 from charrnn.sampling.novelty import Novelty

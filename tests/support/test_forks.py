@@ -25,7 +25,9 @@ def outcome(interpreter, *arguments, **options):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["info", "absent"], ["runs", "best"], ["--version"], ["nothing"]])
+@pytest.mark.parametrize(
+    "arguments", [["info", "absent"], ["runs", "best"], ["--version"], ["nothing"]]
+)
 def test_code_and_streams_are_the_interpreters(arguments):
     Path("folder").mkdir()
     more = {

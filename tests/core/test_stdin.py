@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.core.errors import InputError
-from charrnn.data.stdin import spooled
+from charrnn.core.stdin import spooled
 
 
 class Stdin:
