@@ -37,7 +37,6 @@ TORCH_INSIDE_FUNCTIONS = {"nn.device"}
 
 SHORT = {
     "core.rank": "must be known before torch is imported",
-    "cli.app": "the group of commands",
     "core.seeds": "one function of (seed, purpose, step), used by all",
 }
 """Modules under 60 lines, and why each is a file."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import re
+import shlex
 from pathlib import Path
 
 from charrnn.checkpoints.log import METRICS, SAMPLES
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
-from charrnn.core.errors import BusyError, InputError, printable, reason_of
+from charrnn.core.errors import BusyError, CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import expanded, sync_folder
 from charrnn.data.file_kinds import head_of, kind_of, utf16_of
 from charrnn.data.text_files import has_nul
@@ -159,12 +160,28 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
             if path.is_dir():
                 without_best = path
             elif path.exists():
+                is_pickle = head_of(path)[:1] in (b"", b"\x80")  # or empty
+                if not is_pickle and is_text(checkpoints, name):
+                    raise text_for_model(checkpoints, path)
                 return path
     if without_best is not None:
         raise InputError(
             f"{printable(without_best)}: has no {BEST}; name a run, or train one first"
         )
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
+
+
+def text_for_model(checkpoints: Path, path: Path) -> CheckpointError:
+    """Return the error of a text that is named where a model is wanted."""
+    run = default_name([path])
+    if (checkpoints / run / BEST).exists():
+        return CheckpointError(
+            f"{printable(path)}: is a text, not a model; its run is {run}: charrnn sample {run}"
+        )
+    return CheckpointError(
+        f"{printable(path)}: is a text, not a model; "
+        f"train on it first: charrnn train {printable(shlex.quote(str(path)))}"
+    )
 
 
 def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:

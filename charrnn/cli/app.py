@@ -1,5 +1,8 @@
 """The group of all commands."""
 
+import shlex
+from pathlib import Path
+
 import click
 
 from charrnn import __version__
@@ -10,6 +13,7 @@ from charrnn.cli.sample import sample
 from charrnn.cli.score import score
 from charrnn.cli.train import train
 from charrnn.cli.viz import viz
+from charrnn.core.errors import printable
 
 EXAMPLE = """Train a small recurrent network on any text, and write more like it.
 
@@ -32,7 +36,23 @@ Exit codes:
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN"}
 
 
-@click.group(context_settings=CONTEXT, help=EXAMPLE, epilog=EXIT_CODES)
+class Commands(click.Group):
+    """The group of all commands; of a text in the place of a command, the error says what to do."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named first."""
+        name = args[0]
+        if name not in self.commands and (Path(name).exists() or Path(name).suffix == ".txt"):
+            shown = printable(shlex.quote(name))
+            ctx.fail(
+                f"{printable(name)!r} is no command; to train on a text: charrnn train {shown}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings=CONTEXT, help=EXAMPLE, epilog=EXIT_CODES)
 @click.version_option(__version__, message="charrnn %(version)s")
 def cli() -> None:
     """Group the commands; its help is EXAMPLE."""

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
-from charrnn.cli.old_names import with_new_name
+from charrnn.cli.old_names import check_old_names, with_new_name
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
@@ -127,8 +127,10 @@ class GroupedCommand(click.Command):
         """Parse the command line; for an option of char-rnn, the error names the one here."""
         words = list(args)
         try:
+            check_old_names(words, self.params)
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            error.ctx = ctx
             raise with_new_name(error, words, self.params) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from charrnn.checkpoints.names import check_name, create_run, default_name, find_model, is_text
-from charrnn.core.errors import InputError
+from charrnn.core.errors import CheckpointError, InputError
 
 
 def names_in(folder):
@@ -234,3 +234,15 @@ def test_a_file_that_is_no_model_is_described_as_a_text(tmp_path, name):
     path = tmp_path / "file"
     path.write_bytes((TEXTS | OTHERS)[name])
     assert is_text(tmp_path / "checkpoints", str(path)) == (name in TEXTS)
+
+
+def test_a_text_where_a_model_is_wanted_is_named_with_its_run(tmp_path):
+    text = tmp_path / "poems.txt"
+    text.write_text("roses are red\n")
+    with pytest.raises(CheckpointError, match=r"is a text.*charrnn train .*poems\.txt$"):
+        find_model(tmp_path / "runs", str(text))
+    best = tmp_path / "runs" / "poems" / "best.safetensors"
+    best.parent.mkdir(parents=True)
+    best.write_bytes(b"\0")
+    with pytest.raises(CheckpointError, match=r"its run is poems: charrnn sample poems$"):
+        find_model(tmp_path / "runs", str(text))

@@ -284,11 +284,25 @@ def test_common_options_are_one_object(arguments, verbosity):
         (["sample", "--checkpoint", "x"], "'--checkpoint'; use MODEL"),
         (["sample", "--num", "3"], "'--num'; use -n"),
         (["sample", "--gpuu", "3"], "No such option"),
+        (["sample", "-primetext", "x"], "'-primetext'; use --prompt"),
+        (["sample", "--json", "-length", "3"], "'-length'; use --length"),
+        (["sample", "-sample", "0"], "leave it out: a character is always drawn"),
+        (["train", "x", "-learning_rate_decay", "1"], "the learning rate falls by itself"),
+        (["train", "x", "-grad_clip=5"], "'-grad_clip'; use --max-grad-norm"),
+        (["sample", "no-run", "-p", "-primetext"], "no such run or file"),
+        (["sample", "no-run", "-prize"], "no such run or file"),
     ],
 )
 def test_an_option_of_char_rnn_is_answered_with_the_name_here(call, arguments, expected):
     code, _, err = call(*arguments)
     assert (code, expected in err) == (2, True), err
+
+
+@pytest.mark.parametrize("name", ["my.txt", "old text.txt"])
+def test_a_text_in_the_place_of_a_command_is_answered_with_train(call, name):
+    code, _, err = call(name)
+    quoted = f"'{name}'" if " " in name else name
+    assert (code, f"charrnn train {quoted}" in err) == (2, True), err
 
 
 def test_quiet_and_verbose_exclude_each_other():
