@@ -20,6 +20,7 @@ READING = (
     "lines",
     "column",
     "val_frac",
+    "val_pieces",
     "max_time",
 )
 """Settings of `info` for a text: how it is read, and the time budget."""

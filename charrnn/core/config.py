@@ -175,6 +175,11 @@ class TrainConfig:
         "--lines, lines from everywhere.",
         check=within(0, 1, without="high"), group=TEXT,
     )  # fmt: skip
+    val_pieces: int = setting(
+        1, "Hold out N pieces from all over the text: the end of each of N equal sections, instead "
+        "of the end of each file.",
+        check=within(1, 1000), group=TEXT,
+    )  # fmt: skip
     corpus_rule: int = setting(
         2, "Number of the rule by which --lines chooses the held-out lines.",
         check=within(1, 2), group=TEXT, kind="hidden",
@@ -312,6 +317,8 @@ class TrainConfig:
             raise InputError(
                 "--epochs and --steps: both limit the length of training; give only one"
             )
+        if self.val_pieces > 1:
+            self._check_pieces()
         conversions = (
             self.newlines or "keep",
             self.normalize,
@@ -326,6 +333,16 @@ class TrainConfig:
             )
         if not self.newlines:
             object.__setattr__(self, "newlines", "keep" if self.bytes else "lf")
+
+    def _check_pieces(self) -> None:
+        wrong = {
+            "--lines": self.lines and "lines are held out from everywhere anyway",
+            "--val-file": self.val_file and "the held-out text is a file of its own",
+            "--val-frac 0": self.val_frac == 0 and "nothing is held out",
+        }
+        for name, why in wrong.items():
+            if why:
+                raise InputError(f"--val-pieces and {name}: {why}; leave out one of the two")
 
     def budget(self) -> tuple[float | None, ...]:
         """Return the values of BUDGETS."""
@@ -348,7 +365,14 @@ MAY_CHANGE = frozenset(
 """Settings that may change on resume: budget, intervals, machine, the path of --val-file."""
 
 
-NEUTRAL = {"errors": "strict", "corpus_rule": 1, "step_rule": 1, "normalize": "keep", "column": ""}
+NEUTRAL = {
+    "errors": "strict",
+    "val_pieces": 1,
+    "corpus_rule": 1,
+    "step_rule": 1,
+    "normalize": "keep",
+    "column": "",
+}
 """Settings that came after the first format, and what a file that lacks one means by that.
 
 At this value a setting is left out of files and digests, which are then those of earlier versions.

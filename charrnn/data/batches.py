@@ -1,6 +1,6 @@
 """(B, T) batches for truncated BPTT, of streams or of records; a batch is a function of its step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -83,6 +83,8 @@ class Streams:
     seq_len: int
     seed: int
     restart_prob: float
+    pieces: tuple[int, ...] = field(default=(), kw_only=True)
+    """Start of each piece of the text, the first at 0; no window crosses one."""
 
     @property
     def stream_len(self) -> int:
@@ -113,7 +115,29 @@ class Streams:
         offset = derive_seed(self.seed, "offset", epoch) % N
         starts = offset + np.arange(S) * self.stream_len + index * self.seq_len
         draws = np.random.default_rng(derive_seed(self.seed, "restart", step)).random(S)
-        return starts, (draws < self.restart_prob) | (index == 0)
+        is_fresh = (draws < self.restart_prob) | (index == 0)
+        return self._inside_pieces(starts, is_fresh) if self.pieces else (starts, is_fresh)
+
+    def _inside_pieces(
+        self, starts: NDArray[np.int64], is_fresh: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Move each window that crosses into another piece to the side that has more of it.
+
+        Such a window, and the next one of the stream, begins with an empty state.
+        """
+        left = self._left_in_piece(starts)
+        crosses, was_moved = (
+            n <= self.seq_len for n in (left, self._left_in_piece(starts - self.seq_len))
+        )
+        shifts = np.where(2 * left > self.seq_len, left - 1 - self.seq_len, left)
+        return starts + crosses * shifts, is_fresh | crosses | was_moved
+
+    def _left_in_piece(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of characters from each position to the end of its piece, (S,)."""
+        ends = np.array([*self.pieces[1:], len(self.ids)])
+        inside = positions % len(self.ids)
+        left: NDArray[np.int64] = ends[np.searchsorted(ends, inside, "right")] - inside
+        return left
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # equal only to itself: arrays have no hash
@@ -203,7 +227,23 @@ def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
     """
     if corpus.train_records is not None:
         return min(config.batch_size, len(corpus.train_records)), config.seq_len
-    return fit_streams(len(corpus.train), config.batch_size, config.seq_len)
+    size, window = fit_streams(len(corpus.train), config.batch_size, config.seq_len)
+    return size, min(window, longest_window(corpus)) if corpus.train_pieces else window
+
+
+def longest_window(corpus: Corpus) -> int:
+    """Return the length of the longest window that fits, with its last target, into every piece.
+
+    Raises:
+        InputError: A piece is shorter than the smallest window.
+    """
+    shortest = int(np.diff([*corpus.train_pieces, len(corpus.train)]).min())
+    if shortest <= SMALLEST_WINDOW:
+        raise InputError(
+            f"--val-pieces: a piece of the training text has {shortest} characters, more than "
+            f"{SMALLEST_WINDOW} are needed; use fewer pieces"
+        )
+    return shortest - 1
 
 
 def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
@@ -219,4 +259,6 @@ def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
             config.seed,
             config.step_rule,
         )
-    return Streams(corpus.train, size, window, config.seed, config.restart_prob)
+    return Streams(
+        corpus.train, size, window, config.seed, config.restart_prob, pieces=corpus.train_pieces
+    )

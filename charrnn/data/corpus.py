@@ -42,6 +42,8 @@ class Corpus:
     starts: dict[int, int] = field(default_factory=dict)
     """How often each id begins a line; only for texts without newlines."""
     notes: tuple[str, ...] = ()
+    train_pieces: tuple[int, ...] = ()
+    """With --val-pieces: the start of each piece of `train`; held-out text lies between two."""
 
     @property
     def num_train(self) -> int:
@@ -93,6 +95,7 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
         + [reading.errors] * (reading.errors != "strict")
         + [reading.normalize] * (reading.normalize != "keep")
         + [["column", reading.column]] * bool(reading.column)
+        + [["val_pieces", config.val_pieces]] * (config.val_pieces > 1)
     )
     encoded = _encode(parts, reading, config, key)
     corpus = _split(encoded, config, key, files, notes)
@@ -197,6 +200,7 @@ def _split(
         val_records=val_records,
         starts=_line_starts(encoded, train),
         notes=tuple(notes + encoded.notes),
+        train_pieces=encoded.train_pieces,
     )
 
 

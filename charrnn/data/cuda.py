@@ -60,5 +60,11 @@ def to_gpu(streams: Streams, device: torch.device) -> GpuStreams:
         piece = np.array(ids[begin : begin + PIECE]).view(view)
         copied[begin : begin + PIECE] = torch.from_numpy(piece).to(device)
     return GpuStreams(
-        ids, streams.batch_size, streams.seq_len, streams.seed, streams.restart_prob, copied
+        ids,
+        streams.batch_size,
+        streams.seq_len,
+        streams.seed,
+        streams.restart_prob,
+        copied,
+        pieces=streams.pieces,
     )

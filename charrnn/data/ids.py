@@ -1,7 +1,9 @@
 """Code points -> ids: build the vocabulary, encode, read a text with a known vocabulary."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ class Encoded:
     num_train: int
     first_ids: list[int]
     notes: list[str]
+    train_pieces: tuple[int, ...] = ()
+    """Start of each training piece, with --val-pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class TextPart:
 
 
 def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: str) -> Encoded:
-    if reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size:
+    is_one_file = reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size
+    if is_one_file and config.val_pieces == 1:
         return _map_bytes(parts[0])
     is_large = sum(_size_of(part.path) for part in parts) > CACHED_ABOVE
     if is_large and (found := cache.load(key)):
@@ -62,19 +67,22 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
     if np.count_nonzero(survey.seen) < 2:
         raise _too_uniform()
     vocab = ByteVocabulary() if reading.bytes else _vocabulary(survey)
+    edges = split_edges(parts, counts, config.val_pieces)
     metadata: dict[str, Any] = {
         "vocab": vocab.to_json(),
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
-        "num_train": sum(_num_train(p, n) for p, n in zip(parts, counts, strict=True)),
+        "num_train": sum(train_sizes(edges)),
         "notes": _notes(survey, reading, has_records=config.lines),
     }
+    if config.val_pieces > 1:
+        metadata["train_pieces"] = [0, *accumulate(train_sizes(edges)[:-1])]
     if is_large:
         with cache.filling(key, metadata) as ids:
-            metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, metadata["num_train"])
+            metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, edges)
     else:
         ids = np.empty(sum(counts), metadata["dtype"])
-        metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, metadata["num_train"])
+        metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, edges)
     return _from_metadata(metadata, ids)
 
 
@@ -95,11 +103,48 @@ def _map_bytes(part: TextPart) -> Encoded:
 def _from_metadata(metadata: dict[str, Any], ids: Ids) -> Encoded:
     vocab: Vocabulary
     vocab = ByteVocabulary() if metadata["vocab"] == "bytes" else CharVocabulary(metadata["vocab"])
-    return Encoded(ids, vocab, metadata["num_train"], metadata["first_ids"], metadata["notes"])
+    pieces = tuple(metadata.get("train_pieces", ()))
+    num_train, first_ids = metadata["num_train"], metadata["first_ids"]
+    return Encoded(ids, vocab, num_train, first_ids, metadata["notes"], pieces)
 
 
 def _num_train(part: TextPart, count: int) -> int:
     return int(count * part.train_frac + 1e-9)  # 10 * (1 - 0.9) is slightly less than 1
+
+
+def split_edges(parts: list[TextPart], counts: list[int], num_pieces: int) -> list[int]:
+    """Return where the text turns from training text to held-out text and back, from its start on.
+
+    The end of each part is held out; of several pieces, the end of each section of the whole text.
+    """
+    if num_pieces > 1:
+        total = sum(counts)
+        edges = [i * total // num_pieces for i in range(num_pieces + 1)]
+        parts, counts = parts[:1] * num_pieces, [end - begin for begin, end in pairwise(edges)]
+    sizes = []
+    for part, count in zip(parts, counts, strict=True):
+        num_train = _num_train(part, count)
+        sizes += [num_train, count - num_train]
+    return list(accumulate(sizes))
+
+
+def train_sizes(edges: list[int]) -> list[int]:
+    """Return the number of symbols of each training piece."""
+    return [end - begin for begin, end in list(pairwise([0, *edges]))[::2]]
+
+
+def sides(block: Ids, begin: int, edges: list[int]) -> Iterator[tuple[bool, Ids]]:
+    """Yield the pieces of a block of the text, and whether each is training text.
+
+    Args:
+        block: Symbols of the text.
+        begin: Position of the first of them in the text.
+        edges: As `split_edges` returns them.
+    """
+    first, last = bisect_right(edges, begin), bisect_left(edges, begin + len(block))
+    cuts = [edge - begin for edge in edges[first:last]]
+    for i, (start, end) in enumerate(pairwise([0, *cuts, len(block)]), first):
+        yield i % 2 == 0, block[start:end]
 
 
 def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
@@ -165,27 +210,27 @@ def _fill(
     counts: list[int],
     reading: Reading,
     vocab: Vocabulary,
-    num_train: int,
+    edges: list[int],
 ) -> list[int]:
     """Write all files as ids into an array, training parts first; return the first id of each file."""
     table = _table(vocab)
-    ends = {True: 0, False: num_train}  # next free index of training and held-out text
+    ends = {True: 0, False: sum(train_sizes(edges))}  # next free index of both sides
     first_ids = []
-    for part, count in zip(parts, counts, strict=True):
-        left, done = _num_train(part, count), 0
+    for part, count, before in zip(parts, counts, accumulate(counts, initial=0), strict=False):
+        done = 0
         for codes in closed(
             read_codes(part.path, reading, Survey()), adds_newline=part.adds_newline
         ):
             block = _translate(codes, table)
             if done == 0:
                 first_ids.append(int(block[0]))
-            for is_train, piece in ((True, block[:left]), (False, block[left:])):
+            for is_train, piece in sides(block, before + done, edges):
                 begin = ends[is_train]
                 ends[is_train] += len(piece)
                 if ends[is_train] > len(ids):
                     raise _changed(part.path)
                 ids[begin : ends[is_train]] = piece
-            left, done = max(0, left - len(block)), done + len(block)
+            done += len(block)
         if done != count:
             raise _changed(part.path)
     return first_ids

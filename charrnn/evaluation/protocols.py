@@ -160,6 +160,8 @@ def split_name(config: TrainConfig) -> str:
         return "val-file"
     if config.lines and config.corpus_rule > 1:
         return f"lines-{config.val_frac:g}/{config.corpus_rule}"
+    if config.val_pieces > 1:
+        return f"pieces-{config.val_frac:g}/{config.val_pieces}"
     return f"last-{config.val_frac:g}"
 
 

@@ -41,6 +41,8 @@ def end_notes(corpus: Corpus) -> list[str]:
     if has_mark(corpus):
         way_out = "delete it from the file, or hold out another text: --val-file"
         return [f"after {MARK!r} comes a licence, which is learned and held out too: {way_out}"]
+    if corpus.train_pieces:  # what is held out comes from all over the text
+        return []
     if is_sorted(corpus):
         what = "the lines are sorted, so the end, which is held out, has other words than the rest"
         return [f"{what}; --lines holds out lines from everywhere"]
@@ -48,7 +50,8 @@ def end_notes(corpus: Corpus) -> list[str]:
         return []
     why = "is unlike the rest (a licence, a list, another language?)"
     what = f"the end of the text, which is held out, {why}"
-    return [f"{what}: the loss says little about the rest; delete the end, or use --val-file"]
+    way_out = "delete the end, or use --val-pieces 5 or --val-file"
+    return [f"{what}: the loss says little about the rest; {way_out}"]
 
 
 def has_mark(corpus: Corpus) -> bool:
@@ -57,7 +60,8 @@ def has_mark(corpus: Corpus) -> bool:
         mark = corpus.vocab.encode(f"\n{MARK}")
     except InputError:
         return False
-    ends = (corpus.train[-MOST_COUNTED:], corpus.val[:MOST_COUNTED])
+    val = corpus.val[-MOST_COUNTED:] if corpus.train_pieces else corpus.val[:MOST_COUNTED]
+    ends = (corpus.train[-MOST_COUNTED:], val)
     joined = np.concatenate(ends).astype(mark.dtype)
     return mark.tobytes() in joined.tobytes()
 

@@ -3,9 +3,10 @@
 A key of order k holds k context symbols and the next one in 64 bits, the oldest in the high bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -115,18 +116,24 @@ class Texts:
 def texts_of(corpus: Corpus) -> Texts:
     """Return the training text of a corpus: one text, or its records as texts of their own."""
     if corpus.train_records is None:
-        return runs_of(corpus.train)
+        return runs_of(corpus.train, pieces=corpus.train_pieces)
     assert corpus.vocab.newline is not None  # a text of lines has it
     return records_of(corpus.train, corpus.train_records, corpus.vocab.newline)
 
 
-def runs_of(ids: Ids, most: int = MOST_CHARS) -> Texts:
-    """Return a text as one run, or a long one as equally spaced runs of `most` symbols in total."""
-    if len(ids) <= most:
-        return Texts(np.asarray(ids), np.arange(len(ids)))
+def runs_of(ids: Ids, most: int = MOST_CHARS, pieces: Sequence[int] = ()) -> Texts:
+    """Return a text as one run, or a long one as equally spaced runs of `most` symbols in total.
+
+    A run is cut where one of the pieces begins.
+    """
     size, apart = most // RUNS, len(ids) // RUNS
-    kept = np.concatenate([ids[i * apart : i * apart + size] for i in range(RUNS)])
-    return Texts(kept, np.tile(np.arange(size), RUNS))
+    runs = [(i * apart, i * apart + size) for i in range(RUNS)]
+    if len(ids) <= most:
+        runs = [(0, len(ids))]
+    kept = np.asarray(ids) if len(runs) == 1 else np.concatenate([ids[b:e] for b, e in runs])
+    cut = [(b, *(p for p in pieces if b < p < e), e) for b, e in runs]
+    lengths = [end - begin for run in cut for begin, end in pairwise(run)]
+    return Texts(kept, np.concatenate([np.arange(length) for length in lengths]))
 
 
 def records_of(ids: Ids, records: Records, newline: int, most: int = MOST_CHARS) -> Texts:

@@ -39,7 +39,15 @@ class Trained:
         """The options that are needed to read and split the text in the same way."""
         usual = TrainConfig()
         flags = [f"--{name}" for name in ("bytes", "lines") if self.settings.get(name) is True]
-        for name in ("encoding", "errors", "newlines", "normalize", "column", "val_frac"):
+        for name in (
+            "encoding",
+            "errors",
+            "newlines",
+            "normalize",
+            "column",
+            "val_frac",
+            "val_pieces",
+        ):
             value = {**HISTORICAL, **self.settings}.get(name)
             if name == "newlines" and flags:
                 continue  # neither bytes nor lines have a choice

@@ -10,6 +10,7 @@ from charrnn.core.config import (
     ModelConfig,
     SampleConfig,
     TrainConfig,
+    as_settings,
     at_least,
     one_of,
     positive,
@@ -121,6 +122,7 @@ def test_every_setting_has_a_default_that_passes_and_a_help_that_is_a_sentence(c
         ("max_time", -1.0, "greater than 0"),
         ("sample_every", -1, "at least 0"),
         ("val_frac", 1.0, "in [0, 1)"),
+        ("val_pieces", 0, "in [1, 1000]"),
         ("dropout", 1.0, "in [0, 1)"),
         ("restart_prob", 1.5, "in [0, 1]"),
         ("hidden_size", 0, "in [1, 65536]"),
@@ -249,3 +251,22 @@ def test_a_setting_like_no_other_is_only_unknown():
     with pytest.raises(InputError) as caught:
         check_keys({"q\x1b": 1}, "c.toml")
     assert str(caught.value) == r"c.toml: unknown setting 'q\x1b'"
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("--lines", {"lines": True}),
+        ("--val-file", {"val_file": Path("other.txt")}),
+        ("--val-frac 0", {"val_frac": 0.0}),
+    ],
+)
+def test_several_held_out_pieces_are_refused_where_held_out_text_is_chosen_otherwise(name, others):
+    message = refused(TrainConfig, val_pieces=2, **others)
+    assert message.startswith(f"--val-pieces and {name}: ")
+    TrainConfig(val_pieces=1, **others)
+
+
+def test_one_held_out_piece_is_left_out_of_a_file():
+    assert "val_pieces" not in as_settings(TrainConfig())
+    assert as_settings(TrainConfig(val_pieces=2))["val_pieces"] == 2

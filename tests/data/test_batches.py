@@ -1,6 +1,7 @@
 """Batches: the formula of streams against a plain loop, records against their lines."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import charrnn.data.batches as batches_module
+from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
-from charrnn.data.batches import IGNORED, RecordBatches, Streams, fit_streams, pad_records
+from charrnn.data.batches import (
+    IGNORED,
+    RecordBatches,
+    Streams,
+    fit_batches,
+    fit_streams,
+    make_batches,
+    pad_records,
+)
+from charrnn.data.corpus import load_corpus
 from charrnn.data.cuda import maybe_to_gpu, to_gpu
 from charrnn.data.records import find_records
 
@@ -96,6 +108,58 @@ def test_each_step_draws_its_own_restarts():
     assert len(drawn) > 10
     pairs = [(text.batch(3 * e + 1), text.batch(3 * e + 2)) for e in range(9)]  # of one epoch each
     assert sum(not np.array_equal(a.is_fresh, b.is_fresh) for a, b in pairs) > 4
+
+
+def test_a_window_that_would_leave_its_piece_is_moved_to_the_side_that_has_more_of_it(monkeypatch):
+    """Windows of 8 from 0 on: 16 to 24 has 4 of the first 20, 32 to 40 has 8 of the second."""
+    monkeypatch.setattr(batches_module, "derive_seed", lambda *_: 0)
+    text = Streams(np.arange(40, dtype=np.uint8), 1, 8, 0, 0.0, pieces=(0, 20))
+    batches = [text.batch(step) for step in range(5)]
+    assert [batch.inputs[0, 0] for batch in batches] == [0, 8, 20, 24, 31]
+    assert [batch.is_fresh[0] for batch in batches] == [True, False, True, True, True]
+
+
+@given(
+    st.lists(st.integers(9, 40), min_size=1, max_size=6),
+    st.integers(1, 3),
+    st.integers(0, 30),
+)
+@settings(deadline=None)
+def test_no_window_and_no_state_crosses_from_one_piece_into_another(sizes, batch_size, seed):
+    edges = np.cumsum([0, *sizes])
+    batch_size = min(batch_size, int(edges[-1]) // 8)
+    text = Streams(np.arange(edges[-1]), batch_size, 8, seed, 0.0, pieces=tuple(edges[:-1]))
+    before = None
+    for step in range(3 * text.steps_per_epoch):
+        batch = text.batch(step)
+        assert (batch.targets == batch.inputs + 1).all()
+        assert not np.isin(batch.targets, edges).any()  # the first of a piece is never predicted
+        carried = batch.inputs[~batch.is_fresh, 0]
+        if before is not None:
+            assert (carried == before.targets[~batch.is_fresh, -1]).all()
+        before = batch
+
+
+def test_each_character_behind_the_first_of_a_piece_is_trained_on():
+    text = Streams(np.arange(60), 1, 8, 0, 0.0, pieces=(0, 25, 41))
+    steps = range(40 * text.steps_per_epoch)
+    seen = {int(target) for step in steps for target in text.batch(step).targets.flat}
+    assert seen == set(range(60)) - {0, 25, 41}
+
+
+@pytest.mark.parametrize(
+    ("num_chars", "pieces", "window"), [(2000, 4, 64), (400, 10, 35), (400, 40, None)]
+)
+def test_a_window_fits_into_each_piece(tmp_path, num_chars, pieces, window):
+    """Sections of 500, 40 and 10 characters, of which 450, 36 and 9 are learned."""
+    path = tmp_path / "text.txt"
+    path.write_text("ab" * (num_chars // 2))
+    config = TrainConfig(batch_size=1, val_pieces=pieces)
+    corpus = load_corpus([path], config)
+    assert fit_batches(corpus, config)[1] == (window or 8)
+    assert make_batches(corpus, config).pieces == corpus.train_pieces
+    with pytest.raises(InputError, match="of the training text has 7 characters, more than 8 are"):
+        fit_batches(load_corpus([path], replace(config, val_pieces=num_chars // 8)), config)
 
 
 def test_a_batch_of_streams_is_b_times_t_and_counts_them_all():
@@ -211,9 +275,10 @@ def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_length():
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype):
+@pytest.mark.parametrize("pieces", [(), (0, 300, 317, 900)])
+def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype, pieces):
     ids = np.random.default_rng(2).integers(0, 200, 1003).astype(dtype)
-    streams = Streams(ids, 4, 16, 7, 0.2)
+    streams = Streams(ids, 4, 16, 7, 0.2, pieces=pieces)
     there = to_gpu(streams, torch.device(device))
     assert (there.steps_per_epoch, there.batch_size) == (streams.steps_per_epoch, 4)
     for step in range(2 * streams.steps_per_epoch + 1):

@@ -55,7 +55,7 @@ def facts(loaded):
     ]
     parts = [(str(part.dtype), part.tolist()) for part in (loaded.train, loaded.val)]
     others = (loaded.digest, loaded.files, loaded.starts, loaded.notes)
-    return (loaded.vocab.to_json(), parts, records, others)
+    return (loaded.vocab.to_json(), parts, records, others, loaded.train_pieces)
 
 
 def outcome(paths, **named):
@@ -155,6 +155,8 @@ def test_the_cache_tells_apart_how_files_are_split_and_joined(tmp_path, monkeypa
         ([two, one], {}),
         ([one, two], {"val_frac": 0.5}),
         ([one, two], {"val_frac": 0.0}),
+        ([one, two], {"val_frac": 0.5, "val_pieces": 2}),
+        ([one, two], {"val_frac": 0.5, "val_pieces": 3}),
         ([one], {"val_file": two}),
         ([one], {"val_frac": 0.5}),
         ([one, two], {"lines": True}),
@@ -188,6 +190,37 @@ def test_the_share_held_out_can_be_chosen(tmp_path):
     paths = write(tmp_path / "texts", "abcd")
     assert decoded(load(paths, val_frac=0.5)) == ("ab", "cd")
     assert decoded(load(paths, val_frac=0.0)) == ("abcd", "")
+
+
+@pytest.mark.parametrize(
+    ("texts", "pieces", "frac", "train", "val", "starts"),
+    [
+        (["0123456789abcdefghij"], 2, 0.2, "01234567abcdefgh", "89ij", (0, 8)),
+        (["0123456789abcdefghij"], 1, 0.2, "0123456789abcdef", "ghij", ()),
+        (["abcdefghijk"], 2, 0.5, "abfgh", "cdeijk", (0, 2)),  # sections of 5 and 6
+        (["abcdefghi\n", "0123456789"], 4, 0.4, "abcfgh012567", "dei\n3489", (0, 3, 6, 9)),
+        (["abcd", "0123456"], 2, 0.5, "abc123", "d\n0456", (0, 3)),  # with a newline between
+    ],
+)  # fmt: skip
+def test_several_pieces_are_the_ends_of_equal_sections_of_the_whole_text(
+    tmp_path, texts, pieces, frac, train, val, starts
+):
+    paths = write(tmp_path / "texts", *texts)
+    for how in ({}, {"bytes": True}):
+        loaded = load(paths, val_pieces=pieces, val_frac=frac, **how)
+        text = [bytes(ids.tolist()).decode() for ids in (loaded.train, loaded.val)]
+        assert (text if how else [*decoded(loaded)]) == [train, val]
+        assert loaded.train_pieces == starts
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 1 << 18])
+def test_pieces_depend_neither_on_chunks_nor_on_the_cache(tmp_path, monkeypatch, chunk):
+    paths = write(tmp_path / "texts", "The quick brown fox", "jumps over the lazy dog", "äöü")
+    expected = outcome(paths, val_pieces=5, val_frac=0.3)
+    assert isinstance(expected, tuple)
+    monkeypatch.setattr(textfiles, "CHUNK", chunk)
+    monkeypatch.setattr(ids_module, "CACHED_ABOVE", 0)
+    assert [outcome(paths, val_pieces=5, val_frac=0.3) for _ in ("cold", "warm")] == [expected] * 2
 
 
 def test_held_out_text_of_its_own_leaves_all_else_to_training(tmp_path):

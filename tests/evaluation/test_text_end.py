@@ -74,6 +74,16 @@ def test_the_licence_of_a_gutenberg_book_is_told_with_what_to_do(tmp_path):
     assert UNLIKE == 0.4
 
 
+@pytest.mark.parametrize("pieces", [2, 5, 40])
+def test_of_texts_with_several_held_out_pieces_only_a_licence_is_told(tmp_path, pieces):
+    text = text_of(ENGLISH, 8000)
+    other = load(tmp_path, text + text_of(OTHER, 2000), val_pieces=pieces)
+    assert end_notes(other) == []
+    mark = "*** END OF THE PROJECT GUTENBERG EBOOK SOME BOOK ***"
+    (note,) = end_notes(load(tmp_path, f"{text}{mark}\n{text_of(ENGLISH, 400)}", val_pieces=pieces))
+    assert "comes a licence" in note
+
+
 def test_a_sorted_list_is_told_and_the_same_list_in_another_order_is_not(tmp_path):
     words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in ("n", "rt", "sso")]
     (note,) = end_notes(load(tmp_path, "\n".join(sorted(words))))

@@ -22,11 +22,17 @@ def ended(**changes):
 
 
 @pytest.fixture
-def next_command(text_file, tmp_path, monkeypatch):
+def pieces():
+    """The value of --val-pieces."""
+    return 1
+
+
+@pytest.fixture
+def next_command(text_file, tmp_path, monkeypatch, pieces):
     """A function that returns the command after an event; the text lies in the working folder."""
     monkeypatch.chdir(text_file.parent)
     Path("checkpoints/king").mkdir(parents=True)
-    flags = {"device": "cpu", "size": "tiny", "dropout": 0.1, "val_frac": 0.2}
+    flags = {"device": "cpu", "size": "tiny", "dropout": 0.1, "val_frac": 0.2, "val_pieces": pieces}
     ready = prepare([text_file], SettingSources(flags, {}, {}))
 
     def command(folder="checkpoints/king", **changes):
@@ -45,6 +51,11 @@ def test_a_longer_run_reads_and_splits_the_text_in_the_same_way(next_command, tm
     folder = tmp_path / "runs" / "king"
     folder.mkdir(parents=True)
     assert f"--checkpoints {folder.parent}" in next_command(folder)
+
+
+@pytest.mark.parametrize("pieces", [3])
+def test_a_longer_run_holds_out_the_same_pieces(next_command):
+    assert next_command() == "charrnn train TEXT --val-frac 0.2 --val-pieces 3 --max-time 30m"
 
 
 def test_a_network_that_memorises_gets_more_dropout(next_command):

@@ -632,6 +632,44 @@ def test_a_run_of_lines_has_the_rule_in_its_file_and_in_its_signature(call, text
     assert metadata.raw["end"]["scores"][0]["signature"].startswith("split:last-0.1|")
 
 
+def test_several_held_out_pieces_are_scored_named_and_resumed(call, text_file):
+    """The text repeats one sentence; numbers make its pieces different."""
+    text_file.write_text("".join(f"{i} the king and the queen\n" for i in range(100)), "utf-8")
+    call("train", text_file, *QUICK, "-q", "--val-pieces", 3)
+    model = load_model("checkpoints/text/best.safetensors")
+    assert model.metadata.settings["val_pieces"] == 3
+    (line,) = score_held_out(call, text_file)
+    assert "split:pieces-0.1/3|" in line["signature"]
+    assert line["loss"] == pytest.approx(model.metadata.metrics.val_loss, abs=1e-7)
+    # 10 lines of 25 and 90 of 26 characters are 2,590; of sections of 863, 863 and 864 characters
+    # 776, 776 and 777 are learned.
+    assert line["chars"] == 87 + 87 + 87 - 1
+    code, out, err = call("train", text_file, "--resume", "--val-pieces", 2, "--steps", 30)
+    assert (code, out) == (2, "")
+    assert "--val-pieces (was 3, is 2)" in err
+    code, _, err = call("train", text_file, "--resume", "--steps", 30, "-q")
+    assert (code, err) == (0, "")
+    (line,) = score_held_out(call, text_file)
+    assert line["chars"] == 260
+    assert load_model("checkpoints/text/best.safetensors").metadata.settings["val_pieces"] == 3
+
+
+def score_held_out(call, text_file):
+    """Return the lines of `score --held-out --json`, streamed."""
+    command = ["score", text_file, "--held-out", "--json", "--protocol", "streamed"]
+    return [json.loads(line) for line in call(*command)[1].splitlines()]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--lines"], ["--val-file", "text.txt"], ["--val-frac", "0"]]
+)
+def test_several_pieces_of_chosen_held_out_text_are_refused_in_one_line(call, text_file, arguments):
+    code, out, err = call("train", text_file, *QUICK, "--val-pieces", 3, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"--val-pieces and {' '.join(arguments)}".split(" text")[0] in err
+    assert not Path("checkpoints").exists()
+
+
 def test_help_of_resume_and_init_from_name_each_other(call):
     text = " ".join(call("train", "--help")[1].split())
     resume, init = text.index("--resume Continue"), text.index("--init-from MODEL Start")

@@ -154,6 +154,28 @@ def test_of_a_long_text_equally_spaced_runs_are_read():
     assert (runs_of(ids, 64_000).positions == 0).sum() == 1
 
 
+def test_no_n_gram_crosses_from_one_piece_of_a_text_into_the_next():
+    """abab|baba: with the seam, bb would occur."""
+    ids = np.array([0, 1, 0, 1, 1, 0, 1, 0], dtype=np.uint8)
+    assert runs_of(ids, pieces=(0, 4)).positions.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    pairs = [build_texts(runs_of(ids, pieces=p), 2, 1).orders[1] for p in ((), (0, 4))]
+    assert [
+        dict(zip(order.keys.tolist(), order.counts.tolist(), strict=True)) for order in pairs
+    ] == [
+        {0b01: 3, 0b10: 3, 0b11: 1},
+        {0b01: 3, 0b10: 3},
+    ]
+
+
+def test_the_runs_of_a_long_text_are_cut_where_a_piece_begins():
+    """64 runs of 100 symbols, 1,000 apart: of the second, 40 lie before the second piece."""
+    ids = np.arange(64_000) % 251
+    runs = runs_of(ids.astype(np.uint8), 6_400, pieces=(0, 1040, 2100))
+    expected = np.tile(np.arange(100), 64)
+    expected[140:200] = np.arange(60)
+    assert runs.positions.tolist() == expected.tolist()
+
+
 def test_each_record_is_a_text_between_newlines():
     ids = np.frombuffer(b"ab\n\ncde\n", dtype=np.uint8)
     records, _ = find_records(ids, 10)
