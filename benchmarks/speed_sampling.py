@@ -24,14 +24,12 @@ from plain_pytorch import PlainNetwork, plain_sampling
 
 from charrnn.checkpoints.model import Model, load_model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
-from charrnn.core.errors import CharRNNError
 from charrnn.core.output import OutputStream
 from charrnn.data.vocab import CharVocabulary
-from charrnn.native.build import build as build_kernel
-from charrnn.native.library import load
+from charrnn.native.build import load_or_build
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
-from charrnn.nn.native import NativeEngine
+from charrnn.nn.native import WORTH_BUILDING
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
@@ -41,7 +39,7 @@ V, E = 65, 64
 SIZES = ((2, 128, "6", 8000), (2, 256, "7", 4000), (2, 512, "17", 1000))
 FLOORS = {128: "0.45", 256: "0.8", 512: "0.9"}
 DREAMS = {"6": "20", "7": "20", "17": "60", "0.45": "1", "0.8": "1", "0.9": "1", "1.3": "3"}
-"""Ratios hoped for with the compiled step, by required ratio."""
+"""Ratios hoped for with the compiled loop, by required ratio."""
 
 STREAMS, THOUSANDS = 64, 4096
 
@@ -73,12 +71,11 @@ class Pipe:
 
 
 def samplers(model):
-    """Return charrnn's samplers by engine; the compiled one if it can be built."""
-    found = {"NumPy": Sampler(model)}
-    found["NumPy"]._engine = Engine(model.config, model.weights)
-    if library := load():
-        found["compiled"] = Sampler(model)
-        found["compiled"]._engine = NativeEngine(library, model.config, model.weights)
+    """Return charrnn's samplers by path; the compiled one, which is the default, if it can be built."""
+    found = {"NumPy": Sampler(model), "default": Sampler(model, num_symbols=WORTH_BUILDING)}
+    found["NumPy"]._loop = None
+    if found["default"]._loop is None:
+        del found["default"]
     return found
 
 
@@ -128,27 +125,25 @@ def stream_rows(model, asked, length, rounds):
 
 
 def step_rows(model, rounds, length):
-    """Yield the rows of the network's step against one pass over its matrices."""
+    """Yield the rows of step and draw, into no pipe, against one pass over the matrices."""
     engine = Engine(model.config, model.weights)
     matrices = [layer.matrix.matrix for layer in engine._layers] + [engine._decoder.matrix]
     inputs = [np.ones(len(matrix), dtype=np.float32) for matrix in matrices]
 
-    def steps(engine):
-        state = engine.empty_state()
-        for _ in range(length):
-            _, state = engine.step(1, state)
+    def write(sampler):
+        sampler.sample("A", SampleConfig(length=length), 1)
 
     def passes():
         for _ in range(length):
             for x, matrix in zip(inputs, matrices, strict=True):
                 x.dot(matrix)
 
-    subjects = {n: partial(steps, each._engine) for n, each in samplers(model).items()}
+    subjects = {n: partial(write, each) for n, each in samplers(model).items()}
     subjects["floor"] = passes
     rates = in_turn({n: partial(per_second, length, w) for n, w in subjects.items()}, rounds)
     layers, hidden = model.config.num_layers, model.config.hidden_size
     yield from against(
-        rates, "floor", f"step alone, {layers}×{hidden}", "its matrices, passed over once",
+        rates, "floor", f"step and draw, {layers}×{hidden}", "its matrices, passed over once",
         FLOORS[hidden], lambda ours, floor: f"{1e6 / ours:.0f} and {1e6 / floor:.0f} µs",
     )  # fmt: skip
 
@@ -239,10 +234,9 @@ def rows(rounds, text):
     """Yield all rows."""
     torch.set_num_threads(1)
     os.environ["CHARRNN_CACHE"] = tempfile.mkdtemp()  # the user's own stays as it is
-    try:
-        build_kernel()
-    except CharRNNError as error:
-        yield Row("the compiled step", "", "", (), str(error))
+    os.environ.pop("CHARRNN_NATIVE", None)
+    if load_or_build() is None:
+        yield Row("the compiled loop", "", "", (), "no C compiler")
     models = [
         (make_model(layers, hidden), asked, length) for layers, hidden, asked, length in SIZES
     ]

@@ -1,5 +1,6 @@
 """Fixtures: tiny texts, networks, runs. All dimensions differ: a transposed axis cannot pass."""
 
+import ctypes
 import io
 import os
 import shutil
@@ -14,10 +15,16 @@ import pytest
 # One thread per process: pytest-xdist starts a process per core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No test builds the compiled loop in its own cache, but those of tests/native.
+os.environ.setdefault("CHARRNN_NATIVE", "0")
+
 from charrnn.__main__ import run_cli
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import Run
 from charrnn.core.config import ModelConfig
+from charrnn.core.errors import CharRNNError
+from charrnn.native.build import build
+from charrnn.native.library import load
 
 TEXT = (
     "Who's there?\nNay, answer me: stand, and unfold yourself.\n"
@@ -110,6 +117,19 @@ def made(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL | None:
+    """The compiled loop, built once per session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CHARRNN_NATIVE", "1")
+        try:
+            build()
+        except CharRNNError as error:  # no compiler, or CC=false
+            pytest.skip(str(error))
+        return load()
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""Compile the C files with the local C compiler: `python -m charrnn.native.build`.
+"""Compile the C files with the local C compiler, silently at first use, or by hand.
 
-Optional: without a compiler everything works, but sampling is slower. The library lies in the cache
-folder, under a hash of sources, flags and processor.
+Without a compiler everything works, but sampling is slower. The library lies in the cache folder,
+under a hash of sources, flags and processor; beside it, a note of a compiler that failed, which is
+not tried again. `python -m charrnn.native.build` tries it again, and says what fails.
 """
 
+import ctypes
 import os
 import secrets
 import shlex
@@ -14,7 +16,34 @@ from contextlib import suppress
 from pathlib import Path
 
 from charrnn.core.errors import CharRNNError, InputError, printable, reason_of
-from charrnn.native.library import FLAGS, TUNED, library_path, load, sources
+from charrnn.native.library import FLAGS, TUNED, is_on, is_own, library_path, load, sources
+
+COMPILERS = ("cc", "gcc", "clang")
+
+SECONDS = 60
+"""A compiler or a trial that takes longer is ended."""
+
+TRIAL = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import charrnn
+del sys.path[0]
+from charrnn.native.trial import main
+sys.exit(main(sys.argv[2:]))
+"""
+"""Runs the trial of this package: not of another one that is installed, and no file of the user's
+working folder is imported by mistake."""
+
+
+def load_or_build() -> ctypes.CDLL | None:
+    """Return the library, built now if need be; None if it is off or cannot be built. Silent."""
+    library = load()
+    if library is None and is_on():
+        with suppress(CharRNNError, OSError):
+            if not has_failed(library_path(), find_compiler()):
+                build()
+                library = load()
+    return library
 
 
 def build() -> Path:
@@ -28,26 +57,54 @@ def build() -> Path:
     path = library_path()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        compile_to(temporary, compiler)
-        temporary.chmod(0o700)
-        try_out(temporary)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_own(path.parent):
+            raise CharRNNError(f"{printable(path.parent)}: others may write there; not built")
+        temporary.touch()  # a folder that cannot be written costs no compiling
+        make(temporary, compiler)
         temporary.replace(path)
+        failure_path(path).unlink(missing_ok=True)
     except OSError as error:
         where = printable(error.filename or path)
         raise CharRNNError(f"{where}: {reason_of(error)}; not built") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
-    if load() is None:
-        raise CharRNNError(
-            f"{printable(path)}: built, but others may write there, so it will not be used"
-        )
     return path
 
 
+def make(temporary: Path, compiler: list[str]) -> None:
+    """Compile a library and try it; note a failure of the compiler or of the library.
+
+    Raises:
+        CharRNNError: The compiler fails, or the library computes something else.
+    """
+    try:
+        compile_to(temporary, compiler)
+        temporary.chmod(0o700)
+        try_out(temporary)
+    except CharRNNError as error:
+        with suppress(OSError):
+            failure_path(library_path()).write_text(f"{shlex.join(compiler)}\n{error}\n", "utf-8")
+        raise
+
+
+def failure_path(path: Path) -> Path:
+    """Return the path of the note that the library of a path cannot be built."""
+    return path.with_suffix(".failed")
+
+
+def has_failed(path: Path, compiler: list[str]) -> bool:
+    """True if there is a note that this compiler has failed."""
+    try:
+        note = failure_path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return note.startswith(shlex.join(compiler) + "\n")
+
+
 def find_compiler() -> list[str]:
-    """Return the command of the C compiler: that of CC with its options, else cc or gcc.
+    """Return the command of the C compiler: that of CC with its options, else one of COMPILERS.
 
     Raises:
         InputError: There is none.
@@ -57,10 +114,30 @@ def find_compiler() -> list[str]:
         command = shlex.split(named)
     except ValueError as error:
         raise InputError(f"CC: {printable(named)}: {error}") from None
-    found = command or [each for each in (shutil.which("cc"), shutil.which("gcc")) if each][:1]
-    if not found:
+    found = command or [each for each in map(shutil.which, COMPILERS) if each][:1]
+    if not found or not (command or has_tools()):
         raise InputError("no C compiler: install one, or name it in CC; sampling works without")
     return found
+
+
+def has_tools() -> bool:
+    """False on a Mac without developer tools, where `cc` opens a window that offers them."""
+    return sys.platform != "darwin" or not run(["xcode-select", "-p"]).returncode
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command without input, and return its output.
+
+    Raises:
+        CharRNNError: It takes too long.
+    """
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, timeout=SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CharRNNError(f"{printable(command[0])}: takes over {SECONDS} s; ended") from None
 
 
 def compile_to(target: Path, compiler: list[str]) -> None:
@@ -72,9 +149,7 @@ def compile_to(target: Path, compiler: list[str]) -> None:
     for tuned in TUNED:
         files = [str(path) for path in sources() if path.suffix == ".c"]
         command = [*compiler, *FLAGS, *tuned, *files, "-lm", "-o", str(target)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False
-        )
+        done = run(command)
         if not done.returncode:
             return
     errors = [line for line in done.stderr.splitlines() if "error" in line]
@@ -88,8 +163,8 @@ def try_out(path: Path) -> None:
     Raises:
         CharRNNError: It crashes, or its results are not the reference results.
     """
-    command = [sys.executable, "-m", "charrnn.native.trial", str(path)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
+    root = Path(__file__).parents[2]
+    if run([sys.executable, "-P", "-c", TRIAL, str(root), str(path)]).returncode:
         raise CharRNNError("what the compiler made computes something else; nothing is kept")
 
 

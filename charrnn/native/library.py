@@ -39,7 +39,7 @@ def library_path() -> Path:
     """
     parts = ([path.read_text(encoding="utf-8") for path in sources()], FLAGS, TUNED, processor())
     name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    return cache_folder().absolute() / f"native-{name}.so"
+    return cache_folder().absolute() / "native" / f"{name}.so"
 
 
 def processor() -> str:
@@ -50,12 +50,14 @@ def processor() -> str:
     return f"{sys.platform} {os.uname().machine if hasattr(os, 'uname') else ''} {flags}"
 
 
-def load() -> ctypes.CDLL | None:
-    """Return the library if it was built and only this user can write it, else None.
+def is_on() -> bool:
+    """False if CHARRNN_NATIVE=0 turns it off, or the system has no users to trust."""
+    return os.environ.get("CHARRNN_NATIVE") != "0" and hasattr(os, "getuid")
 
-    CHARRNN_NATIVE=0 turns it off.
-    """
-    if os.environ.get("CHARRNN_NATIVE") == "0":
+
+def load() -> ctypes.CDLL | None:
+    """Return the library if it was built and only this user can write it, else None."""
+    if not is_on():
         return None
     try:
         path = library_path()
@@ -67,8 +69,11 @@ def load() -> ctypes.CDLL | None:
 def is_own(path: Path) -> bool:
     """True if a file or folder belongs to this user, is no link, and only they can write it."""
     found = path.lstat()
-    is_mine = hasattr(os, "getuid") and found.st_uid == os.getuid()
-    return is_mine and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
+    return (
+        found.st_uid == os.getuid()
+        and not stat.S_ISLNK(found.st_mode)
+        and not found.st_mode & 0o022
+    )
 
 
 def open_library(path: Path) -> ctypes.CDLL | None:

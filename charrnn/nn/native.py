@@ -1,7 +1,6 @@
 """The engine, compiled: arrange the weights of a network for native/network.c, and call its step.
 
-`fastest` chooses between this engine and the one in NumPy. Texts for a seed are the same but for
-draws on a rounding edge.
+Texts for a seed are those of the engine in NumPy but for draws on a rounding edge.
 """
 
 import ctypes
@@ -12,9 +11,13 @@ import numpy as np
 
 from charrnn.core.config import GATES, ModelConfig
 from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
+from charrnn.native.build import load_or_build
 from charrnn.native.library import load
-from charrnn.nn.numpy_engine import LAYERS, Engine, Floats
+from charrnn.nn.numpy_engine import LAYERS, Floats
 from charrnn.nn.state import State
+
+WORTH_BUILDING = 500
+"""Symbols for which the library is built, once for all later texts: the default length."""
 
 
 class NativeEngine:
@@ -105,8 +108,11 @@ def with_zero_columns(matrix: Floats, width: int) -> Floats:
     return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
 
 
-def fastest(config: ModelConfig, weights: Mapping[str, Floats]) -> Engine | NativeEngine:
-    """Return the compiled engine if it was built, else the one in NumPy."""
-    if config.cell in CELLS and (library := load()):
-        return NativeEngine(library, config, weights)
-    return Engine(config, weights)
+def native_engine(
+    config: ModelConfig, weights: Mapping[str, Floats], num_symbols: int
+) -> NativeEngine | None:
+    """Return the compiled engine if there is one, or if so many symbols pay for building it."""
+    if config.cell not in CELLS:
+        return None
+    library = load_or_build() if num_symbols >= WORTH_BUILDING else load()
+    return NativeEngine(library, config, weights) if library else None

@@ -317,7 +317,7 @@ def generate(
     for note in notes:
         console.note(note)
     request = replace(request, prompts=prompts, stops=stops)
-    sampler = make_sampler(model, request.stops, request.device)
+    sampler = make_sampler(model, request.stops, request.device, request.jobs(0).num_symbols)
     if console.verbosity > 0:
         console.line(f"model {printable(request.model)}; {sampler.engine}")
     corpora = [path for path in (request.novel, request.check_copies) if path]

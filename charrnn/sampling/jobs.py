@@ -62,6 +62,11 @@ class Jobs:
         return self.group_of(index) // len(self.configs)
 
     @property
+    def num_symbols(self) -> int:
+        """How many symbols all texts have at most."""
+        return len(self.prompts) * self.num_samples * sum(each.length for each in self.configs)
+
+    @property
     def num_rounds(self) -> int:
         """How often all jobs may be tried until there are enough new texts."""
         if not self.num_samples:

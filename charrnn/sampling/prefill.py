@@ -15,7 +15,6 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.settings import read_small_file
 from charrnn.data.reading import Reading, Survey, conversion_notes
 from charrnn.data.text_files import read_codes
-from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine, Floats
 from charrnn.nn.state import State
 from charrnn.sampling.copies import string_of
@@ -187,7 +186,7 @@ class Prefill:
         engine: Steps the network of the model.
     """
 
-    def __init__(self, model: Model, engine: Engine | NativeEngine) -> None:
+    def __init__(self, model: Model, engine: Engine) -> None:
         self._model, self._engine = model, engine
         self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
 

@@ -13,7 +13,7 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids, Who
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
-from charrnn.nn.native import NativeEngine, fastest
+from charrnn.nn.native import native_engine
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.filters import Logits, apply_filters
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
@@ -43,6 +43,8 @@ class Sampler:
     Args:
         model: Model with its weights.
         stops: Strings that end a text.
+        num_symbols: About how many symbols will be written in all: many pay for building the
+            compiled loop.
     """
 
     batch_size = 64
@@ -51,27 +53,28 @@ class Sampler:
     is_streaming = True
     """Whether `stream` yields a single text character by character."""
 
-    def __init__(self, model: Model, stops: Sequence[str] = ()) -> None:
-        self.model = model
+    def __init__(self, model: Model, stops: Sequence[str] = (), *, num_symbols: int = 0) -> None:
+        self.model, self._num_symbols = model, num_symbols
         self._memories: dict[float | None, NgramModel | None] = {}
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
             self.stops.append([model.vocab.newline])
 
     @cached_property
-    def _engine(self) -> Engine | NativeEngine:
-        return fastest(self.model.config, self.model.weights)
+    def _engine(self) -> Engine:
+        return Engine(self.model.config, self.model.weights)
 
     @cached_property
     def _loop(self) -> NativeLoop | None:
-        engine, memory = self._engine, self.model.memory
-        if isinstance(engine, NativeEngine) and (memory is None or is_safe(memory)):
-            return NativeLoop(engine, self.model, self.stops)
-        return None
+        model = self.model
+        if model.memory is not None and not is_safe(model.memory):
+            return None
+        engine = native_engine(model.config, model.weights, self._num_symbols)
+        return NativeLoop(engine, model, self.stops) if engine else None
 
     @cached_property
     def prefill(self) -> Prefill:
-        """Reads prompts with the same engine."""
+        """Reads prompts with NumPy."""
         return Prefill(self.model, self._engine)
 
     @property
@@ -224,9 +227,9 @@ def stream(
         **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
     """
     decoder, reading = Decoder(model.vocab), model.reading()
-    sampler, prompt = Sampler(model, [*map(reading.convert, stops)]), reading.convert(prompt)
-    whole = WholeCharacters()
-    for ids in sampler.stream(prompt, SampleConfig(**settings), seed):
+    config, whole = SampleConfig(**settings), WholeCharacters()
+    sampler = Sampler(model, [*map(reading.convert, stops)], num_symbols=config.length)
+    for ids in sampler.stream(reading.convert(prompt), config, seed):
         whole.feed(model.vocab.raw(ids))
         yield from decoder.feed(ids)
     if isinstance(model.vocab, ByteVocabulary) and not whole.is_utf8:

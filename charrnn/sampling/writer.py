@@ -26,8 +26,14 @@ Checked = tuple[Sample, Copies | None]
 """A sample, and its copied spans if the request has --check-copies."""
 
 
-def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
+def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: int = 0) -> Sampler:
     """Return a sampler on a device; torch is imported only for devices other than "cpu".
+
+    Args:
+        model: Model with its weights.
+        stops: Strings that end a text.
+        device: As in --device.
+        num_symbols: About how many symbols will be written in all.
 
     Raises:
         InputError: The device does not exist or is not supported.
@@ -42,7 +48,7 @@ def make_sampler(model: Model, stops: Sequence[str], device: str) -> Sampler:
             from charrnn.sampling.cuda import DeviceSampler
 
             return DeviceSampler(model, stops, picked)
-    return Sampler(model, stops)
+    return Sampler(model, stops, num_symbols=num_symbols)
 
 
 def write_stream(

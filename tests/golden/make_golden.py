@@ -19,7 +19,6 @@ from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.data.corpus import load_corpus
 from charrnn.ngram.model import count_corpus
-from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
 
@@ -79,7 +78,7 @@ def sample_texts(path: Path) -> list[str]:
     """Return a few texts of a golden file, computed by NumPy alone: mixed, and of the network."""
     model = load_model(path)
     sampler = Sampler(model)
-    sampler.__dict__["_engine"] = Engine(model.config, model.weights)  # not the compiled loop
+    sampler.__dict__["_loop"] = None  # NumPy
     configs = [SampleConfig(length=60, memory_weight=weight) for weight in (None, 0.0)]
     return [
         sample_text(sampler, config, seed)

@@ -92,7 +92,7 @@ def make_sampler(config, weights):
         starts={2: 3, 5: 1, 0: 2}, memory=make_memory()[0],
     )  # fmt: skip
     sampler = Sampler(model, STOPS)
-    sampler.__dict__ |= {"_engine": Engine(config, weights), "_loop": None}
+    sampler.__dict__["_loop"] = None  # NumPy
     return sampler
 
 

@@ -1,41 +1,23 @@
 """The compiled loop against the one in NumPy: texts, stop strings, predictions."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import ModelConfig, SampleConfig, shapes
-from charrnn.core.errors import CharRNNError
 from charrnn.data.vocab import CharVocabulary
-from charrnn.native.build import build
-from charrnn.native.library import load
 from charrnn.ngram.counts import Order, runs_of
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.model import build as build_ngrams
 from charrnn.ngram.native import NgramArrays, is_safe
 from charrnn.nn.native import NativeEngine
-from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.jobs import Jobs
+from charrnn.sampling.native import NativeLoop
 from charrnn.sampling.sampler import Sampler
-
-pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 
 V = 27
 RNG = np.random.default_rng(5)
 IDS = np.cumsum(RNG.integers(0, 4, 3000)).astype(np.uint8) % V
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        try:
-            build()
-        except CharRNNError as error:  # CC=false
-            pytest.skip(str(error))
-        return load()
 
 
 def make_model(cell, *, has_memory=True, records=False):
@@ -52,8 +34,8 @@ def make_model(cell, *, has_memory=True, records=False):
 def samplers(library, model, stops=()):
     """Return a compiled and a NumPy sampler of a model."""
     pair = Sampler(model, stops), Sampler(model, stops)
-    pair[0]._engine = NativeEngine(library, model.config, model.weights)
-    pair[1]._engine = Engine(model.config, model.weights)
+    engine = NativeEngine(library, model.config, model.weights)
+    pair[0]._loop = NativeLoop(engine, model, pair[0].stops)
     assert [sampler.engine for sampler in pair] == ["compiled loop", "loop in NumPy"]
     return pair
 

@@ -8,9 +8,6 @@ import pytest
 import torch
 
 from charrnn.core.config import ModelConfig, shapes
-from charrnn.core.errors import InputError
-from charrnn.native.build import build
-from charrnn.native.library import load
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
 from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine
@@ -40,18 +37,6 @@ def random_weights(config: ModelConfig, scale: float = 0.5):
 @pytest.fixture
 def weights(tiny_config):
     return random_weights(tiny_config)
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    """The compiled engine, built for these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        try:
-            build()
-        except InputError as error:  # no compiler here
-            pytest.skip(str(error))
-        return load()
 
 
 @pytest.fixture(params=["numpy", "compiled"])
