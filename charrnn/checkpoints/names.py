@@ -160,8 +160,9 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
             if path.is_dir():
                 without_best = path
             elif path.exists():
-                is_pickle = head_of(path)[:1] in (b"", b"\x80")  # or empty
-                if not is_pickle and is_text(checkpoints, name):
+                head = head_of(path)
+                is_other = not head or head.startswith(b"\x80") or kind_of(head) is not None
+                if not is_other and is_text(checkpoints, name):  # reading it names the others
                     raise text_for_model(checkpoints, path)
                 return path
     if without_best is not None:
