@@ -49,6 +49,11 @@ def column_text(pieces: Iterable[str], path: Path, column: str, *, one_line: boo
         yield (" ".join(text.split("\n")) if one_line else text) + "\n"
 
 
+def is_table(path: Path) -> bool:
+    """True for a file that has the name of a table, also of a compressed one."""
+    return not SUFFIXES.isdisjoint(each.lower() for each in path.suffixes)
+
+
 def lines_of(pieces: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a text with their line ends: LF, CRLF or CR become LF."""
     rest: list[str] = []
@@ -136,7 +141,7 @@ def table_columns(path: Path, encoding: str) -> list[str]:
     lines = list(islice((line for line in lines_of([text]) if line.strip()), 4 * FEW_ROWS))
     if len(lines) < 2:
         return []
-    is_named = not SUFFIXES.isdisjoint(path.suffixes)
+    is_named = is_table(path)
     if lines[0].lstrip().startswith("{"):
         return _json_columns(lines[0])
     rows = list(csv.reader(lines, delimiter=delimiter_of(lines[0])))[:-1]

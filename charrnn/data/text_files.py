@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable, reason_of
-from charrnn.data.columns import column_text
+from charrnn.data.columns import column_text, is_table
 from charrnn.data.file_kinds import (
     DAMAGED,
     HEAD,
@@ -199,7 +199,9 @@ def _read_bytes(file: BinaryIO) -> Iterator[Codes]:
 
 def _read_text(file: BinaryIO, path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
     is_start = True
-    read = _of_column if reading.column else _decoded
+    # A model that learned a column also reads texts that are no tables.
+    has_column = reading.column and (reading.has_options or is_table(path))
+    read = _of_column if has_column else _decoded
     for codes in read(file, path, reading, survey):
         if is_start and codes[0] == MARK:
             survey.num_boms += 1

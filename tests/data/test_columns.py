@@ -83,6 +83,11 @@ def test_each_column_of_a_table_is_a_text_of_its_own(tmp_path):
     assert not any("columns a, b" in note for note in first.notes)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("a.CSV", "a\nb\n"), ("a.txt", "text\na\nb\n")])
+def test_a_model_of_a_column_also_reads_texts_that_are_no_tables(tmp_path, name, expected):
+    assert column(tmp_path, "text\na\nb\n", file=name, has_options=False) == expected
+
+
 def test_bytes_have_no_columns():
     with pytest.raises(InputError, match="--bytes.*--column"):
         TrainConfig(bytes=True, column="text")
