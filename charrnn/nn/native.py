@@ -1,11 +1,10 @@
-"""The engine, compiled: arrange the weights of a network for native/network.c, and call its step.
+"""The compiled engine: a network's weights, arranged for native/network.c.
 
 Texts for a seed are those of the engine in NumPy but for draws on a rounding edge.
 """
 
 import ctypes
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,14 +13,13 @@ from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
 from charrnn.native.build import load_or_build
 from charrnn.native.library import load
 from charrnn.nn.numpy_engine import LAYERS, Floats
-from charrnn.nn.state import State
 
 WORTH_BUILDING = 500
 """Symbols for which the library is built, once for all later texts: the default length."""
 
 
 class NativeEngine:
-    """Steps a network, one stream or many, as `Engine` does.
+    """A network for the compiled loop.
 
     Args:
         library: As from `load`.
@@ -34,36 +32,6 @@ class NativeEngine:
     ) -> None:
         self.config, self.library = config, library
         self.arrays = arrange(config, weights)
-
-    def empty_state(self, *batch: int) -> State:
-        """Return the state before any text, of one stream, or of a batch of them."""
-        return State.empty(self.config, *batch)
-
-    def step(self, ids: Any, state: State) -> tuple[Floats, State]:
-        """Read one character of each stream; arguments and results are those of Engine.step."""
-        old = state.arrays()
-        arrays, H, shape = self.arrays, self.config.hidden_size, old["h"].shape
-        B = shape[1] if len(shape) > 2 else 1
-        symbols = np.array(ids, dtype=np.int64)
-        size = shape[0] * B * arrays.padded
-        # One allocation for the new state, the logits and the gates.
-        logits = len(old) * size
-        gates = logits + B * arrays.symbols
-        new = np.empty(gates + 2 * B * arrays.gates, dtype=np.float32)
-        parts = {}
-        for i, (name, part) in enumerate(old.items()):
-            own = new[i * size : (i + 1) * size].reshape(*shape[:-1], -1)
-            if arrays.padded > H:
-                own[..., H:] = 0
-            own[..., :H] = part
-            parts[name] = own[..., :H]
-        h = new.__array_interface__["data"][0]
-        self.library.network_step(
-            arrays.address, B, B, symbols.__array_interface__["data"][0], h,
-            h + 4 * (logits - size), h + 4 * gates, h + 4 * logits,
-        )  # fmt: skip
-        result = new[logits:gates].reshape(*shape[1:-1], -1)
-        return result[..., : self.config.vocab_size], State.from_arrays(parts)
 
 
 def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays:

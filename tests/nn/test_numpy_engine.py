@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stepped_engine import SteppedEngine
 
 from charrnn.core.config import ModelConfig, shapes
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
-from charrnn.nn.native import NativeEngine
 from charrnn.nn.numpy_engine import Engine
 from charrnn.nn.state import State
 
@@ -44,7 +44,7 @@ def make_engine(request):
     if request.param == "numpy":
         return Engine
     library = request.getfixturevalue("library")
-    return lambda config, weights: NativeEngine(library, config, weights)
+    return lambda config, weights: SteppedEngine(library, config, weights)
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def assert_follows(found, expected):
 
 def test_of_the_compiled_step_one_stream_is_a_batch_of_one(library, cell):
     config = ModelConfig(cell=cell, vocab_size=70, embedding_size=5, hidden_size=50, num_layers=2)
-    engine = NativeEngine(library, config, random_weights(config, scale=0.1))
+    engine = SteppedEngine(library, config, random_weights(config, scale=0.1))
     one, many = engine.empty_state(), engine.empty_state(7)
     for symbol in range(20):
         logits, one = engine.step(symbol, one)
