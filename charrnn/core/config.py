@@ -181,7 +181,8 @@ class TrainConfig:
         check=within(1, 1000), group=TEXT,
     )  # fmt: skip
     corpus_rule: int = setting(
-        2, "Number of the rule by which --lines chooses the held-out lines.",
+        2, "Number of the rule by which --lines chooses the held-out lines; from 2 on, files with "
+        "the content of another are left out.",
         check=within(1, 2), group=TEXT, kind="hidden",
     )  # fmt: skip
     step_rule: int = setting(

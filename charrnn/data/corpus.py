@@ -42,6 +42,8 @@ class Corpus:
     starts: dict[int, int] = field(default_factory=dict)
     """How often each id begins a line; only for texts without newlines."""
     notes: tuple[str, ...] = ()
+    has_repeated: bool = False
+    """True if files with the content of an earlier one were given."""
     train_pieces: tuple[int, ...] = ()
     """With --val-pieces: the start of each piece of `train`; held-out text lies between two."""
 
@@ -80,15 +82,16 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
     held_out = find_files(val_paths, reading, check_encoding=check_encoding)[0]
     if any(path.samefile(file) for path in held_out for file in files):
         notes.append("--val-file is trained on too: its loss will look better than it is")
+    digests = {path: _digest(path, is_raw=config.bytes) for path in files + held_out}
+    repeated = _repeated(files, digests)
+    notes += _repeated_notes(files, repeated, are_left_out=config.corpus_rule > 1)
+    if config.corpus_rule > 1:
+        files = [path for i, path in enumerate(files) if i not in repeated]
     keeps_own = bool(held_out) or config.lines
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     if any(path.stat().st_size == 0 for path in held_out):
         raise InputError(f"--val-file: {printable(config.val_file)}: is empty")
-    settings = [
-        [_digest(part.path, is_raw=config.bytes), part.train_frac, part.adds_newline]
-        for part in parts
-    ]
-    notes += _equal_notes(files, [str(digest) for digest, *_ in settings])
+    settings = [[digests[part.path], part.train_frac, part.adds_newline] for part in parts]
     notes += _file_notes(files, reading)
     key = cache.key_of(
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
@@ -99,7 +102,8 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
     )
     encoded = _encode(parts, reading, config, key)
     corpus = _split(encoded, config, key, files, notes)
-    return replace(corpus, sources=tuple(str(path.absolute()) for path in paths))
+    sources = tuple(str(path.absolute()) for path in paths)
+    return replace(corpus, sources=sources, has_repeated=bool(repeated))
 
 
 def reading_of(config: TrainConfig) -> Reading:
@@ -119,18 +123,25 @@ def reading_of(config: TrainConfig) -> Reading:
     )
 
 
-def _equal_notes(files: list[Path], digests: list[str]) -> list[str]:
-    """Return notes about files with the content of an earlier one."""
+def _repeated(files: list[Path], digests: dict[Path, str]) -> dict[int, Path]:
+    """Return the index of each file with the content of an earlier one, and that one."""
     first: dict[str, int] = {}
-    pairs = [
-        (path, files[first[digest]])
-        for i, (path, digest) in enumerate(zip(files, digests, strict=False))
-        if first.setdefault(digest, i) != i and path.stat().st_size
-    ]
-    named = [f"{printable(path)} (as {printable(other)})" for path, other in pairs[:MOST_NAMED]]
+    return {
+        i: files[first[digests[path]]]
+        for i, path in enumerate(files)
+        if path.stat().st_size and first.setdefault(digests[path], i) != i
+    }
+
+
+def _repeated_notes(
+    files: list[Path], repeated: dict[int, Path], *, are_left_out: bool
+) -> list[str]:
+    """Return a note about files with the content of an earlier one."""
+    pairs = [(printable(files[i]), printable(other)) for i, other in repeated.items()]
+    named = ", ".join(f"{path} (as {other})" for path, other in pairs[:MOST_NAMED])
     more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
-    count = count_text(len(pairs), "file")
-    told = f"{count} learned a second time, with the content of another: {', '.join(named)}{more}"
+    what = "left out" if are_left_out else "learned a second time"
+    told = f"{count_text(len(pairs), 'file')} {what}, with the content of another: {named}{more}"
     return [told] if pairs else []
 
 

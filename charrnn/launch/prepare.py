@@ -95,7 +95,7 @@ def prepare(
         chosen["lr"] *= SECOND_RATE
     values, origins = resolve(flags, given.environment, given.file, chosen)
     origins |= {name: "model" for name in fixed}
-    if not draft.lines:  # recorded only where the text depends on it
+    if not draft.lines and not corpus.has_repeated:  # recorded only where the text depends on it
         values["corpus_rule"] = NEUTRAL["corpus_rule"]
     config, fit_notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
     notes = [*corpus.notes, *validation_notes(corpus, config.val_frac)]

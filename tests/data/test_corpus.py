@@ -96,7 +96,8 @@ def plainly(texts, newlines):
 @PROPERTY
 def test_a_corpus_is_what_a_plain_reading_gives(tmp_path, texts, encoding, newlines, chunk):
     data = [text.encode(encoding, "ignore") for text in texts]
-    texts = [each.decode(encoding).removeprefix("\ufeff") for each in data]
+    once = [each for i, each in enumerate(data) if not each or each not in data[:i]]
+    texts = [each.decode(encoding).removeprefix("\ufeff") for each in once]
     train, val = plainly(texts, newlines)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfiles, "CHUNK", chunk)
@@ -243,9 +244,10 @@ def test_a_join_gets_a_newline_only_where_one_is_missing(tmp_path):
     assert decoded(load(paths, val_frac=0.0, newlines="keep"))[0] == "one\ntwo\nthree\r\nfour"
 
 
-def test_a_file_given_twice_is_joined_to_itself_like_any_other(tmp_path):
+def test_a_file_given_twice_is_joined_to_itself_by_the_first_rule(tmp_path):
     path = write(tmp_path / "texts", "one")[0]
-    assert decoded(load([path, path], val_frac=0.0))[0] == "one\none"
+    assert decoded(load([path, path], val_frac=0.0, corpus_rule=1))[0] == "one\none"
+    assert decoded(load([path, path], val_frac=0.0))[0] == "one"
 
 
 def test_a_byte_order_mark_is_dropped_and_noted(tmp_path):
@@ -597,11 +599,28 @@ def test_a_folder_from_the_cache_is_not_decoded_for_a_check(tmp_path, monkeypatc
     assert facts(load([folder])) == cold
 
 
-def test_files_of_the_same_content_are_told(tmp_path):
-    paths = write(tmp_path / "texts", "some text\n", "other text\n", "some text\n")
-    first, _, copy = paths
-    told = f"1 file learned a second time, with the content of another: {copy} (as {first})"
-    assert told in load(paths).notes
-    told = f"1 file learned a second time, with the content of another: {first} (as {first})"
+def test_files_of_the_same_content_are_read_once_and_told(tmp_path):
+    paths = write(tmp_path / "texts", "some text\n", "other text\n", "some text\n", "", "")
+    first, other, copy = paths[:3]
+    told = f"1 file left out, with the content of another: {copy} (as {first})"
+    for how in ({}, {"lines": True}, {"bytes": True}):
+        loaded = load(paths[:3], **how)
+        assert told in loaded.notes
+        once = load(paths[:2], **how)
+        assert not any("left out" in note for note in once.notes)
+        assert (loaded.digest, loaded.files) == (once.digest, (str(first), str(other)))
+        assert np.array_equal(loaded.train, once.train)
+    told = f"1 file left out, with the content of another: {first} (as {first})"
     assert told in load([first, first]).notes
-    assert not any("second time" in note for note in load(paths[:2]).notes)
+    link = first.with_name("link.txt")
+    link.symlink_to(first)
+    assert load([first, link]).files == (str(first),)
+    assert len(load(paths).files) == 4  # empty ones are no repetition
+
+
+def test_by_the_first_rule_files_of_the_same_content_are_all_read(tmp_path):
+    first, other, copy = write(tmp_path / "texts", "some text\n", "other text\n", "some text\n")
+    loaded = load([first, other, copy], corpus_rule=1, val_frac=0.0)
+    assert decoded(loaded)[0] == "some text\nother text\nsome text\n"
+    told = f"1 file learned a second time, with the content of another: {copy} (as {first})"
+    assert told in loaded.notes

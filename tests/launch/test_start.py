@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 from forks import python
 
+import charrnn.launch.prepare as prepare_module
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.names import open_run
 from charrnn.checkpoints.run_folder import Run, step_files
 from charrnn.checkpoints.state import state_digest
 from charrnn.core.seeds import derive_seed
+from charrnn.data.corpus import load_corpus
 from charrnn.training.learner import Learner
 
 QUICK = ["--steps", "20", "--hidden-size", "16", "--device", "cpu", "--threads", "1"]
@@ -652,6 +655,30 @@ def test_several_held_out_pieces_are_scored_named_and_resumed(call, text_file):
     (line,) = score_held_out(call, text_file)
     assert line["chars"] == 260
     assert load_model("checkpoints/text/best.safetensors").metadata.settings["val_pieces"] == 3
+
+
+@pytest.mark.parametrize("has_rule", [True, False])
+def test_a_run_on_files_given_twice_is_resumed_with_the_files_that_it_learned(
+    call, text_file, monkeypatch, has_rule
+):
+    """A run without a rule in its file began before files were left out."""
+    copy = text_file.with_name("copy.txt")
+    shutil.copy(text_file, copy)
+
+    def read_by_first_rule(paths, config):
+        corpus = load_corpus(paths, replace(config, corpus_rule=1))
+        return replace(corpus, has_repeated=False)
+
+    with monkeypatch.context() as patch:
+        if not has_rule:
+            patch.setattr(prepare_module, "load_corpus", read_by_first_rule)
+        call("train", text_file, copy, *QUICK, "-q", "--run", "two")
+    model = load_model("checkpoints/two/best.safetensors")
+    assert model.metadata.settings.get("corpus_rule") == (2 if has_rule else None)
+    assert len(model.metadata.corpus.files) == (1 if has_rule else 2)
+    code, _, err = call("train", text_file, copy, "--run", "two", "--resume", "--steps", 30, "-q")
+    assert (code, err) == (0, "")
+    assert call("score", text_file, copy, "-m", "two", "--held-out")[0] == 0
 
 
 def score_held_out(call, text_file):
