@@ -89,7 +89,7 @@ def escape_controls(text: str, controls: re.Pattern[str] = SHOWN_ESCAPED) -> str
 
     The carriage return of a line end (CRLF) stays neither as it is nor escaped.
     """
-    if controls is CONTROLS:
+    if controls is SHOWN_ESCAPED:
         text = text.replace("\r\n", "\n")
     return controls.sub(lambda match: escape(match[0]), text)
 
