@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -206,6 +207,26 @@ def with_memory(rounds, text):
             )  # fmt: skip
 
 
+def names_rows(rounds, count=2000):
+    """Yield the row of short records: the default against NumPy."""
+    model = make_model(2, 128)
+    vocab = CharVocabulary([10, *range(33, 32 + V)])
+    model = replace(model, records=True, vocab=vocab)
+    config = SampleConfig(length=30)
+
+    def write(sampler):
+        return per_second(count, lambda: list(sampler.write(Jobs([""], [config], count, 1))))
+
+    rates = in_turn({n: partial(write, each) for n, each in samplers(model).items()}, rounds)
+    if "default" in rates:
+        yield Row(
+            f"{count:,} names, 2×128, default", "NumPy", "4", ratios(rates, "default", "NumPy"),
+            "{:,.0f} and {:,.0f} names/s".format(
+                *(statistics.median(rates[name]) for name in ("default", "NumPy"))
+            ),
+        )  # fmt: skip
+
+
 def device_rows(rounds):
     """Yield the row of thousands of streams on a GPU against the plain loop there."""
     what, asked = f"{THOUSANDS:,} streams, cuda, 2×512", "3"
@@ -246,6 +267,7 @@ def rows(rounds, text):
         yield from step_rows(model, rounds, length)
     for model, _, length in models:
         yield from streams_rows(model, max(20, length // 50), rounds)
+    yield from names_rows(rounds)
     yield from device_rows(rounds)
     if text.exists():
         yield from with_memory(rounds, text)
