@@ -8,7 +8,7 @@ import click
 from charrnn.cli.completion import complete_files, complete_models
 from charrnn.cli.options import Common, GroupedCommand, common, config_options, option
 from charrnn.core.config import ScoreConfig
-from charrnn.core.errors import printable
+from charrnn.core.errors import InputError, printable
 
 
 @click.command(cls=GroupedCommand)
@@ -42,9 +42,11 @@ def score(
 
     FILE is a text, a folder, or - for stdin. The loss is the mean over the text, in nats per
     character, with bits per character, bits per byte and perplexity. A model of lines scores each
-    line by itself; --json prints each with its loss.
+    line by itself; --worst prints the most surprising ones, --json each line with its loss.
     """
     config = ScoreConfig(**{name: v for name, v in settings.items() if v is not None})
+    if config.worst and common.as_json:
+        raise InputError("--worst: --json prints every line with its loss; leave out one of them")
 
     from charrnn.checkpoints.model import load_model
     from charrnn.checkpoints.names import find_model
@@ -56,18 +58,18 @@ def score(
     path = find_model(common.checkpoints, model)
     loaded = load_model(path)
     with spooled(files, common.checkpoints) as paths:
-        from charrnn.evaluation.scorer import Scorer, format_scores, json_scores
+        from charrnn.evaluation.scorer import Scorer, json_scores
 
         scorer = Scorer(loaded, config, wanted, common.console.counting)
         names = spooled_names(files, paths)
         for text in scorer.texts(paths, names, is_held_out=held_out):
             for note in scorer.notes:
                 common.console.note(note)
-            scores = list(scorer.score(text, each=common.as_json))
             if common.as_json:
+                scores = list(scorer.score(text, each=True))
                 rows = list(map(json.dumps, json_scores(text, scores, loaded.vocab)))
             else:
-                rows = format_scores(text, scores)
+                rows = scorer.score_lines(text)
             print_result("\n".join(rows))
     if common.console.verbosity > 0:
         common.console.line(f"model {printable(path)}")

@@ -434,6 +434,11 @@ class SampleConfig:
 class ScoreConfig:
     """Settings of scoring a text."""
 
+    worst: int = setting(
+        0, "With a model of lines, also print the N lines with the highest loss per character, "
+        "the highest first.",
+        check=at_least(0), metavar="N",
+    )  # fmt: skip
     memory_weight: float | None = setting(None, MEMORY_WEIGHT, check=within(0, 1))
     unknown: str = setting(
         "error", "What to do with characters that are not in the model's vocabulary.",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import BinaryIO
 
 from charrnn.core.console import is_terminal
@@ -151,6 +152,17 @@ def json_line(fields: Mapping[str, object]) -> str:
     text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
     line = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(f"\\u{ord(c):04x}" if is_control(c) else c for c in line)
+
+
+def trimmed(line: str) -> str:
+    """Return a line cut to the width of the terminal; the whole line if stdout is no terminal."""
+    if not is_terminal(sys.stdout):
+        return line
+    from rich.text import Text
+
+    text = Text(line)
+    text.truncate(get_terminal_size().columns, overflow="ellipsis")
+    return text.plain
 
 
 def print_table(

@@ -14,6 +14,7 @@ from charrnn.core.config import ScoreConfig
 from charrnn.core.console import count_text, figures_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.events import Figures
+from charrnn.core.output import trimmed
 from charrnn.data.batches import Batch
 from charrnn.data.ids import read_ids
 from charrnn.data.reading import Survey, conversion_notes
@@ -81,6 +82,10 @@ class Scorer:
             raise InputError(
                 "--protocol, --adapt: this model was trained on lines and scores each line by "
                 "itself; leave out these options"
+            )
+        if config.worst and not model.records:
+            raise InputError(
+                "--worst: this model was not trained on lines (train --lines); leave out the option"
             )
         self.notes: list[str] = []
         """About the text that was yielded last."""
@@ -151,7 +156,7 @@ class Scorer:
             InputError: The text is too short.
         """
         if text.records is not None:
-            yield from self.score_records(text, text.records, each=each)
+            yield from self.record_figures(text, self.record_scores(text), each=each)
             return
         wanted = self.protocols
         for protocol in wanted or (STREAMED, COLD):
@@ -173,24 +178,17 @@ class Scorer:
             batches = with_progress(protocol.batches(ids), show_done)
             return score(self.network, batches, self.memory)
 
-    def score_records(self, text: Text, records: Records, *, each: bool) -> Iterator[Figures]:
-        """Yield the score of each line of a text, or of all lines together."""
-        newline = self.model.vocab.newline
-        if not len(records) or newline is None:
-            raise InputError(f"{printable(text.name)}: no lines to score")
-        scores = list(self.record_scores(text.ids, records, newline))
-        if not each:
-            ids = records.joined(text.ids, newline)
-            yield self.figures(text, BY_RECORD, mean_score(scores), ids)
-            return
-        for i, record_score in enumerate(scores):
-            ids = records.take(np.array([i])).joined(text.ids, newline)
-            yield self.figures(text, BY_RECORD, mean_score([record_score]), ids)
+    def record_scores(self, text: Text) -> list[Score]:
+        """Return the score of each line of a text of lines, in order.
 
-    def record_scores(self, ids: Ids, records: Records, newline: int) -> list[Score]:
-        """Return the score of each record, in their order."""
+        Raises:
+            InputError: The text has no lines.
+        """
+        records, newline = text.records, self.model.vocab.newline
+        if not records or newline is None:
+            raise InputError(f"{printable(text.name)}: no lines to score")
         result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
-        batches = by_record(ids, records, newline)
+        batches = by_record(text.ids, records, newline)
         losses = symbol_losses(self.network, batches, self.memory)
         home = float64_device(self.network.decoder.weight.device)
         for group, batch in zip(record_groups(records), losses, strict=True):
@@ -202,6 +200,27 @@ class Scorer:
                 chars = int(records.lengths[i]) + 1
                 result[i] = Score(sums[0] / chars, sums[1] / chars, chars, sums[2] / chars)
         return result
+
+    def record_figures(self, text: Text, scores: list[Score], *, each: bool) -> Iterator[Figures]:
+        """Yield the scores of the lines of a text, or that of all lines together."""
+        records, newline = text.records, self.model.vocab.newline
+        assert records is not None  # the scores are those of records
+        assert newline is not None  # a text of records has one
+        if not each:
+            ids = records.joined(text.ids, newline)
+            yield self.figures(text, BY_RECORD, mean_score(scores), ids)
+            return
+        for i, record_score in enumerate(scores):
+            ids = records.take(np.array([i])).joined(text.ids, newline)
+            yield self.figures(text, BY_RECORD, mean_score([record_score]), ids)
+
+    def score_lines(self, text: Text) -> list[str]:
+        """Return the scores of a text as lines for people, with the worst of its records."""
+        if text.records is None:
+            return format_scores(text, list(self.score(text, each=False)))
+        scores = self.record_scores(text)
+        rows = format_scores(text, list(self.record_figures(text, scores, each=False)))
+        return rows + worst_rows(text, scores, self.model.vocab, self.config.worst)
 
     def figures(self, text: Text, protocol: Protocol, result: Score, ids: Ids) -> Figures:
         """Return a score in every unit, with its signature."""
@@ -277,3 +296,17 @@ def format_scores(text: Text, scores: Sequence[Figures]) -> list[str]:
         line += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
         lines.append(f"  {figures.protocol:<16} {line}")
     return lines + [f"  {figures.signature}" for figures in scores]
+
+
+def worst_rows(text: Text, scores: list[Score], vocab: Vocabulary, most: int) -> list[str]:
+    """Return a table of the records with the highest loss, the highest first; no rows for none."""
+    if text.records is None or not most:
+        return []
+    order = np.argsort([-each.loss for each in scores], kind="stable")[:most]
+    records = named_records(text, text.records.take(order), vocab)
+    number = "line" if text.has_lines else "record"
+    rows = [f"    loss  {number:>8}  text"]
+    for i, record in zip(order.tolist(), records, strict=True):
+        at = record.get("line", i + 1)
+        rows.append(trimmed(f"  {scores[i].loss:6.3f}  {at:>8}  {printable(record['text'])}"))
+    return rows

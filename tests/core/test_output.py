@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from charrnn.core.errors import CharRNNError, ClosedPipeError, InputError
-from charrnn.core.output import OutputStream, json_line, open_output, print_result, print_table
+from charrnn.core.output import (
+    OutputStream,
+    json_line,
+    open_output,
+    print_result,
+    print_table,
+    trimmed,
+)
 
 
 def shown(text, **options):
@@ -175,3 +182,13 @@ def test_a_table_on_a_terminal_has_columns_and_numbers_at_their_right(monkeypatc
     print_table(["name", "loss"], [["a[b]", "1.5"], ["b", "10.25"]], numeric=[1])
     lines = [line.rstrip() for line in terminal.buffer.getvalue().decode().splitlines()]
     assert [lines[0], *lines[2:]] == ["name    loss", "a[b]     1.5", "b      10.25"]
+
+
+def test_a_line_is_cut_to_the_columns_of_a_terminal_alone(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "8")
+    assert trimmed("123456789") == "123456789"
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert trimmed("12345678") == "12345678"
+    assert trimmed("123456789") == "1234567…"
+    assert trimmed("日本語中文") == "日本語 …"  # two columns each

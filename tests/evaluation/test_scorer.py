@@ -130,6 +130,60 @@ def test_a_model_of_lines_scores_line_by_line(charrnn):
     assert result.exit_code == 2
 
 
+def test_the_worst_lines_are_those_that_cost_most_in_json(charrnn):
+    Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
+    charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "16")
+    Path("some.txt").write_text("ab\n\nfefafi\nuuuuuuuu\nc\nab\nbo\n")
+    lines = [json.loads(x) for x in charrnn("score", "some.txt", "--json").stdout.splitlines()]
+    lines.sort(key=lambda each: -each["loss"])  # of equal ones, the first in the file is first
+    assert len({each["loss"] for each in lines}) == 5  # of six lines, two are equal
+    means = charrnn("score", "some.txt").stdout
+    for count in (1, 4, 100):
+        shown = charrnn("score", "some.txt", "--worst", str(count)).stdout
+        assert shown.startswith(means)
+        head, *rows = map(str.split, shown.removeprefix(means).splitlines())
+        assert head == ["loss", "line", "text"]
+        assert rows == [
+            [f"{each['loss']:.3f}", str(each["line"]), each["text"]] for each in lines[:count]
+        ]
+
+
+def test_worst_lines_are_for_models_of_lines_and_for_people(trained):
+    Path("names.txt").write_text("ab\nba\n" * 10)
+    trained("train", "names.txt", "--lines", "--steps", "2", "-q", "--hidden-size", "8")
+    for command in (
+        ("fox.txt", "-m", "fox", "--worst", "1"),
+        ("names.txt", "-m", "names", "--worst", "1", "--json"),
+        ("names.txt", "-m", "names", "--worst", "-1"),
+    ):
+        result = trained("score", *command, check=False)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert "--worst: " in result.stderr
+    assert "text" not in trained("score", "names.txt", "-m", "names", "--worst", "0").stdout
+
+
+def test_a_worst_line_is_shown_as_one_line(charrnn):
+    Path("odd.txt").write_bytes(b"\x1b[2J a\tb\xff\nab\n" * 10)
+    charrnn("train", "odd.txt", "--lines", "--bytes", "--steps", "2", "-q", "--hidden-size", "8")
+    shown = charrnn("score", "odd.txt", "--worst", "20").stdout.splitlines()
+    assert len(shown) == 3 + 1 + 20
+    assert sum(row.endswith(r"  \x1b[2J a\tb" "\N{REPLACEMENT CHARACTER}") for row in shown) == 10
+
+
+def test_lines_of_several_held_out_files_have_the_number_of_the_record(charrnn):
+    names = [f"{a}{b}" for a in "abcdef" for b in "aeiou"]
+    Path("a.txt").write_text("\n".join(names[:15]) + "\n")
+    Path("b.txt").write_text("\n".join(names[15:]) + "\n")
+    files = ("a.txt", "b.txt")
+    charrnn("train", *files, "--lines", "--steps", "2", "-q", "--hidden-size", "8", "--run", "n")
+    lines = charrnn("score", *files, "--held-out", "--json").stdout.splitlines()
+    records = {each["text"]: each["record"] for each in map(json.loads, lines)}
+    shown = charrnn("score", *files, "--held-out", "--worst", "9").stdout.splitlines()
+    head, *rows = [row.split() for row in shown[3:]]
+    assert head == ["loss", "record", "text"]
+    assert {text: int(number) for _, number, text in rows} == records
+
+
 def test_each_line_is_given_its_own_costs_whatever_their_lengths(charrnn):
     Path("names.txt").write_text("".join(f"{a}{b}\n" for a in "abcdef" for b in "aeiou") * 2)
     charrnn("train", "names.txt", "--lines", "--steps", "5", "-q", "--hidden-size", "16")
