@@ -29,6 +29,10 @@ TRIED_SECONDS = 2.0
 TRIED_SHARE = 0.02
 """A plan is made after this many steps and this much time (the smaller of the two)."""
 
+CHECKED_SHARE = 0.1
+"""A plan is checked after this fraction of its steps at the latest, also without validations: one
+that was made while the machine was slow may have fewer steps than lie before the first of them."""
+
 TOLERANCE = 0.05
 """A plan is corrected if the rest would take more or less than the remaining time by this."""
 
@@ -133,6 +137,15 @@ class Budget:
         self._fit(step)
         self._set_cadences(step)
         return True
+
+    def correct_if_due(self, step: int) -> bool:
+        """Correct the plan after a part of its steps without a mark; return whether it moved."""
+        if not self.is_planned or self.most_seconds is None:
+            return False
+        if self.throughput.steps_since_mark(step) < CHECKED_SHARE * self.total_steps:
+            return False
+        self.throughput.mark(step)
+        return self.correct(step)
 
     def correct(self, step: int) -> bool:
         """Move the end of the plan to where the time will be used up; return whether it moved."""

@@ -71,6 +71,10 @@ class Throughput:
         """Note when a step was reached."""
         self._marks.append((step, self.elapsed()))
 
+    def steps_since_mark(self, step: int) -> int:
+        """Return the steps since the last mark, or since this session began."""
+        return step - (self._marks[-1][0] if self._marks else self.first_step)
+
     @property
     def step_seconds(self) -> float | None:
         """Mean seconds inside a step; None before a step was timed."""

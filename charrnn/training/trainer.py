@@ -205,7 +205,7 @@ class Trainer:
             if stats.longest_streak >= MOST_SKIPPED or not stats.is_sound:
                 yield from self.roll_back()
                 continue
-            if self.budget.plan_if_due(self.step):
+            if self.budget.plan_if_due(self.step) or self.budget.correct_if_due(self.step):
                 yield reporting.planned_event(self.step, self.budget)
             yield from self.validate_if_due()
             if self.budget.is_due(self.budget.sample_every, self.step) and not self.should_stop():

@@ -23,7 +23,7 @@ def run_budget(config, *, step_seconds, steps_per_epoch=100, held_out=100_000, e
         clock.now += seconds
         step += 1
         throughput.trained(step, 1, 2048, seconds)
-        budget.plan_if_due(step)
+        _ = budget.plan_if_due(step) or budget.correct_if_due(step)
         if budget.is_due(budget.eval_every, step):
             clock.now += budget.eval_chars / eval_rate
             throughput.evaluated(step, budget.eval_chars, budget.eval_chars / eval_rate)
@@ -58,6 +58,16 @@ def test_a_time_budget_is_used_when_the_machine_becomes_faster():
     )
     assert 285 <= seconds <= 315
     assert step > 3500
+
+
+def test_a_time_budget_is_used_when_the_machine_was_slow_while_the_plan_was_made():
+    budget, step, seconds = run_budget(
+        TrainConfig(max_time=60), step_seconds=lambda step: 1.0 if step < 10 else 0.03
+    )
+    first_plan = budget.plan[1][1]
+    assert first_plan < budget.eval_every  # so that no validation corrects it
+    assert 57 <= seconds <= 63
+    assert step > 1000  # 50 s of 0.03 s a step, less validations
 
 
 def test_a_sudden_standstill_ends_the_run_in_time():

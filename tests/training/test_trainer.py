@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_runs import CONFIG, iter_into, of_kind, run_training
+from training_runs import CONFIG, Clock, iter_into, of_kind, run_training
 
 from charrnn.checkpoints.model import load_model, read_model
 from charrnn.checkpoints.names import create_run
@@ -15,6 +15,7 @@ from charrnn.checkpoints.run_folder import step_files
 from charrnn.core.errors import DivergedError
 from charrnn.core.events import Evaluated, Finished, Planned, RolledBack, Sampled, Started, Step
 from charrnn.data.corpus import load_corpus
+from charrnn.training.learner import Learner
 from charrnn.training.schedule import learning_rate
 from charrnn.training.trainer import Trainer, train
 
@@ -134,3 +135,17 @@ def test_the_rate_that_an_event_reports_is_that_of_the_newest_step(text_file):
     steps = of_kind(events, Step)
     assert len(steps) >= 3
     assert [event.lr for event in steps] == [rates[event.step - 1] for event in steps]
+
+
+def test_a_plan_from_slow_first_steps_is_corrected_without_a_validation(text_file, monkeypatch):
+    clock, update = Clock(), Learner.update
+
+    def slow_at_first(learner, batch, step, lr):
+        clock.now += 1.0 if step < 10 else 0.1
+        return update(learner, batch, step, lr)
+
+    monkeypatch.setattr(Learner, "update", slow_at_first)
+    config = dataclasses.replace(CONFIG, steps=None, max_time=60, eval_every=10**6, sample_every=0)
+    *_, end = train(config, load_corpus([text_file], config), clock=clock)
+    assert (end.stop_reason, round(end.seconds, -1)) == ("finished", 60)
+    assert end.step > 400  # (60 - 10) / 0.1, less what the end takes
