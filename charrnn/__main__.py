@@ -91,7 +91,7 @@ def report(error: Exception) -> int:
             error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
         )
         hint = f"; see {command} --help" if command else ""
-        Console().error(error.format_message().rstrip(".") + hint, 2)
+        Console().error(error.format_message().rstrip(".").replace("\n\t", " ") + hint, 2)
         return 2
     if isinstance(error, ClosedPipeError):
         return error.exit_code

@@ -81,16 +81,16 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("file", f"{info.path}, {info.num_bytes:,} bytes"),
         ("kind", kind),
         ("network", f"{size}, {network.num_parameters():,} parameters"),
-        ("memory", _memory_text(model.memory)),
+        ("n-gram memory", _memory_text(model.memory)),
         ("characters", _vocabulary_text(model.vocab.to_json())),
         ("text", f"{files}; {counts}"),
         ("text digest", corpus and corpus.digest),
         ("step", metadata.progress and metadata.progress.step),
         ("ended", metadata.end and metadata.end.stop_reason),
         ("started from", metadata.parent),
-        ("validation loss", _loss_text(metadata.metrics.val_loss)),
+        ("validation loss", _loss_text(metadata.metrics.val_loss, model.vocab.unit)),
         *(score_rows(_finished(info)) if metadata.end else ()),
-        ("training loss", _loss_text(metadata.metrics.train_loss)),
+        ("training loss", _loss_text(metadata.metrics.train_loss, model.vocab.unit)),
         ("settings", _pairs_text(metadata.settings)),
         ("made on", metadata.environment and _pairs_text(asdict(metadata.environment))),
         ("file digest", metadata.sha256),
@@ -107,7 +107,7 @@ def _finished(info: CheckpointInfo) -> Mapping[str, Any]:
 def _memory_text(memory: NgramModel | None) -> str:
     if memory is None:
         return "none"
-    weight = "by its own judgement" if memory.weight is None else memory.weight
+    weight = "chosen at each character" if memory.weight is None else memory.weight
     return f"contexts of up to {memory.order}, {memory.num_entries:,} entries, weight {weight}"
 
 
@@ -115,10 +115,10 @@ def _pairs_text(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {v}" for name, v in sorted(values.items()) if v is not None)
 
 
-def _loss_text(loss: float | None) -> str | None:
+def _loss_text(loss: float | None, unit: str) -> str | None:
     if loss is None:
         return None
-    return f"{loss_text(loss)} nats, {loss / math.log(2):.3f} bits per symbol"
+    return f"{loss_text(loss)} nats, {loss / math.log(2):.3f} bits per {unit}"
 
 
 def _vocabulary_text(vocabulary: list[int] | str) -> str:

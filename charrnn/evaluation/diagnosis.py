@@ -118,7 +118,7 @@ def diagnose_fit(losses: Losses) -> Diagnosis | None:
 
 def diagnose_frequencies(losses: Losses) -> Diagnosis:
     """Return the diagnosis of a network that has learned only symbol frequencies."""
-    nothing = "the network predicts no better than the frequencies of the symbols do"
+    nothing = "the network predicts no better than the frequencies of the characters do"
     mixed, entropy = losses.mixed, losses.unigram_entropy or 0.0
     memory_knows_more = mixed is not None and mixed < BY_FREQUENCIES * entropy
     is_flat = has_fallen_lately(losses.curve) is False

@@ -217,9 +217,10 @@ class Scorer:
     def score_lines(self, text: Text) -> list[str]:
         """Return the scores of a text as lines for people, with the worst of its records."""
         if text.records is None:
-            return format_scores(text, list(self.score(text, each=False)))
+            return format_scores(text, list(self.score(text, each=False)), self.model.vocab.unit)
         scores = self.record_scores(text)
-        rows = format_scores(text, list(self.record_figures(text, scores, each=False)))
+        figures = list(self.record_figures(text, scores, each=False))
+        rows = format_scores(text, figures, self.model.vocab.unit)
         return rows + worst_rows(text, scores, self.model.vocab, self.config.worst)
 
     def figures(self, text: Text, protocol: Protocol, result: Score, ids: Ids) -> Figures:
@@ -284,13 +285,13 @@ def named_records(text: Text, records: Records, vocab: Vocabulary) -> list[dict[
     ]
 
 
-def format_scores(text: Text, scores: Sequence[Figures]) -> list[str]:
-    """Return the scores of one text as lines for people."""
+def format_scores(text: Text, scores: Sequence[Figures], unit: str) -> list[str]:
+    """Return the scores of one text as lines for people; the unit is a character or byte."""
     skipped = f", {count_text(text.num_skipped, 'unknown character')} left out"
     cut = f", {count_text(text.num_cut, 'line')} cut to {LONGEST} characters"
     lines = [f"{printable(text.name)}{skipped * bool(text.num_skipped)}{cut * bool(text.num_cut)}"]
     for figures in scores:
-        line = figures_text(figures, "symbol")
+        line = figures_text(figures, unit)
         if figures.bits_per_byte not in (None, figures.bits_per_char):
             line += f", {figures.bits_per_byte:.3f} bits per byte"
         line += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"

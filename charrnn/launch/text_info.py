@@ -164,14 +164,14 @@ def memory_finding(corpus: Corpus) -> Finding:
     seconds = time.monotonic() - begin
     loss = memory_loss(memory, scored_batches(corpus))
     values = {"memory_loss": loss, "memory_entries": memory.num_entries}
-    made = f"{memory.num_entries:,} entries, made in {seconds:.1f} s"
+    made = f"{memory.num_entries:,} entries, counted in {seconds:.1f} s"
     if loss is None:
-        return Finding("memory alone", f"nothing is held out; {made}", values)
+        return Finding("n-gram memory", f"nothing is held out; {made}", values)
     unit = corpus.vocab.unit
     bits = f"{loss / math.log(2):.3f} bits per {unit} ({loss:.4f} nats)"
     return Finding(
-        "memory alone",
-        f"{bits}; {made}; a network that learned for long enough comes below it",
+        "n-gram memory",
+        f"{bits}; {made}; a model that trains for long enough has a lower loss",
         values,
     )
 

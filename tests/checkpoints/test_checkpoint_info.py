@@ -30,7 +30,7 @@ def test_a_checkpoint_is_a_name_and_a_value_a_line(tmp_path):
     path = make_file(tmp_path)
     info = inspect(path)
     lines = format_checkpoint(info)
-    assert [line for line in lines if not line.startswith(("memory", "file digest"))] == [
+    assert [line for line in lines if not line.startswith(("n-gram memory", "file digest"))] == [
         f"file             {path}, {path.stat().st_size:,} bytes",
         "kind             model, format 1, charrnn 0.1.0",
         f"network          gru 2×3, {CONFIG.num_parameters():,} parameters",
@@ -40,13 +40,13 @@ def test_a_checkpoint_is_a_name_and_a_value_a_line(tmp_path):
         "step             20",
         "ended            early_stop",
         "started from     abcd",
-        "validation loss  2.000 nats, 2.885 bits per symbol",  # 2 / ln 2
-        "training loss    1.500 nats, 2.164 bits per symbol",
+        "validation loss  2.000 nats, 2.885 bits per character",  # 2 / ln 2
+        "training loss    1.500 nats, 2.164 bits per character",
         "settings         lr 0.01, seed 7",
         "made on          device cpu, precision fp32, processes 1, threads 2",
         f"state digest     {info.state_digest}",
     ]
-    assert any(line.startswith("memory           contexts of up to 2, ") for line in lines)
+    assert any(line.startswith("n-gram memory    contexts of up to 2, ") for line in lines)
 
 
 def test_json_has_the_values_of_the_file_and_what_is_computed(tmp_path):

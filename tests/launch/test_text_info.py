@@ -51,7 +51,7 @@ def test_facts_and_lines_about_a_text(info):
     assert "read as          UTF-8, 301 lines, line ends LF" in text
     assert "for 1m00s" in text
     assert [line.split("  ")[0] for line in lines] == [
-        "text", "read as", "characters", "rare", "split", "memory alone", "network", "here",
+        "text", "read as", "characters", "rare", "split", "n-gram memory", "network", "here",
     ]  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_a_run_comes_before_a_text_of_its_name(charrnn):
     Path("fox").write_text(TEXT)
     charrnn("train", "fox", "--steps", "5", "--hidden-size", "8", "-q")
     assert "state digest" in charrnn("info", "fox").stdout
-    assert "memory alone" in charrnn("info", "./fox").stdout
+    assert "n-gram memory" in charrnn("info", "./fox").stdout
 
 
 def test_what_cannot_be_read_is_one_line(charrnn):
@@ -119,7 +119,7 @@ def test_a_text_is_described_before_torch_is_loaded(charrnn):
         "import sys\nfrom pathlib import Path\nfrom charrnn.launch.prepare import SettingSources\n"
         "from charrnn.launch.text_info import survey\n"
         "for finding in survey([Path('fox.txt')], SettingSources({}, {}, {})):\n"
-        "    if finding.name == 'memory alone': sys.exit('torch' in sys.modules)"
+        "    if finding.name == 'n-gram memory': sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
