@@ -18,7 +18,7 @@ from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.reading import Reading
 from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
 from charrnn.data.text_files import CARRIAGE_RETURN, MOST_NAMED, find_files, has_nul
-from charrnn.data.undecodable import Undecodable
+from charrnn.data.undecodable import Undecodable, wrong_encoding_notes
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
 
@@ -101,6 +101,8 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
         + [["val_pieces", config.val_pieces]] * (config.val_pieces > 1)
     )
     encoded = _encode(parts, reading, config, key)
+    if isinstance(encoded.vocab, CharVocabulary):
+        notes += wrong_encoding_notes(files, reading.encoding, encoded.vocab.characters)
     corpus = _split(encoded, config, key, files, notes)
     sources = tuple(str(path.absolute()) for path in paths)
     return replace(corpus, sources=sources, has_repeated=bool(repeated))

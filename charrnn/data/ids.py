@@ -15,7 +15,6 @@ from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed
 from charrnn.data.reading import Reading, Survey, conversion_notes
 from charrnn.data.text_files import CHUNK, NEWLINE, Codes, read_codes
-from charrnn.data.undecodable import is_latin_1
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
 CACHED_ABOVE = 64 << 20
@@ -189,11 +188,6 @@ def _too_uniform() -> InputError:
 
 def _notes(survey: Survey, reading: Reading, *, has_records: bool) -> list[str]:
     notes = []
-    if not reading.bytes and is_latin_1(reading.encoding) and survey.seen[0x80:0xA0].any():
-        notes.append(
-            "read as latin-1, the text has control characters (U+0080 to U+009F): "
-            "it is in another encoding, perhaps --encoding cp1252"
-        )
     if survey.num_bad:
         are = "byte is" if survey.num_bad == 1 else "bytes are"
         notes.append(f"{survey.num_bad:,} {are} not in this encoding (--errors)")

@@ -49,6 +49,9 @@ Latin-1 is not among them: it decodes every file, also into nonsense.
 
 ASCII = re.compile(r"[\x00-\x7f]+")
 
+CONTROLS = frozenset(map(chr, range(0x80, 0xA0)))
+"""Characters that Latin-1 has where Windows-1252 has quotes and dashes."""
+
 NEAR = 0.03
 """Two decodings whose disorder, or share of letters, differs by no more than this are equal."""
 
@@ -200,6 +203,31 @@ def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Und
 def is_latin_1(encoding: str) -> bool:
     """True for Latin-1, which decodes any file: bytes 0x80 to 0x9F become control characters."""
     return codecs.lookup(encoding).name == "iso8859-1"
+
+
+def wrong_encoding_notes(paths: list[Path], encoding: str, characters: frozenset[str]) -> list[str]:
+    """Return a note if texts that could be decoded are likely to be in another encoding."""
+    if codecs.lookup(encoding).name == "utf-8":
+        return []
+    if wrong := next((path for path in paths if is_utf_8(path)), None):
+        return [f"{printable(wrong)} is UTF-8, not {encoding.upper()}: leave --encoding out"]
+    if is_latin_1(encoding) and characters & CONTROLS:
+        what = "the text has control characters (U+0080 to U+009F)"
+        return [f"read as latin-1, {what}: it is in another encoding, perhaps --encoding cp1252"]
+    return []
+
+
+def is_utf_8(path: Path) -> bool:
+    """True for a file that is valid UTF-8 and has characters outside ASCII."""
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    with open_text(path) as file:
+        while piece := file.read(PIECE):
+            try:
+                decoder.decode(piece)
+            except UnicodeError:
+                return False
+            is_ascii = is_ascii and piece.isascii()
+    return not is_ascii and not decoder.getstate()[0]
 
 
 def is_mostly_right(damage: Damage, encoding: str) -> bool:

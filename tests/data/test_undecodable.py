@@ -66,6 +66,7 @@ def test_a_command_without_the_options_names_none_of_them(tmp_path):
     path.write_text(TEXTS["cp1252"] * 9, encoding="utf-8")
     message = message_of(path, encoding="cp1252", has_options=False)
     assert "iconv -f utf-8 -t CP1252 FILE converts it" in message
+    assert "is not CP1252, the encoding of the model: line 1" in message
     assert "--" not in message
 
 
@@ -83,6 +84,16 @@ def test_latin_1_that_makes_control_characters_is_noted(tmp_path):
     assert "--encoding cp1252" in note
     path.write_bytes("größer\n".encode("latin-1") * 9)
     assert load_corpus([path], TrainConfig(encoding="latin-1")).notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_utf_8_text_that_another_encoding_can_read_is_noted(tmp_path, encoding):
+    path = tmp_path / "text"
+    path.write_text("Öl für größere Mäuse\n" * 9, encoding="utf-8")
+    (note,) = load_corpus([path], TrainConfig(encoding=encoding)).notes
+    assert note == f"{path} is UTF-8, not {encoding.upper()}: leave --encoding out"
+    path.write_text("plain ASCII\n" * 9, encoding="utf-8")
+    assert load_corpus([path], TrainConfig(encoding=encoding)).notes == ()
 
 
 def test_noise_is_no_encoding(tmp_path):
