@@ -273,11 +273,19 @@ class Budget:
         """Return the remaining seconds; None without a plan."""
         if not self.is_planned:
             return None
-        return max(0.0, self.forecast(step) - self.throughput.elapsed())
+        left = max(0.0, self.forecast(step) - self.throughput.elapsed())
+        if self.most_seconds is None:
+            return left
+        until = self._latest_end() - self.throughput.elapsed()
+        return min(left, max(until, self.seconds_to_end()))
 
     def is_spent(self, step: int) -> bool:
         """Return whether the time is used up before the end of the plan."""
         if self.most_seconds is None or step >= self.total_steps or step == 0:
             return False
-        slack = max(SLACK_SHARE * self.most_seconds, SLACK_SECONDS)
-        return self.throughput.elapsed() + self.seconds_to_end() > self.most_seconds + slack
+        return self.throughput.elapsed() + self.seconds_to_end() > self._latest_end()
+
+    def _latest_end(self) -> float:
+        """Return the seconds, since the start of the run, at which a time budget ends it."""
+        assert self.most_seconds is not None
+        return self.most_seconds + max(SLACK_SHARE * self.most_seconds, SLACK_SECONDS)

@@ -145,6 +145,15 @@ def test_a_run_may_go_over_its_time_by_a_share_of_it_or_a_few_seconds(most_secon
     assert not budget.is_spent(1000)  # the plan has had its end
 
 
+def test_the_time_left_is_never_longer_than_the_time_budget():
+    budget, clock = timed(TrainConfig(max_time=20), held_out=0)
+    budget.plan_if_due(30)
+    clock.now += 6.0  # nine of 20 seconds, and the machine is now far slower than planned
+    budget.throughput.trained(31, 1, 1000, 6.0)
+    assert budget.forecast(31) > 20.0 + 2.5
+    assert budget.seconds_left(31) == pytest.approx(20.0 + 2.5 - 9.0)
+
+
 def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
     """Return a budget that knows its speed, and its clock: 1,000 characters a step."""
     clock = Clock()
