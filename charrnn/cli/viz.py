@@ -264,6 +264,8 @@ def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"
         note("the model was trained on this text; --held-out shows the part that was held out")
     for line in view.notes:
         note(line)
+    if len(view.ids) == text.length == LENGTH:
+        note(f"only the first {LENGTH:,} {view.model.vocab.unit}s are read; --length N reads more")
     if view.num_unknown:
         what = "characters that the model has never seen are"
         if view.num_unknown == 1:

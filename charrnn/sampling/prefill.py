@@ -83,10 +83,13 @@ def fitted(
     if model.records:  # an editor ends the last line of a file too
         prompts = [prompt.removesuffix("\n") for prompt in prompts]
         survey = Survey(num_formed=survey.num_formed)
-    stops = tuple(reading.convert(stop, survey) for stop in stops)
+    stop_survey = Survey()
+    stops = tuple(reading.convert(stop, stop_survey) for stop in stops)
     for stop in stops:
         model.vocab.encode(stop, "--stop")
-    return prompts, stops, [f"prompt, --stop: {n}" for n in conversion_notes(survey, reading)]
+    notes = [f"prompt: {note}" for note in conversion_notes(survey, reading)]
+    notes += [f"--stop: {note}" for note in conversion_notes(stop_survey, reading)]
+    return prompts, stops, notes
 
 
 def as_it_is(reading: Reading) -> Reading:

@@ -29,6 +29,12 @@ def test_version_and_help_do_not_import_torch():
         assert done.returncode == 0
 
 
+def test_a_missing_choice_is_one_plain_line(call):
+    code, _, err = call("completion")
+    assert (code, err.count("\n"), "\\" in err) == (2, 1, False)
+    assert "Choose from: bash, zsh, fish;" in err
+
+
 def test_stdout_that_is_closed_is_an_error(trained):
     command = f"{sys.executable} -m charrnn sample --checkpoints {trained} -q >&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)

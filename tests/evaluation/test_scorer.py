@@ -125,7 +125,7 @@ def test_a_model_of_lines_scores_line_by_line(charrnn):
         assert all_lines[line["line"] - 1] == line["text"]
     total = charrnn("score", "two.txt").stdout
     mean = (lines[0]["loss"] * 3 + lines[1]["loss"] * 4) / 7
-    assert f"{mean:.4f} nats" in total
+    assert f"{mean:.4f} nats per character" in total
     result = charrnn("score", "two.txt", "--adapt", check=False)
     assert result.exit_code == 2
 

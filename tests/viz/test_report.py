@@ -290,6 +290,14 @@ def test_a_length_has_bounds(call, trained):
         assert call("viz", "surprise", "hostile", "hostile.txt", "-l", length)[0] == 0
 
 
+def test_a_text_that_is_not_read_whole_is_noted(call, trained):
+    """By default the first 5,000 characters are read."""
+    for length, is_noted in ((4_999, False), (5_001, True)):
+        Path("long.txt").write_text((TEXT * 5_001)[:length], encoding="utf-8")
+        _, _, err = call("viz", "surprise", "hostile", "long.txt", "--json")
+        assert ("only the first 5,000 characters are read; --length N" in err) == is_noted
+
+
 def test_held_out_lines_are_those_alone_each_with_its_end(call):
     """One name in five is held out, anywhere in the file."""
     names = [f"{a}n{b}" for a in "ABCDEFGHIJKLMN" for b in "aeiou"]
