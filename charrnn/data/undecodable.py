@@ -192,8 +192,7 @@ def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Und
         bad = file.read(1)
     where = f"byte 0x{bad.hex()} at offset {offset:,}" if bad else f"the end, at offset {offset:,},"
     count = f"{damage.num_bad:,} of {damage.num_bytes:,} bytes"
-    whose = "" if has_options or name == "UTF-8" else ", the encoding of the model"
-    what = f"{where} is not {name}{whose}: line {damage.line:,}, {count}"
+    what = f"{where} is not {name}: line {damage.line:,}, {count}"
     found = None if is_mostly_right(damage, encoding) else likely(path, offset, encoding)
     return Undecodable(
         path, f"{what}; {advice(found, damage, name, has_options)}", short(found, name)
