@@ -1,7 +1,7 @@
 """Code points -> ids: build the vocabulary, encode, read a text with a known vocabulary."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -14,11 +14,14 @@ from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed
 from charrnn.data.reading import Reading, Survey, conversion_notes
-from charrnn.data.text_files import CHUNK, NEWLINE, Codes, read_codes
+from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Text, read_codes
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
 
 CACHED_ABOVE = 64 << 20
 """Texts of more bytes are encoded in the cache folder, smaller ones in memory."""
+
+HELD = 16 << 20
+"""Texts of at most so many bytes are held as code points, of 1 to 4 bytes, and so decoded once."""
 
 PACKED = 4
 """Bytes of text per byte of a compressed file, roughly."""
@@ -54,13 +57,16 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
     is_one_file = reading.bytes and len(parts) == 1 and parts[0].path.stat().st_size
     if is_one_file and config.val_pieces == 1:
         return _map_bytes(parts[0])
-    is_large = sum(_size_of(part.path) for part in parts) > CACHED_ABOVE
+    size = sum(_size_of(part.path) for part in parts)
+    is_large = size > CACHED_ABOVE
     if is_large and (found := cache.load(key)):
         return _from_metadata(*found)
     survey = Survey()
     if config.lines:
         survey.seen[NEWLINE] = True
-    counts = [_survey(part, reading, survey) for part in parts]
+    is_held = size <= HELD and not any(is_compressed(part.path) for part in parts)
+    texts = [Text(part.path, reading, part.adds_newline, [] if is_held else None) for part in parts]
+    counts = [_survey(text, survey) for text in texts]
     if not sum(counts):
         raise InputError("the text is empty; name a file with at least a few hundred characters")
     if np.count_nonzero(survey.seen) < 2:
@@ -78,10 +84,10 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         metadata["train_pieces"] = [0, *accumulate(train_sizes(edges)[:-1])]
     if is_large:
         with cache.filling(key, metadata) as ids:
-            metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, edges)
+            metadata["first_ids"] = _fill(ids, texts, counts, vocab, edges)
     else:
         ids = np.empty(sum(counts), metadata["dtype"])
-        metadata["first_ids"] = _fill(ids, parts, counts, reading, vocab, edges)
+        metadata["first_ids"] = _fill(ids, texts, counts, vocab, edges)
     return _from_metadata(metadata, ids)
 
 
@@ -146,20 +152,10 @@ def sides(block: Ids, begin: int, edges: list[int]) -> Iterator[tuple[bool, Ids]
         yield i % 2 == 0, block[start:end]
 
 
-def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
-    """Yield the chunks of a file, and a final newline if it lacks one."""
-    last = NEWLINE
-    for chunk in chunks:
-        last = int(chunk[-1])
-        yield chunk
-    if adds_newline and last != NEWLINE:
-        yield np.array([NEWLINE], dtype=np.uint8)
-
-
-def _survey(part: TextPart, reading: Reading, survey: Survey) -> int:
+def _survey(text: Text, survey: Survey) -> int:
     """Return the number of symbols in a file, and mark those that occur."""
     count = 0
-    for codes in closed(read_codes(part.path, reading, survey), adds_newline=part.adds_newline):
+    for codes in text.first(survey):
         count += len(codes)
         if codes.dtype == np.uint8:  # bytes that remain when the known ones are deleted are new
             known = np.flatnonzero(survey.seen[:256]).astype(np.uint8).tobytes()
@@ -200,9 +196,8 @@ def _notes(survey: Survey, reading: Reading, *, has_records: bool) -> list[str]:
 
 def _fill(
     ids: Ids,
-    parts: list[TextPart],
+    texts: list[Text],
     counts: list[int],
-    reading: Reading,
     vocab: Vocabulary,
     edges: list[int],
 ) -> list[int]:
@@ -210,11 +205,9 @@ def _fill(
     table = _table(vocab)
     ends = {True: 0, False: sum(train_sizes(edges))}  # next free index of both sides
     first_ids = []
-    for part, count, before in zip(parts, counts, accumulate(counts, initial=0), strict=False):
+    for text, count, before in zip(texts, counts, accumulate(counts, initial=0), strict=False):
         done = 0
-        for codes in closed(
-            read_codes(part.path, reading, Survey()), adds_newline=part.adds_newline
-        ):
+        for codes in text.second():
             block = _translate(codes, table)
             if done == 0:
                 first_ids.append(int(block[0]))
@@ -222,11 +215,11 @@ def _fill(
                 begin = ends[is_train]
                 ends[is_train] += len(piece)
                 if ends[is_train] > len(ids):
-                    raise _changed(part.path)
+                    raise _changed(text.path)
                 ids[begin : ends[is_train]] = piece
             done += len(block)
         if done != count:
-            raise _changed(part.path)
+            raise _changed(text.path)
     return first_ids
 
 

@@ -2,7 +2,8 @@
 
 import codecs
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -190,6 +191,43 @@ def read_codes(path: Path, reading: Reading, survey: Survey) -> Iterator[Codes]:
         raise damaged(path, error) from None
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
+    """Yield the chunks of a file, and a final newline if it lacks one."""
+    last = NEWLINE
+    for chunk in chunks:
+        last = int(chunk[-1])
+        yield chunk
+    if adds_newline and last != NEWLINE:
+        yield np.array([NEWLINE], dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file whose code points are read twice."""
+
+    path: Path
+    reading: Reading
+    adds_newline: bool
+    held: list[Codes] | None
+    """Code points to read the second time; None if the file is decoded again."""
+
+    def first(self, survey: Survey) -> Iterator[Codes]:
+        """Yield the code points."""
+        chunks = read_codes(self.path, self.reading, survey)
+        for codes in closed(chunks, adds_newline=self.adds_newline):
+            if self.held is not None:
+                self.held.append(codes)
+            yield codes
+
+    def second(self) -> Iterator[Codes]:
+        """Yield the code points again; those held are dropped on the way."""
+        if self.held is None:
+            yield from self.first(Survey())
+        else:
+            while self.held:
+                yield self.held.pop(0)
 
 
 def _read_bytes(file: BinaryIO) -> Iterator[Codes]:

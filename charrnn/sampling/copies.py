@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.errors import InputError, printable
-from charrnn.data.ids import closed
 from charrnn.data.reading import Reading, Survey
-from charrnn.data.text_files import Codes, find_files, read_codes
+from charrnn.data.text_files import Codes, closed, find_files, read_codes
 
 LONG = 30
 """Smallest number of symbols of a copied span; shorter spans occur by chance."""

@@ -1,5 +1,6 @@
 """Corpora, against a plain way of reading, joining, splitting and numbering."""
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from charrnn.data import ids as ids_module
 from charrnn.data import text_files as textfiles
 from charrnn.data.corpus import load_corpus
 from charrnn.data.ids import TextPart
+from charrnn.data.reading import Reading, Survey
 
 PROPERTY = settings(
     deadline=None,
@@ -134,9 +136,11 @@ def test_small_chunks_and_the_cache_cold_or_warm_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfiles, "CHUNK", chunk)
         results.append(outcome(paths, lines=lines, val_file=val_file, **how))
+        patch.setattr(ids_module, "HELD", -1)
+        results.append(outcome(paths, lines=lines, val_file=val_file, **how))
         patch.setattr(ids_module, "CACHED_ABOVE", 0)
         results += [outcome(paths, lines=lines, val_file=val_file, **how) for _ in range(2)]
-    assert results == results[:1] * 4
+    assert results == results[:1] * 5
 
 
 def test_a_warm_cache_is_used_and_its_ids_are_mapped(tmp_path, monkeypatch):
@@ -400,6 +404,7 @@ def test_a_bad_encoding_is_named(tmp_path):
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     paths = write(tmp_path / "texts", "hello", "world")
+    monkeypatch.setattr(ids_module, "HELD", -1)
     usual = ids_module._table
 
     def append(vocab):
@@ -416,9 +421,31 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
     paths = write(tmp_path / "texts", "hello", "world")
+    monkeypatch.setattr(ids_module, "HELD", -1)
     usual = ids_module._table
     monkeypatch.setattr(ids_module, "_table", lambda v: (paths[0].write_bytes(b"he"), usual(v))[1])
     assert refused(paths).startswith(f"{paths[0]}: changed while it was read")
+
+
+@pytest.mark.parametrize(
+    ("size", "pack", "times"), [(9, bytes, 1), (10, bytes, 2), (9, gzip.compress, 2)]
+)
+def test_a_text_is_decoded_once_if_it_is_small(tmp_path, monkeypatch, size, pack, times):
+    monkeypatch.setattr(ids_module, "HELD", 9)
+    monkeypatch.setattr(ids_module, "PACKED", 0)
+    paths = write(tmp_path / "texts", pack("ééé".encode() + b"a" * (size - 6)))
+    decoded, usual = [], textfiles._decoded
+    monkeypatch.setattr(textfiles, "_decoded", lambda *a: decoded.append(a) or usual(*a))
+    assert load(paths).vocab.to_json()[-1] == ord("é")
+    assert len(decoded) == times
+
+
+def test_a_text_that_is_held_is_dropped_while_it_is_encoded(tmp_path):
+    (path,) = write(tmp_path / "texts", "hello")
+    text = textfiles.Text(path, Reading(), True, [])
+    first = [codes.tolist() for codes in text.first(Survey())]
+    assert [codes.tolist() for codes in text.second()] == first == [[*b"hello"], [10]]
+    assert text.held == []
 
 
 def test_a_single_file_of_bytes_is_not_copied(tmp_path):
