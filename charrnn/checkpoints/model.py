@@ -113,7 +113,7 @@ class Model:
     def has_learned(self, corpus: Corpus) -> bool:
         """Return whether a corpus has the texts and the reading of the training corpus."""
         known = self.metadata.corpus
-        return known is not None and known.digest == corpus.digest
+        return known is not None and corpus.has_digest(known.digest)
 
 
 def load_model(path: Path | str) -> Model:

@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Corpus:
     """Held-out text, (M,); empty without validation."""
     digest: str
     """SHA-256 over the contents of the files and all settings that decide their ids."""
+    other_digest: str = ""
+    """What earlier versions wrote for --newlines lf, where no line end was converted."""
     files: tuple[str, ...]
     sources: tuple[str, ...] = ()
     """The files and folders that were named, as absolute paths."""
@@ -46,6 +49,10 @@ class Corpus:
     """True if files with the content of an earlier one were given."""
     train_pieces: tuple[int, ...] = ()
     """With --val-pieces: the start of each piece of `train`; held-out text lies between two."""
+
+    def has_digest(self, digest: str) -> bool:
+        """Whether this is the text, and the split, that a checkpoint has this digest of."""
+        return digest in (self.digest, self.other_digest or self.digest)
 
     @property
     def num_train(self) -> int:
@@ -93,19 +100,27 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
         raise InputError(f"--val-file: {printable(config.val_file)}: is empty")
     settings = [[digests[part.path], part.train_frac, part.adds_newline] for part in parts]
     notes += _file_notes(files, reading)
-    key = cache.key_of(
+    key = _key(settings, reading, config)
+    encoded = _encode(parts, reading, config, key)
+    if isinstance(encoded.vocab, CharVocabulary):
+        notes += wrong_encoding_notes(files, reading.encoding, encoded.vocab.characters)
+    corpus = _split(encoded, config, key, files, notes)
+    if not (encoded.has_returns or config.lines or config.column):  # --newlines changes nothing
+        kept = _key(settings, replace(reading, newlines="keep"), config)
+        corpus = replace(corpus, digest=corpus_digest(kept, config), other_digest=corpus.digest)
+    sources = tuple(str(path.absolute()) for path in paths)
+    return replace(corpus, sources=sources, has_repeated=bool(repeated))
+
+
+def _key(settings: list[list[Any]], reading: Reading, config: TrainConfig) -> str:
+    """Return the cache key of a text: of its files, and of how they are read."""
+    return cache.key_of(
         [settings, reading.bytes, reading.encoding, reading.newlines, config.lines]
         + [reading.errors] * (reading.errors != "strict")
         + [reading.normalize] * (reading.normalize != "keep")
         + [["column", reading.column]] * bool(reading.column)
         + [["val_pieces", config.val_pieces]] * (config.val_pieces > 1)
     )
-    encoded = _encode(parts, reading, config, key)
-    if isinstance(encoded.vocab, CharVocabulary):
-        notes += wrong_encoding_notes(files, reading.encoding, encoded.vocab.characters)
-    corpus = _split(encoded, config, key, files, notes)
-    sources = tuple(str(path.absolute()) for path in paths)
-    return replace(corpus, sources=sources, has_repeated=bool(repeated))
 
 
 def reading_of(config: TrainConfig) -> Reading:

@@ -41,6 +41,8 @@ class Encoded:
     notes: list[str]
     train_pieces: tuple[int, ...] = ()
     """Start of each training piece, with --val-pieces."""
+    has_returns: bool = True
+    """Whether the files have carriage returns, which `--newlines` converts or keeps; or may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
         "num_train": sum(train_sizes(edges)),
+        "has_returns": survey.num_line_ends["crlf"] + survey.num_line_ends["cr"] > 0,
         "notes": _notes(survey, reading, has_records=config.lines),
     }
     if config.val_pieces > 1:
@@ -109,8 +112,9 @@ def _from_metadata(metadata: dict[str, Any], ids: Ids) -> Encoded:
     vocab: Vocabulary
     vocab = ByteVocabulary() if metadata["vocab"] == "bytes" else CharVocabulary(metadata["vocab"])
     pieces = tuple(metadata.get("train_pieces", ()))
+    has_returns = metadata.get("has_returns", True)  # the cache of an earlier version lacks it
     num_train, first_ids = metadata["num_train"], metadata["first_ids"]
-    return Encoded(ids, vocab, num_train, first_ids, metadata["notes"], pieces)
+    return Encoded(ids, vocab, num_train, first_ids, metadata["notes"], pieces, has_returns)
 
 
 def _num_train(part: TextPart, count: int) -> int:

@@ -116,7 +116,7 @@ def check_corpus(snapshot: Snapshot, corpus: Corpus) -> None:
         InputError: It differs; the message has the counts of both.
     """
     known, name = snapshot.corpus, printable(snapshot.path.parent.name)
-    if corpus.digest != known.digest:
+    if not corpus.has_digest(known.digest):
         raise InputError(
             f"--resume: the corpus (text or --val-file) is not the one that {name} was trained on: "
             f"{corpus.num_train:,} + {corpus.num_val:,} held-out characters of SHA-256 "
@@ -171,6 +171,7 @@ def prepare_resumed(
     check_settings(snapshot, unfitted)  # first: other settings of reading change the text too
     corpus = load_corpus(paths or sources(snapshot), config)
     check_corpus(snapshot, corpus)
+    corpus = replace(corpus, digest=snapshot.corpus.digest)
     config, _ = fit_to_text(config, corpus, num_processes)
     check_settings(snapshot, config)
     if leaves_nothing_to_do(snapshot, config, make_batches(corpus, config).steps_per_epoch):

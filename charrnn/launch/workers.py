@@ -37,7 +37,7 @@ class SharedRun:
             InputError: It cannot be read, or differs from the text that rank 0 has read.
         """
         corpus = load_corpus([Path(name) for name in self.sources], self.config)
-        if corpus.digest != self.digest:
+        if not corpus.has_digest(self.digest):
             raise InputError("its text differs from the text of process 0")
         return PreparedRun(self.config, {}, corpus, [], self.resume, self.init)
 

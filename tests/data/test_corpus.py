@@ -531,7 +531,6 @@ def changed(tmp_path, **named):
         {"contents": ("hellow", "orld")},
         {"contents": ("hello", "world", "")},
         {"encoding": "latin-1"},
-        {"newlines": "keep"},
         {"normalize": "nfc"},
         {"bytes": True},
         {"lines": True},
@@ -651,3 +650,26 @@ def test_by_the_first_rule_files_of_the_same_content_are_all_read(tmp_path):
     assert decoded(loaded)[0] == "some text\nother text\nsome text\n"
     told = f"1 file learned a second time, with the content of another: {copy} (as {first})"
     assert told in loaded.notes
+
+
+def test_a_text_without_carriage_returns_has_the_digest_of_one_that_is_kept(tmp_path):
+    for text, is_same in (("one\ntwo\nthree\n", True), ("one\r\ntwo\n", False)):
+        paths = write(tmp_path / f"texts {is_same}", text)
+        kept, turned = (load(paths, newlines=newlines) for newlines in ("keep", "lf"))
+        assert (kept.digest == turned.digest) == is_same
+        assert turned.has_digest(kept.digest) == is_same
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+def test_a_text_without_carriage_returns_is_known_by_its_digest_of_earlier_versions(
+    tmp_path, monkeypatch, limit
+):
+    monkeypatch.setattr("charrnn.data.ids.CACHED_ABOVE", limit)
+    paths = write(tmp_path / "texts", "one\ntwo\nthree\n")
+    content = hashlib.sha256(b"one\ntwo\nthree\n").hexdigest()
+    for newlines in ("keep", "lf"):
+        key = cache.key_of([[[content, 0.9, False]], False, "utf-8", newlines, False])
+        old = hashlib.sha256(f"{key}/0.1/False".encode()).hexdigest()
+        for _ in range(2):  # the second time from the cache
+            assert load(paths, newlines="lf").has_digest(old)
+    assert not load(paths).has_digest("")

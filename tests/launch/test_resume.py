@@ -17,11 +17,13 @@ from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError
 from charrnn.core.events import Evaluated, Finished, RolledBack, Started, Step
 from charrnn.data.corpus import load_corpus
+from charrnn.launch.prepare import SettingSources
 from charrnn.launch.resume import (
     check_corpus,
     check_settings,
     leaves_nothing_to_do,
     newest_snapshot,
+    prepare_resumed,
     resumed_config,
     with_best_model,
 )
@@ -330,6 +332,20 @@ def test_a_text_that_is_not_the_same_is_refused(text_file):
     text_file.write_text(text_file.read_text("utf-8").replace("king", "sing"), "utf-8")
     with pytest.raises(InputError, match="the corpus .* is not the one that run was trained on"):
         check_corpus(snapshot, load_corpus([text_file], session.config))
+
+
+def test_a_run_keeps_the_digest_that_an_earlier_version_gave_its_text(text_file):
+    session = Session(text_file)
+    run = session.new_run()
+    session.train(run, stop_at=3)
+    snapshot, _ = newest_snapshot(run)
+    corpus = load_corpus([text_file], session.config)
+    assert snapshot.corpus.digest == corpus.digest != corpus.other_digest
+    old = dataclasses.replace(snapshot.corpus, digest=corpus.other_digest)
+    resumed = prepare_resumed(
+        [text_file], SettingSources({}, {}, {}), dataclasses.replace(snapshot, corpus=old)
+    )
+    assert resumed.corpus.digest == corpus.other_digest
 
 
 def test_settings_that_make_another_run_are_named_with_both_values(text_file):
