@@ -91,3 +91,8 @@ def test_a_sorted_list_is_told_and_the_same_list_in_another_order_is_not(tmp_pat
     shuffled = np.random.default_rng(0).permutation(words).tolist()
     assert end_notes(load(tmp_path, "\n".join(shuffled))) == []
     assert end_notes(load(tmp_path, "\n".join(sorted(words)), lines=True)) == []
+
+
+def test_a_line_that_is_repeated_is_not_a_sorted_list(tmp_path):
+    assert end_notes(load(tmp_path, "all work and no play\n" * 200)) == []
+    assert end_notes(load(tmp_path, "one\n" * 100 + "two\n" * 100)) == []
