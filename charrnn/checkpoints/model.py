@@ -87,6 +87,7 @@ class Model:
             known=self.vocab.characters if isinstance(self.vocab, CharVocabulary) else None,
             errors=self.setting("errors"),
             has_options=False,
+            has_encoding=False,
         )
 
     def line_ends(self) -> str:

@@ -42,6 +42,8 @@ class Reading:
     """Characters of a model: one that it lacks is read in its other normal form, if it has that."""
     has_options: bool = field(default=True, compare=False)
     """True where the command has the options of `train`, which a message may propose."""
+    has_encoding: bool = field(default=True, compare=False)
+    """True where the command has --encoding."""
 
     def __post_init__(self) -> None:
         try:

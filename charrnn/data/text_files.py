@@ -316,4 +316,4 @@ def _decode(
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
         offset = position - held + start
-        raise explain(path, offset, reading.encoding, has_options=reading.has_options) from None
+        raise explain(path, offset, reading) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from charrnn.core.errors import InputError, printable
 from charrnn.data.file_kinds import FEW, open_text, utf16_of
+from charrnn.data.reading import Reading
 
 PIECE = 1 << 18
 """Bytes that are read together."""
@@ -173,15 +174,15 @@ def sample_around(path: Path, offset: int) -> bytes:
     return b"".join(line for line in data.splitlines(keepends=True) if not line.isascii())
 
 
-def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Undecodable:
+def explain(path: Path, offset: int, reading: Reading) -> Undecodable:
     """Return the error of a file that cannot be decoded at an offset.
 
     Args:
         path: The file.
         offset: Offset of the first bad byte, after unpacking.
-        encoding: The encoding asked for.
-        has_options: True for the commands train and info, whose options a message may propose.
+        reading: The encoding asked for, and the options that a message may propose.
     """
+    encoding = reading.encoding
     name = printable(encoding.upper())
     try:
         damage = examine(path, encoding)
@@ -194,9 +195,7 @@ def explain(path: Path, offset: int, encoding: str, *, has_options: bool) -> Und
     count = f"{damage.num_bad:,} of {damage.num_bytes:,} bytes"
     what = f"{where} is not {name}: line {damage.line:,}, {count}"
     found = None if is_mostly_right(damage, encoding) else likely(path, offset, encoding)
-    return Undecodable(
-        path, f"{what}; {advice(found, damage, name, has_options)}", short(found, name)
-    )
+    return Undecodable(path, f"{what}; {advice(found, damage, name, reading)}", short(found, name))
 
 
 def is_latin_1(encoding: str) -> bool:
@@ -253,14 +252,15 @@ def short(found: str | None, name: str) -> str:
     return f"looks like {found}" if found else f"not {name}"
 
 
-def advice(found: str | None, damage: Damage, name: str, has_options: bool) -> str:
+def advice(found: str | None, damage: Damage, name: str, reading: Reading) -> str:
     """Return the way out: another encoding, or characters left out."""
+    has_options = reading.has_options
     leave_out = "--errors skip leaves such bytes out, --errors replace puts U+FFFD there"
     if found:
         title = f" ({ENCODINGS[found]})" if found in ENCODINGS else ""
         use = (
             f"use --encoding {found}"
-            if has_options
+            if reading.has_encoding
             else f"iconv -f {found} -t {name} FILE converts it"
         )
         others = f"; or {leave_out}" if has_options and damage.num_bad < 10 else ""

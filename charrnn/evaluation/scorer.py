@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Scorer:
         if is_held_out:
             yield self.held_out(paths, names)
             return
-        reading = self.model.reading(self.config.encoding)
+        reading = replace(self.model.reading(self.config.encoding), has_encoding=True)
         files, folder_notes = find_files(paths, reading)
         for number, path in enumerate(files):
             survey, skips = Survey(), self.config.unknown == "skip"

@@ -64,7 +64,7 @@ def test_utf8_is_proposed_where_another_encoding_was_asked_for(tmp_path):
 def test_a_command_without_the_options_names_none_of_them(tmp_path):
     path = tmp_path / "text"
     path.write_text(TEXTS["cp1252"] * 9, encoding="utf-8")
-    message = message_of(path, encoding="cp1252", has_options=False)
+    message = message_of(path, encoding="cp1252", has_options=False, has_encoding=False)
     assert "iconv -f utf-8 -t CP1252 FILE converts it" in message
     assert "--" not in message
 

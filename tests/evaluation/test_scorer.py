@@ -221,6 +221,14 @@ def test_a_text_that_is_too_short_is_an_error_only_where_it_was_asked_for(traine
     assert trained("score", "one.txt", check=False).exit_code == 2
 
 
+def test_a_text_in_another_encoding_is_refused_with_the_option_that_reads_it(trained):
+    Path("latin.txt").write_bytes(b"the caf\xe9 the fox\n" * 20)
+    error = trained("score", "latin.txt", check=False).stderr
+    assert "it looks like cp1252 (Windows-1252); use --encoding cp1252 (exit" in error
+    options = ("--encoding", "cp1252", "--unknown", "skip", "--protocol", "streamed")
+    assert "20 unknown characters left out" in trained("score", "latin.txt", *options).stdout
+
+
 def test_text_from_stdin(trained):
     result = trained("score", "-", "--json", "--protocol", "streamed", stdin=WORDS)
     assert json.loads(result.stdout)["file"] == "stdin"
