@@ -259,7 +259,8 @@ def validation_notes(corpus: Corpus, val_frac: float) -> list[str]:
     if corpus.num_val:
         return []
     lines = corpus.train_records
-    few = f"; {len(lines)} lines are too few for --val-frac {val_frac:g}" if lines else ""
+    num = len(set(lines.texts(corpus.train))) if lines else 0
+    few = f"; {num} different lines are too few for --val-frac {val_frac:g}" if lines else ""
     return [f"no text is held out, so there is no validation loss{few * (val_frac > 0)}"]
 
 

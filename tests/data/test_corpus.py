@@ -14,7 +14,7 @@ from charrnn.core.errors import InputError
 from charrnn.data import cache
 from charrnn.data import ids as ids_module
 from charrnn.data import text_files as textfiles
-from charrnn.data.corpus import load_corpus
+from charrnn.data.corpus import load_corpus, validation_notes
 from charrnn.data.ids import TextPart
 from charrnn.data.reading import Reading, Survey
 
@@ -673,3 +673,9 @@ def test_a_text_without_carriage_returns_is_known_by_its_digest_of_earlier_versi
         for _ in range(2):  # the second time from the cache
             assert load(paths, newlines="lf").has_digest(old)
     assert not load(paths).has_digest("")
+
+
+def test_a_list_of_one_repeated_line_has_too_few_different_lines(tmp_path):
+    loaded = load(write(tmp_path / "texts", "one\n" * 300 + "two\n"), lines=True)
+    (note,) = validation_notes(loaded, 0.1)
+    assert note.endswith("; 2 different lines are too few for --val-frac 0.1")

@@ -412,7 +412,8 @@ EIGHT = "Ada\nBea\nCleo\nDora\nKim\nFay\nGil\nHal"
 
 
 @pytest.mark.parametrize(
-    ("frac", "why"), [([], "; 8 lines are too few for --val-frac 0.1"), (["--val-frac", "0"], "")]
+    ("frac", "why"),
+    [([], "; 8 different lines are too few for --val-frac 0.1"), (["--val-frac", "0"], "")],
 )
 def test_lines_of_which_none_is_held_out_train_and_have_a_report(call, tmp_path, frac, why):
     (tmp_path / "eight.txt").write_text(EIGHT, encoding="utf-8")
