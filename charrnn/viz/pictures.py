@@ -118,7 +118,7 @@ def surprise_picture(view: View) -> Picture:
     words = perplexity_text(bits.mean() / BITS, view.unit)
     elements: list[Element] = [
         Remark(f"{mean}: the model is {words}."),
-        Coloured(view.glyphs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
+        Coloured(view.running_glyphs, surprise_levels(bits), SURPRISE, "Text coloured by surprise"),
     ]
     return Picture(f"Surprise: {view.title}", elements, lambda: page_data(view))
 
@@ -213,7 +213,7 @@ def cells_picture(
     elements = [
         *(search_elements(found) if found else []),
         Remark(remark),
-        UnitText(view.glyphs, levels),
+        UnitText(view.running_glyphs, levels),
     ]
     return Picture(
         f"Cells: {view.title}",

@@ -1,5 +1,6 @@
 """A model and a text to look at, with a visible glyph for each symbol."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,9 @@ from charrnn.data.vocab import ByteVocabulary, Ids, is_unseen
 from charrnn.evaluation.protocols import held_out_corpus, held_out_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import Expectations, Parts, expectations, states
+
+MARKS = ("Mn", "Me")
+"""Unicode categories of combining marks: points of Hebrew, accents after their letter."""
 
 GLYPHS = {" ": "␣", "\n": "↵", "\t": "→", "\r": "␍"}
 
@@ -80,6 +84,16 @@ class View:
         shown = {" ": " ", "\n": GLYPHS["\n"] + "\n"}
         symbols = zip(self.text, self.ids.tolist(), strict=True)
         return [shown.get(character, self.alphabet[i]) for character, i in symbols]
+
+    @cached_property
+    def running_glyphs(self) -> list[str]:
+        """The glyphs of running text: a combining mark is not escaped where it follows a letter."""
+        glyphs, has_letter = [], False
+        for character, shown in zip(self.text, self.glyphs, strict=True):
+            is_joined = has_letter and unicodedata.category(character) in MARKS
+            glyphs.append(character if is_joined else shown)
+            has_letter = is_joined or (shown == character and character != " ")
+        return glyphs
 
     @cached_property
     def expected(self) -> Expectations:

@@ -66,7 +66,7 @@ def section(element: Element) -> Html:
             kind = "main" if is_main else "faint"
             return f'<p class="{kind}">{escape(text)}</p>'
         case Listing(text):
-            return f"<pre>{escape(escape_controls(text))}</pre>"
+            return f'<pre dir="auto">{escape(escape_controls(text))}</pre>'
         case Rows(names, rows, numeric, summary):
             shown = table(names, rows, numeric)
             fold = f"<details><summary>{escape(summary)}</summary>{shown}</details>"
@@ -106,7 +106,7 @@ def stages(texts: Iterable[tuple[str, str]]) -> Html:
     """Return boxes side by side, each with a title and a text."""
     boxes = "".join(
         f'<section class="stage"><strong>{escape(title)}</strong>'
-        f"<pre>{escape(escape_controls(text))}</pre></section>"
+        f'<pre dir="auto">{escape(escape_controls(text))}</pre></section>'
         for title, text in texts
     )
     return f'<div class="stages">{boxes}</div>'
@@ -135,20 +135,21 @@ def text_box(glyphs: Sequence[str], levels: Levels, scale: Scale, label: str) ->
         f'<i class="{scale.letter}{level}">{escape(bare(glyph))}</i>' + "\n" * glyph.endswith("\n")
         for glyph, level in zip(glyphs, levels.tolist(), strict=True)
     )
-    return reader(letters, "text", label)
+    return reader(letters, "text", label, direction="auto")
 
 
-def reader(symbols: Iterable[Html], kind: str, label: str) -> Html:
+def reader(symbols: Iterable[Html], kind: str, label: str, direction: str = "ltr") -> Html:
     """Return a text whose symbols readers explore with mouse, finger or keyboard.
 
     Args:
         symbols: One HTML element per symbol.
         kind: CSS class of the text.
         label: Description for screen readers.
+        direction: Value of `dir`; "auto" follows the text.
     """
     return (
-        f'<div class="reader"><div class="{kind}" id="text" tabindex="0" role="application" '
-        f'aria-label="{escape(label)}; arrow keys move from character to character" '
+        f'<div class="reader"><div class="{kind}" id="text" dir="{direction}" tabindex="0" '
+        f'role="application" aria-label="{escape(label)}; arrow keys move from character to character" '
         f'>{"".join(symbols)}</div>\n<div class="now" id="now" aria-live="polite"></div></div>'
     )
 

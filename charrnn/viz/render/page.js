@@ -21,6 +21,8 @@
   const now = document.getElementById("now");
   now.textContent = "Point at a character, or move with the arrow keys.";
   const names = { " ": "␣ space", "␣": "␣ space", "↵": "↵ newline", "→": "→ tab" };
+  const named = (sign) => names[sign] || (/^\p{M}/u.test(sign) ? `◌${sign}` : sign);
+  const forward = getComputedStyle(box).direction === "rtl" ? -1 : 1;
   let at = -1;
 
   // Units: exact values of the first ones, a byte each; levels of all others, half a byte each.
@@ -40,7 +42,7 @@
 
   const details = (index) => {
     const sign = letters[index].firstChild.textContent;
-    const parts = [`${index + 1} of ${letters.length}: ${names[sign] || sign}`];
+    const parts = [`${index + 1} of ${letters.length}: ${named(sign)}`];
     if (data.bits) parts.push(`${data.bits[index]} bits`);
     if (exact.length) {
       parts.push(chosen < exact.length ? `activation ${activation(index).toFixed(2)}`
@@ -78,8 +80,9 @@
     }
     return best;
   };
+  const along = (step) => Math.max(0, Math.min(letters.length - 1, at + step));
   const moves = {
-    ArrowRight: () => Math.min(letters.length - 1, at + 1), ArrowLeft: () => Math.max(0, at - 1),
+    ArrowRight: () => along(forward), ArrowLeft: () => along(-forward),
     ArrowDown: () => (at < 0 ? 0 : beside(1)), ArrowUp: () => (at < 0 ? 0 : beside(-1)),
     Home: () => 0, End: () => letters.length - 1,
   };

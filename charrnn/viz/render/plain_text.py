@@ -142,6 +142,7 @@ def text_lines(
     glyphs: Sequence[str], levels: Levels, scale: Scale, *, colour: bool
 ) -> Iterator[str]:
     """Yield the lines of a coloured text; without colour, a line of marks follows each."""
+    glyphs, levels = joined(glyphs, levels, scale)
     widths = [cell_width(glyph) for glyph in glyphs]
     starts = {i for i, glyph in enumerate(glyphs, start=1) if glyph.endswith("\n")}
     for begin, end in line_bounds(widths, starts):
@@ -150,6 +151,21 @@ def text_lines(
             continue
         yield "".join(glyphs[begin:end]).rstrip("\n")
         yield marks(levels[begin:end], widths[begin:end], scale).rstrip()
+
+
+def joined(glyphs: Sequence[str], levels: Levels, scale: Scale) -> tuple[Sequence[str], Levels]:
+    """Return each letter with its combining marks, and the strongest level of its symbols."""
+    neutral = scale.marks.index(" ")
+    letters: list[str] = []
+    strongest: list[int] = []
+    for glyph, level in zip(glyphs, levels.tolist(), strict=True):
+        if letters and not cell_len(bare(glyph)) and not letters[-1].endswith("\n"):
+            letters[-1] += glyph
+            strongest[-1] = max(strongest[-1], level, key=lambda each: abs(each - neutral))
+        else:
+            letters.append(glyph)
+            strongest.append(level)
+    return letters, np.array(strongest, dtype=np.int64)
 
 
 def guess_lines(element: Guesses, *, colour: bool) -> Iterator[str]:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from charrnn.viz.pictures import coded_unit, packed_levels, packed_units, unit_data
-from charrnn.viz.render.colours import ACTIVATION, activation_levels
+from charrnn.viz.render.colours import ACTIVATION, SURPRISE, activation_levels
 from charrnn.viz.render.elements import (
     Chart,
+    Coloured,
     Guesses,
     Heading,
     Listing,
@@ -92,6 +93,20 @@ def test_a_grid_has_a_column_for_each_symbol_and_guesses_for_all_but_the_last():
     )
     assert '<div><b class="d0">&lt;</b><i class="s4">&amp;</i><i class="s2">中</i></div>' in html
     assert '<div><b class="d8">b</b></div>' in html
+
+
+HEBREW = "\u05d2\u05b6\u05bc\u05e9\u05b6\u05c1\u05dd\nabc\n"
+"""A line with points, to be read from right to left, and one from left to right."""
+
+
+def coloured_page(text):
+    signs = [each.replace("\n", "↵\n") for each in text]
+    coloured = Coloured(signs, np.zeros(len(signs), int), SURPRISE, "")
+    return page(Picture("", [coloured, Listing(text), Stages([("", text)])]))
+
+
+def test_elements_that_hold_text_take_its_direction():
+    assert coloured_page(HEBREW).count('dir="auto"') == 3
 
 
 # --- in a browser
@@ -199,6 +214,24 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     assert said.startswith(f"{len(HOSTILE) - 1} of {len(HOSTILE)}")
     text.send_keys(Keys.HOME, Keys.ARROW_DOWN, Keys.ARROW_UP)  # down a line, and back
     assert browser.find_element(By.ID, "now").text.startswith("1 of ")
+    check_silence(browser, address)
+
+
+def test_hebrew_is_laid_out_from_right_to_left_with_its_points(browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    address = opened(browser, coloured_page(HEBREW))
+    letters = browser.find_elements(By.CSS_SELECTOR, "#text > *")
+    x = [letter.rect["x"] for letter in letters]
+    gimel, shin, mem, a, b = x[0], x[3], x[6], x[8], x[9]
+    text = browser.find_element(By.ID, "text")
+    assert gimel > shin > mem > b > a
+    assert a < text.rect["x"] + 20  # the second line begins on the left
+    assert [round(letters[i].rect["width"]) for i in (1, 2)] == [0, 0]
+    text.send_keys(Keys.HOME, Keys.ARROW_LEFT)
+    said = browser.find_element(By.ID, "now").text
+    assert said == f"2 of {len(letters)}: \N{DOTTED CIRCLE}\u05b6"
     check_silence(browser, address)
 
 

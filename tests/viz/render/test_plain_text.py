@@ -43,6 +43,19 @@ def test_a_sign_below_a_wide_character_is_as_wide():
     assert shown(Coloured(signs, levels, SURPRISE, ""))[2:] == ["中\\x1bc", "@@....:"]
 
 
+def test_a_letter_and_its_marks_have_one_column_and_their_strongest_level():
+    """Shin with two points, e with an accent of its own; level 4 of an activation is about 0."""
+    signs = ["\u05e9", "\u05b0", "\u05c1", "x", "e", "\u0301", "↵\n"]
+    levels = np.array([1, 8, 2, 3, 4, 0, 1])
+    assert shown(Coloured(signs, levels, SURPRISE, ""))[2:] == [
+        "\u05e9\u05b0\u05c1xe\u0301↵",
+        "@-=.",
+    ]
+    assert shown(Coloured(signs, levels, ACTIVATION, ""))[2:][1] == "@.#="
+    lines = shown(Coloured(signs[:4], levels[:4], SURPRISE, ""), colour=True)
+    assert lines[2].startswith("\x1b[38;5;231;48;5;88m\u05e9\u05b0\u05c1\x1b[")
+
+
 def test_an_arrow_in_a_text_ends_no_line():
     lines = shown(Coloured(["a", "↵", "b"], np.array([0, 8, 8]), SURPRISE, ""))
     assert lines[2:] == ["a↵b", " @@"]
