@@ -469,9 +469,12 @@ def test_training_says_where_its_report_is(call):
     assert "report: checkpoints/a/report.html\n" in err
 
 
-def test_a_text_beside_no_log_is_no_run(call, trained):
+def test_a_text_or_a_model_beside_no_log_is_no_run(call, trained):
     code, _, err = call("viz", "report", "hostile.txt")
-    assert (code, "hostile.txt: not a run" in err) == (2, True)
+    assert (code, "hostile.txt: is a text, not a model; its run is hostile" in err) == (4, True)
+    Path("alone.safetensors").write_bytes(Path("checkpoints/hostile/best.safetensors").read_bytes())
+    code, _, err = call("viz", "report", "alone.safetensors")
+    assert (code, "alone.safetensors: not a run" in err) == (2, True)
 
 
 def test_a_run_elsewhere_is_made_again_there(call, text_file):
