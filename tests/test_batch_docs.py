@@ -24,6 +24,7 @@ from charrnn.core.events import (
     SaveFailed,
     Started,
     Step,
+    ThreadsChanged,
 )
 
 PAGE = page("docs/batch.md")
@@ -178,7 +179,9 @@ def test_a_job_puts_itself_back_into_the_queue_until_it_is_done(home, mark, name
 
 
 def test_every_field_of_the_log_is_on_the_page():
-    kinds = (Started, Planned, Step, Evaluated, Saved, SaveFailed, RolledBack, Finished)
+    kinds = (
+        Started, Planned, Step, Evaluated, Saved, SaveFailed, RolledBack, ThreadsChanged, Finished
+    )  # fmt: skip
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", PAGE, re.MULTILINE))
     for kind in kinds:
         row = rows[kind.__name__.lower()]

@@ -298,7 +298,7 @@ class TrainConfig:
     threads: int | None = setting(
         None,
         "CPU threads of each process. [default: OMP_NUM_THREADS, or the number of available cores, "
-        "at most 8; 1 with a GPU]",
+        "at most 8; 1 with a GPU; with --max-time alone the fastest number up to that]",
         check=within(1, 1024), group=MACHINE,
     )  # fmt: skip
     deterministic: bool = setting(

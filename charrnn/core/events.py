@@ -134,6 +134,19 @@ class RolledBack:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadsChanged:
+    """Another number of CPU threads was faster; only in runs with a time budget."""
+
+    step: int
+    threads: int
+    """CPU threads from now on."""
+    chars_per_second: float
+    """Training speed with them, in the comparison."""
+    previous: float
+    """Training speed with the number before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """Training has ended."""
 
@@ -157,4 +170,15 @@ class Finished:
     """The diagnosis in one word: underfitting, overfitting, good, known or random; may be empty."""
 
 
-Event = Started | Planned | Step | Evaluated | Sampled | Saved | SaveFailed | RolledBack | Finished
+Event = (
+    Started
+    | Planned
+    | Step
+    | Evaluated
+    | Sampled
+    | Saved
+    | SaveFailed
+    | RolledBack
+    | ThreadsChanged
+    | Finished
+)

@@ -16,6 +16,7 @@ from charrnn.core.events import (
     SaveFailed,
     Started,
     Step,
+    ThreadsChanged,
 )
 from charrnn.evaluation.diagnosis import split_advice
 from charrnn.nn.device import precision_text
@@ -83,6 +84,14 @@ def save_failed_text(event: SaveFailed) -> str:
     return (
         f"{event.path}: not saved at step {event.step}: {event.reason}; training continues "
         f"and tries again; the newest good checkpoint is {event.newest or 'none'}"
+    )
+
+
+def threads_text(event: ThreadsChanged) -> str:
+    """Return the line about another number of threads."""
+    return (
+        f"step {event.step:,}: {count_text(event.threads, 'thread')} from now on, "
+        f"{speed_text(event.chars_per_second)} instead of {event.previous:,.0f}"
     )
 
 

@@ -25,6 +25,7 @@ from charrnn.core.events import (
     SaveFailed,
     Started,
     Step,
+    ThreadsChanged,
 )
 from charrnn.launch.event_texts import (
     bar_text,
@@ -35,6 +36,7 @@ from charrnn.launch.event_texts import (
     save_failed_text,
     started_text,
     step_text,
+    threads_text,
     validation_text,
 )
 
@@ -77,6 +79,8 @@ class TrainingProgress:
                 self._console.line(f"saved {printable(event.path)}")
             case SaveFailed():
                 self._console.warn(save_failed_text(event))
+            case ThreadsChanged() if self._console.verbosity > 0:
+                self._console.line(threads_text(event))
             case RolledBack():
                 self._console.warn(rolled_back_text(event))
             case Finished():

@@ -15,6 +15,7 @@ from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.launch.prepare import PreparedRun, SettingSources, fit_to_text
 from charrnn.training.schedule import steps_for_budget
+from charrnn.training.threads import is_open
 
 
 def newest_snapshot(run: Run) -> tuple[Snapshot, list[str]]:
@@ -77,17 +78,19 @@ def resumed_config(
 ) -> TrainConfig:
     """Return the settings of a run, replaced by the given ones; precision and threads are kept.
 
-    Threads are kept only with the same number of processes, since these share the cores. A given
-    budget replaces the old budget as a whole.
+    Threads are kept only with the same number of processes, since these share the cores, and not
+    where the run chooses them. A given budget replaces the old budget as a whole.
     """
     kept: dict[str, Any] = {}
-    if num_processes == (snapshot.environment.processes or 1):
-        kept["threads"] = snapshot.environment.threads
     if snapshot.config.device == given.get("device", snapshot.config.device):
         kept["precision"] = snapshot.environment.precision
     if any(name in given for name in BUDGETS):
         kept |= dict.fromkeys(BUDGETS)
-    return replace(snapshot.config, **(kept | dict(given)))
+    config = replace(snapshot.config, **(kept | dict(given)))
+    is_alike = num_processes == (snapshot.environment.processes or 1)
+    if "threads" in given or not is_alike or is_open(config):
+        return config
+    return replace(config, threads=snapshot.environment.threads)
 
 
 def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
@@ -192,7 +195,8 @@ def resume_text(snapshot: Snapshot, config: TrainConfig) -> str:
     )
     if snapshot.plan_is_complete and config.budget() != snapshot.config.budget():
         text += "; its plan was complete, so the learning rate starts again at half its peak"
-    if (config.device, config.threads) != (snapshot.config.device, snapshot.environment.threads):
+    threads = snapshot.environment.threads if is_open(config) else config.threads
+    if (config.device, threads) != (snapshot.config.device, snapshot.environment.threads):
         text += "; with another device or number of threads the last bits may differ"
     return text
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 from charrnn.checkpoints.metadata import Plan
 from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
+from charrnn.data.batches import Batches
+from charrnn.data.corpus import Corpus
+from charrnn.evaluation.protocols import num_held_out
 from charrnn.training.schedule import UNKNOWN, steps_for_budget
 from charrnn.training.throughput import Throughput
 
@@ -289,3 +292,23 @@ class Budget:
         """Return the seconds, since the start of the run, at which a time budget ends it."""
         assert self.most_seconds is not None
         return self.most_seconds + max(SLACK_SHARE * self.most_seconds, SLACK_SECONDS)
+
+
+def make_budget(
+    config: TrainConfig,
+    corpus: Corpus,
+    batches: Batches,
+    throughput: Throughput,
+    num_scores: int,
+    is_float32: bool,
+) -> Budget:
+    """Return the budget of a run on a text."""
+    return Budget(
+        config,
+        batches.steps_per_epoch,
+        num_held_out(corpus),
+        throughput,
+        chars_per_step=corpus.num_train / batches.steps_per_epoch,
+        is_float32=is_float32,
+        num_scores=num_scores,
+    )

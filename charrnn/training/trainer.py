@@ -8,20 +8,20 @@ from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import MOST_HALVINGS, Snapshot, State, are_finite, num_streams
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError, DivergedError
-from charrnn.core.events import Event, Finished, RolledBack, Sampled
+from charrnn.core.events import Event, Finished, RolledBack, Sampled, ThreadsChanged
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus
 from charrnn.data.cuda import maybe_to_gpu
-from charrnn.evaluation.protocols import num_held_out
 from charrnn.ngram.model import NgramModel, count_corpus
-from charrnn.nn.device import be_deterministic, pick_device, set_threads
+from charrnn.nn.device import be_deterministic
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
 from charrnn.training import reporting
 from charrnn.training.checkpointing import Checkpointer, describe, describe_sources
 from charrnn.training.learner import Learner, UpdateStats
 from charrnn.training.schedule import learning_rate
-from charrnn.training.step_budget import Budget
+from charrnn.training.step_budget import make_budget
+from charrnn.training.threads import Threads
 from charrnn.training.throughput import Throughput
 from charrnn.training.transfer import Initial
 from charrnn.training.validation import Validator
@@ -92,23 +92,16 @@ class Trainer:
     ) -> None:
         self.config, self.run, self.world = config, run, world
         self.should_stop, self.clock = should_stop, world.clock(clock)
-        self.threads = set_threads(config.threads, pick_device(config.device))
+        self.threads = Threads(config, is_single=world.is_single)
         be_deterministic(config.deterministic)
         batches, model_config = make_batches(corpus, config), config.model(corpus.vocab.size)
         self.learner = Learner(config, model_config, batches.batch_size, init, world)
         self.batches = maybe_to_gpu(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)
         self.throughput = Throughput(self.clock)
-        self.budget = Budget(
-            config,
-            self.batches.steps_per_epoch,
-            num_held_out(corpus),
-            self.throughput,
-            chars_per_step=corpus.num_train / self.batches.steps_per_epoch,
-            is_float32=self.learner.precision == "fp32",
-            num_scores=len(self.validator.protocols),
-        )
-        environment = reporting.environment(self.learner, self.threads)
+        num_scores, is_float32 = len(self.validator.protocols), self.learner.precision == "fp32"
+        self.budget = make_budget(config, corpus, batches, self.throughput, num_scores, is_float32)
+        environment = reporting.environment(self.learner, self.threads.chosen)
         metadata = describe(config, model_config, corpus, environment, init)
         sources = describe_sources(config, corpus)
         self.checkpointer = Checkpointer(run, metadata, sources, memory, world)
@@ -163,7 +156,7 @@ class Trainer:
 
     def events(self) -> Iterator[Event]:
         """Train, and yield events from the first step to the last save."""
-        yield reporting.started_event(self.step, self.learner, self.threads, self.budget)
+        yield reporting.started_event(self.step, self.learner, self.threads.chosen, self.budget)
         self.throughput.start()
         if self.budget.is_planned:
             yield reporting.planned_event(self.step, self.budget)
@@ -199,9 +192,12 @@ class Trainer:
     def train_on(self) -> Iterator[Event]:
         """Train until the plan, the time budget or the patience is exhausted."""
         while not self.is_done():
-            stats = self.train_until_report()
+            stats, change = self.train_until_report()
             lr = self.learning_rate(self.step - 1)
             yield reporting.step_event(self.step, lr, stats, self.budget)
+            if change:
+                self.checkpointer.metadata["environment"]["threads"] = change.threads
+                yield change
             if stats.longest_streak >= MOST_SKIPPED or not stats.is_sound:
                 yield from self.roll_back()
                 continue
@@ -214,10 +210,10 @@ class Trainer:
             if is_whole and self.budget.is_due(self.budget.save_every, self.step):
                 yield from self.save()
 
-    def train_until_report(self) -> UpdateStats:
+    def train_until_report(self) -> tuple[UpdateStats, ThreadsChanged | None]:
         """Train up to the next report, or up to the next validation, save or preview."""
         begin, first, num_chars = self.clock(), self.step, 0
-        window = self.budget.window()
+        window = self.threads.window(self.budget.window())
         while self.step == first or not (
             self.step - first >= window
             or self.budget.is_anything_due(self.step)
@@ -228,9 +224,10 @@ class Trainer:
             num_chars += batch.num_chars
             self.step += 1
         stats = self.learner.take_stats()
-        self.throughput.trained(self.step, self.step - first, num_chars, self.clock() - begin)
+        made = self.step, self.step - first, num_chars, self.clock() - begin
+        self.throughput.trained(*made)
         self.train_loss.add(self.step - first, stats.loss)
-        return stats
+        return stats, self.threads.trained(*made)
 
     def roll_back(self) -> Iterator[Event]:
         """Go back to the last good state and halve the learning rate.
@@ -271,6 +268,7 @@ class Trainer:
         if result is None:
             return
         self.throughput.evaluated(self.step, result.chars, self.clock() - begin)
+        self.threads.compare_again()
         yield result
         if self.validator.best_model is not best_model:
             if self.checkpointer.last_saved == 0:  # a model alone cannot be resumed
