@@ -56,7 +56,7 @@ def test_a_byte_model_comes_back(tmp_path):
     [
         (False, None, Reading(encoding="latin-1", newlines="lf")),
         (False, "cp1252", Reading(encoding="cp1252", newlines="lf")),
-        (True, None, Reading(encoding="latin-1", newlines="lf")),
+        (True, None, Reading(encoding="latin-1", newlines="lf", one_line=True)),
     ],
 )
 def test_files_are_read_as_the_training_text_unless_an_encoding_is_given(
