@@ -54,7 +54,7 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
         flags, environment = by_source(ctx, settings)
         with spooled((path,), checkpoints) as paths:
             names = spooled_names((path,), paths)
-            survey_text(paths[0], names, flags, environment, as_json=common.as_json)
+            survey_text(paths[0], names, flags, environment, common)
         return
     found = inspect(find_model(checkpoints, path))
     as_text = json.dumps(found.as_json()) if common.as_json else "\n".join(format_checkpoint(found))
@@ -62,8 +62,8 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
 
 
 def survey_text(
-    path: Path, names: Mapping[Path, str], flags: dict[str, Any], environment: dict[str, Any], *,
-    as_json: bool,
+    path: Path, names: Mapping[Path, str], flags: dict[str, Any], environment: dict[str, Any],
+    common: Common,
 ) -> None:  # fmt: skip
     """Print what is found out about a text, each line as soon as it is known."""
     from charrnn.core.output import print_result
@@ -71,9 +71,14 @@ def survey_text(
     from charrnn.launch.text_info import survey
 
     values: dict[str, Any] = {}
-    for finding in survey([path], SettingSources(flags, environment, {}), names):
+    findings = survey([path], SettingSources(flags, environment, {}), names)
+    while True:
+        with common.console.waiting("looking at the text"):
+            finding = next(findings, None)
+        if finding is None:
+            break
         values |= finding.values
-        if not as_json:
+        if not common.as_json:
             print_result(f"{finding.name:<16} {finding.text}")
-    if as_json:
+    if common.as_json:
         print_result(json.dumps(values))

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import Any, TextIO
 
 from charrnn.core.errors import escape_controls, printable
 from charrnn.core.events import Figures
+
+WAIT_SECONDS = 1.0
+"""A longer wait is shown on a terminal."""
 
 LINE_SECONDS = 10.0
 """Interval of progress lines in a log (stderr is not a terminal)."""
@@ -127,6 +131,26 @@ class Console:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show what is done while it takes more than a second; a log gets nothing."""
+        if not self.is_live:
+            yield
+            return
+        from rich.console import Console as Terminal
+        from rich.markup import escape
+
+        status = Terminal(file=self.stream).status(escape(printable(text)))
+        timer = threading.Timer(WAIT_SECONDS, status.start)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()  # it may be about to start the display
+            status.stop()
 
     @contextmanager
     def counting(

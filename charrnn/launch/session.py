@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -78,17 +78,25 @@ def launch(
     world = rank_zero.world
     shown = ShownRun(run, prepared, console)
     code, reason, result = 1, None, shown.result
+    start = ExitStack()
+    start.enter_context(console.waiting("counting n-grams"))
+
+    def show(event: Event) -> None:
+        start.close()
+        shown.show(event)
+
     with Interrupts(None if world.is_single else world.all_reduce_max) as interrupts:
         try:
             rank_zero.send_run(prepared)
             with world.peer_errors():
-                train_prepared(prepared, interrupts, world, run, shown.show)
+                train_prepared(prepared, interrupts, world, run, show)
             code = interrupts.exit_code if result["stop_reason"] in INTERRUPTED else 0
         except Exception as error:
             code, reason = getattr(error, "exit_code", 1), str(error)
             result["stop_reason"] = "diverged" if isinstance(error, DivergedError) else "error"
             raise
         finally:
+            start.close()
             console.close()
             run.log.append(METRICS, {"event": "ended", "code": code, "error": reason} | result)
             print_end(run, result, as_json=as_json)

@@ -136,11 +136,12 @@ def train_run(
     """Train a new run, or resume a snapshot. A new folder is created after the text is read."""
     init_from = None if snapshot else initial_model(request)
     with spooled(request.files, request.checkpoints) as paths:
-        prepared = (
-            prepare_resumed(paths, request.given, snapshot, rank_zero.world.size)
-            if snapshot
-            else prepare(paths, request.given, init_from, num_processes=rank_zero.world.size)
-        )
+        with console.waiting("reading the text"):
+            prepared = (
+                prepare_resumed(paths, request.given, snapshot, rank_zero.world.size)
+                if snapshot
+                else prepare(paths, request.given, init_from, num_processes=rank_zero.world.size)
+            )
         if prepared is None:
             assert run is not None
             assert snapshot is not None  # a new run always has steps to train

@@ -99,9 +99,10 @@ class Generation:
         request = self.request
         self.check_prompts()
         model = self.sampler.model
-        novelty = Novelty(self.file_of(request.novel), model) if request.novel else None
         corpus = request.check_copies
-        source = Source([self.file_of(corpus)], model.reading()) if corpus else None
+        with self.console.waiting("reading the corpus"):
+            novelty = Novelty(self.file_of(request.novel), model) if request.novel else None
+            source = Source([self.file_of(corpus)], model.reading()) if corpus else None
         for note in {note: None for each in (novelty, source) if each for note in each.notes}:
             self.console.note(note)
         with resumed_file(request) as (resumed, stream):

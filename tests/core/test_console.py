@@ -1,6 +1,7 @@
 """Messages on stderr, and numbers for people."""
 
 import io
+import time
 
 import pytest
 
@@ -93,6 +94,24 @@ def test_a_count_in_a_log_is_of_this_call_and_ten_seconds_apart(monkeypatch):
         "700 of 1,000 texts, 15 a second, left 20s",
         "1,000 of 1,000 texts, 20 a second, left 0s",
     ]
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "limit", "is_shown"),
+    [(Tty(), 0.01, True), (Tty(), 30.0, False), (io.StringIO(), 0.01, False)],
+)
+def test_only_a_terminal_shows_a_wait_and_only_a_long_one(monkeypatch, stream, limit, is_shown):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("charrnn.core.console.WAIT_SECONDS", limit)
+    with Console(0, stream).waiting("reading [bold]"):
+        time.sleep(0.2)
+    assert ("reading [bold]" in stream.getvalue()) == is_shown
+    assert is_shown or not stream.getvalue()
 
 
 class Deaf(io.StringIO):
