@@ -62,7 +62,8 @@ def look(arguments: list[str]) -> None:
         errors = [line for line in text.splitlines() if line.startswith("charrnn: error: ")]
         expect(len(errors) == 1 and text.endswith("\n"), f"{shown}: {text!r}")
         is_full = code == 1 and "No space left" in text
-        is_foreign = code == 4 and "safetensors" in text  # of an earlier command line
+        foreign = ("safetensors", "is a text, not a model")  # files of earlier command lines
+        is_foreign = code == 4 and any(each in text for each in foreign)
         expect(code == 2 or is_full or is_foreign, f"{shown}: exit code {code}: {text[-300:]}")
 
 
