@@ -5,6 +5,7 @@ import io
 import os
 import re
 import unicodedata
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def write(folder, files):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+@contextmanager
+def chunks_of(size):
+    """Read files in chunks of so many bytes: hypothesis allows no fixture that does it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(textfiles, "CHUNK", size)
+        yield
 
 
 def read(path, **reading):
@@ -74,8 +83,7 @@ def test_a_file_read_in_chunks_is_what_python_reads(tmp_path, data, encoding, ne
         expected = read_by_python(data, encoding, newlines)
     except UnicodeError:
         expected = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfiles, "CHUNK", chunk)
+    with chunks_of(chunk):
         if expected is None:
             message_of(read, path, encoding=encoding, newlines=newlines)
         else:
@@ -87,8 +95,7 @@ def test_a_file_read_in_chunks_is_what_python_reads(tmp_path, data, encoding, ne
 def test_a_byte_that_is_not_utf8_is_named_with_its_offset(tmp_path, data, chunk):
     path = tmp_path / "text"
     path.write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfiles, "CHUNK", chunk)
+    with chunks_of(chunk):
         try:
             data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -101,8 +108,7 @@ def test_a_byte_that_is_not_utf8_is_named_with_its_offset(tmp_path, data, chunk)
 def test_line_ends_are_counted_also_where_chunks_split_them(tmp_path, text, encoding, chunk):
     path = tmp_path / "text"
     path.write_bytes(text.encode(encoding))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfiles, "CHUNK", chunk)
+    with chunks_of(chunk):
         for newlines in ("keep", "lf", "crlf"):
             counts = read(path, encoding=encoding, newlines=newlines)[1].num_line_ends
             assert (counts["crlf"], counts["cr"]) == (
@@ -117,8 +123,7 @@ def test_line_ends_are_counted_also_where_chunks_split_them(tmp_path, text, enco
 def test_a_text_is_composed_also_where_chunks_split_letters_and_accents(tmp_path, text, chunk):
     path = tmp_path / "text"
     path.write_text(text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfiles, "CHUNK", chunk)
+    with chunks_of(chunk):
         assert read(path, normalize="nfc")[0] == unicodedata.normalize("NFC", text)
         known = frozenset(unicodedata.normalize("NFD", text))
         assert set(read(path, known=known)[0]) <= known
@@ -129,8 +134,7 @@ def test_a_text_is_composed_also_where_chunks_split_letters_and_accents(tmp_path
 def test_bytes_are_read_as_they_are(tmp_path, data, chunk):
     path = tmp_path / "text"
     path.write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textfiles, "CHUNK", chunk)
+    with chunks_of(chunk):
         assert read(path, bytes=True)[0] == data.decode("latin-1")
 
 
