@@ -177,7 +177,6 @@ def draw_masks(
         generator: Seeded for this step.
         rule: Number of the rule by which a CPU draws the masks of recurrent weights.
     """
-    draw_matrix = _matrix_mask if rule > 1 else _old_matrix_mask
     embedding, outputs, recurrent = rates
     if not any(rates):
         return None
@@ -186,39 +185,44 @@ def draw_masks(
     return Masks(
         _mask((batch_size, 1, E), embedding, generator),
         tuple(_mask((batch_size, 1, H), outputs, generator) for _ in range(L)),
-        tuple(draw_matrix(matrix, recurrent, generator, layer) for layer in range(L)),
+        tuple(_matrix_mask(matrix, recurrent, generator, layer, rule) for layer in range(L)),
     )
 
 
 def _matrix_mask(
-    shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
+    shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int, rule: int
 ) -> Tensor | None:
-    """Return the mask of a matrix, drawn by NumPy on a CPU, an element from each random byte.
+    """Return the mask of a matrix, drawn by NumPy on a CPU: torch draws numbers one by one.
 
-    torch draws the numbers one by one: 10 of the 36 ms of a step at H = 384. The threshold of a row
-    is 256 * rate, rounded up or down at random, so that the rate is exact.
+    That took 10 of the 36 ms of a step at H = 384.
     """
     if not rate or generator.device.type != "cpu":
         return _mask(shape, rate, generator)
-    (rows, columns), seed = shape, (generator.initial_seed(), layer)
+    keep = _keep_by_bytes if rule > 1 else _keep_by_words
+    kept = keep(shape, rate, (generator.initial_seed(), layer)).astype(np.float32)
+    return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
+
+
+def _keep_by_bytes(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw which elements are kept, each by a random byte.
+
+    The threshold of a row is 256 * rate, rounded up or down at random, so that the rate is exact.
+    """
+    rows, columns = shape
     bits = np.random.SFC64(seed)
     thresholds = np.floor(LEVELS * rate + np.random.Generator(bits).random(rows))
     fits = rate <= (LEVELS - 1) / LEVELS  # a comparison of equal types is ten times as fast
     thresholds = thresholds.astype(np.uint8 if fits else np.uint16)
     drawn = bits.random_raw(-(-rows * columns // 8)).view(np.uint8)[: rows * columns]
-    kept = (drawn.reshape(shape) >= thresholds[:, None]).astype(np.float32)
-    return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
+    kept: NDArray[np.bool_] = drawn.reshape(shape) >= thresholds[:, None]
+    return kept
 
 
-def _old_matrix_mask(
-    shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int
-) -> Tensor | None:
-    """Return the mask of a matrix as the first rule draws it, for runs that began with it."""
-    if not rate or generator.device.type != "cpu":
-        return _mask(shape, rate, generator)
-    rng = np.random.default_rng((generator.initial_seed(), layer))
-    kept = rng.integers(0, OLD_LEVELS, shape, dtype=np.uint16) >= round(rate * OLD_LEVELS)
-    return torch.from_numpy(kept).float().mul_(1.0 / (1.0 - rate))
+def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw the same by 16 bits, as the first rule does, for runs that began with it."""
+    drawn = np.random.default_rng(seed).integers(0, OLD_LEVELS, shape, dtype=np.uint16)
+    kept: NDArray[np.bool_] = drawn >= round(rate * OLD_LEVELS)
+    return kept
 
 
 def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Tensor | None:
