@@ -10,6 +10,7 @@ from charrnn.data.batches import IGNORED, Batch
 from charrnn.data.corpus import Corpus
 from charrnn.data.records import find_lines, strings
 from charrnn.data.vocab import Ids
+from charrnn.evaluation.held_out import leak_notes
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
@@ -32,6 +33,11 @@ FEWEST_LINES, SORTED = 50, 0.95
 
 MARK = "*** END OF THE PROJECT GUTENBERG EBOOK"
 """Line after which a book of Project Gutenberg has its licence."""
+
+
+def split_notes(corpus: Corpus) -> list[str]:
+    """Return all notes about what is held out: that it is not new, or unlike the rest."""
+    return [*leak_notes(corpus), *end_notes(corpus)]
 
 
 def end_notes(corpus: Corpus) -> list[str]:

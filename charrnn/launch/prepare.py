@@ -14,8 +14,7 @@ from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
-from charrnn.evaluation.held_out import leak_notes
-from charrnn.evaluation.text_end import end_notes
+from charrnn.evaluation.text_end import split_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
@@ -74,7 +73,7 @@ def prepare(
         paths: Text files and folders.
         given: Settings by source.
         init_from: A checkpoint that gives initial weights and network size.
-        corpus: The text, if it is already read.
+        corpus: The text, if the caller has read and described it: then no note is about it.
         num_processes: World size; a default batch size is a multiple of it.
 
     Raises:
@@ -86,7 +85,10 @@ def prepare(
     flags = {**given.flags, **fixed}
     values, origins = resolve(flags, given.environment, given.file, {})
     draft = TrainConfig(**values)  # checks everything before a long text is read
-    corpus = corpus or load_corpus(paths, draft)
+    notes: list[str] = []
+    if corpus is None:
+        corpus = load_corpus(paths, draft)
+        notes = [*corpus.notes, *validation_notes(corpus, draft.val_frac), *split_notes(corpus)]
     init = transfer(model, corpus.vocab) if model else None
     named = {name: value for name, value in values.items() if origins[name] != "default"}
     chosen = preset(draft.size, make_task(draft, corpus, named), named)
@@ -98,8 +100,7 @@ def prepare(
     if not draft.lines and not corpus.has_repeated:  # recorded only where the text depends on it
         values["corpus_rule"] = NEUTRAL["corpus_rule"]
     config, fit_notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
-    notes = [*corpus.notes, *validation_notes(corpus, config.val_frac)]
-    notes += [*leak_notes(corpus), *end_notes(corpus), *fit_notes]
+    notes += fit_notes
     if init and model:
         notes += [*transfer_notes(init, corpus), *held_out_notes(model, corpus, config)]
     return PreparedRun(config, origins, corpus, notes, init=init)

@@ -16,9 +16,8 @@ from charrnn.core.errors import printable
 from charrnn.data.batches import Batch, fit_batches, make_batches
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.vocab import CharVocabulary, describe, visible
-from charrnn.evaluation.held_out import leak_notes
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
-from charrnn.evaluation.text_end import end_notes, memory_loss
+from charrnn.evaluation.text_end import memory_loss, split_notes
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.model import count_corpus
@@ -151,7 +150,7 @@ def split_finding(corpus: Corpus) -> Finding:
             f"; {len(corpus.train_records):,} and {len(corpus.val_records):,} records "
             "(lines that are not empty; what is held out counts once, and is not learned elsewhere)"
         )
-    notes = [*leak_notes(corpus), *end_notes(corpus)]
+    notes = split_notes(corpus)
     values = {"num_train": corpus.num_train, "num_val": corpus.num_val, "held_out_notes": notes}
     return Finding("split", "; ".join([text, *notes]), values)
 
