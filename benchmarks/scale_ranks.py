@@ -28,7 +28,8 @@ import json, os, sys, time
 from contextlib import nullcontext
 import numpy as np, torch
 from charrnn.data.batches import Batch
-from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.config import TrainConfig
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.distributed import joined
 from charrnn.training.learner import Learner
 

@@ -24,12 +24,13 @@ from common import Row, in_turn, make_parser, per_second, ratios, show
 from plain_pytorch import PlainNetwork, plain_sampling
 
 from charrnn.checkpoints.model import Model, load_model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.core.output import OutputStream
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.build import load_or_build
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import WORTH_BUILDING
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.jobs import Jobs

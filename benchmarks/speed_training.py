@@ -22,6 +22,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.data.batches import RecordBatches, Streams
 from charrnn.data.cuda import maybe_to_gpu
 from charrnn.data.records import find_records
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import autocast, has_bf16, set_threads, synchronise
 from charrnn.training.learner import Learner
 
@@ -48,7 +49,7 @@ class Ours:
     """The learner of charrnn."""
 
     def __init__(self, config):
-        self.learner = Learner(config, config.model(V), config.batch_size)
+        self.learner = Learner(config, ModelConfig.from_settings(config, V), config.batch_size)
 
     def update(self, batch, step):
         self.learner.update(batch, step, 1e-3)
@@ -99,7 +100,7 @@ def speed_rows(device, precisions, rounds, seconds):
         what = f"training, {device.type}, {layers}×{hidden}, {B} streams of {T}"
         yield from ratio_rows(rates, what, (layers, hidden), precisions)
         if size == LARGE:
-            flops = config_of(size, device, "fp32").model(V).flops_per_char()
+            flops = ModelConfig.from_settings(config_of(size, device, "fp32"), V).flops_per_char()
             yield from share_rows(rates, what, flops, precisions)
 
 

@@ -21,10 +21,10 @@ os.environ.setdefault("CHARRNN_NATIVE", "0")
 from charrnn.__main__ import run_cli
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import Run
-from charrnn.core.config import ModelConfig
 from charrnn.core.errors import CharRNNError
 from charrnn.native.build import build
 from charrnn.native.library import load
+from charrnn.nn.architecture import ModelConfig
 
 TEXT = (
     "Who's there?\nNay, answer me: stand, and unfold yourself.\n"

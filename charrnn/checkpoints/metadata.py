@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from charrnn.checkpoints.format import JsonObject, are_counts, read_json
 from charrnn.checkpoints.parsing import parse_part
-from charrnn.core.config import GATES, ModelConfig
 from charrnn.core.errors import CheckpointError, InputError, printable
+from charrnn.nn.architecture import GATES, ModelConfig
 
 T = TypeVar("T")
 

@@ -23,13 +23,14 @@ from charrnn.checkpoints.format import (
 )
 from charrnn.checkpoints.metadata import Metadata, parse_metadata, parse_network
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import HISTORICAL, ModelConfig, TrainConfig, shapes
+from charrnn.core.config import HISTORICAL, TrainConfig
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.corpus import Corpus
 from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary, parse_vocabulary
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
+from charrnn.nn.architecture import ModelConfig, shapes
 
 MIGRATIONS: dict[int, Callable[[Tensors, JsonObject], tuple[Tensors, JsonObject]]] = {}
 """By format version: a pure function from its tensors and JSON object to those of the next version."""

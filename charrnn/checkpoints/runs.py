@@ -10,11 +10,11 @@ from typing import Any
 from charrnn.checkpoints.log import METRICS, as_count, as_text, read_tail
 from charrnn.checkpoints.metadata import Metadata, read_metadata
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK
-from charrnn.core.config import ModelConfig
 from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import is_locked
 from charrnn.core.settings import read_settings
+from charrnn.nn.architecture import ModelConfig
 
 COLUMNS = ("run", "val loss", "state", "corpus", "size", "steps", "time", "char/s")
 NUMERIC = (1, 5, 6, 7)

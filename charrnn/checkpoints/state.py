@@ -22,8 +22,9 @@ from charrnn.checkpoints.metadata import (
 )
 from charrnn.checkpoints.model import Model, check_tensors, is_finite, read_model
 from charrnn.checkpoints.parsing import parse_dataclass
-from charrnn.core.config import HISTORICAL, MAY_CHANGE, ModelConfig, TrainConfig, shapes
+from charrnn.core.config import HISTORICAL, MAY_CHANGE, TrainConfig
 from charrnn.core.errors import CheckpointError, InputError, printable
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.state import part_shapes
 
 MOST_HALVINGS = 3
@@ -153,7 +154,7 @@ def _build(path: Path, model: Model, others: Tensors) -> Snapshot:
     config, corpus, environment = model.train_config(), metadata.corpus, metadata.environment
     if corpus is None or environment is None:
         raise CheckpointError("its metadata is incomplete")
-    if config.model(model.vocab.size) != model.config:
+    if ModelConfig.from_settings(config, model.vocab.size) != model.config:
         raise CheckpointError("its settings do not match its network")
     check_tensors(others, _training_shapes(model.config, others), largest=LARGEST_NUMBER)
     if raw.get("val_source") is not None:  # absolute, so that a resume may start in any folder

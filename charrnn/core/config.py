@@ -1,4 +1,4 @@
-"""Config dataclasses: each setting with default, unit, range and help; weight shapes."""
+"""Config dataclasses: each setting with default, unit, range and help."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,8 +8,7 @@ from typing import Any
 
 from charrnn.core.errors import InputError, printable
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-"""Rows of a recurrent matrix, in multiples of the hidden size."""
+CELLS = ("lstm", "gru", "rnn")
 
 MAX_SYMBOLS = 65_535
 """Largest vocabulary: ids are at most 16 bits wide."""
@@ -87,49 +86,6 @@ def check_fields(config: Any) -> None:
             raise InputError(f"--{name}: must be {check.wording}, got {printable(value)}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """Architecture of a network: everything besides its weights."""
-
-    cell: str
-    """lstm, gru or rnn."""
-    vocab_size: int
-    """Distinct characters (V)."""
-    embedding_size: int
-    """Width of a character's vector (E)."""
-    hidden_size: int
-    """Width of the recurrent state (H)."""
-    num_layers: int
-    """Recurrent layers (L)."""
-
-    def num_parameters(self) -> int:
-        """Return the number of trainable parameters."""
-        return sum(math.prod(shape) for shape in shapes(self).values())
-
-    def flops_per_char(self) -> float:
-        """Return floating-point operations to train on one character: 6 for each matrix weight."""
-        products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
-        return 6.0 * sum(math.prod(shape) for shape in products)
-
-
-def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of all weights, as in the torch model's `state_dict()`.
-
-    The gates are stacked along the rows: i, f, g, o for LSTM; r, z, n for GRU.
-    """
-    V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
-    rows = GATES[config.cell] * H
-    result: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
-    for layer in range(config.num_layers):
-        result[f"layers.{layer}.weight_ih_l0"] = (rows, E if layer == 0 else H)
-        result[f"layers.{layer}.weight_hh_l0"] = (rows, H)
-        result[f"layers.{layer}.bias_ih_l0"] = (rows,)
-        result[f"layers.{layer}.bias_hh_l0"] = (rows,)
-    result["decoder.weight"] = (V, H)
-    result["decoder.bias"] = (V,)
-    return result
-
-
 SIZES = ("auto", "tiny", "small", "medium", "large")
 TEXT, SIZE, BUDGET, TUNING, MACHINE = "Text", "Size", "Budget", "Fine tuning", "Machine"
 
@@ -198,7 +154,7 @@ class TrainConfig:
     )
     cell: str = setting(
         "lstm", "Recurrent cell; on a CPU, only LSTM has a fast implementation.",
-        choices=tuple(GATES), group=SIZE,
+        choices=CELLS, group=SIZE,
     )  # fmt: skip
     hidden_size: int = setting(
         512, "Width of the recurrent state.", check=within(1, 65_536), group=SIZE
@@ -348,16 +304,6 @@ class TrainConfig:
     def budget(self) -> tuple[float | None, ...]:
         """Return the values of BUDGETS."""
         return tuple(getattr(self, name) for name in BUDGETS)
-
-    def model(self, vocab_size: int) -> ModelConfig:
-        """Return the architecture for a vocabulary."""
-        return ModelConfig(
-            cell=self.cell,
-            vocab_size=vocab_size,
-            embedding_size=self.embedding_size,
-            hidden_size=self.hidden_size,
-            num_layers=self.num_layers,
-        )
 
 
 MAY_CHANGE = frozenset(

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from charrnn.core.config import ModelConfig
+from charrnn.nn.architecture import ModelConfig
 
 NOMINAL_SPEED = float(1 << 36)
 """FLOP/s that are assumed without a measurement: two CPU cores, float32."""

@@ -21,6 +21,7 @@ from charrnn.evaluation.text_end import memory_loss, split_notes
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.model import count_corpus
+from charrnn.nn.architecture import ModelConfig
 
 RARE = 10
 """A character with fewer occurrences than this is hardly learned."""
@@ -188,7 +189,7 @@ def training_findings(
 ) -> Iterator[Finding]:
     """Yield the network that `train` would choose, and its training speed on this machine."""
     config = prepare(paths, given, corpus=corpus).config
-    model = config.model(corpus.vocab.size)
+    model = ModelConfig.from_settings(config, corpus.vocab.size)
     yield Finding(
         "network",
         f"{config.cell} {config.num_layers}×{config.hidden_size}, "
@@ -211,7 +212,9 @@ def step_seconds(config: TrainConfig, corpus: Corpus) -> tuple[float, int]:
 
     set_threads(config.threads, pick_device(config.device))
     batches = make_batches(corpus, config)
-    learner = Learner(config, config.model(corpus.vocab.size), batches.batch_size)
+    learner = Learner(
+        config, ModelConfig.from_settings(config, corpus.vocab.size), batches.batch_size
+    )
     times, chars = [], []
     for step in range(NUM_COLD + NUM_TIMED):
         batch, begin = batches.batch(step), time.monotonic()

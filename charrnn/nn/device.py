@@ -245,7 +245,7 @@ def speed_class(device: torch.device, precision: str) -> float:
     """
     import torch
 
-    from charrnn.core.config import ModelConfig
+    from charrnn.nn.architecture import ModelConfig
     from charrnn.nn.model import CharRNN, initialise
 
     on_gpu = device.type == "cuda"

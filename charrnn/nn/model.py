@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from charrnn.core.config import GATES, ModelConfig
 from charrnn.core.seeds import derive_seed
+from charrnn.nn.architecture import GATES, ModelConfig
 from charrnn.nn.state import State
 
 LEVELS = 1 << 8

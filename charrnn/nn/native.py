@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from charrnn.core.config import GATES, ModelConfig
 from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
 from charrnn.native.build import load_or_build
 from charrnn.native.library import load
+from charrnn.nn.architecture import GATES, ModelConfig
 from charrnn.nn.numpy_engine import LAYERS, Floats
 
 WORTH_BUILDING = 500

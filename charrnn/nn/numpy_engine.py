@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.core.config import ModelConfig
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.state import State
 
 Floats = NDArray[np.float32]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.core.config import ModelConfig
+from charrnn.nn.architecture import ModelConfig
 
 
 def part_shapes(config: ModelConfig, *batch: int) -> dict[str, tuple[int, ...]]:

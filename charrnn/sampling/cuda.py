@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig
+from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import id_dtype
 from charrnn.ngram.cuda import DeviceNgrams, Gate
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import float32_products
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.batch_texts import BatchTexts, uniform_blocks

@@ -11,11 +11,12 @@ from charrnn.checkpoints.format import JsonObject, pack
 from charrnn.checkpoints.metadata import Plan
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import State, Weights
-from charrnn.core.config import ModelConfig, TrainConfig, without_neutral
+from charrnn.core.config import TrainConfig, without_neutral
 from charrnn.core.errors import CharRNNError, printable, reason_of
 from charrnn.core.events import Finished, Saved, SaveFailed
 from charrnn.data.corpus import Corpus
 from charrnn.ngram.model import NgramModel
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.distributed import ALONE, World
 from charrnn.training.transfer import Initial
 

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from charrnn.checkpoints.metadata import Progress
 from charrnn.checkpoints.state import MOMENTS, Weights
-from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.config import TrainConfig
 from charrnn.core.rank import check_shares
 from charrnn.core.seeds import derive_seed
 from charrnn.data.batches import IGNORED, Batch
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import autocast, pick_device, pick_precision, scales_loss
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import (

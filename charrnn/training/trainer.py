@@ -13,6 +13,7 @@ from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus
 from charrnn.data.cuda import maybe_to_gpu
 from charrnn.ngram.model import NgramModel, count_corpus
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import be_deterministic
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.model import weight_arrays
@@ -94,7 +95,8 @@ class Trainer:
         self.should_stop, self.clock = should_stop, world.clock(clock)
         self.threads = Threads(config, is_single=world.is_single)
         be_deterministic(config.deterministic)
-        batches, model_config = make_batches(corpus, config), config.model(corpus.vocab.size)
+        batches = make_batches(corpus, config)
+        model_config = ModelConfig.from_settings(config, corpus.vocab.size)
         self.learner = Learner(config, model_config, batches.batch_size, init, world)
         self.batches = maybe_to_gpu(batches, self.learner.device)
         self.validator = Validator(self.learner, corpus, config, should_stop, memory)

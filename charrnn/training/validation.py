@@ -8,13 +8,14 @@ from charrnn.checkpoints.log import METRICS, as_count, as_number, read_log
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import BestModel, BestSoFar, Weights
-from charrnn.core.config import ModelConfig, SampleConfig, TrainConfig
+from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.core.events import Evaluated, Figures
 from charrnn.core.seeds import derive_seed
 from charrnn.data.corpus import Corpus
 from charrnn.evaluation.loss import Score, make_figures, score_held_out, signature
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
 from charrnn.ngram.model import NgramModel
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import CharRNN, load_weights
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import shapes
 from charrnn.core.seeds import derive_seed
+from charrnn.nn.architecture import shapes
 from charrnn.nn.device import available_cores
 from charrnn.nn.numpy_engine import Floats
 from charrnn.viz.activations import activations_of, states_in_pieces

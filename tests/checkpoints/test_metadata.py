@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.checkpoints.metadata import Metadata, Metrics, Progress, parse_metadata, read_metadata
-from charrnn.core.config import ModelConfig
+from charrnn.nn.architecture import ModelConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "golden-v1.safetensors"
 

@@ -22,11 +22,12 @@ from ngrams import distribution
 
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import check_tensors, load_model, read_model, upgrade
-from charrnn.core.config import ModelConfig, TrainConfig, shapes
+from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError
 from charrnn.data.reading import Reading
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.sampler import stream
 
 

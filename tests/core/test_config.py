@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 
 from charrnn.core.config import (
-    ModelConfig,
     SampleConfig,
     TrainConfig,
     as_settings,
     at_least,
     one_of,
     positive,
-    shapes,
     within,
 )
 from charrnn.core.errors import InputError
 from charrnn.core.settings import check_keys, resolve
+from charrnn.nn.architecture import ModelConfig, shapes
 
 
 def model_config(cell):
@@ -69,7 +68,7 @@ def test_training_costs_six_operations_a_weight_that_is_multiplied():
 
 def test_the_model_takes_its_sizes_from_the_settings():
     config = TrainConfig(cell="gru", hidden_size=7, num_layers=2, embedding_size=5)
-    assert config.model(11) == model_config("gru")
+    assert ModelConfig.from_settings(config, 11) == model_config("gru")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.core.config import ModelConfig
 from charrnn.evaluation.dynamic import AdaptiveNetwork, score_dynamically
 from charrnn.evaluation.loss import score
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import CharRNN, initialise
 
 V, K = 5, 3

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from charrnn import __version__
-from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.config import TrainConfig
 from charrnn.data.corpus import load_corpus
 from charrnn.data.records import find_records
 from charrnn.data.vocab import CharVocabulary, num_bytes
@@ -29,6 +29,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import CharRNN, initialise
 
 V = 11

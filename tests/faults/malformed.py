@@ -23,12 +23,12 @@ from charrnn.checkpoints.checkpoint_info import describe, format_checkpoint
 from charrnn.checkpoints.format import FORMAT_VERSION, NO_HASH
 from charrnn.checkpoints.model import parse_model
 from charrnn.checkpoints.state import parse_snapshot
-from charrnn.core.config import shapes
 from charrnn.core.errors import CheckpointError
 from charrnn.launch.resume import parse_best_model
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import shapes
 from charrnn.nn.numpy_engine import Engine
 from charrnn.training.checkpointing import Checkpointer, describe_state
 

@@ -7,7 +7,7 @@ tests/native/test_trial.py compares the file with the NumPy path.
 import numpy as np
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.arrays import CELLS, IMPOSSIBLE, round_up
 from charrnn.native.trial import REFERENCE
@@ -15,6 +15,7 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT, mix
 from charrnn.ngram.model import build
 from charrnn.ngram.native import num_tables
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import arrange
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.jobs import Job

@@ -8,6 +8,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.core.errors import InputError
 from charrnn.launch import prepare as prepare_module
 from charrnn.launch.prepare import SettingSources, prepare
+from charrnn.nn.architecture import ModelConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "golden-v1.safetensors"
 
@@ -43,7 +44,7 @@ def test_a_run_from_trained_weights_has_their_sizes_and_half_the_rate(text_file)
     alike = {"num_layers": model.num_layers, "embedding_size": model.embedding_size}
     anew = prepared(text_file, steps=9, hidden_size=model.hidden_size, cell=model.cell, **alike)
     run = prepared(text_file, GOLDEN, steps=9)
-    assert run.config.model(5) == anew.config.model(5)
+    assert ModelConfig.from_settings(run.config, 5) == ModelConfig.from_settings(anew.config, 5)
     assert run.config.lr == anew.config.lr / 2
     assert run.init is not None
     assert prepared(text_file, GOLDEN, steps=9, lr=0.25).config.lr == 0.25  # as it was named

@@ -21,7 +21,7 @@ from sessions import Session
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.run_folder import step_files
 from charrnn.checkpoints.state import state_digest
-from charrnn.core.config import ModelConfig, TrainConfig
+from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.core.events import Evaluated
 from charrnn.core.rank import Rank, check_shares, rank_from_env
@@ -31,6 +31,7 @@ from charrnn.launch import workers
 from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.resume import newest_snapshot
 from charrnn.ngram.model import count_corpus
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import default_threads
 from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost, joined
 from charrnn.nn.state import State

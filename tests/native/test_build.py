@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.native import build as building
 from charrnn.native import library
 from charrnn.native.build import build, load_or_build
 from charrnn.native.library import FLAGS, library_path, load
 from charrnn.nn import native
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import NativeEngine, native_engine
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
 from charrnn.ngram.counts import Order, runs_of
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.model import build as build_ngrams
 from charrnn.ngram.native import NgramArrays, is_safe
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import NativeEngine
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.native import NativeLoop

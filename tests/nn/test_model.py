@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.core.config import ModelConfig, shapes
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.model import (
     CharRNN,
     draw_masks,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stepped_engine import SteppedEngine
 
-from charrnn.core.config import ModelConfig, shapes
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
 from charrnn.nn.numpy_engine import Engine
 from charrnn.nn.state import State

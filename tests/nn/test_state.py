@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.core.config import ModelConfig
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.state import State, part_shapes
 
 

@@ -8,13 +8,14 @@ import torch
 from graph_rules import no_waiting
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.cuda import LEAST_ROWS, DeviceSampler, draw, filtered, rows_for
 from charrnn.sampling.filters import apply_filters, probabilities
 from charrnn.sampling.jobs import Jobs

@@ -5,10 +5,11 @@ import pytest
 import torch
 from graph_rules import Forbidden, GraphRules
 
-from charrnn.core.config import ModelConfig, SampleConfig
+from charrnn.core.config import SampleConfig
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import CharRNN, initialise
 from charrnn.sampling.cuda import BatchGenerator
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.novelty import Novelty
 

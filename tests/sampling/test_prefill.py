@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.prefill import Prefill, prompt_ids, start_logits
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from ngrams import distribution
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
 from charrnn.core.seeds import sample_seed
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.numpy_engine import Engine
 from charrnn.sampling.filters import apply_filters
 from charrnn.sampling.jobs import Jobs, StopFinder

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, SampleConfig, shapes
+from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console
 from charrnn.core.output import OutputStream, open_output
 from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.copies import Copies, Source
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.sampler import Sampler

@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from charrnn.checkpoints.format import FORMAT_VERSION, pack
-from charrnn.core.config import ModelConfig, shapes
+from charrnn.nn.architecture import ModelConfig, shapes
 
 CONFIG = ModelConfig(cell="gru", vocab_size=5, embedding_size=2, hidden_size=3, num_layers=2)
 

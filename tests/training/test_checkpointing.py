@@ -14,6 +14,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CharRNNError
 from charrnn.core.files import write_durably
 from charrnn.data.corpus import load_corpus
+from charrnn.nn.architecture import ModelConfig
 from charrnn.training.checkpointing import describe, describe_sources
 from charrnn.training.trainer import Trainer, train
 
@@ -95,7 +96,9 @@ def test_of_many_files_with_long_names_the_first_hundred_and_the_ends_are_kept(t
     corpus = load_corpus([text_file], config)
     names = tuple(f"{n:03}/" + "folder/" * 100 + f"{n}.txt" for n in range(101))
     many = dataclasses.replace(corpus, files=names)
-    said = describe(config, config.model(corpus.vocab.size), many, {}, None)["corpus"]
+    said = describe(config, ModelConfig.from_settings(config, corpus.vocab.size), many, {}, None)[
+        "corpus"
+    ]
     assert said["files"] == [name[-500:] for name in names[:100]]
     assert said["files"][99].endswith("/99.txt")
     assert said["num_files"] == 101

@@ -11,6 +11,7 @@ from graph_rules import Forbidden, GraphRules
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import IGNORED, Batch, Streams
 from charrnn.data.cuda import GpuBatch
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import Masks, draw_masks, weight_arrays
 from charrnn.training import learner as learner_module
 from charrnn.training.learner import Learner
@@ -30,7 +31,7 @@ def batches():
 
 def make_learner(**changes):
     config = dataclasses.replace(CONFIG, **changes)
-    return Learner(config, config.model(V), S)
+    return Learner(config, ModelConfig.from_settings(config, V), S)
 
 
 def train(learner, batches, steps):
@@ -260,7 +261,7 @@ def test_a_short_text_is_learned_by_heart():
         hidden_size=64, num_layers=1, dropout=0.0, embedding_dropout=0.0, weight_drop=0.0
     )
     streams = Streams(ids, S, T, seed=0, restart_prob=0.0)
-    learner = Learner(learner.config, learner.config.model(31), S)
+    learner = Learner(learner.config, ModelConfig.from_settings(learner.config, 31), S)
     for step in range(300):
         learner.update(streams.batch(step), step, lr=0.01)
         if step == 250:

@@ -8,6 +8,7 @@ from graph_rules import no_waiting
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import Streams
 from charrnn.data.cuda import maybe_to_gpu
+from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import autocast
 from charrnn.training.learner import Learner
 
@@ -21,7 +22,7 @@ def make_learner(precision, weight_drop=0.0):
         hidden_size=512, embedding_size=128, num_layers=1, dropout=0.1, embedding_dropout=0.1,
         device="cuda", precision=precision, weight_drop=weight_drop,
     )  # fmt: skip
-    return Learner(config, config.model(V), B)
+    return Learner(config, ModelConfig.from_settings(config, V), B)
 
 
 @pytest.fixture
@@ -74,6 +75,6 @@ def test_the_sizes_of_the_presets_reach_persistent_kernels(batches):
 def test_the_chosen_gpu_becomes_the_current_one():
     last = torch.cuda.device_count() - 1
     make_device = TrainConfig(device=f"cuda:{last}", precision="fp32", hidden_size=8)
-    Learner(make_device, make_device.model(V), 2)
+    Learner(make_device, ModelConfig.from_settings(make_device, V), 2)
     assert torch.cuda.current_device() == last
     torch.cuda.set_device(0)

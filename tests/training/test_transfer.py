@@ -5,9 +5,9 @@ import pytest
 
 from charrnn.checkpoints.metadata import Metadata
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.model import CharRNN, initialise, weight_arrays
 from charrnn.training.learner import load_initial
 from charrnn.training.transfer import transfer

@@ -5,10 +5,10 @@ import pytest
 from ngrams import distribution
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.data.vocab import CharVocabulary
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.sampler import Sampler
 from charrnn.viz.activations import expectations, states
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.data.vocab import CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.model import CharRNN, initialise
 from charrnn.viz import properties
 from charrnn.viz.activations import activations_of, states, states_in_pieces

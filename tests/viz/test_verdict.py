@@ -10,8 +10,8 @@ import pytest
 from charrnn.checkpoints.metadata import parse_metadata
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.runs import RunInfo
-from charrnn.core.config import ModelConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig
 from charrnn.viz.commands import max_time
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark

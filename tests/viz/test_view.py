@@ -3,8 +3,8 @@
 import numpy as np
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import ModelConfig, shapes
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.viz.pictures import surprise_picture
 from charrnn.viz.render.plain_text import plain_text
 from charrnn.viz.view import View

@@ -1,0 +1,63 @@
+"""The architecture of a network: its sizes, and the names and shapes of its weights."""
+
+import math
+from dataclasses import dataclass
+
+from charrnn.core.config import TrainConfig
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+"""Rows of a recurrent matrix, in multiples of the hidden size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Architecture of a network: everything besides its weights."""
+
+    cell: str
+    """lstm, gru or rnn."""
+    vocab_size: int
+    """Distinct characters (V)."""
+    embedding_size: int
+    """Width of a character's vector (E)."""
+    hidden_size: int
+    """Width of the recurrent state (H)."""
+    num_layers: int
+    """Recurrent layers (L)."""
+
+    @classmethod
+    def from_settings(cls, config: TrainConfig, vocab_size: int) -> "ModelConfig":
+        """Return the architecture that a run trains."""
+        return cls(
+            cell=config.cell,
+            vocab_size=vocab_size,
+            embedding_size=config.embedding_size,
+            hidden_size=config.hidden_size,
+            num_layers=config.num_layers,
+        )
+
+    def num_parameters(self) -> int:
+        """Return the number of trainable parameters."""
+        return sum(math.prod(shape) for shape in shapes(self).values())
+
+    def flops_per_char(self) -> float:
+        """Return floating-point operations to train on one character: 6 for each matrix weight."""
+        products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
+        return 6.0 * sum(math.prod(shape) for shape in products)
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of all weights, as in the torch model's `state_dict()`.
+
+    The gates are stacked along the rows: i, f, g, o for LSTM; r, z, n for GRU.
+    """
+    V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
+    rows = GATES[config.cell] * H
+    result: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+    for layer in range(config.num_layers):
+        result[f"layers.{layer}.weight_ih_l0"] = (rows, E if layer == 0 else H)
+        result[f"layers.{layer}.weight_hh_l0"] = (rows, H)
+        result[f"layers.{layer}.bias_ih_l0"] = (rows,)
+        result[f"layers.{layer}.bias_hh_l0"] = (rows,)
+    result["decoder.weight"] = (V, H)
+    result["decoder.bias"] = (V,)
+    return result
