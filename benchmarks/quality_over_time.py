@@ -6,7 +6,10 @@ Each budget is a run of its own in DIR, trained with the defaults (`charrnn trai
 B`). A finished run is not repeated; a run that takes longer than --at-most is saved, and the same
 command resumes it. Every figure is over all of the held-out text, in float32. nanoGPT is trained in
 CHECKOUT, its own repository, with the recipe of its README for a CPU; its predictions are also
-mixed with the same n-gram model.
+mixed with the same n-gram model; --nanogpt-iters sets how long it trains.
+
+With --variants, each budget is trained once with each set of options, each in a folder of its own:
+    --variants "" "--attention 512" "--cell gru" "--cell transformer"
 """
 
 import argparse
@@ -16,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +38,14 @@ from charrnn.ngram.gate import log_probabilities, share
 from charrnn.ngram.model import NgramModel, count_corpus
 
 NANOGPT_CPU = [
-    "--device=cpu", "--compile=False", "--eval_iters=20", "--eval_interval=2000", "--block_size=64",
-    "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--max_iters=2000",
-    "--lr_decay_iters=2000", "--dropout=0.0",
+    "--device=cpu", "--compile=False", "--eval_iters=20", "--block_size=64",
+    "--batch_size=12", "--n_layer=4", "--n_head=4", "--n_embd=128", "--dropout=0.0",
 ]  # fmt: skip
 """Arguments in nanoGPT's README for a CPU; it evaluates at the beginning and at the end only."""
+
+NANOGPT_ITERS = 2000
+NANOGPT_CHARS = 12 * 64
+"""Iterations of that recipe, and characters of each."""
 
 BLOCK = 64
 
@@ -48,15 +55,19 @@ def charrnn(*words: object) -> list[str]:
     return [sys.executable, "-m", "charrnn", *map(str, words)]
 
 
-def train(text: Path, budget: str, folder: Path, at_most: float, seed: int) -> float | None:
+def train(
+    text: Path, budget: str, folder: Path, options: list[str], at_most: float
+) -> float | None:
     """Train until a budget is used up; return the seconds of all processes, None if it is not."""
     run, log = folder / budget, folder / f"{budget}.seconds"
     earlier = float(log.read_text()) if log.exists() else 0.0
-    command = charrnn("train", text, "--checkpoints", folder, "--run", budget, "--resume", "-q")
+    command = charrnn(
+        "train", text, "--checkpoints", folder, "--run", budget, "--resume", "-q", *options
+    )
     if is_finished(run):
         return earlier
     begin_at = time.monotonic()
-    process = subprocess.Popen([*command, "--max-time", budget, "--seed", str(seed)])
+    process = subprocess.Popen([*command, "--max-time", budget], stdout=subprocess.DEVNULL)
     try:
         process.wait(at_most)
     except subprocess.TimeoutExpired:
@@ -127,13 +138,15 @@ def rival_loss(network: Any, corpus: Corpus, memory: NgramModel | None) -> float
     return total / count
 
 
-def nanogpt_rows(checkout: Path, corpus: Corpus, memory: NgramModel) -> list[str]:
+def nanogpt_rows(checkout: Path, iters: int, corpus: Corpus, memory: NgramModel) -> list[str]:
     """Train nanoGPT with its CPU recipe, unless already trained, and return its rows."""
     out = checkout / "out-shakespeare-char" / "ckpt.pt"
     log = checkout / "charrnn.seconds"
     if not log.exists():
         write_data(checkout / "data" / "shakespeare_char", corpus)
         command = [sys.executable, "train.py", "config/train_shakespeare_char.py", *NANOGPT_CPU]
+        names = ("max_iters", "lr_decay_iters", "eval_interval")
+        command += [f"--{name}={iters}" for name in names]
         begin_at = time.monotonic()
         subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
         log.write_text(str(time.monotonic() - begin_at))
@@ -146,8 +159,9 @@ def nanogpt_rows(checkout: Path, corpus: Corpus, memory: NgramModel) -> list[str
     network.eval()
     alone, both = (rival_loss(network, corpus, m) for m in (None, memory))
     seconds = f"{float(log.read_text()):.1f}"
+    epochs = f"{iters * NANOGPT_CHARS / len(corpus.train):.2f}"
     return [
-        f"| nanoGPT, its CPU recipe | 4×128 | | {seconds} | 1.53 | | | | | | {alone:.4f} |",
+        f"| nanoGPT, its CPU recipe | 4×128 | | {seconds} | {epochs} | | | | | | {alone:.4f} |",
         f"| the same, mixed with the memory | | | | | | | {both:.4f} | | | |",
     ]
 
@@ -166,7 +180,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--nanogpt", type=Path)
     parser.add_argument("--at-most", default="9m")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nanogpt-iters", type=int, default=NANOGPT_ITERS)
+    parser.add_argument("--variants", nargs="+", default=[""])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     begin("Time to quality")
@@ -179,14 +195,17 @@ def main() -> None:
     assert memory is not None  # an order is given
     print(memory_row(corpus, memory, time.monotonic() - begin_at), flush=True)
     at_most = Duration().convert(arguments.at_most, None, None)
-    for budget in arguments.budgets:
-        seconds = train(arguments.text, budget, arguments.folder, at_most, arguments.seed)
+    for budget, variant, seed in product(arguments.budgets, arguments.variants, arguments.seeds):
+        folder = arguments.folder / "_".join([*variant.replace("-", "").split(), f"seed{seed}"])
+        options = [*variant.split(), "--seed", str(seed)]
+        name = f"{budget} {variant}".strip()
+        seconds = train(arguments.text, budget, folder, options, at_most)
         if seconds is None:
-            raise SystemExit(f"{budget}: not finished yet; the same command continues it")
-        run = arguments.folder / budget
-        print(row_of(budget, run, seconds, score(arguments.text, run)), flush=True)
+            raise SystemExit(f"{name}: not finished yet; the same command continues it")
+        run = folder / budget
+        print(row_of(name, run, seconds, score(arguments.text, run)), flush=True)
     if arguments.nanogpt:
-        print("\n".join(nanogpt_rows(arguments.nanogpt, corpus, memory)))
+        print("\n".join(nanogpt_rows(arguments.nanogpt, arguments.nanogpt_iters, corpus, memory)))
 
 
 if __name__ == "__main__":
