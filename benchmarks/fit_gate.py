@@ -26,7 +26,8 @@ from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
 from charrnn.ngram.model import count_corpus
-from charrnn.nn.model import CharRNN, load_weights
+from charrnn.nn.model import make_network
+from charrnn.nn.network import load_weights
 
 ASKED = 60_000
 """Characters that each run scores."""
@@ -79,7 +80,7 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
         raise SystemExit(f"{run} was trained on another text than {text}")
     memory = count_corpus(corpus, MEMORY_ORDER)
     assert memory is not None  # an order is given
-    network = CharRNN(model.config)
+    network = make_network(model.config)
     load_weights(network, model.weights)
     rows, built_in, state, reader = [], [], None, None
     for batch in streamed(corpus.val[:ASKED]):

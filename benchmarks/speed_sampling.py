@@ -32,7 +32,7 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import WORTH_BUILDING
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import write_stream
@@ -128,7 +128,7 @@ def stream_rows(model, asked, length, rounds):
 
 def step_rows(model, rounds, length):
     """Yield the rows of step and draw, into no pipe, against one pass over the matrices."""
-    engine = Engine(model.config, model.weights)
+    engine = make_engine(model.config, model.weights)
     matrices = [layer.matrix.matrix for layer in engine._layers] + [engine._decoder.matrix]
     inputs = [np.ones(len(matrix), dtype=np.float32) for matrix in matrices]
 

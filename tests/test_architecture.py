@@ -29,7 +29,7 @@ RANKS = [
 RANK = {package: rank for rank, names in enumerate(RANKS) for package in names.split()}
 
 TORCH = {
-    "data.cuda", "nn.model", "nn.distributed", "ngram.cuda", "sampling.cuda",
+    "data.cuda", "nn.network", "nn.model", "nn.distributed", "ngram.cuda", "sampling.cuda",
     "evaluation.loss", "evaluation.dynamic", "evaluation.scorer",
     "training.learner", "training.reporting",
 }  # fmt: skip

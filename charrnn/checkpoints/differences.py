@@ -1,6 +1,5 @@
 """The settings in which two runs differ."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,4 +70,4 @@ def _read(path: Path) -> dict[str, Any]:
     found = read_metadata(path)
     network, corpus = found.network, found.corpus
     text = {"corpus": corpus and corpus.files, "corpus_digest": corpus and corpus.digest}
-    return {**found.settings, **(asdict(network) if network else {}), **text}
+    return {**found.settings, **(network.to_json() if network else {}), **text}

@@ -5,7 +5,7 @@ is checked strictly, in `state`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,7 +181,7 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
         TypeError: A size is missing, or its name unknown.
     """
     config = ModelConfig(**values)
-    sizes = {name: value for name, value in asdict(config).items() if name != "cell"}
+    sizes = {name: value for name, value in config.to_json().items() if name != "cell"}
     if config.cell not in GATES:
         raise CheckpointError(f"its cell is unknown: {printable(config.cell)[:40]!r}")
     for name, value in sizes.items():

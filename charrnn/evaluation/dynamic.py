@@ -17,7 +17,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.online import OnlineNgrams
-from charrnn.nn.model import CharRNN
+from charrnn.nn.network import Network
 
 WINDOW = 32
 """Symbols between two updates of the network."""
@@ -38,7 +38,7 @@ class AdaptiveNetwork:
         decay: Fraction of the way back to the trained weights at each update.
     """
 
-    def __init__(self, network: CharRNN, rate: float = RATE, decay: float = DECAY) -> None:
+    def __init__(self, network: Network, rate: float = RATE, decay: float = DECAY) -> None:
         self.network, self.decay = deepcopy(network).requires_grad_(True), decay
         self.trained = [parameter.detach().clone() for parameter in network.parameters()]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, betas=BETAS)
@@ -46,7 +46,7 @@ class AdaptiveNetwork:
 
     def read(self, inputs: Ids, targets: Ids) -> torch.Tensor:
         """Return the logits of each next symbol, (T, V), then learn from the targets."""
-        device = self.network.decoder.weight.device
+        device = self.network.device
         fed = torch.from_numpy(inputs.astype(np.int64)).to(device)[None]
         logits, state = self.network(fed, self.state)
         self.state = state.detach()
@@ -63,7 +63,7 @@ class AdaptiveNetwork:
 
 
 def score_dynamically(
-    network: CharRNN,
+    network: Network,
     ids: Ids,
     memory: NgramModel | None = None,
     *,

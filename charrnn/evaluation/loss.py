@@ -20,7 +20,7 @@ from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.nn.device import autocast, float64_device
 from charrnn.nn.distributed import ALONE, World
-from charrnn.nn.model import CharRNN
+from charrnn.nn.network import Network
 from charrnn.nn.state import State
 
 
@@ -60,7 +60,7 @@ class SymbolLosses:
 
 
 def score(
-    model: CharRNN,
+    model: Network,
     batches: Iterator[Batch],
     memory: NgramModel | None = None,
     *,
@@ -76,7 +76,7 @@ def score(
         precision: Number format of matrix products.
         world: The processes that share the work, each with its rows of every batch.
     """
-    home = float64_device(model.decoder.weight.device)
+    home = float64_device(model.device)
     totals = torch.zeros(4, dtype=torch.float64, device=home)
     mine = batches if world.is_single else (b.part(world.shard(len(b.inputs))) for b in batches)
     for losses in symbol_losses(model, mine, memory, precision=precision):
@@ -90,14 +90,14 @@ def score(
 
 @torch.no_grad()
 def symbol_losses(
-    model: CharRNN,
+    model: Network,
     batches: Iterator[Batch],
     memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
 ) -> Iterator[SymbolLosses]:
     """Yield the losses of each batch; arguments as of `score`."""
-    device = model.decoder.weight.device
+    device = model.device
     state, tracker = None, None
     for batch in batches:
         if memory and (tracker is None or len(tracker.lengths) != len(batch.inputs)):
@@ -139,14 +139,14 @@ def _mixture_losses(
     return mix, weights
 
 
-def _restart(model: CharRNN, state: State | None, batch: Batch) -> State:
+def _restart(model: Network, state: State | None, batch: Batch) -> State:
     if state is None or state.num_streams != len(batch.inputs):
         return model.empty_state(len(batch.inputs))
-    return state.clear(torch.from_numpy(batch.is_fresh).to(model.decoder.weight.device))
+    return state.clear(torch.from_numpy(batch.is_fresh).to(model.device))
 
 
 def score_held_out(
-    model: CharRNN,
+    model: Network,
     corpus: Corpus,
     protocol: Protocol,
     memory: NgramModel | None = None,

@@ -34,7 +34,8 @@ from charrnn.evaluation.protocols import (
     split_name,
 )
 from charrnn.nn.device import float64_device, pick_device, set_threads
-from charrnn.nn.model import CharRNN, load_weights
+from charrnn.nn.model import make_network
+from charrnn.nn.network import load_weights
 
 ProgressDisplay = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Called with a total; the function that it yields is called with the number that is done."""
@@ -90,7 +91,7 @@ class Scorer:
         self.notes: list[str] = []
         """About the text that was yielded last."""
         self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
-        self.network = CharRNN(model.config)
+        self.network = make_network(model.config)
         load_weights(self.network, model.weights)
         device = pick_device(config.device)
         self.network.to(device)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from charrnn.ngram.counts import Keys, mask
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import NgramModel
-from charrnn.nn.numpy_engine import Floats
+from charrnn.nn.engine import Floats
 
 
 class ContextTracker:

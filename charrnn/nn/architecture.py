@@ -1,7 +1,8 @@
 """The architecture of a network: its sizes, and the names and shapes of its weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from charrnn.core.config import TrainConfig
 
@@ -11,7 +12,10 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """Architecture of a network: everything besides its weights."""
+    """Architecture of a network: everything besides its weights.
+
+    A field with a default came after the first format; files leave it out at its default.
+    """
 
     cell: str
     """lstm, gru or rnn."""
@@ -34,6 +38,11 @@ class ModelConfig:
             hidden_size=config.hidden_size,
             num_layers=config.num_layers,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name, without those at their default."""
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
     def num_parameters(self) -> int:
         """Return the number of trainable parameters."""

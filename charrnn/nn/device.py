@@ -246,7 +246,8 @@ def speed_class(device: torch.device, precision: str) -> float:
     import torch
 
     from charrnn.nn.architecture import ModelConfig
-    from charrnn.nn.model import CharRNN, initialise
+    from charrnn.nn.model import make_network
+    from charrnn.nn.network import initialise
 
     on_gpu = device.type == "cuda"
     config = ModelConfig(
@@ -257,7 +258,7 @@ def speed_class(device: torch.device, precision: str) -> float:
         num_layers=1,
     )
     B, T = (128, 128) if on_gpu else (32, 32)
-    model = CharRNN(config)
+    model = make_network(config)
     initialise(model, 0)
     model = model.to(device)
     inputs = torch.zeros((B, T), dtype=torch.int64, device=device)

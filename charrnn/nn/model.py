@@ -1,23 +1,18 @@
-"""The network in PyTorch: embedding -> recurrent layers -> decoder.
+"""The recurrent network in PyTorch: embedding -> recurrent layers -> decoder.
 
-Legend of shapes, for the whole package:
-    B batch (streams)   T time steps   V vocabulary
-    E embedding         H hidden       L layers
-The batch comes first everywhere. A state (`nn/state.py`) is an argument and a result, never an
-attribute of the module.
+Shapes as in `nn/network.py`.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from charrnn.core.seeds import derive_seed
 from charrnn.nn.architecture import GATES, ModelConfig
+from charrnn.nn.network import Masks, Network, draw_mask, times
 from charrnn.nn.state import State
 
 LEVELS = 1 << 8
@@ -42,26 +37,7 @@ WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
 
 
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """Dropout of one step: factors of 0 or 1/(1-p), the same at every time step of a window."""
-
-    embedding: Tensor | None
-    """(B, 1, E)."""
-    layers: tuple[Tensor | None, ...]
-    """On the output of each layer, (B, 1, H)."""
-    recurrent: tuple[Tensor | None, ...]
-    """On the recurrent matrix of each layer (weight drop, arXiv:1708.02182), (gates * H, H)."""
-
-    def part(self, rows: slice) -> "Masks":
-        """Return the masks of some streams."""
-        embedding, *layers = (
-            None if mask is None else mask[rows] for mask in (self.embedding, *self.layers)
-        )
-        return Masks(embedding, tuple(layers), self.recurrent)
-
-
-class CharRNN(nn.Module):
+class CharRNN(Network):
     """A recurrent network over characters.
 
     One torch module per layer: the dropout of cuDNN inside a module of several layers cannot be
@@ -69,10 +45,9 @@ class CharRNN(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         E, H = config.embedding_size, config.hidden_size
-        # On "meta" torch draws no random numbers; initialise() fills the weights.
+        # On "meta" torch draws no random numbers; draw_weights() fills the weights.
         with torch.device("meta"):
             self.embedding = nn.Embedding(config.vocab_size, E)
             self.layers = nn.ModuleList(
@@ -82,26 +57,10 @@ class CharRNN(nn.Module):
             self.decoder = nn.Linear(H, config.vocab_size)
         self.to_empty(device="cpu")
 
-    def empty_state(self, batch_size: int) -> State:
-        """Return the state before any text: float32 zeros."""
-        device = self.decoder.weight.device
-        return State.empty(
-            self.config, batch_size, zeros=lambda shape: torch.zeros(shape, device=device)
-        )
-
     def forward(
         self, inputs: Tensor, state: State, masks: Masks | None = None
     ) -> tuple[Tensor, State]:
-        """Return logits of the next character, and the state after the last one.
-
-        Args:
-            inputs: Ids, (B, T), int64.
-            state: State after the text before, float32.
-            masks: Dropout of this step; None for evaluation.
-
-        Returns:
-            Logits, (B, T, V), and the new state; float32, also under autocast.
-        """
+        """Return logits and state, as every network does; masks are the same at every time step."""
         x = times(self.embedding(inputs), masks.embedding if masks else None)
         ends: list[tuple[Tensor, ...]] = []
         parts = state.arrays()
@@ -115,10 +74,47 @@ class CharRNN(nn.Module):
         logits: Tensor = self.decoder(x).float()
         return logits, State.from_arrays(dict(zip(parts, joined, strict=True)))
 
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Fill all weights: orthogonal recurrent matrices, forget bias 1, small decoder.
 
-def times(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return x times a dropout mask, or x without one, in the dtype of x."""
-    return x if mask is None else x * mask.to(x.dtype)
+        Orthogonal matrices preserve norms through time (arXiv:1312.6120); a forget bias of 1 lets
+        an untrained LSTM remember (Jozefowicz et al., 2015).
+        """
+        H = self.config.hidden_size
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if name == "embedding.weight":
+                    parameter.normal_(0.0, 1.0, generator=generator)
+                elif name == "decoder.weight":
+                    parameter.normal_(0.0, 0.02, generator=generator)
+                elif "weight_ih" in name:
+                    nn.init.xavier_uniform_(parameter, generator=generator)
+                elif "weight_hh" in name:
+                    for gate in parameter.view(-1, H, H):
+                        nn.init.orthogonal_(gate, generator=generator)
+                else:
+                    parameter.zero_()
+                if self.config.cell == "lstm" and "bias_hh" in name:
+                    parameter[H : 2 * H] = 1.0
+
+    def draw_masks(
+        self,
+        rates: tuple[float, float, float],
+        shape: tuple[int, int],
+        generator: torch.Generator,
+        rule: int = 2,
+    ) -> Masks | None:
+        """Return the dropout masks of one step, the same at every time step of a window."""
+        embedding, outputs, recurrent = rates
+        if not any(rates):
+            return None
+        E, H, L = self.config.embedding_size, self.config.hidden_size, self.config.num_layers
+        B, matrix = shape[0], (GATES[self.config.cell] * H, H)
+        return Masks(
+            draw_mask((B, 1, E), embedding, generator),
+            tuple(draw_mask((B, 1, H), outputs, generator) for _ in range(L)),
+            tuple(_matrix_mask(matrix, recurrent, generator, layer, rule) for layer in range(L)),
+        )
 
 
 def run_layer(
@@ -136,59 +132,6 @@ def run_layer(
     return output, tuple(parts)
 
 
-def initialise(model: CharRNN, seed: int) -> None:
-    """Fill all weights: orthogonal recurrent matrices, forget bias 1, small decoder.
-
-    Orthogonal matrices preserve norms through time (arXiv:1312.6120); a forget bias of 1 lets an
-    untrained LSTM remember (Jozefowicz et al., 2015).
-    """
-    config, generator = model.config, torch.Generator().manual_seed(derive_seed(seed, "init", 0))
-    H, num_gates = config.hidden_size, GATES[config.cell]
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name == "embedding.weight":
-                parameter.normal_(0.0, 1.0, generator=generator)
-            elif name == "decoder.weight":
-                parameter.normal_(0.0, 0.02, generator=generator)
-            elif "weight_ih" in name:
-                nn.init.xavier_uniform_(parameter, generator=generator)
-            elif "weight_hh" in name:
-                for gate in range(num_gates):
-                    nn.init.orthogonal_(parameter[gate * H : (gate + 1) * H], generator=generator)
-            else:
-                parameter.zero_()
-            if config.cell == "lstm" and "bias_hh" in name:
-                parameter[H : 2 * H] = 1.0
-
-
-def draw_masks(
-    config: ModelConfig,
-    rates: tuple[float, float, float],
-    batch_size: int,
-    generator: torch.Generator,
-    rule: int = 2,
-) -> Masks | None:
-    """Return the dropout masks of one step, on the device of the generator; None without dropout.
-
-    Args:
-        config: The architecture.
-        rates: Fractions dropped of the embedding, of layer outputs and of recurrent weights.
-        batch_size: Streams (B).
-        generator: Seeded for this step.
-        rule: Number of the rule by which a CPU draws the masks of recurrent weights.
-    """
-    embedding, outputs, recurrent = rates
-    if not any(rates):
-        return None
-    E, H, L = config.embedding_size, config.hidden_size, config.num_layers
-    matrix = (GATES[config.cell] * H, H)
-    return Masks(
-        _mask((batch_size, 1, E), embedding, generator),
-        tuple(_mask((batch_size, 1, H), outputs, generator) for _ in range(L)),
-        tuple(_matrix_mask(matrix, recurrent, generator, layer, rule) for layer in range(L)),
-    )
-
-
 def _matrix_mask(
     shape: tuple[int, int], rate: float, generator: torch.Generator, layer: int, rule: int
 ) -> Tensor | None:
@@ -197,7 +140,7 @@ def _matrix_mask(
     That took 10 of the 36 ms of a step at H = 384.
     """
     if not rate or generator.device.type != "cpu":
-        return _mask(shape, rate, generator)
+        return draw_mask(shape, rate, generator)
     keep = _keep_by_bytes if rule > 1 else _keep_by_words
     kept = keep(shape, rate, (generator.initial_seed(), layer)).astype(np.float32)
     return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
@@ -225,20 +168,6 @@ def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -
     return kept
 
 
-def _mask(shape: tuple[int, ...], rate: float, generator: torch.Generator) -> Tensor | None:
-    if not rate:
-        return None
-    kept = torch.empty(shape, device=generator.device).bernoulli_(1.0 - rate, generator=generator)
-    return kept.div_(1.0 - rate)
-
-
-def load_weights(model: CharRNN, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Copy arrays, named as in shapes(config), into a network."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(np.array(weights[name])))
-
-
-def weight_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-    """Return copies of tensors as float32 arrays."""
-    return {name: tensor.detach().float().cpu().numpy().copy() for name, tensor in tensors.items()}
+def make_network(config: ModelConfig) -> Network:
+    """Return the network of an architecture; its weights are not set."""
+    return CharRNN(config)

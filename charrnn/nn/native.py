@@ -12,7 +12,8 @@ from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
 from charrnn.native.build import load_or_build
 from charrnn.native.library import load
 from charrnn.nn.architecture import GATES, ModelConfig
-from charrnn.nn.numpy_engine import LAYERS, Floats
+from charrnn.nn.engine import Floats
+from charrnn.nn.numpy_engine import LAYERS
 
 WORTH_BUILDING = 500
 """Symbols for which the library is built, once for all later texts: the default length."""

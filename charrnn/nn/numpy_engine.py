@@ -1,4 +1,4 @@
-"""The network in NumPy, float32: one character per step, for one stream or a batch.
+"""The recurrent network in NumPy, float32: one character per step, for one stream or a batch.
 
 It is arranged for sampling. The embedding and the input matrix of the first layer are folded into
 one table. Other layers (not those of a GRU) multiply input and old state by one matrix. One tanh
@@ -6,26 +6,19 @@ serves all gates, since sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves fold
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charrnn.nn.architecture import ModelConfig
+from charrnn.nn.engine import Engine, Floats, Matrix
 from charrnn.nn.state import State
-
-Floats = NDArray[np.float32]
-
-TILE = 16
-"""Streams per matrix product. The rounding of a BLAS product depends on the number of columns and,
-beyond 16, on the index of a column; with fixed tiles a text depends on its seed alone."""
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 
 
-class Engine:
-    """Steps a network, for one stream or a batch.
+class RecurrentEngine(Engine):
+    """Steps a recurrent network, for one stream or a batch.
 
     Args:
         config: The architecture.
@@ -33,7 +26,7 @@ class Engine:
     """
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
-        self.config = config
+        super().__init__(config)
         cell = LAYERS[config.cell]
         embedding = weights["embedding.weight"]
         self._layers = [cell(weights, 0, config.hidden_size, embedding)]
@@ -41,20 +34,8 @@ class Engine:
         self._decoder = Matrix(weights["decoder.weight"].T)
         self._decoder_bias = weights["decoder.bias"]
 
-    def empty_state(self, *batch: int) -> State:
-        """Return the state before any text, of one stream or of a batch."""
-        return State.empty(self.config, *batch)
-
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
-        """Read one character of each stream.
-
-        Args:
-            ids: The character, an int; or one for each of B streams, (B,).
-            state: State after the text before.
-
-        Returns:
-            Logits of the next character, (V,) or (B, V), and the new state.
-        """
+        """Read one character of each stream, as every engine does."""
         new_state = state.map(np.empty_like)
         old, new = list(state.arrays().values()), list(new_state.arrays().values())
         x: Any = ids
@@ -64,29 +45,6 @@ class Engine:
         logits = self._decoder.times(x)
         logits += self._decoder_bias
         return logits, new_state
-
-
-class Matrix:
-    """A matrix W, (K, N), for products x @ W of one row or of a batch."""
-
-    def __init__(self, matrix: Floats) -> None:
-        self.matrix = np.ascontiguousarray(matrix)
-
-    @cached_property
-    def _turned(self) -> Floats:
-        return np.ascontiguousarray(self.matrix.T)
-
-    def times(self, x: Floats) -> Floats:
-        """Return x @ W: (K,) -> (N,), or (B, K) -> (B, N) in tiles; the last tile is padded."""
-        if x.ndim == 1:
-            product: Floats = np.dot(x, self.matrix)
-            return product
-        B, K = x.shape
-        padded = np.zeros((B + -B % TILE, K), dtype=np.float32)
-        padded[:B] = x
-        tiles = np.ascontiguousarray(padded.reshape(-1, TILE, K).transpose(0, 2, 1))
-        products: Floats = (self._turned @ tiles).transpose(0, 2, 1)
-        return products.reshape(len(padded), -1)[:B]
 
 
 class _Layer:
@@ -213,3 +171,13 @@ class _RNN(_Layer):
 
 
 LAYERS: dict[str, type[_Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}
+
+
+def make_engine(config: ModelConfig, weights: Mapping[str, Floats]) -> Engine:
+    """Return the network of an architecture in NumPy.
+
+    Args:
+        config: The architecture.
+        weights: Arrays named as in shapes(config).
+    """
+    return RecurrentEngine(config, weights)

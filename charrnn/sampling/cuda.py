@@ -15,7 +15,8 @@ from charrnn.data.vocab import id_dtype
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import float32_products
-from charrnn.nn.model import CharRNN, load_weights
+from charrnn.nn.model import make_network
+from charrnn.nn.network import Network, load_weights
 from charrnn.sampling.batch_texts import BatchTexts, uniform_blocks
 from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, Written
@@ -90,7 +91,7 @@ class BatchGenerator:
 
     def __init__(
         self,
-        network: CharRNN,
+        network: Network,
         memory: DeviceNgrams | None,
         config: SampleConfig,
         num_rows: int,
@@ -313,9 +314,9 @@ class DeviceSampler(Sampler):
 
 def network_on(
     device: torch.device, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
-) -> CharRNN:
+) -> Network:
     """Return the network of training with these weights, on a device."""
-    network = CharRNN(config)
+    network = make_network(config)
     load_weights(network, weights)
     return network.to(device).requires_grad_(False)
 

@@ -15,7 +15,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.settings import read_small_file
 from charrnn.data.reading import Reading, Survey, conversion_notes
 from charrnn.data.text_files import read_codes
-from charrnn.nn.numpy_engine import Engine, Floats
+from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.state import State
 from charrnn.sampling.copies import string_of
 

@@ -13,8 +13,9 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids, Who
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
+from charrnn.nn.engine import Engine
 from charrnn.nn.native import native_engine
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.filters import Logits, apply_filters
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
 from charrnn.sampling.native import NativeLoop
@@ -62,7 +63,7 @@ class Sampler:
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(self.model.config, self.model.weights)
+        return make_engine(self.model.config, self.model.weights)
 
     @cached_property
     def _loop(self) -> NativeLoop | None:

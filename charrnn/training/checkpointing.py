@@ -150,7 +150,7 @@ def describe(
     """Return the metadata that are constant during a run: settings, text and machine."""
     return {
         "version": __version__,
-        "config": {"model": asdict(model), "train": _plain(config)},
+        "config": {"model": model.to_json(), "train": _plain(config)},
         "vocabulary": corpus.vocab.to_json(),
         "records": corpus.train_records is not None,
         "starts": [[symbol, count] for symbol, count in corpus.starts.items()],

@@ -17,14 +17,8 @@ from charrnn.data.batches import IGNORED, Batch
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import autocast, pick_device, pick_precision, scales_loss
 from charrnn.nn.distributed import ALONE, World
-from charrnn.nn.model import (
-    CharRNN,
-    Masks,
-    draw_masks,
-    initialise,
-    load_weights,
-    weight_arrays,
-)
+from charrnn.nn.model import make_network
+from charrnn.nn.network import Masks, Network, initialise, load_weights, weight_arrays
 from charrnn.nn.state import State
 from charrnn.training.transfer import PER_CHARACTER, Initial
 
@@ -79,7 +73,7 @@ class Learner:
         self.config, self.batch_size, self.world = config, batch_size, world
         self.device = pick_device(config.device)
         self.precision = pick_precision(config.precision, self.device)
-        self.model, self.averaged = CharRNN(model_config), CharRNN(model_config)
+        self.model, self.averaged = make_network(model_config), make_network(model_config)
         initialise(self.model, config.seed)
         if init is not None:
             load_initial(self.model, init)
@@ -122,7 +116,7 @@ class Learner:
         if state.num_streams != len(inputs):  # the last records of an epoch may be fewer
             state = self.model.empty_state(len(inputs))
         with autocast(self.device, self.precision):
-            masks = self._masks(num_rows, step, rows)
+            masks = self._masks((num_rows, inputs.shape[1]), step, rows)
             logits, state = self.forward(inputs, state.clear(is_fresh), masks)
         if num_rows == self.batch_size:
             self.state = state.detach()
@@ -131,13 +125,13 @@ class Learner:
         )
         return costs * (self.world.size / batch.num_chars)
 
-    def _masks(self, num_rows: int, step: int, rows: slice) -> Masks | None:
+    def _masks(self, shape: tuple[int, int], step: int, rows: slice) -> Masks | None:
         """Return the dropout masks of some rows; every rank draws those of all rows."""
         config = self.config
         generator = torch.Generator(self.device)
         generator.manual_seed(derive_seed(config.seed, "dropout", step))
         rates = (config.embedding_dropout, config.dropout, config.weight_drop)
-        masks = draw_masks(self.model.config, rates, num_rows, generator, config.step_rule)
+        masks = self.model.draw_masks(rates, shape, generator, config.step_rule)
         return masks if masks is None or self.world.is_single else masks.part(rows)
 
     def _apply(self, loss: Tensor, norm: Tensor, lr: float) -> None:
@@ -249,7 +243,7 @@ class Learner:
             self.scaler.load_state_dict(self.scaler.state_dict() | kept)
 
 
-def load_initial(model: CharRNN, init: Initial) -> None:
+def load_initial(model: Network, init: Initial) -> None:
     """Copy trained weights into a network; rows of new characters keep their random values."""
     old = torch.from_numpy(~init.is_new)
     with torch.no_grad():
@@ -266,7 +260,7 @@ def copied(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(array.copy()).to(device)
 
 
-def make_optimizer(model: CharRNN, weight_decay: float) -> torch.optim.AdamW:
+def make_optimizer(model: Network, weight_decay: float) -> torch.optim.AdamW:
     """Return AdamW with weight decay on matrices, not on the embedding and the biases."""
     decayed = [p for n, p in model.named_parameters() if p.ndim == 2 and n != "embedding.weight"]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or n == "embedding.weight"]

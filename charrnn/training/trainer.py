@@ -16,7 +16,7 @@ from charrnn.ngram.model import NgramModel, count_corpus
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import be_deterministic
 from charrnn.nn.distributed import ALONE, World
-from charrnn.nn.model import weight_arrays
+from charrnn.nn.network import weight_arrays
 from charrnn.training import reporting
 from charrnn.training.checkpointing import Checkpointer, describe, describe_sources
 from charrnn.training.learner import Learner, UpdateStats

@@ -16,7 +16,8 @@ from charrnn.evaluation.loss import Score, make_figures, score_held_out, signatu
 from charrnn.evaluation.protocols import Protocol, held_out_ids, held_out_protocols, split_name
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.model import CharRNN, load_weights
+from charrnn.nn.model import make_network
+from charrnn.nn.network import load_weights
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.learner import Learner
@@ -122,7 +123,7 @@ class Validator:
         """
         if self.best_model is None:
             return
-        model = CharRNN(self.learner.model.config)
+        model = make_network(self.learner.model.config)
         load_weights(model, self.best_model.weights)
         model.to(self.learner.device)
         for protocol in self.protocols:

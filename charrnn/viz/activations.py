@@ -11,7 +11,8 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import Ids
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
-from charrnn.nn.numpy_engine import Engine, Floats
+from charrnn.nn.engine import Floats
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
@@ -47,7 +48,7 @@ def states(model: Model, ids: Sequence[int]) -> Parts:
         model: The network and its vocabulary.
         ids: The text, (T,).
     """
-    engine = Engine(model.config, model.weights)
+    engine = make_engine(model.config, model.weights)
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
     results = begin.map(lambda part: np.empty((len(ids), *part.shape), np.float32)).arrays()
@@ -66,7 +67,7 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
     Each piece is preceded by WARM_UP symbols. The result of a network that forgets within so many
     symbols, as untrained ones do, differs by less than 0.01. Arguments as of `states`.
     """
-    engine, newline = Engine(model.config, model.weights), model.vocab.newline
+    engine, newline = make_engine(model.config, model.weights), model.vocab.newline
     text, size = np.asarray(ids), -(-len(ids) // NUM_PIECES)
     starts = np.arange(NUM_PIECES) * size
     begin = Prefill(model, engine).one("")[1].repeated(NUM_PIECES)

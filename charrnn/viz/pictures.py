@@ -12,7 +12,7 @@ import numpy as np
 from charrnn.core.console import count_text, perplexity_text
 from charrnn.core.errors import InputError, printable
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.numpy_engine import Floats
+from charrnn.nn.engine import Floats
 from charrnn.viz.activations import BITS
 from charrnn.viz.render.colours import (
     ACTIVATION,

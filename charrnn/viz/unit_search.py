@@ -17,7 +17,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.seeds import derive_seed
 from charrnn.nn.architecture import shapes
 from charrnn.nn.device import available_cores
-from charrnn.nn.numpy_engine import Floats
+from charrnn.nn.engine import Floats
 from charrnn.viz.activations import activations_of, states_in_pieces
 from charrnn.viz.properties import PROPERTIES, Property, Values
 

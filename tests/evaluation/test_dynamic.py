@@ -10,7 +10,8 @@ from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.model import CharRNN, initialise
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise
 
 V, K = 5, 3
 
@@ -21,7 +22,7 @@ def text(length, seed=1):
 
 @pytest.fixture
 def network():
-    model = CharRNN(
+    model = make_network(
         ModelConfig(cell="lstm", vocab_size=V, embedding_size=4, hidden_size=6, num_layers=1)
     )
     initialise(model, 0)

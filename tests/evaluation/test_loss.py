@@ -30,14 +30,15 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.model import CharRNN, initialise
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise
 
 V = 11
 
 
 @pytest.fixture
 def model():
-    network = CharRNN(
+    network = make_network(
         ModelConfig(cell="lstm", vocab_size=V, embedding_size=5, hidden_size=7, num_layers=1)
     )
     initialise(network, 0)

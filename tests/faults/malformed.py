@@ -29,7 +29,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import shapes
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.training.checkpointing import Checkpointer, describe_state
 
 END = {
@@ -173,7 +173,7 @@ def look(data: bytes) -> str:
         str(error).encode()
         return "refused"
     expect({n: a.shape for n, a in model.weights.items()} == shapes(model.config), "wrong shapes")
-    engine = Engine(model.config, model.weights)
+    engine = make_engine(model.config, model.weights)
     logits, _ = engine.step(np.zeros(1, dtype=np.intp), engine.empty_state(1))
     expect(bool(np.isfinite(logits).all()), "a model that writes nothing")
     if model.memory is not None:

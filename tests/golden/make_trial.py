@@ -17,7 +17,7 @@ from charrnn.ngram.model import build
 from charrnn.ngram.native import num_tables
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import arrange
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.jobs import Job
 from charrnn.sampling.prefill import start_logits
 from charrnn.sampling.sampler import Sampler
@@ -63,7 +63,7 @@ def make_reference(cell):
     """Return the arrays of a cell by their names in the file."""
     config = make_config(cell)
     weights = make_weights(config)
-    engine = Engine(config, weights)
+    engine = make_engine(config, weights)
     logits, state = [], engine.empty_state(NUM_STREAMS)
     for ids in make_ids():
         scores, state = engine.step(ids, state)

@@ -7,14 +7,8 @@ import pytest
 import torch
 
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.model import (
-    CharRNN,
-    draw_masks,
-    initialise,
-    load_weights,
-    times,
-    weight_arrays,
-)
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise, load_weights, times, weight_arrays
 from charrnn.nn.state import State
 
 B, T = 3, 6
@@ -22,7 +16,7 @@ B, T = 3, 6
 
 @pytest.fixture
 def model(tiny_config):
-    network = CharRNN(tiny_config)
+    network = make_network(tiny_config)
     initialise(network, seed=1)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -124,7 +118,7 @@ def test_parameters_are_counted_by_hand():
 
 def test_initial_weights_depend_on_the_seed_alone(tiny_config):
     before = torch.get_rng_state()
-    first, again, other = (CharRNN(tiny_config) for _ in range(3))
+    first, again, other = (make_network(tiny_config) for _ in range(3))
     for network, seed in ((first, 5), (again, 5), (other, 6)):
         initialise(network, seed)
     assert torch.equal(first.embedding.weight, again.embedding.weight)
@@ -134,7 +128,7 @@ def test_initial_weights_depend_on_the_seed_alone(tiny_config):
 
 def test_forget_bias_is_one_and_recurrent_gates_are_orthogonal():
     config = ModelConfig(cell="lstm", vocab_size=11, embedding_size=5, hidden_size=7, num_layers=1)
-    network = CharRNN(config)
+    network = make_network(config)
     initialise(network, 0)
     layer = network.layers[0]
     bias = layer.bias_ih_l0 + layer.bias_hh_l0
@@ -147,7 +141,7 @@ def test_initial_weights_are_as_large_as_they_should_be():
     config = ModelConfig(
         cell="lstm", vocab_size=300, embedding_size=40, hidden_size=50, num_layers=2
     )
-    network = CharRNN(config)
+    network = make_network(config)
     initialise(network, 0)
     assert network.embedding.weight.std().item() == pytest.approx(1, rel=0.05)
     assert network.decoder.weight.std().item() == pytest.approx(0.02, rel=0.05)
@@ -159,7 +153,7 @@ def test_initial_weights_are_as_large_as_they_should_be():
 
 
 def test_weights_survive_the_way_through_arrays(model, tiny_config):
-    other = CharRNN(tiny_config)
+    other = make_network(tiny_config)
     load_weights(other, weight_arrays(model.state_dict()))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
@@ -167,7 +161,7 @@ def test_weights_survive_the_way_through_arrays(model, tiny_config):
 
 def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
     generator = torch.Generator().manual_seed(7)
-    masks = draw_masks(tiny_config, (0.2, 0.5, 0.25), 997, generator)
+    masks = make_network(tiny_config).draw_masks((0.2, 0.5, 0.25), (997, T), generator)
     assert masks.embedding.shape == (997, 1, 5)
     assert [m.shape for m in masks.layers] == [(997, 1, 7)] * 2
     assert set(masks.layers[0].unique().tolist()) == {0.0, 2.0}
@@ -182,7 +176,9 @@ def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
 def test_weight_drop_has_the_exact_rate_though_it_draws_bytes(rate):
     """10% is 25.6 of 256 values: rounded to 26, the rate would be 5.3 standard errors off."""
     config = ModelConfig(cell="lstm", vocab_size=3, embedding_size=2, hidden_size=512, num_layers=1)
-    masks = draw_masks(config, (0.0, 0.0, rate), 1, torch.Generator().manual_seed(7))
+    masks = make_network(config).draw_masks(
+        (0.0, 0.0, rate), (1, T), torch.Generator().manual_seed(7)
+    )
     kept = masks.recurrent[0] > 0
     assert masks.recurrent[0][kept].unique().tolist() == pytest.approx([1 / (1 - rate)])
     error = math.sqrt(rate * (1 - rate) / kept.numel())
@@ -191,7 +187,9 @@ def test_weight_drop_has_the_exact_rate_though_it_draws_bytes(rate):
 
 def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config):
     def drawn(seed):
-        return draw_masks(tiny_config, (0.2, 0.5, 0.25), 4, torch.Generator().manual_seed(seed))
+        return make_network(tiny_config).draw_masks(
+            (0.2, 0.5, 0.25), (4, T), torch.Generator().manual_seed(seed)
+        )
 
     masks, again, others = drawn(7), drawn(7), drawn(8)
     for each in (masks.layers, masks.recurrent):
@@ -202,7 +200,9 @@ def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config)
 
 
 def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
-    masks = draw_masks(tiny_config, (0.2, 0.5, 0.25), 8, torch.Generator().manual_seed(7))
+    masks = make_network(tiny_config).draw_masks(
+        (0.2, 0.5, 0.25), (8, T), torch.Generator().manual_seed(7)
+    )
     part = masks.part(slice(3, 6))
     assert torch.equal(part.embedding, masks.embedding[3:6])
     assert all(map(torch.equal, part.layers, (each[3:6] for each in masks.layers)))
@@ -210,7 +210,7 @@ def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
 
 
 def test_no_rate_means_no_masks(tiny_config):
-    assert draw_masks(tiny_config, (0.0, 0.0, 0.0), 3, torch.Generator()) is None
+    assert make_network(tiny_config).draw_masks((0.0, 0.0, 0.0), (3, T), torch.Generator()) is None
 
 
 def test_a_mask_leaves_the_dtype_of_what_it_drops():
@@ -221,9 +221,9 @@ def test_a_mask_leaves_the_dtype_of_what_it_drops():
 
 def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_config):
     generator = torch.Generator().manual_seed(8)
-    masks = draw_masks(tiny_config, (0.0, 0.0, 0.5), B, generator)
+    masks = make_network(tiny_config).draw_masks((0.0, 0.0, 0.5), (B, T), generator)
     dropped, _ = model(inputs, model.empty_state(B), masks)
-    by_hand = CharRNN(tiny_config)
+    by_hand = make_network(tiny_config)
     load_weights(by_hand, weight_arrays(model.state_dict()))
     with torch.no_grad():
         for layer, mask in zip(by_hand.layers, masks.recurrent, strict=True):
@@ -235,7 +235,7 @@ def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_conf
 def test_dropout_acts_on_the_embedding_and_behind_each_layer(model, inputs, tiny_config):
     """Against each layer run by itself, its outputs times its mask before the next one."""
     generator = torch.Generator().manual_seed(9)
-    masks = draw_masks(tiny_config, (0.4, 0.5, 0.0), B, generator)
+    masks = make_network(tiny_config).draw_masks((0.4, 0.5, 0.0), (B, T), generator)
     found, _ = model(inputs, model.empty_state(B), masks)
     x = model.embedding(inputs) * masks.embedding
     for layer, mask in zip(model.layers, masks.layers, strict=True):

@@ -9,8 +9,9 @@ import torch
 from stepped_engine import SteppedEngine
 
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.model import CharRNN, initialise, load_weights, weight_arrays
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise, load_weights, weight_arrays
+from charrnn.nn.numpy_engine import RecurrentEngine
 from charrnn.nn.state import State
 
 STEPS, B = 6, 3
@@ -42,7 +43,7 @@ def weights(tiny_config):
 @pytest.fixture(params=["numpy", "compiled"])
 def make_engine(request):
     if request.param == "numpy":
-        return Engine
+        return RecurrentEngine
     library = request.getfixturevalue("library")
     return lambda config, weights: SteppedEngine(library, config, weights)
 
@@ -54,7 +55,7 @@ def engine(make_engine, tiny_config, weights):
 
 @pytest.fixture
 def network(tiny_config, weights):
-    model = CharRNN(tiny_config)
+    model = make_network(tiny_config)
     load_weights(model, weights)
     return model.requires_grad_(False)
 
@@ -249,7 +250,7 @@ def torch_logits(cell, num_layers):
     config = ModelConfig(
         cell=cell, vocab_size=128, embedding_size=16, hidden_size=48, num_layers=num_layers
     )
-    network = CharRNN(config).requires_grad_(False)
+    network = make_network(config).requires_grad_(False)
     initialise(network, 0)
     network.decoder.weight.mul_(50)  # as far apart as those of a trained network
     ids = torch.from_numpy(real_text()[None].astype(np.int64))

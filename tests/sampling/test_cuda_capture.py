@@ -10,7 +10,8 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.model import CharRNN, initialise
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise
 from charrnn.sampling.cuda import BatchGenerator
 
 V, B = 20, 4
@@ -18,7 +19,7 @@ X = torch.arange(6.0)
 
 
 def make_generator(cell, sample, memory_weight, device):
-    network = CharRNN(
+    network = make_network(
         ModelConfig(cell=cell, vocab_size=V, embedding_size=5, hidden_size=6, num_layers=2)
     )
     initialise(network, 0)

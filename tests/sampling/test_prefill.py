@@ -7,7 +7,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.prefill import Prefill, prompt_ids, start_logits
 
 
@@ -22,7 +22,7 @@ def make_model(characters="\nab", *, vocab=None, records=False, starts=None):
 
 
 def prefill(model):
-    return Prefill(model, Engine(model.config, model.weights))
+    return Prefill(model, make_engine(model.config, model.weights))
 
 
 @pytest.mark.parametrize(

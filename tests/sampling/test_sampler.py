@@ -16,7 +16,7 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.numpy_engine import Engine
+from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.filters import apply_filters
 from charrnn.sampling.jobs import Jobs, StopFinder
 from charrnn.sampling.prefill import prompt_ids
@@ -120,7 +120,7 @@ def test_one_stream_also_draws_from_the_starts():
 
 def test_a_text_equals_one_written_character_by_character(cell):
     model, config = random_model(cell), SampleConfig(length=300, temperature=0.9, top_p=0.95)
-    engine, rng = Engine(model.config, model.weights), np.random.default_rng(7)
+    engine, rng = make_engine(model.config, model.weights), np.random.default_rng(7)
     state, expected = engine.empty_state(), ""
     for symbol in model.vocab.encode("bad"):
         logits, state = engine.step(int(symbol), state)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from charrnn.nn.engine import Floats
 from charrnn.nn.native import NativeEngine
-from charrnn.nn.numpy_engine import Floats
 from charrnn.nn.state import State
 
 

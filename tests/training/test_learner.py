@@ -12,7 +12,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.data.batches import IGNORED, Batch, Streams
 from charrnn.data.cuda import GpuBatch
 from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.model import Masks, draw_masks, weight_arrays
+from charrnn.nn.network import Masks, weight_arrays
 from charrnn.training import learner as learner_module
 from charrnn.training.learner import Learner
 
@@ -69,7 +69,7 @@ def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell):
     monkeypatch.setattr(learner_module, "autocast", lambda *a: nullcontext())
     learner = make_learner(cell=cell)
     assert {p.device for p in learner.model.parameters()} == {meta}
-    masks = draw_masks(learner.model.config, (0.2, 0.2, 0.2), S, torch.Generator())
+    masks = learner.model.draw_masks((0.2, 0.2, 0.2), (S, T), torch.Generator())
     on_device = Masks(
         masks.embedding.to(meta),
         *(tuple(each.to(meta) for each in part) for part in (masks.layers, masks.recurrent)),
@@ -93,9 +93,9 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(batches):
 
 def test_masks_depend_on_the_step_and_not_on_what_came_before(batches):
     fresh, used = make_learner(), train(make_learner(), batches, range(3))
-    ours, theirs = (each._masks(S, 7, slice(S)) for each in (fresh, used))
+    ours, theirs = (each._masks((S, T), 7, slice(S)) for each in (fresh, used))
     assert torch.equal(ours.layers[1], theirs.layers[1])
-    assert not torch.equal(ours.layers[1], fresh._masks(S, 8, slice(S)).layers[1])
+    assert not torch.equal(ours.layers[1], fresh._masks((S, T), 8, slice(S)).layers[1])
 
 
 def test_the_state_is_carried_from_window_to_window(batches):

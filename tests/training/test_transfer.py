@@ -8,7 +8,8 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.model import CharRNN, initialise, weight_arrays
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise, weight_arrays
 from charrnn.training.learner import load_initial
 from charrnn.training.transfer import transfer
 
@@ -47,7 +48,7 @@ def test_rows_go_with_their_characters():
 
 
 def test_rows_of_new_characters_stay_as_they_were_drawn():
-    model = CharRNN(CONFIG)
+    model = make_network(CONFIG)
     initialise(model, seed=3)
     drawn = weight_arrays(dict(model.named_parameters()))
     load_initial(model, transfer(model_of(OLD), NEW))

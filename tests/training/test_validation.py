@@ -18,7 +18,8 @@ from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.loss import Score, score, score_held_out
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.model import count_corpus
-from charrnn.nn.model import CharRNN, load_weights
+from charrnn.nn.model import make_network
+from charrnn.nn.network import load_weights
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import known_curve
@@ -27,7 +28,7 @@ from charrnn.training.validation import known_curve
 def test_the_final_loss_is_that_of_the_file_over_all_held_out_text(text_file):
     events, corpus, run = run_training(text_file)
     model = load_model(run.best)
-    network = CharRNN(model.config)
+    network = make_network(model.config)
     load_weights(network, model.weights)
     expected = score(network, streamed(corpus.val))
     assert events[-1].val_loss == pytest.approx(expected.loss, abs=1e-7)

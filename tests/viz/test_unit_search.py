@@ -6,7 +6,8 @@ import pytest
 from charrnn.checkpoints.model import Model
 from charrnn.data.vocab import CharVocabulary
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.model import CharRNN, initialise
+from charrnn.nn.model import make_network
+from charrnn.nn.network import initialise
 from charrnn.viz import properties
 from charrnn.viz.activations import activations_of, states, states_in_pieces
 from charrnn.viz.unit_search import (
@@ -240,7 +241,7 @@ def test_a_search_finds_the_unit_that_knows():
 def test_an_untrained_network_is_like_one_that_training_begins_with(cell):
     """Other random numbers of the same distributions: the same sizes, right angles and biases."""
     config = ModelConfig(cell=cell, vocab_size=40, embedding_size=60, hidden_size=50, num_layers=2)
-    begun = CharRNN(config)
+    begun = make_network(config)
     initialise(begun, 0)
     weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
     model = Model(
