@@ -73,11 +73,13 @@ class Pipe:
 
 
 def samplers(model):
-    """Return charrnn's samplers by path; the compiled one, which is the default, if it can be built."""
-    found = {"NumPy": Sampler(model), "default": Sampler(model, num_symbols=WORTH_BUILDING)}
+    """Return charrnn's samplers by path; those of the compiled loop, the default, if it can be built."""
+    found = {"NumPy": Sampler(model)}
     found["NumPy"]._loop = None
-    if found["default"]._loop is None:
-        del found["default"]
+    for name, each in {"default": model, "bf16": model.rounded("bf16")}.items():
+        sampler = Sampler(each, num_symbols=WORTH_BUILDING)
+        if sampler._loop is not None:
+            found[name] = sampler
     return found
 
 

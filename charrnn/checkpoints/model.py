@@ -6,7 +6,7 @@ memory, memory/<order>/keys and memory/<order>/counts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, p
 from charrnn.data.corpus import Corpus
 from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary, parse_vocabulary
+from charrnn.native.arrays import as_bfloat16
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.architecture import ModelConfig, shapes
@@ -57,6 +58,17 @@ class Model:
     memory: NgramModel | None = None
     """N-gram model of the training text, mixed into the network's predictions."""
     metadata: Metadata = field(default_factory=Metadata)
+    precision: str = "fp32"
+    """Number format that the matrices were rounded to: fp32 or bf16."""
+
+    def rounded(self, precision: str) -> "Model":
+        """Return the model with its matrices rounded to a number format, fp32 or bf16."""
+        if precision == self.precision:
+            return self
+        if precision != "bf16":
+            raise ValueError(f"weights of {self.precision} cannot be rounded to {precision}")
+        weights = {n: as_bfloat16(w) if w.ndim == 2 else w for n, w in self.weights.items()}
+        return replace(self, weights=weights, precision=precision)
 
     def setting(self, name: str) -> Any:
         """Return a training setting; its default where the file lacks it."""

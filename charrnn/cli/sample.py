@@ -61,6 +61,11 @@ from charrnn.core.overwriting import check_output
     help="cpu, or cuda[:N] for thousands of texts; auto is cuda if there is a GPU. [default: cpu]",
 )  # fmt: skip
 @option(
+    "--precision", type=click.Choice(("fp32", "bf16")), default="fp32", group="Text",
+    help="Number format of the weights: bf16 takes half the memory, which is faster on a CPU; texts "
+    "for a seed are others. [default: fp32]",
+)  # fmt: skip
+@option(
     "-o", "--output", type=FilePath(), metavar="FILE", group="Output",
     help="Write to a file instead of stdout.",
 )  # fmt: skip
@@ -90,7 +95,7 @@ from charrnn.core.overwriting import check_output
 def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
-    device: str, output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
+    device: str, precision: str, output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
     no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Generate text with a trained model.
@@ -118,6 +123,7 @@ def sample(
         seed=seed,
         batch_size=batch_size,
         device=device,
+        precision=precision,
         output=output,
         resume=resume,
         check_copies=check_copies,

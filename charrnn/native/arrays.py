@@ -93,6 +93,7 @@ class NetworkArrays:
         biases: By layer, (1, N): the recurrent bias of a GRU.
         decoder: Panels, (S / WIDE, P, WIDE).
         bias: (1, S).
+        is_half: Store panels in 16 bits a number; None: where no number changes.
     """
 
     def __init__(
@@ -106,10 +107,14 @@ class NetworkArrays:
         biases: Sequence[Floats],
         decoder: Floats,
         bias: Floats,
+        is_half: bool | None = None,
     ) -> None:
-        self.tables, self.inputs = as_arrays(tables), as_arrays(inputs)
-        self.recurrents, self.biases = as_arrays(recurrents), as_arrays(biases)
-        self.decoder, self.bias = as_arrays([decoder, np.array(bias)])
+        if is_half is None:
+            is_half = all(map(is_bfloat16, [*inputs, *recurrents, decoder]))
+        stored = packed if is_half else as_array
+        self.tables, self.biases = list(map(as_array, tables)), list(map(as_array, biases))
+        self.inputs, self.recurrents = list(map(stored, inputs)), list(map(stored, recurrents))
+        self.decoder, self.bias, self.is_half = stored(decoder), as_array(bias.copy()), is_half
         self.bias[..., vocab:] = IMPOSSIBLE
         self.padded, self.symbols = self.decoder.shape[1], self.bias.shape[1]
         self.gates = self.biases[0].shape[1]
@@ -122,7 +127,7 @@ class NetworkArrays:
             vocab,
             self.symbols,
             CELLS.index(cell),
-            0,
+            is_half,
             *(addresses.ctypes.data for addresses in self._addresses),
             self.decoder.ctypes.data,
             self.bias.ctypes.data,
@@ -130,9 +135,36 @@ class NetworkArrays:
         self.address = ctypes.addressof(self._structure)
 
 
-def as_arrays(arrays: Sequence[Floats]) -> list[Floats]:
-    """Return arrays as C reads them: float32, contiguous."""
-    return [np.ascontiguousarray(array, dtype=np.float32) for array in arrays]
+def as_array(array: Floats) -> Floats:
+    """Return an array as C reads it: float32, contiguous."""
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def as_bfloat16(array: Floats) -> Floats:
+    """Return an array with each number rounded to the nearest of bfloat16, ties to even.
+
+    A number of bfloat16 is a float32 whose lower 16 bits are zero. Numbers must be finite and not
+    among the largest of float32.
+    """
+    bits = np.array(array, dtype=np.float32, order="C").view(np.uint32)
+    bits += np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    bits &= np.uint32(0xFFFF0000)
+    return bits.view(np.float32)
+
+
+def is_bfloat16(array: Floats) -> bool:
+    """True if rounding to bfloat16 changes no number of an array."""
+    return not (as_array(array).view(np.uint32) & np.uint32(0xFFFF)).any()
+
+
+def packed(panels: Floats) -> NDArray[Any]:
+    """Return panels of bfloat16 in 16 bits a number, as native.h describes: (N / WIDE, P, WIDE / 2).
+
+    Of two columns that share 32 bits, the first is in the lower half.
+    """
+    bits = as_array(panels).view(np.uint32)
+    low, high = bits[..., : WIDE // 2], bits[..., WIDE // 2 :]
+    return np.ascontiguousarray(high & np.uint32(0xFFFF0000) | low >> np.uint32(16))
 
 
 def round_up(size: int) -> int:

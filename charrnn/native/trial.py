@@ -40,13 +40,17 @@ def passes(library: ctypes.CDLL) -> bool:
     with np.load(REFERENCE) as file:
         reference = dict(file)
     memory = Counts(reference)
-    networks = [network_of(cell, reference) for cell in CELLS]
+    networks = [
+        (cell, network_of(cell, reference, is_half=is_half))
+        for cell in CELLS
+        for is_half in (False, True)
+    ]
     return (
-        all(_steps(library, *pair, reference) for pair in zip(CELLS, networks, strict=True))
+        all(_steps(library, *pair, reference) for pair in networks)
         and _predicts(library, memory, reference)
         and _mixes(library, memory, reference)
-        and all(_writes(library, *pair, memory, reference) for pair in zip(CELLS, networks, strict=True))
-    )  # fmt: skip
+        and all(_writes(library, *pair, memory, reference) for pair in networks)
+    )
 
 
 class Counts:
@@ -72,8 +76,8 @@ class Counts:
         return None if np.isnan(weight) else ctypes.addressof(self._structure)
 
 
-def network_of(cell: str, reference: Reference) -> NetworkArrays:
-    """Return the network of a cell."""
+def network_of(cell: str, reference: Reference, *, is_half: bool) -> NetworkArrays:
+    """Return the network of a cell. Its weights are numbers of bfloat16: both formats hold them."""
     return NetworkArrays(
         cell=cell,
         vocab=reference[f"{cell}/logits"].shape[-1],
@@ -83,6 +87,7 @@ def network_of(cell: str, reference: Reference) -> NetworkArrays:
         },
         decoder=reference[f"{cell}/decoder"],
         bias=reference[f"{cell}/bias"],
+        is_half=is_half,
     )
 
 

@@ -5,6 +5,7 @@ Texts for a seed are those of the engine in NumPy but for draws on a rounding ed
 
 import ctypes
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,11 @@ class NativeEngine:
         self, library: ctypes.CDLL, config: ModelConfig, weights: Mapping[str, Floats]
     ) -> None:
         self.config, self.library = config, library
-        self.arrays = arrange(config, weights)
+        self.arrays = NetworkArrays(**arrange(config, weights))
 
 
-def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays:
-    """Return the weights of a network as network.c reads them."""
+def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> dict[str, Any]:
+    """Return the weights of a network as the arguments of NetworkArrays."""
     padded, symbols = round_up(config.hidden_size), round_up(config.vocab_size)
 
     def by_gate(matrix: Floats) -> Floats:
@@ -60,16 +61,16 @@ def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> NetworkArrays
         bias = layer.bias_input + (0 if config.cell == "gru" else layer.bias_recurrent)
         tables.append(by_gate(layer.from_input + bias if layer.is_first else bias[None]))
     unused = np.zeros((1, padded, WIDE), dtype=np.float32)
-    return NetworkArrays(
-        cell=config.cell,
-        vocab=config.vocab_size,
-        tables=tables,
-        inputs=[unused, *(panels(by_gate(layer.from_input)) for layer in layers[1:])],
-        recurrents=[panels(by_gate(layer.recurrent)) for layer in layers],
-        biases=[by_gate(layer.bias_recurrent[None]) for layer in layers],
-        decoder=panels(with_zero_columns(weights["decoder.weight"].T, symbols)),
-        bias=with_zero_columns(weights["decoder.bias"][None], symbols),
-    )
+    return {
+        "cell": config.cell,
+        "vocab": config.vocab_size,
+        "tables": tables,
+        "inputs": [unused, *(panels(by_gate(layer.from_input)) for layer in layers[1:])],
+        "recurrents": [panels(by_gate(layer.recurrent)) for layer in layers],
+        "biases": [by_gate(layer.bias_recurrent[None]) for layer in layers],
+        "decoder": panels(with_zero_columns(weights["decoder.weight"].T, symbols)),
+        "bias": with_zero_columns(weights["decoder.bias"][None], symbols),
+    }
 
 
 def with_zero_columns(matrix: Floats, width: int) -> Floats:

@@ -47,6 +47,7 @@ class SampleRequest:
     seed: int | None
     batch_size: int | None
     device: str
+    precision: str
     output: Path | None
     resume: bool
     check_copies: Path | None
@@ -154,7 +155,8 @@ class Generation:
         """
         if resumed is None:
             return 0
-        resumed.check(jobs, jobs.num_rounds if self.request.novel else 1)
+        num_rounds = jobs.num_rounds if self.request.novel else 1
+        resumed.check(jobs, num_rounds, self.request.precision)
         if resumed.last:
             index = resumed.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
@@ -313,14 +315,15 @@ def generate(
         CheckpointError: The model file is damaged.
         BusyError: Another process writes to the output file.
     """
-    model = load_model(request.model)
+    model = load_model(request.model).rounded(request.precision)
     prompts, stops, notes = fitted(model, given, request.stops)
     for note in notes:
         console.note(note)
     request = replace(request, prompts=prompts, stops=stops)
     sampler = make_sampler(model, request.stops, request.device, request.jobs(0).num_symbols)
     if console.verbosity > 0:
-        console.line(f"model {printable(request.model)}; {sampler.engine}")
+        weights = "" if model.precision == "fp32" else f", weights in {model.precision}"
+        console.line(f"model {printable(request.model)}; {sampler.engine}{weights}")
     corpora = [path for path in (request.novel, request.check_copies) if path]
     with spooled(tuple(map(str, corpora)), checkpoints) as paths:
         copied = dict(zip(corpora, paths, strict=True))

@@ -109,6 +109,8 @@ class Sample:
     finish: str
     """Why the text ended: "length" or "stop"."""
     temperature: float
+    precision: str = "fp32"
+    """Number format that the matrices of the network were rounded to."""
 
 
 def uniforms(seed: int) -> Iterator[float]:

@@ -55,12 +55,13 @@ class ResumedFile:
             begin = self._file.tell()
             yield sample
 
-    def check(self, jobs: Jobs, num_rounds: int = 1) -> None:
+    def check(self, jobs: Jobs, num_rounds: int = 1, precision: str = "fp32") -> None:
         """Compare the last line with the job of its index.
 
         Args:
             jobs: The jobs of this command.
             num_rounds: How often each of them may be tried.
+            precision: Number format of the weights of this command.
 
         Raises:
             InputError: The line is of another job.
@@ -72,13 +73,13 @@ class ResumedFile:
             count = count_text(len(jobs), "text")
             what = f"it has text {index}, but this command writes {count}, numbered from 0"
         else:
-            job = jobs[index]
+            job, found = jobs[index], {"precision": "fp32"} | self.last
             expected = {"seed": job.seed, "prompt": job.prompt}
-            expected |= {"temperature": job.config.temperature}
+            expected |= {"temperature": job.config.temperature, "precision": precision}
             what = ", ".join(
-                f"{name} of text {index} was {printable(repr(self.last.get(name)))}, is {value!r}"
+                f"{name} of text {index} was {printable(repr(found.get(name)))}, is {value!r}"
                 for name, value in expected.items()
-                if self.last.get(name) != value
+                if found.get(name) != value
             )
         if what:
             raise self.mismatch(what)

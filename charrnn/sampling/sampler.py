@@ -212,6 +212,7 @@ class Sampler:
             raw=vocab.raw(ids),
             finish=finish,
             temperature=job.config.temperature,
+            precision=self.model.precision,
         )
 
 

@@ -139,9 +139,11 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
-    """Write samples as JSON objects, one on each line."""
+    """Write samples as JSON objects, one on each line; those of float32 do not name the precision."""
     for sample, copies in samples:
         fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
+        if sample.precision == "fp32":
+            del fields["precision"]
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}

@@ -9,7 +9,7 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
-from charrnn.native.arrays import CELLS, IMPOSSIBLE, round_up
+from charrnn.native.arrays import CELLS, IMPOSSIBLE, NetworkArrays, round_up
 from charrnn.native.trial import REFERENCE
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT, mix
@@ -68,7 +68,7 @@ def make_reference(cell):
     for ids in make_ids():
         scores, state = engine.step(ids, state)
         logits.append(scores)
-    arrays = arrange(config, weights)
+    arrays = NetworkArrays(**arrange(config, weights), is_half=False)
     reference = {f"{cell}/logits": np.stack(logits)}
     for name in ("tables", "inputs", "recurrents", "biases"):
         for layer, array in enumerate(getattr(arrays, name)):

@@ -156,6 +156,8 @@ def test_without_the_source_there_is_none(tmp_path, monkeypatch):
         ("+ i * g", "- i * g"),
         ("1.0f /", "2.0f /"),
         ("-15, 15", "-5, 5"),
+        ("both & -65536", "both"),
+        ("both << 16", "both << 15"),
         ("rows_of(rows, net->symbols", "__builtin_trap(); rows_of(rows, net->symbols"),
         ("void network_step(", "void network_stop("),
         ("added[v] + p[v] * backoff", "added[v] + p[v]"),

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
+from charrnn.native.arrays import as_bfloat16, is_bfloat16, packed
 from charrnn.ngram.counts import Order, runs_of
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.model import build as build_ngrams
@@ -36,6 +38,7 @@ def samplers(library, model, stops=()):
     """Return a compiled and a NumPy sampler of a model."""
     pair = Sampler(model, stops), Sampler(model, stops)
     engine = NativeEngine(library, model.config, model.weights)
+    assert engine.arrays.is_half == (model.precision == "bf16")
     pair[0]._loop = NativeLoop(engine, model, pair[0].stops)
     assert [sampler.engine for sampler in pair] == ["compiled loop", "loop in NumPy"]
     return pair
@@ -64,6 +67,47 @@ def test_texts_of_100_seeds_are_those_of_numpy(library, cell, settings):
         (ours.sample("ab", config, seed), numpys.sample("ab", config, seed)) for seed in range(8)
     ]
     assert all(a == b for a, b in singles)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_rounded_weights_in_16_bits_write_the_texts_of_numpy(library, cell):
+    config, model = SampleConfig(length=25), make_model(cell).rounded("bf16")
+    ours, numpys = samplers(library, model, ["cba", "hg"])
+    jobs = Jobs(["", "ab"], [config], 50, 1)
+    texts, expected = list(ours.write(jobs)), list(numpys.write(jobs))
+    assert sum(a == b for a, b in zip(texts, expected, strict=True)) >= len(jobs) - 1
+    assert {each.precision for each in texts} == {"bf16"}
+    plain = samplers(library, make_model(cell), ["cba", "hg"])[0].write(jobs)
+    assert [each.text for each in plain] != [each.text for each in texts]
+    assert [ours.sample("ab", config, each.seed).text for each in texts[50:]] == [
+        each.text for each in texts[50:]
+    ]
+
+
+def test_numbers_are_rounded_to_the_nearest_of_bfloat16_and_ties_to_even():
+    """bfloat16 has 8 significant bits: steps of 1/128 from 1 to 2, of 1/64 from 2 to 4."""
+    step = 1 / 128
+    pairs = [
+        (1, 1), (-1.5, -1.5), (0, 0), (1 + step, 1 + step),
+        (1 + step / 2, 1), (1 + step * 3 / 2, 1 + 2 * step),
+        (1 + step * 0.51, 1 + step), (1 + step * 0.49, 1), (-1 - step * 0.51, -1 - step),
+        (2 - step / 2, 2), (2 + step, 2), (2 + 3 * step, 2 + 4 * step),
+    ]  # fmt: skip
+    numbers, expected = np.array(pairs, dtype=np.float32).T
+    assert not is_bfloat16(numbers)
+    rounded = as_bfloat16(numbers)
+    assert rounded.tolist() == expected.tolist()
+    assert is_bfloat16(rounded)
+    random = RNG.normal(0, 1, 1000).astype(np.float32)
+    torchs = torch.from_numpy(random).bfloat16().float().numpy()
+    assert as_bfloat16(random).tobytes() == torchs.tobytes()
+
+
+def test_two_columns_of_a_panel_share_32_bits():
+    """1.0 is 0x3f80 in bfloat16, -2.0 is 0xc000."""
+    panel = np.zeros((1, 1, 16), dtype=np.float32)
+    panel[0, 0, 3], panel[0, 0, 11] = 1.0, -2.0
+    assert packed(panel).tolist() == [[[0, 0, 0, 0xC0003F80, 0, 0, 0, 0]]]
 
 
 def test_a_text_depends_on_its_seed_alone(library):

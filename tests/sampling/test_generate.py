@@ -90,6 +90,7 @@ def test_a_file_of_another_command_is_not_resumed(sample):
         (("-l", 31), "its text 4 is different: other settings or another model"),
         (("--seed", 8), "seed of text 4"),
         (("-t", 0.5), "temperature of text 4"),
+        (("--precision", "bf16"), "precision of text 4 was 'fp32', is 'bf16'"),
         (("-n", 4), "it has text 4, but this command writes 4 texts, numbered from 0"),
     ):
         arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume", *changed)
@@ -172,6 +173,21 @@ def test_a_temperature_that_is_given_twice_is_refused(sample):
 def test_resume_without_json_lines_is_refused(sample):
     code, _, err = sample("-n", 5, "-o", "out.txt", "--resume")
     assert (code, "add --json -o FILE" in err) == (2, True)
+
+
+def test_bf16_is_named_in_json_and_with_v_and_fp32_only_by_its_absence(sample):
+    arguments = ("-n", 3, "-l", 40, "--seed", 7, "--json")
+    _, plain, _ = sample(*arguments)
+    code, rounded, err = sample(*arguments, "--precision", "bf16", "-v")
+    assert code == 0
+    assert {json.loads(line)["precision"] for line in rounded.splitlines()} == {"bf16"}
+    assert not any("precision" in json.loads(line) for line in plain.splitlines())
+    assert re.search("; loop in NumPy, weights in bf16$", err, re.MULTILINE)
+    assert sample(*arguments, "--precision", "fp32")[1] == plain
+    assert sample(*arguments, "--precision", "fp16")[0] == 2
+    Path("out.jsonl").write_bytes(rounded.encode()[:-9])
+    assert sample(*arguments, "--precision", "bf16", "-o", "out.jsonl", "--resume")[0] == 0
+    assert Path("out.jsonl").read_text() == rounded
 
 
 def test_each_sample_can_be_made_again_alone(sample):
@@ -409,7 +425,7 @@ def test_without_a_corpus_each_text_is_passed_on_before_the_next_is_taken():
 def test_a_request_has_bounds(changes, is_taken):
     usual = {
         "model": Path("m"), "prompts": [""], "configs": [SampleConfig()], "num_samples": 1, "stops": (), "seed": 1,
-        "batch_size": None, "device": "cpu", "output": None, "resume": False, "check_copies": None, "novel": None,
+        "batch_size": None, "device": "cpu", "precision": "fp32", "output": None, "resume": False, "check_copies": None, "novel": None,
         "echo": True, "raw": False, "as_json": False,
     }  # fmt: skip
     if is_taken:
