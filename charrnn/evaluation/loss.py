@@ -18,6 +18,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import Keys
 from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
+from charrnn.ngram.native import Predict, predictor
 from charrnn.nn.device import autocast, float64_device
 from charrnn.nn.distributed import ALONE, World
 from charrnn.nn.network import Network
@@ -66,6 +67,7 @@ def score(
     *,
     precision: str = "fp32",
     world: World = ALONE,
+    num_symbols: int = 0,
 ) -> Score:
     """Return the mean loss of a model over batches.
 
@@ -75,11 +77,12 @@ def score(
         memory: n-gram model to mix in.
         precision: Number format of matrix products.
         world: The processes that share the work, each with its rows of every batch.
+        num_symbols: How many are scored, if that is known: many pay for compiled n-grams.
     """
     home = float64_device(model.device)
     totals = torch.zeros(4, dtype=torch.float64, device=home)
     mine = batches if world.is_single else (b.part(world.shard(len(b.inputs))) for b in batches)
-    for losses in symbol_losses(model, mine, memory, precision=precision):
+    for losses in symbol_losses(model, mine, memory, precision=precision, num_symbols=num_symbols):
         parts = (losses.mix, losses.network, losses.weight)
         totals[:3] += torch.stack([part.to(home).sum(dtype=torch.float64) for part in parts])
         totals[3] += losses.batch.num_chars
@@ -95,10 +98,12 @@ def symbol_losses(
     memory: NgramModel | None = None,
     *,
     precision: str = "fp32",
+    num_symbols: int = 0,
 ) -> Iterator[SymbolLosses]:
     """Yield the losses of each batch; arguments as of `score`."""
     device = model.device
     state, tracker = None, None
+    predict = predictor(memory, num_symbols) if memory else None
     for batch in batches:
         if memory and (tracker is None or len(tracker.lengths) != len(batch.inputs)):
             tracker = ContextTracker(memory, len(batch.inputs))
@@ -110,16 +115,17 @@ def symbol_losses(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         ).view_as(targets)
         mix, weight = network, torch.zeros_like(network)
-        if memory is not None and tracker is not None:
+        if memory and predict and tracker:
             read = tracker.read(batch.inputs, batch.is_fresh)
-            mix, weight = _mixture_losses(logits, batch.targets, memory, *read)
+            mix, weight = _mixture_losses(logits, batch.targets, predict, memory.weight, *read)
         yield SymbolLosses(batch, mix, network, weight)
 
 
 def _mixture_losses(
     logits: torch.Tensor,
     targets: NDArray[np.int64],
-    memory: NgramModel,
+    predict: Predict,
+    fixed: float | None,
     contexts: Keys,
     lengths: NDArray[np.int64],
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,9 +135,9 @@ def _mixture_losses(
     result = np.zeros((2, targets.size))
     for part in chunks(len(asked), logits.shape[2]):
         chosen = asked[part]
-        prediction = memory.predict(contexts.flat[chosen], lengths.flat[chosen])
+        prediction = predict(contexts.flat[chosen], lengths.flat[chosen])
         logs = log_probabilities(scores[torch.from_numpy(chosen)].float().cpu().numpy())
-        weight = share(logs, prediction, memory.weight)
+        weight = share(logs, prediction, fixed)
         p = target_probabilities(logs, prediction, weight, targets.flat[chosen])
         result[:, chosen] = -np.log(p), weight
     both = torch.from_numpy(result.reshape(2, *targets.shape))

@@ -177,7 +177,7 @@ class Scorer:
             if protocol.is_adapted:
                 return score_dynamically(self.network, ids, self.memory, show_done=show_done)
             batches = with_progress(protocol.batches(ids), show_done)
-            return score(self.network, batches, self.memory)
+            return score(self.network, batches, self.memory, num_symbols=len(ids))
 
     def record_scores(self, text: Text) -> list[Score]:
         """Return the score of each line of a text of lines, in order.
@@ -190,7 +190,9 @@ class Scorer:
             raise InputError(f"{printable(text.name)}: no lines to score")
         result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
         batches = by_record(text.ids, records, newline)
-        losses = symbol_losses(self.network, batches, self.memory)
+        losses = symbol_losses(
+            self.network, batches, self.memory, num_symbols=int(records.lengths.sum())
+        )
         home = float64_device(self.network.decoder.weight.device)
         for group, batch in zip(record_groups(records), losses, strict=True):
             rows = [

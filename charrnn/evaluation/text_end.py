@@ -15,6 +15,7 @@ from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import NgramModel, build, chunks
+from charrnn.ngram.native import predictor
 
 ORDER = 3
 """Longest context of the n-gram model that compares; a short one sees the language, not names."""
@@ -100,7 +101,7 @@ def end_loss(train: Ids, val: Ids, vocab_size: int) -> float:
 def memory_loss(memory: NgramModel, batches: Iterable[Batch]) -> float | None:
     """Return the loss of the n-gram memory alone, nats per symbol; None without text."""
     total = count = 0.0
-    reader = None
+    reader, predict = None, predictor(memory)
     for batch in batches:
         if reader is None or len(reader.lengths) != len(batch.inputs):
             reader = ContextTracker(memory, len(batch.inputs))
@@ -109,7 +110,7 @@ def memory_loss(memory: NgramModel, batches: Iterable[Batch]) -> float | None:
         scored = contexts[is_scored], lengths[is_scored], batch.targets[is_scored]
         for part in chunks(len(scored[0]), memory.vocab_size):
             context, length, target = (each[part] for each in scored)
-            p = memory.predict(context, length).p[np.arange(len(target)), target]
+            p = predict(context, length).p[np.arange(len(target)), target]
             total -= float(np.log(p).sum())
             count += len(p)
     return total / count if count else None

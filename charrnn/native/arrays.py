@@ -43,7 +43,7 @@ class Order(ctypes.Structure):
     """The struct `order`."""
 
     _fields_ = (
-        *fields("size", "keys counts sums discounted"),
+        *fields("size", "keys counts discounted"),
         ("discounts", ctypes.c_double * 4),
     )
 
@@ -51,7 +51,10 @@ class Order(ctypes.Structure):
 class Ngrams(ctypes.Structure):
     """The struct `ngrams`."""
 
-    _fields_ = (*fields("highest bits vocab split", "orders gate"), ("weight", ctypes.c_double))
+    _fields_ = (
+        *fields("highest bits vocab split", "tables table_statistics orders gate"),
+        ("weight", ctypes.c_double),
+    )
 
 
 class Filters(ctypes.Structure):
@@ -170,3 +173,33 @@ def packed(panels: Floats) -> NDArray[Any]:
 def round_up(size: int) -> int:
     """Return a size rounded up to whole panels."""
     return -(-size // WIDE) * WIDE
+
+
+class NgramTables:
+    """Predictions after all contexts of 0, 1, ... symbols, as ngrams.c reads them.
+
+    Args:
+        tables: By length d of the contexts, p, (V^d, V), and statistics, (3, V^d).
+    """
+
+    def __init__(self, tables: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        self._kept = [
+            [np.ascontiguousarray(array, dtype=np.float64) for array in arrays]
+            for arrays in zip(*tables, strict=True)
+        ]
+        self._lists = [np.array([a.ctypes.data for a in each], np.uintp) for each in self._kept]
+        self.addresses = tuple(each.ctypes.data for each in self._lists)
+
+
+def predictions(
+    library: ctypes.CDLL, address: int, vocab: int, contexts: NDArray[Any], lengths: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what an n-gram model predicts after n contexts: p, (n, V), and statistics, (n, 3)."""
+    n, sizes = len(contexts), np.ascontiguousarray(lengths, dtype=np.int64)
+    contexts = np.ascontiguousarray(contexts, dtype=np.uint64)
+    p, room, statistics = np.empty((n, vocab)), np.empty(vocab), np.empty((n, 3))
+    library.ngram_predict(
+        address, n, contexts.ctypes.data, sizes.ctypes.data,
+        p.ctypes.data, room.ctypes.data, statistics.ctypes.data,
+    )  # fmt: skip
+    return p, statistics

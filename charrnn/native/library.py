@@ -18,7 +18,7 @@ TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])
 POINTER, INTEGER = ctypes.c_void_p, ctypes.c_int64
 FUNCTIONS = {
     "network_step": (None, [POINTER, INTEGER, INTEGER, *[POINTER] * 5]),
-    "predict_all": (None, [POINTER, INTEGER, *[POINTER] * 5]),
+    "ngram_predict": (None, [POINTER, INTEGER, *[POINTER] * 5]),
     "ngram_mix": (None, [POINTER, INTEGER, *[POINTER] * 4]),
     "write_texts": (INTEGER, [POINTER] * 5),
     "read_texts": (INTEGER, [POINTER, INTEGER, INTEGER, *[POINTER] * 4]),

@@ -71,7 +71,7 @@ int64_t write_texts(const network *net, const ngrams *memory, const filters *how
             if (b->next[text] < 0)
                 start(net, b, row, own);
             if (memory && b->lengths[text]) {
-                ngram_predict(memory, b->contexts[text], b->lengths[text], p, room, statistics);
+                ngram_predict(memory, 1, b->contexts + text, b->lengths + text, p, room, statistics);
                 ngram_mix(memory, S, own, p, statistics, mixing);
             }
             append(memory, b, text, choose_symbol(how, net->vocab, S, own, b->uniforms[text * b->steps + t], room), at);

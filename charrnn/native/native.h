@@ -34,14 +34,15 @@ typedef struct {
     int64_t size;             /* n */
     const uint64_t *keys;     /* (n) */
     const int32_t *counts;    /* (n) */
-    const int64_t *sums;      /* of the counts before each key, then of all, (n + 1) */
-    const double *discounted; /* the same of the discounts, (n + 1) */
+    const double *discounted; /* sum of the discounts before each key, then of all, (n + 1) */
     double discounts[4];      /* of counts of 0, 1, 2, and 3 or more */
 } order;
 
 typedef struct {
     int64_t highest, bits, vocab; /* K, bits of a symbol, V */
     int64_t split;                /* orders below are interpolated first, as NumPy does it */
+    const double *const *tables;  /* by length below split: p after each context, (V^d, V); or none */
+    const double *const *table_statistics; /* (3, V^d) */
     const order *orders;          /* (K + 1) */
     const float *gate;            /* weights of the tanh units, (10, 6), then of the sigmoid, (7) */
     double weight;                /* of the prediction in the mixture; below 0: the gate's */
@@ -147,7 +148,8 @@ static inline float largest_of(long count, const float *x) /* a multiple of LANE
 void network_step(const network *net, int64_t rows, int64_t stride, const int64_t *ids, float *h, float *c, float *gates,
           float *logits);
 /* ngrams.c */
-void ngram_predict(const ngrams *memory, uint64_t context, int64_t length, double *p, double *room, double *statistics);
+void ngram_predict(const ngrams *memory, int64_t n, const uint64_t *contexts, const int64_t *lengths, double *p,
+                   double *room, double *statistics);
 /* mixture.c */
 void ngram_mix(const ngrams *memory, int64_t symbols, float *logits, const double *p, const double *statistics, float *room);
 /* choice.c */

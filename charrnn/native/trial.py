@@ -22,8 +22,10 @@ from charrnn.native.arrays import (
     Floats,
     NetworkArrays,
     Ngrams,
+    NgramTables,
     Order,
     Stops,
+    predictions,
 )
 from charrnn.native.library import open_library
 
@@ -61,12 +63,12 @@ class Counts:
         highest, bits, vocab, split = (int(i) for i in reference["ngrams/sizes"])
         self._orders = (Order * (highest + 1))()
         for k, order in enumerate(self._orders):
-            arrays = [reference[f"ngrams/{name}/{k}"] for name in ("keys", "counts", "sums", "discounted")]  # fmt: skip
+            arrays = [reference[f"ngrams/{name}/{k}"] for name in ("keys", "counts", "discounted")]
             order.size = len(arrays[0])
-            order.keys, order.counts, order.sums, order.discounted = (a.ctypes.data for a in arrays)
+            order.keys, order.counts, order.discounted = (a.ctypes.data for a in arrays)
             order.discounts[:] = reference["ngrams/discounts"][k].tolist()
         self._structure = Ngrams(
-            highest, bits, vocab, split, ctypes.addressof(self._orders),
+            highest, bits, vocab, split, None, None, ctypes.addressof(self._orders),
             reference["ngrams/gate"].ctypes.data, -1.0,
         )  # fmt: skip
 
@@ -74,6 +76,26 @@ class Counts:
         """Return the address with a weight of the prediction; below 0: the gate's; NaN: none."""
         self._structure.weight = weight
         return None if np.isnan(weight) else ctypes.addressof(self._structure)
+
+    def predict(self, library: ctypes.CDLL, contexts: Any, lengths: Any) -> tuple[Any, Any]:
+        """Return probabilities, (n, V), and statistics, (n, 3)."""
+        address = ctypes.addressof(self._structure)
+        return predictions(library, address, self._structure.vocab, contexts, lengths)
+
+    def add_tables(self, library: ctypes.CDLL) -> None:
+        """Add the tables of the low orders, as the library itself computes them."""
+        tables = []
+        for d in range(self._structure.split):
+            contexts = np.zeros(1, dtype=np.uint64)
+            for i in range(d):  # the newest symbol varies fastest
+                symbols = np.arange(self._structure.vocab, dtype=np.uint64)
+                contexts = (
+                    symbols[:, None] << np.uint64(i * self._structure.bits) | contexts
+                ).ravel()
+            p, statistics = self.predict(library, contexts, np.full(len(contexts), d))
+            tables.append((p, statistics.T))
+        self._tables = NgramTables(tables)
+        self._structure.tables, self._structure.table_statistics = self._tables.addresses
 
 
 def network_of(cell: str, reference: Reference, *, is_half: bool) -> NetworkArrays:
@@ -115,16 +137,14 @@ def run(library: ctypes.CDLL, network: NetworkArrays, ids: Floats) -> Floats:
 
 
 def _predicts(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
-    """True if the predictions have the bits of NumPy."""
-    contexts, lengths = reference["ngrams/contexts"], reference["ngrams/lengths"]
-    p, statistics = np.empty_like(reference["ngrams/p"]), np.empty((len(contexts), 3))
-    room = np.empty(p.shape[1])
-    library.predict_all(
-        memory.address(-1), len(contexts), contexts.ctypes.data, lengths.ctypes.data,
-        p.ctypes.data, room.ctypes.data, statistics.ctypes.data,
-    )  # fmt: skip
-    return np.array_equal(p, reference["ngrams/p"]) and np.array_equal(
-        statistics, reference["ngrams/statistics"]
+    """True if the predictions have the bits of NumPy, without and with tables of the low orders."""
+    asked = reference["ngrams/contexts"], reference["ngrams/lengths"]
+    computed = memory.predict(library, *asked)
+    memory.add_tables(library)
+    return all(
+        np.array_equal(p, reference["ngrams/p"])
+        and np.array_equal(statistics, reference["ngrams/statistics"])
+        for p, statistics in (computed, memory.predict(library, *asked))
     )
 
 

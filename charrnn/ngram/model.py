@@ -155,7 +155,7 @@ class NgramModel:
             contexts: The last K symbols, packed, oldest in the high bits, (n,).
             lengths: Number of symbols in each context, 0 to K, (n,).
         """
-        n, tables = len(contexts), self._tables
+        n, tables = len(contexts), self.tables
         known = np.minimum(lengths, len(tables) - 1)
         p, stats = np.empty((n, self.vocab_size)), np.empty((3, n))
         for d, (table, statistics) in enumerate(tables):
@@ -166,7 +166,7 @@ class NgramModel:
         return self._interpolated(p, stats, contexts, lengths, len(tables))
 
     @cached_property
-    def _tables(self) -> list[tuple[Floats, Floats]]:
+    def tables(self) -> list[tuple[Floats, Floats]]:
         """Probabilities, (V^d, V), and statistics, (3, V^d), of all contexts of d = 0, 1, ... symbols."""
         tables: list[tuple[Floats, Floats]] = []
         for d in range(self.order + 1):

@@ -1,15 +1,47 @@
 """The counts of an n-gram model as native/ngrams.c reads them."""
 
 import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
-from charrnn.native.arrays import Ngrams, Order
-from charrnn.ngram.counts import Floats, Keys, mask
+from charrnn.native.arrays import Ngrams, NgramTables, Order, predictions
+from charrnn.native.build import load_or_build
+from charrnn.native.library import load
+from charrnn.ngram.counts import Keys, mask
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT
 from charrnn.ngram.model import TABLE_CELLS, NgramModel, NgramPrediction
 
 WORD = 64
+
+WORTH_BUILDING = 1 << 19
+"""From so many predictions on, compiling the library costs less time than NumPy does."""
+
+Predict = Callable[[Keys, NDArray[Any]], NgramPrediction]
+"""What NgramModel.predict is: packed contexts and their lengths -> predictions."""
+
+_arrays: WeakKeyDictionary[NgramModel, "NgramArrays | None"] = WeakKeyDictionary()
+"""By model, its arrays with tables; None if C may not read them."""
+
+
+def predictor(memory: NgramModel, num_predictions: int = 0) -> Predict:
+    """Return the prediction of an n-gram model: compiled if it is built or pays, with equal bits.
+
+    Args:
+        memory: The counts.
+        num_predictions: Number of predictions to come, if it is known.
+    """
+    library = load_or_build() if num_predictions >= WORTH_BUILDING else load()
+    if library is None:
+        return memory.predict
+    if memory not in _arrays:
+        _arrays[memory] = NgramArrays(memory, has_tables=True) if is_safe(memory) else None
+    arrays = _arrays[memory]
+    return memory.predict if arrays is None else partial(arrays.predict, library)
 
 
 class NgramArrays:
@@ -17,15 +49,16 @@ class NgramArrays:
 
     Args:
         memory: The counts; `is_safe` of it must be true.
+        has_tables: Whether the predictions of the low orders are taken from tables, which cost
+            some 20 ms: for many predictions.
     """
 
-    def __init__(self, memory: NgramModel) -> None:
-        self._memory = memory
+    def __init__(self, memory: NgramModel, *, has_tables: bool = False) -> None:
+        self._vocab = memory.vocab_size
         self._kept = [
             (
                 np.ascontiguousarray(order.keys, dtype=np.uint64),
                 np.ascontiguousarray(order.counts, dtype=np.int32),
-                np.ascontiguousarray(order.sums, dtype=np.int64),
                 np.ascontiguousarray(order.discount_sums, dtype=np.float64),
             )
             for order in memory.orders
@@ -33,27 +66,23 @@ class NgramArrays:
         self._orders = (Order * len(memory.orders))()
         for kept, order, structure in zip(self._kept, memory.orders, self._orders, strict=True):
             structure.size = len(order.keys)
-            addresses = (array.ctypes.data for array in kept)
-            structure.keys, structure.counts, structure.sums, structure.discounted = addresses
+            structure.keys, structure.counts, structure.discounted = (a.ctypes.data for a in kept)
             structure.discounts[:] = [0.0, *order.discounts]
         self._gate = np.array([*np.ravel(GATE_INPUT), *GATE_OUTPUT], dtype=np.float32)
+        self._tables = NgramTables(memory.tables) if has_tables else None
         self._structure = Ngrams(
             memory.order, memory.bits, memory.vocab_size, num_tables(memory),
+            *(self._tables.addresses if self._tables else (None, None)),
             ctypes.addressof(self._orders), self._gate.ctypes.data,
             -1.0 if memory.weight is None else memory.weight,
         )  # fmt: skip
         self.address = ctypes.addressof(self._structure)
 
-    def predict(self, library: ctypes.CDLL, contexts: Keys, lengths: Floats) -> NgramPrediction:
+    def predict(
+        self, library: ctypes.CDLL, contexts: Keys, lengths: NDArray[Any]
+    ) -> NgramPrediction:
         """Return what NgramModel.predict returns, with the same bits."""
-        n, V = len(contexts), self._memory.vocab_size
-        contexts = np.ascontiguousarray(contexts, dtype=np.uint64)
-        sizes = np.ascontiguousarray(lengths, dtype=np.int64)
-        p, room, statistics = np.empty((n, V)), np.empty(V), np.empty((n, 3))
-        library.predict_all(
-            self.address, n, contexts.ctypes.data, sizes.ctypes.data, p.ctypes.data,
-            room.ctypes.data, statistics.ctypes.data,
-        )  # fmt: skip
+        p, statistics = predictions(library, self.address, self._vocab, contexts, lengths)
         return NgramPrediction(p, *statistics.T.copy())
 
 

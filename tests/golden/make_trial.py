@@ -145,7 +145,6 @@ def make_ngrams():
     for k, order in enumerate(memory.orders):
         arrays[f"keys/{k}"] = order.keys.astype(np.uint64)
         arrays[f"counts/{k}"] = order.counts.astype(np.int32)
-        arrays[f"sums/{k}"] = order.sums.astype(np.int64)
         arrays[f"discounted/{k}"] = order.discount_sums.astype(np.float64)
     rng = np.random.default_rng(13)
     lengths = np.arange(NUM_STEPS * NUM_STREAMS) % (ORDER + 1)

@@ -1,4 +1,4 @@
-"""The compiled loop against the one in NumPy: texts, stop strings, predictions."""
+"""The compiled loop against the one in NumPy: texts, stop strings."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,8 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.arrays import as_bfloat16, is_bfloat16, packed
-from charrnn.ngram.counts import Order, runs_of
-from charrnn.ngram.model import NgramModel
+from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build as build_ngrams
-from charrnn.ngram.native import NgramArrays, is_safe
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import NativeEngine
 from charrnn.sampling.jobs import Jobs
@@ -132,27 +130,3 @@ def test_a_record_ends_at_its_newline(library):
     texts = list(ours.write(jobs))
     assert texts == list(numpys.write(jobs))
     assert any(each.finish == "stop" and "\n" not in each.text for each in texts)
-
-
-def test_predictions_have_the_bits_of_numpy(library):
-    memory = build_ngrams(runs_of(IDS), V, 6)
-    lengths = RNG.integers(0, 7, 500)
-    contexts = np.zeros(500, dtype=np.uint64)
-    for _ in range(6):
-        contexts = contexts << np.uint64(memory.bits) | RNG.permutation(IDS)[:500].astype(np.uint64)
-    contexts[250:] = [sum(int(s) << memory.bits * j for j, s in enumerate(IDS[i : i + 6][::-1]))
-                      for i in range(250)]  # fmt: skip
-    contexts &= (np.uint64(1) << (lengths * memory.bits).astype(np.uint64)) - np.uint64(1)
-    expected = memory.predict(contexts, lengths)
-    found = NgramArrays(memory).predict(library, contexts, lengths)
-    for name in ("p", "order", "total", "followers"):
-        assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
-
-
-def test_counts_that_name_no_symbol_are_not_given_to_c():
-    memory = build_ngrams(runs_of(IDS), V, 2)
-    assert is_safe(memory)
-    keys = memory.orders[1].keys.copy()
-    keys[3] |= np.uint64(31)
-    broken = Order.of(keys, memory.orders[1].counts, memory.orders[1].discounts)
-    assert not is_safe(NgramModel([memory.orders[0], broken, memory.orders[2]], V))
