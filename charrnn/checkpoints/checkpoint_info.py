@@ -16,6 +16,8 @@ from charrnn.core.errors import CheckpointError, printable
 from charrnn.data.vocab import CharVocabulary, visible
 from charrnn.ngram.model import NgramModel
 
+BACKWARD = "backward: reads and writes from the end of a text, so that a prompt is the ending"
+
 MOST_SHOWN = 100
 """Characters of a vocabulary that the table shows."""
 
@@ -81,6 +83,7 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("file", f"{info.path}, {info.num_bytes:,} bytes"),
         ("kind", kind),
         ("network", f"{size}, {network.num_parameters():,} parameters"),
+        ("direction", BACKWARD if model.is_backward else None),
         ("n-gram memory", _memory_text(model.memory)),
         ("characters", _vocabulary_text(model.vocab.to_json())),
         ("text", f"{files}; {counts}"),

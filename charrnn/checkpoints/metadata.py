@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from charrnn.checkpoints.format import JsonObject, are_counts, read_json
 from charrnn.checkpoints.parsing import parse_part
+from charrnn.core.config import DIRECTIONS
 from charrnn.core.errors import CheckpointError, InputError, printable
 from charrnn.nn.architecture import GATES, ModelConfig
 
@@ -141,6 +142,11 @@ class Metadata:
     raw: JsonObject = field(default_factory=dict)
     """The JSON object in the file."""
 
+    @property
+    def direction(self) -> str:
+        """Order in which the model reads and writes, as written: forward or backward."""
+        return str(self.settings.get("direction", "forward"))
+
 
 def read_metadata(path: Path) -> Metadata:
     """Read the metadata of a checkpoint file; neither its tensors nor its hash.
@@ -189,6 +195,16 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
         if type(value) is not int or not 1 <= value <= most:
             raise CheckpointError(f"{name} is {printable(value)[:40]}")
     return config
+
+
+def check_direction(metadata: Metadata) -> None:
+    """Check that a model reads in a direction that this version knows.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    if metadata.direction not in DIRECTIONS:
+        raise CheckpointError(f"its direction is unknown: {printable(metadata.direction)[:40]!r}")
 
 
 def parse_plan(entries: Any) -> list[tuple[int, int]]:

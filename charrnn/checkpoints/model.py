@@ -21,13 +21,20 @@ from charrnn.checkpoints.format import (
     read_file,
     unpack,
 )
-from charrnn.checkpoints.metadata import Metadata, parse_metadata, parse_network
+from charrnn.checkpoints.metadata import Metadata, check_direction, parse_metadata, parse_network
 from charrnn.checkpoints.parsing import parse_dataclass
 from charrnn.core.config import HISTORICAL, TrainConfig
 from charrnn.core.errors import CheckpointError, InputError, NewerFormatError, printable
 from charrnn.data.corpus import Corpus
 from charrnn.data.reading import Reading
-from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Vocabulary, parse_vocabulary
+from charrnn.data.vocab import (
+    ByteVocabulary,
+    CharVocabulary,
+    Ids,
+    Vocabulary,
+    parse_vocabulary,
+    turned_round,
+)
 from charrnn.native.arrays import as_bfloat16
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
@@ -76,6 +83,15 @@ class Model:
         value = self.metadata.settings.get(name)
         return value if type(value) is type(default) else default
 
+    @property
+    def is_backward(self) -> bool:
+        """Whether the network reads and writes from the end of a text to its start."""
+        return self.metadata.direction == "backward"
+
+    def turned(self, ids: Ids) -> Ids:
+        """Return ids in reading order as the network reads them, or the other way round."""
+        return turned_round(ids) if self.is_backward else ids
+
     def train_config(self) -> TrainConfig:
         """Return all training settings.
 
@@ -120,9 +136,11 @@ class Model:
             return True
         pairs, bits = self.memory.orders[1], np.uint64(bits_of(self.vocab.size))
         first, second = (int(self.vocab.encode(each)[0]) for each in (before, last))
-        is_last = (pairs.keys & mask(int(bits))) == second
-        counts = pairs.counts[is_last]
-        return bool(2 * counts[pairs.keys[is_last] >> bits == first].sum() > counts.sum())
+        befores, lasts = pairs.keys >> bits, pairs.keys & mask(int(bits))
+        if self.is_backward:
+            befores, lasts = lasts, befores
+        counts = pairs.counts[lasts == second]
+        return bool(2 * counts[befores[lasts == second] == first].sum() > counts.sum())
 
     def has_learned(self, corpus: Corpus) -> bool:
         """Return whether a corpus has the texts and the reading of the training corpus."""
@@ -190,6 +208,8 @@ def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
         name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")
     }
     check_tensors(weights, shapes(config))
+    metadata = parse_metadata(raw)
+    check_direction(metadata)
     model = Model(
         config=config,
         weights=weights,
@@ -197,7 +217,7 @@ def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
         records=raw["records"] is True,
         starts=_starts(raw["starts"], vocab),
         memory=parse_memory(tensors, raw.get("memory"), vocab.size),
-        metadata=parse_metadata(raw),
+        metadata=metadata,
     )
     return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from charrnn.checkpoints.log import METRICS, SAMPLES
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
+from charrnn.core.config import DIRECTIONS
 from charrnn.core.errors import BusyError, CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import expanded, sync_folder
 from charrnn.data.file_kinds import head_of, kind_of, utf16_of
@@ -22,7 +23,9 @@ MOST_NAMED = 8
 """Runs that a message lists."""
 
 
-def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
+def create_run(
+    checkpoints: Path, name: str | None, files: list[Path], direction: str = "forward"
+) -> Run:
     """Create the folder of a new run and lock it.
 
     The default name is that of the first file; if it is taken, the next free number is appended:
@@ -31,7 +34,7 @@ def create_run(checkpoints: Path, name: str | None, files: list[Path]) -> Run:
     Raises:
         InputError: The name is taken or not valid, or the folder cannot be created.
     """
-    wanted = check_name(name) if name is not None else default_name(files)
+    wanted = check_name(name) if name is not None else default_name(files, direction)
     number = 1
     while True:
         folder = checkpoints / (wanted if number == 1 else f"{wanted}-{number}")
@@ -65,9 +68,12 @@ def _lock_folder(folder: Path) -> Run:
     return run
 
 
-def run_folder(checkpoints: Path, name: str | None, files: list[Path]) -> Path:
+def run_folder(
+    checkpoints: Path, name: str | None, files: list[Path], direction: str = "forward"
+) -> Path:
     """Return the folder of a run to resume: its name without a number appended."""
-    return checkpoints / (check_name(name) if name is not None else default_name(files))
+    wanted = check_name(name) if name is not None else default_name(files, direction)
+    return checkpoints / wanted
 
 
 def open_run(folder: Path) -> Run:
@@ -130,14 +136,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def default_name(files: list[Path]) -> str:
-    """Return the stem of the first file; for input.txt and stdin, the name of its folder."""
+def default_name(files: list[Path], direction: str = "forward") -> str:
+    """Return the stem of the first file; for input.txt and stdin, the name of its folder.
+
+    The name of a run of another direction ends in it: shakespeare-backward.
+    """
     first = files[0]
     if first.name in ("input.txt", "-"):
         first = first.parent
     first = first.resolve()
     kept = re.sub(r"[^\w.+-]+", "-", first.stem if first.is_file() else first.name)
-    return kept.strip(".-") or "run"
+    name = kept.strip(".-") or "run"
+    return name if direction == "forward" else f"{name}-{direction}"
 
 
 def find_model(checkpoints: Path, name: str | None) -> Path:
@@ -174,11 +184,11 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
 
 def text_for_model(checkpoints: Path, path: Path) -> CheckpointError:
     """Return the error of a text that is named where a model is wanted."""
-    run = default_name([path])
-    if (checkpoints / run / BEST).exists():
-        return CheckpointError(
-            f"{printable(path)}: is a text, not a model; its run is {run}: charrnn sample {run}"
-        )
+    for run in (default_name([path], direction) for direction in DIRECTIONS):
+        if (checkpoints / run / BEST).exists():
+            return CheckpointError(
+                f"{printable(path)}: is a text, not a model; its run is {run}: charrnn sample {run}"
+            )
     return CheckpointError(
         f"{printable(path)}: is a text, not a model; "
         f"train on it first: charrnn train {printable(shlex.quote(str(path)))}"
@@ -227,14 +237,14 @@ def is_like_model(path: Path) -> bool:
 
 def known_runs(checkpoints: Path) -> str:
     """Return the names of the newest runs for a message."""
-    names = [printable(path.parent.name) for path in reversed(_all_best(checkpoints))]
+    names = [printable(path.parent.name) for path in reversed(best_models(checkpoints))]
     if not names:
         return f"no run in {printable(checkpoints)} yet"
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"there are: {', '.join(names[:MOST_NAMED])}{more}"
 
 
-def _all_best(checkpoints: Path) -> list[Path]:
+def best_models(checkpoints: Path) -> list[Path]:
     """Return the best models of all runs, the newest last."""
     try:
         found = [path for path in checkpoints.glob(f"*/{BEST}") if path.is_file()]
@@ -244,7 +254,7 @@ def _all_best(checkpoints: Path) -> list[Path]:
 
 
 def _newest_best(checkpoints: Path) -> Path:
-    if found := _all_best(checkpoints):
+    if found := best_models(checkpoints):
         return found[-1]
     raise InputError(
         f"no model in {printable(checkpoints)} yet; train one first: charrnn train FILE"

@@ -14,7 +14,6 @@ from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import is_locked
 from charrnn.core.settings import read_settings
-from charrnn.nn.architecture import ModelConfig
 
 COLUMNS = ("run", "val loss", "state", "corpus", "size", "steps", "time", "char/s")
 NUMERIC = (1, 5, 6, 7)
@@ -60,6 +59,7 @@ class RunInfo:
     cell: str | None
     num_layers: int | None
     hidden_size: int | None
+    direction: str | None = None
     num_parameters: int | None
     step: int | None
     total_steps: int | None
@@ -80,11 +80,17 @@ class RunInfo:
             "?" if self.val_loss is None else f"{self.val_loss:.4f}",
             self.state,
             corpus_text(self.corpus, self.num_files),
-            "?" if self.cell is None else f"{self.cell} {self.num_layers}×{self.hidden_size}",
+            self._size_text(),
             self._steps_text(),
             time_text(self.seconds),
             speed_text(self.chars_per_second).removesuffix(" char/s"),
         ]
+
+    def _size_text(self) -> str:
+        if self.cell is None:
+            return "?"
+        suffix = " backward" * (self.direction == "backward")
+        return f"{self.cell} {self.num_layers}×{self.hidden_size}{suffix}"
 
     def _steps_text(self) -> str:
         step = "?" if self.step is None else f"{self.step:,}"
@@ -188,7 +194,7 @@ def summarize_run(folder: Path, *, has_ended: bool = False) -> RunInfo:
         num_files=corpus.num_files if corpus else None,
         corpus_digest=corpus.digest if corpus else None,
         split=split_of(known),
-        **_sizes(known.network, folder),
+        **_sizes(known, folder),
         step=_first(log.step, end and end.step, known.progress and known.progress.step),
         total_steps=log.total_steps,
         seconds=_first(log.seconds, end and end.seconds),
@@ -218,11 +224,13 @@ def _metadata(path: Path) -> Metadata | None:
         return None
 
 
-def _sizes(network: ModelConfig | None, folder: Path) -> dict[str, Any]:
-    """Return the sizes of a best model's network; without one, of the run's settings."""
+def _sizes(known: Metadata, folder: Path) -> dict[str, Any]:
+    """Return sizes and direction of a best model; without one, of the run's settings."""
+    network = known.network
     if network is None:
         return _sizes_of_settings(folder / CONFIG) | {"num_parameters": None}
     return {
+        "direction": as_text(known.settings.get("direction")) or "forward",
         "cell": network.cell,
         "num_layers": network.num_layers,
         "hidden_size": network.hidden_size,
@@ -236,7 +244,9 @@ def _sizes_of_settings(path: Path) -> dict[str, Any]:
     except (InputError, OSError):
         settings = {}
     sizes = {name: as_count(settings.get(name)) for name in ("num_layers", "hidden_size")}
-    return sizes | {"cell": None if None in sizes.values() else as_text(settings.get("cell"))}
+    direction = (as_text(settings.get("direction")) or "forward") if settings else None
+    cell = None if None in sizes.values() else as_text(settings.get("cell"))
+    return sizes | {"cell": cell, "direction": direction}
 
 
 def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> str:

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from charrnn.cli.completion import complete_models
 from charrnn.cli.options import Common, GroupedCommand, GroupedGroup, common, option
+from charrnn.core.config import DIRECTIONS
 from charrnn.core.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -72,12 +73,16 @@ def runs(ctx: click.Context, /, corpus: str | None, common: Common) -> None:
 
 @runs.command(cls=GroupedCommand)
 @corpus_option
+@option(
+    "--direction", type=click.Choice(DIRECTIONS), default="forward", group="Which",
+    help="Only models that read in this direction. [default: forward]",
+)  # fmt: skip
 @common
-def best(corpus: str | None, common: Common) -> None:
+def best(corpus: str | None, direction: str, common: Common) -> None:
     """Print the path of the model with the lowest validation loss.
 
-    Only losses on the same held-out text are compared. Runs that have not ended count only where
-    none has.
+    Only losses on the same held-out text, of models of one direction, are compared. Runs that have
+    not ended count only where none has.
 
     For scripts: charrnn sample "$(charrnn runs best --corpus shakespeare.txt)"
     """
@@ -94,6 +99,9 @@ def best(corpus: str | None, common: Common) -> None:
     candidates = filter_by_loss(filter_by_corpus(found, corpus))
     if not candidates:
         raise InputError(explain_no_best(found, common.checkpoints, corpus))
+    candidates = [info for info in candidates if info.direction == direction]
+    if not candidates:
+        raise InputError(f"no {direction} model has a validation loss yet; see --direction")
     candidates = without_unfinished(candidates)
     if len(groups := groups_of(candidates)) > 1:
         raise InputError(

@@ -17,6 +17,7 @@ from charrnn.cli.options import (
     option,
 )
 from charrnn.core.config import SampleConfig
+from charrnn.core.errors import InputError
 from charrnn.core.overwriting import check_output
 
 
@@ -31,6 +32,15 @@ from charrnn.core.overwriting import check_output
     "--prompts", type=FilePath(allow_dash=True), metavar="FILE", group="Text",
     help="Continue each line of a file; stdin (-) and files named *.jsonl have JSON lines: strings, "
     "or objects with a prompt.",
+)  # fmt: skip
+@option(
+    "--ends-with", metavar="TEXT", group="Text",
+    help="End with TEXT: written from the end to the start by a backward model (train --direction "
+    "backward) of the text of MODEL.",
+)  # fmt: skip
+@option(
+    "--backward", metavar="MODEL", group="Text", shell_complete=complete_models,
+    help="Backward model for --ends-with. [default: MODEL, or the newest run on the same text]",
 )  # fmt: skip
 @config_options(SampleConfig, group="Text")
 @option(
@@ -94,6 +104,7 @@ from charrnn.core.overwriting import check_output
 @common
 def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
+    ends_with: str | None, backward: str | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
     device: str, precision: str, output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
     no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
@@ -112,7 +123,9 @@ def sample(
     from charrnn.sampling.generate import SampleRequest, generate
     from charrnn.sampling.prefill import PromptOptions
 
-    path = find_model(common.checkpoints, model)
+    path = find_model(common.checkpoints, model if backward is None else model or backward)
+    if ends_with is not None or backward is not None:
+        path = backward_model(path, ends_with, backward, common)
     inputs = (path, prompt_file, prompts, novel, check_copies)
     check_output(output, inputs, force=force or resume)  # --resume has a stricter check of its own
     request = SampleRequest(
@@ -132,5 +145,27 @@ def sample(
         raw=raw,
         as_json=common.as_json,
     )
-    given_prompts = PromptOptions(prompt=prompt, file=prompt_file, lines=prompts)
+    given_prompts = PromptOptions(
+        ends_with=ends_with, prompt=prompt, file=prompt_file, lines=prompts
+    )
     generate(request, given_prompts, common.console, common.checkpoints)
+
+
+def backward_model(model: Path, ending: str | None, named: str | None, common: Common) -> Path:
+    """Return the backward model that writes a text with this ending; name it unless the user did.
+
+    Raises:
+        InputError: There is none, or no ending.
+    """
+    from charrnn.checkpoints.partner import find_partner, name_of, no_partner
+
+    if ending is None:
+        raise InputError(
+            "--backward: is for --ends-with TEXT; to use a model itself, name it as MODEL"
+        )
+    path = find_partner(common.checkpoints, model, "backward", named)
+    if path is None:
+        raise no_partner(model, "backward")
+    if named is None and path != model:
+        common.console.note(f"--ends-with: the backward model is {name_of(path)}")
+    return path

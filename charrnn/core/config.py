@@ -10,6 +10,9 @@ from charrnn.core.errors import InputError, printable
 
 CELLS = ("lstm", "gru", "rnn")
 
+DIRECTIONS = ("forward", "backward")
+"""Order in which a model reads and writes a text: from its start, or from its end."""
+
 MAX_SYMBOLS = 65_535
 """Largest vocabulary: ids are at most 16 bits wide."""
 
@@ -125,6 +128,11 @@ class TrainConfig:
     column: str = setting(
         "", "Read one column of a table: CSV or TSV with a header, or JSON lines.",
         group=TEXT, metavar="NAME",
+    )  # fmt: skip
+    direction: str = setting(
+        "forward", "Order in which the model reads and writes: a backward one starts at the end of "
+        "the text, so that a prompt is the ending (sample --ends-with).",
+        choices=DIRECTIONS, group=TEXT,
     )  # fmt: skip
     val_frac: float = setting(
         0.1, "Fraction of the text that is held out for validation: the end of each file, or with "
@@ -319,6 +327,7 @@ NEUTRAL = {
     "step_rule": 1,
     "normalize": "keep",
     "column": "",
+    "direction": "forward",
 }
 """Settings that came after the first format, and what a file that lacks one means by that.
 

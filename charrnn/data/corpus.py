@@ -20,12 +20,15 @@ from charrnn.data.reading import Reading
 from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
 from charrnn.data.text_files import CARRIAGE_RETURN, MOST_NAMED, find_files, has_nul
 from charrnn.data.undecodable import Undecodable, wrong_encoding_notes
-from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
+from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary, turned_round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
-    """A text as ids, split into training and held-out text. Arrays may be memory-mapped."""
+    """A text as ids, split into training and held-out text. Arrays may be memory-mapped.
+
+    For a backward model the ids are in the order in which it reads: from the last to the first.
+    """
 
     vocab: Vocabulary
     train: Ids
@@ -49,6 +52,26 @@ class Corpus:
     """True if files with the content of an earlier one were given."""
     train_pieces: tuple[int, ...] = ()
     """With --val-pieces: the start of each piece of `train`; held-out text lies between two."""
+    is_backward: bool = False
+    """True if the ids run from the end of the text to its start."""
+
+    def turned_round(self) -> "Corpus":
+        """Return the same training and held-out text in the other direction."""
+        train, val = turned_round(self.train), self.val
+        records, val_records, pieces = self.train_records, self.val_records, self.train_pieces
+        return replace(
+            self,
+            train=train,
+            val=train if val is self.train else turned_round(val),
+            train_records=records.turned_round(len(train)) if records else None,
+            val_records=None if val_records is None else val_records.turned_round(len(val)),
+            train_pieces=pieces[:1] + tuple(len(train) - start for start in pieces[:0:-1]),
+            is_backward=not self.is_backward,
+        )
+
+    def in_reading_order(self) -> "Corpus":
+        """Return the text as people read it."""
+        return self.turned_round() if self.is_backward else self
 
     def has_digest(self, digest: str) -> bool:
         """Whether this is the text, and the split, that a checkpoint has this digest of."""
@@ -218,7 +241,7 @@ def _split(
         train_records, val_records = split.train, split.val
         val = val if len(val) else train
         notes = notes + record_notes(split)
-    return Corpus(
+    corpus = Corpus(
         vocab=encoded.vocab,
         train=train,
         val=val,
@@ -226,10 +249,12 @@ def _split(
         files=tuple(str(path) for path in files),
         train_records=train_records,
         val_records=val_records,
-        starts=_line_starts(encoded, train),
         notes=tuple(notes + encoded.notes),
         train_pieces=encoded.train_pieces,
     )
+    if config.direction == "backward":
+        corpus = corpus.turned_round()
+    return replace(corpus, starts=_line_starts(corpus, encoded.first_ids))
 
 
 def corpus_digest(key: str, config: TrainConfig) -> str:
@@ -264,12 +289,14 @@ def validation_notes(corpus: Corpus, val_frac: float) -> list[str]:
     return [f"no text is held out, so there is no validation loss{few * (val_frac > 0)}"]
 
 
-def _line_starts(encoded: Encoded, train: Ids) -> dict[int, int]:
-    if encoded.vocab.newline is not None:
+def _line_starts(corpus: Corpus, first_ids: list[int]) -> dict[int, int]:
+    """Return `Corpus.starts`; a backward model begins with the end of a line."""
+    if corpus.vocab.newline is not None:
         return {}
-    counts = Counter(encoded.first_ids)
-    assert isinstance(encoded.vocab, CharVocabulary)
-    returns = np.flatnonzero(encoded.vocab.code_points == CARRIAGE_RETURN)
+    train = corpus.train
+    counts = Counter(train[:1].tolist() if corpus.is_backward else first_ids)
+    assert isinstance(corpus.vocab, CharVocabulary)
+    returns = np.flatnonzero(corpus.vocab.code_points == CARRIAGE_RETURN)
     if len(returns):
         counts.update(train[1:][train[:-1] == returns[0]].tolist())
     return dict(sorted(counts.items()))

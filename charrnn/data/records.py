@@ -45,6 +45,10 @@ class Records:
         result[ends - 1] = newline
         return result
 
+    def turned_round(self, num_ids: int) -> "Records":
+        """Return the same records, in the same order, in the reversed text of this length."""
+        return Records(num_ids - self.starts - self.lengths, self.lengths)
+
     def take(self, chosen: NDArray[np.int64]) -> "Records":
         """Return the records at these indices."""
         return Records(self.starts[chosen], self.lengths[chosen])

@@ -162,6 +162,25 @@ class WholeCharacters:
         return data[: len(data) - len(self._utf8.getstate()[0])]
 
 
+VIEWED_ABOVE = 64 << 20
+"""Bytes; a longer text is turned round as a view."""
+
+
+def turned_round(ids: Ids) -> Ids:
+    """Return ids from the last to the first: contiguous, for code in C, unless the text is large."""
+    return ids[::-1] if ids.nbytes > VIEWED_ABOVE else np.ascontiguousarray(ids[::-1])
+
+
+def without_broken_start(raw: bytes) -> bytes:
+    """Return UTF-8 without the end of a character whose start was cut off; other data unchanged."""
+    start = next((i for i, byte in enumerate(raw[:3]) if byte & 0xC0 != 0x80), len(raw[:3]))
+    try:
+        raw[start:].decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+    return raw[start:]
+
+
 def id_dtype(size: int) -> type[np.uint8] | type[np.uint16]:
     """Return the narrowest dtype of ids for a vocabulary of `size` symbols."""
     return np.uint8 if size <= 256 else np.uint16

@@ -206,7 +206,13 @@ def bits_per_char(loss: float | None, vocab: Vocabulary, ids: Ids) -> float | No
 
 
 def signature(
-    protocol: Protocol, memory: NgramModel | None, *, split: str, precision: str, seed: int
+    protocol: Protocol,
+    memory: NgramModel | None,
+    *,
+    split: str,
+    precision: str,
+    seed: int,
+    direction: str = "forward",
 ) -> str:
     """Return all that a score depends on besides weights and text, as one line."""
     states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}
@@ -219,7 +225,7 @@ def signature(
         "memory": f"{memory.order}{weight}" if memory else "off",
         "seed": seed,
         "charrnn": __version__,
-    }
+    } | ({"direction": direction} if direction != "forward" else {})
     return "|".join(f"{name}:{value}" for name, value in parts.items())
 
 

@@ -197,7 +197,7 @@ def num_held_out(corpus: Corpus) -> int:
 
 
 def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
-    """Return the corpus of a model's run, with the same held-out text.
+    """Return the corpus of a model's run in reading order, with the same held-out text.
 
     Raises:
         InputError: The files are not those of the run, or it had no held-out text.
@@ -210,4 +210,4 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
         )
     if not corpus.num_val:
         raise InputError("--held-out: the run of this model held out no text")
-    return corpus
+    return corpus.in_reading_order()

@@ -172,7 +172,8 @@ class Scorer:
                 )
 
     def score_by(self, ids: Ids, protocol: Protocol) -> Score:
-        """Return the score of a text by one protocol."""
+        """Return the score of a text by one protocol; ids are in reading order."""
+        ids = self.model.turned(ids)
         with self.counting(protocol.num_predictions(len(ids))) as show_done:
             if protocol.is_adapted:
                 return score_dynamically(self.network, ids, self.memory, show_done=show_done)
@@ -189,7 +190,8 @@ class Scorer:
         if not records or newline is None:
             raise InputError(f"{printable(text.name)}: no lines to score")
         result: list[Score] = [Score(0.0, 0.0, 0, 0.0)] * len(records)
-        batches = by_record(text.ids, records, newline)
+        read = records.turned_round(len(text.ids)) if self.model.is_backward else records
+        batches = by_record(self.model.turned(text.ids), read, newline)
         losses = symbol_losses(
             self.network, batches, self.memory, num_symbols=int(records.lengths.sum())
         )
@@ -234,6 +236,7 @@ class Scorer:
             split=text.split,
             precision="fp32",
             seed=self.model.setting("seed"),
+            direction=self.model.setting("direction"),
         )
         return make_figures(result, protocol, self.model.vocab, ids, mark)
 

@@ -88,7 +88,8 @@ def prepare(
     notes: list[str] = []
     if corpus is None:
         corpus = load_corpus(paths, draft)
-        notes = [*corpus.notes, *validation_notes(corpus, draft.val_frac), *split_notes(corpus)]
+        notes = [*corpus.notes, *validation_notes(corpus, draft.val_frac)]
+        notes += split_notes(corpus.in_reading_order())
     init = transfer(model, corpus.vocab) if model else None
     named = {name: value for name, value in values.items() if origins[name] != "default"}
     chosen = preset(draft.size, make_task(draft, corpus, named), named)
@@ -166,7 +167,8 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
     num_symbols = corpus.num_train + corpus.num_val
     return (
         f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
-        f"{config.cell} {config.num_layers}×{config.hidden_size}; {budget_text(config)}"
+        f"{config.cell} {config.num_layers}×{config.hidden_size}"
+        f"{' backward' * (config.direction == 'backward')}; {budget_text(config)}"
     )
 
 

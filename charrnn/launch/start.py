@@ -47,6 +47,11 @@ class TrainRequest:
         """The files as paths; `-` is stdin."""
         return [Path(name) for name in self.files]
 
+    @property
+    def direction(self) -> str:
+        """The direction, as far as the settings name it."""
+        return str(self.given.all.get("direction", "forward"))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -92,7 +97,7 @@ def start_or_resume(request: TrainRequest, console: Console, rank_zero: RankZero
 def open_existing(request: TrainRequest) -> Run | None:
     """Lock the folder of the run to resume; None if it does not exist."""
     check_no_run(request)
-    folder = run_folder(request.checkpoints, request.run, request.sources)
+    folder = run_folder(request.checkpoints, request.run, request.sources, request.direction)
     return open_run(folder) if folder.is_dir() else None
 
 
@@ -181,15 +186,17 @@ def make_run(request: TrainRequest, console: Console) -> Run:
         BusyError: With --resume: another process trained it in the meantime.
     """
     if request.resume:
-        run = open_run(run_folder(request.checkpoints, request.run, request.sources))
+        run = open_run(
+            run_folder(request.checkpoints, request.run, request.sources, request.direction)
+        )
         if not run.is_empty:
             run.close()
             raise BusyError(
                 f"{printable(run.folder)}: another process has just trained it; try again"
             )
         return run
-    run = create_run(request.checkpoints, request.run, request.sources)
-    if request.run is None and run.folder.name != default_name(request.sources):
+    run = create_run(request.checkpoints, request.run, request.sources, request.direction)
+    if request.run is None and run.folder.name != default_name(request.sources, request.direction):
         console.note(f"the name was taken; this run is {run.folder.name}")
     return run
 

@@ -255,8 +255,6 @@ class DeviceSampler(Sampler):
         tf32: Round the factors of products on a GPU to TF32; without it, texts are those of a CPU.
     """
 
-    is_streaming = False
-
     def __init__(
         self, model: Model, stops: Sequence[str], device: torch.device, *, tf32: bool = True
     ) -> None:
@@ -265,6 +263,11 @@ class DeviceSampler(Sampler):
         self._network = network_on(device, model.config, model.weights)
         self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
         self._ngrams: dict[float | None, DeviceNgrams] = {}
+
+    @property
+    def is_streaming(self) -> bool:
+        """False: texts are written in batches."""
+        return False
 
     @property
     def engine(self) -> str:

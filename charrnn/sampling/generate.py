@@ -15,7 +15,7 @@ from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
 from charrnn.core.stdin import spooled
 from charrnn.sampling.copies import Source
-from charrnn.sampling.jobs import Job, Jobs, Sample
+from charrnn.sampling.jobs import Job, Jobs, Sample, joined
 from charrnn.sampling.novelty import Novelty
 from charrnn.sampling.output_file import ResumedFile, open_resumed
 from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
@@ -28,6 +28,7 @@ from charrnn.sampling.writer import (
     write_json,
     write_samples,
     write_stream,
+    written_alone,
 )
 
 SEARCHED_TOGETHER = 64
@@ -191,8 +192,7 @@ class Generation:
     def samples(self, out: OutputStream, jobs: Jobs, first: int) -> Iterator[Sample]:
         """Yield the texts from an index on, and show progress unless a terminal shows the texts."""
         if self.is_single(jobs):
-            job = jobs[0]
-            yield self.sampler.sample(job.prompt, job.config, job.seed)
+            yield written_alone(self.sampler, jobs[0], self.console)
             return
         samples = self.sampler.write(jobs.since(first), self.request.batch_size)
         if out.for_terminal:
@@ -221,7 +221,7 @@ class Generation:
         found: Counter[int] = Counter()
         for line in resumed.samples() if resumed else ():
             found[jobs.group_of(line["index"])] += 1
-            novelty.add(line["prompt"] + line["text"])
+            novelty.add(joined(line["prompt"], line["text"], self.sampler.model.is_backward))
         samples = self.tried(jobs, first, found, novelty)
         if not self.request.as_json and len(jobs) > jobs.num_samples:
             samples = iter(sorted(samples, key=lambda each: jobs.group_of(each.index)))
@@ -248,7 +248,7 @@ class Generation:
                     if found[number] == jobs.num_samples:
                         continue  # it was generated beside the last text that was wanted
                     self.num_tried += 1
-                    if is_new and novelty.add(sample.prompt + sample.text):
+                    if is_new and novelty.add(sample.whole):
                         found[number] += 1
                         self.num_kept += 1
                         yield sample

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import AnyStr
 
 import numpy as np
 
@@ -111,6 +112,18 @@ class Sample:
     temperature: float
     precision: str = "fp32"
     """Number format that the matrices of the network were rounded to."""
+    is_backward: bool = False
+    """Whether the prompt is the end of the text, instead of its start."""
+
+    @property
+    def whole(self) -> str:
+        """The text with its prompt."""
+        return joined(self.prompt, self.text, self.is_backward)
+
+
+def joined(prompt: AnyStr, text: AnyStr, is_backward: bool) -> AnyStr:
+    """Return a text with its prompt, which a backward model has at the end."""
+    return text + prompt if is_backward else prompt + text
 
 
 def uniforms(seed: int) -> Iterator[float]:

@@ -12,7 +12,7 @@ from charrnn.data.records import LONGEST, readable
 from charrnn.data.text_files import Codes
 from charrnn.data.vocab import ByteVocabulary
 from charrnn.sampling.copies import LONG, Source, string_of
-from charrnn.sampling.jobs import Sample
+from charrnn.sampling.jobs import Sample, joined
 
 BROKEN_END = re.compile("[\udc80-\udcff]+$")
 """Bytes of a character that was cut off."""
@@ -23,7 +23,7 @@ class Novelty:
 
     A record with its prompt is compared with whole lines, as people read them: without blanks at
     both ends, and é is é however it is coded. Ann is new if the corpus has only Anna; an empty record
-    is never new, and neither is the beginning of a line where the record was cut. Any other text is
+    is never new, and neither is the part of a line that a record has where it was cut. Any other text is
     new unless the whole of it occurs in the corpus.
 
     Args:
@@ -58,24 +58,26 @@ class Novelty:
         return is_first
 
     def _is_new_line(self, sample: Sample, lines: frozenset[str]) -> bool:
-        """True if a record is not empty, no line, and not the beginning of a line cut off."""
+        """True if a record is not empty, no line, and not the part of a line up to where it was cut."""
         record = self._record(sample)
         line = readable_bytes(record)
         is_bytes = self._source.reading.bytes
-        size = len(record) if is_bytes else len(sample.prompt + sample.text)
+        size = len(record) if is_bytes else len(sample.whole)
         least = LONG if sample.finish == "length" else LONGEST
         if not line or line in lines or size < least:
             return bool(line) and line not in lines
-        self._in_order = self._in_order or sorted(lines)
-        begin = BROKEN_END.sub("", line)
+        end_to_start = -1 if sample.is_backward else 1  # it is cut at its start, not at its end
+        self._in_order = self._in_order or sorted(each[::end_to_start] for each in lines)
+        begin = BROKEN_END.sub("", line[::end_to_start])
         i = bisect_left(self._in_order, begin)
         return not any(each.startswith(begin) for each in self._in_order[i : i + 1])
 
     def _record(self, sample: Sample) -> bytes:
         vocab = self._model.vocab
         if isinstance(vocab, ByteVocabulary):
-            return vocab.raw(vocab.encode(sample.prompt)) + sample.raw
-        return (sample.prompt + sample.text).encode("utf-8", "surrogatepass")
+            prompt = vocab.raw(vocab.encode(sample.prompt))
+            return joined(prompt, sample.raw, sample.is_backward)
+        return sample.whole.encode("utf-8", "surrogatepass")
 
 
 def readable_bytes(record: bytes) -> str:

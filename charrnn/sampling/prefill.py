@@ -27,6 +27,8 @@ LONGEST = 64 << 20
 class PromptOptions:
     """Where prompts come from; at most one is given."""
 
+    ends_with: str | None = None
+    """The end of a text, for a backward model."""
     prompt: str | None = None
     file: Path | None = None
     """A file whose text is one prompt."""
@@ -34,7 +36,12 @@ class PromptOptions:
     """A file with a prompt on each line; stdin (-) and *.jsonl files have JSON lines."""
 
     def __post_init__(self) -> None:
-        given = {"--prompt": self.prompt, "--prompt-file": self.file, "--prompts": self.lines}
+        given = {
+            "--ends-with": self.ends_with,
+            "--prompt": self.prompt,
+            "--prompt-file": self.file,
+            "--prompts": self.lines,
+        }
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
             raise InputError(f"{' and '.join(names)}: they exclude each other; give one of them")
@@ -56,7 +63,7 @@ class PromptOptions:
         if self.file is not None:
             return [read_text(self.file, "--prompt-file", as_it_is(reading))]
         if self.lines is None:
-            return [self.prompt or ""]
+            return [self.ends_with or self.prompt or ""]
         is_stdin = str(self.lines) == "-"
         if is_stdin or self.lines.suffix == ".jsonl":
             name = "stdin" if is_stdin else printable(self.lines)
@@ -89,6 +96,8 @@ def fitted(
         model.vocab.encode(stop, "--stop")
     notes = [f"prompt: {note}" for note in conversion_notes(survey, reading)]
     notes += [f"--stop: {note}" for note in conversion_notes(stop_survey, reading)]
+    if model.is_backward and any(prompts) and given.ends_with is None:
+        notes.append("a backward model: a prompt is the end of the text")
     return prompts, stops, notes
 
 
@@ -154,7 +163,8 @@ def parse_json_line(line: str, number: int, name: str) -> str:
 def prompt_ids(model: Model, prompt: str) -> list[int]:
     """Return the ids that the network reads before it generates.
 
-    A text without a prompt, and every record, starts after a newline if the vocabulary has one.
+    A text without a prompt, and every record, starts after a newline if the vocabulary has one. For
+    a backward model a prompt is the end of a text, and is read from its last character on.
 
     Raises:
         InputError: The prompt has characters that the vocabulary lacks, or is more than one record.
@@ -164,7 +174,7 @@ def prompt_ids(model: Model, prompt: str) -> list[int]:
             "prompt: has a line end, but each text of this model is a single line; give each line "
             "a prompt of its own, for example with --prompts FILE"
         )
-    ids, newline = [int(i) for i in model.vocab.encode(prompt)], model.vocab.newline
+    ids, newline = model.turned(model.vocab.encode(prompt)).tolist(), model.vocab.newline
     return [newline, *ids] if newline is not None and (model.records or not ids) else ids
 
 

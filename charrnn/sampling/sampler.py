@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Decoder, Ids, WholeCharacters
+from charrnn.data.vocab import (
+    ByteVocabulary,
+    CharVocabulary,
+    Decoder,
+    Ids,
+    WholeCharacters,
+    id_dtype,
+    without_broken_start,
+)
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
@@ -51,9 +59,6 @@ class Sampler:
     batch_size = 64
     """Default number of texts that are generated side by side."""
 
-    is_streaming = True
-    """Whether `stream` yields a single text character by character."""
-
     def __init__(self, model: Model, stops: Sequence[str] = (), *, num_symbols: int = 0) -> None:
         self.model, self._num_symbols = model, num_symbols
         self._memories: dict[float | None, NgramModel | None] = {}
@@ -79,6 +84,11 @@ class Sampler:
         return Prefill(self.model, self._engine)
 
     @property
+    def is_streaming(self) -> bool:
+        """Whether `stream` yields the characters of a single text in reading order."""
+        return not self.model.is_backward
+
+    @property
     def engine(self) -> str:
         """Name of the implementation, for messages."""
         return "compiled loop" if self._loop else "loop in NumPy"
@@ -88,7 +98,8 @@ class Sampler:
         vocab = self.model.vocab
         if isinstance(vocab, CharVocabulary) and not all(map(vocab.knows, stop)):
             return None
-        return [int(i) for i in vocab.encode(stop)]
+        stop_ids: list[int] = self.model.turned(vocab.encode(stop)).tolist()
+        return stop_ids
 
     def memory(self, config: SampleConfig) -> NgramModel | None:
         """Return the n-gram memory with the weight of a config; None if it has no influence."""
@@ -101,6 +112,8 @@ class Sampler:
         self, prompt: str, config: SampleConfig, seed: int
     ) -> Generator[list[int], None, str]:
         """Yield the ids of one text as soon as no stop string can include them.
+
+        A backward model writes the last one first.
 
         Returns:
             Why the text ended: "length" or "stop".
@@ -201,9 +214,11 @@ class Sampler:
         return BatchMixer(memory, [prompt_ids(self.model, job.prompt) for job in jobs])
 
     def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
-        vocab = self.model.vocab
+        vocab, is_backward = self.model.vocab, self.model.is_backward
+        ids = self.model.turned(np.asarray(ids, dtype=id_dtype(vocab.size))) if is_backward else ids
         if isinstance(vocab, ByteVocabulary):
-            ids = list(WholeCharacters().feed(vocab.raw(ids)))
+            raw = vocab.raw(ids)
+            ids = list(without_broken_start(raw) if is_backward else WholeCharacters().feed(raw))
         return Sample(
             index=job.index,
             seed=job.seed,
@@ -213,17 +228,18 @@ class Sampler:
             finish=finish,
             temperature=job.config.temperature,
             precision=self.model.precision,
+            is_backward=is_backward,
         )
 
 
 def stream(
     model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: Any
 ) -> Iterator[str]:
-    """Yield the characters of one text as they are generated.
+    """Yield the characters of one text as they are generated; of a backward model, when it is finished.
 
     Args:
         model: Model from `charrnn.load`.
-        prompt: Text to continue.
+        prompt: Text to continue; for a backward model, the end of the text.
         seed: The same seed gives the same text.
         stops: Strings that end the text; they are not part of it.
         **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
@@ -231,6 +247,9 @@ def stream(
     decoder, reading = Decoder(model.vocab), model.reading()
     config, whole = SampleConfig(**settings), WholeCharacters()
     sampler = Sampler(model, [*map(reading.convert, stops)], num_symbols=config.length)
+    if model.is_backward:
+        yield from sampler.sample(reading.convert(prompt), config, seed).text
+        return
     for ids in sampler.stream(reading.convert(prompt), config, seed):
         whole.feed(model.vocab.raw(ids))
         yield from decoder.feed(ids)

@@ -1,7 +1,7 @@
 """Write samples: stream, separated texts, columns, JSON lines."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
 from itertools import islice, zip_longest
 
 from charrnn.checkpoints.model import Model
@@ -11,13 +11,16 @@ from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
 from charrnn.sampling.copies import LONG, WINDOW, Copies, Source
-from charrnn.sampling.jobs import Sample
+from charrnn.sampling.jobs import Job, Sample
 from charrnn.sampling.sampler import Sampler
 
 SEPARATOR = b"\n---\n"
 
 MARK, UNMARK = b"\x1b[7m", b"\x1b[27m"
 """A terminal's reverse video, on and off."""
+
+FIELDS = ("index", "seed", "prompt", "text", "finish", "temperature")
+"""Keys of a sample in JSON."""
 
 CHECKED_TOGETHER = 64
 """Samples that are searched in one pass over a corpus."""
@@ -51,6 +54,15 @@ def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: i
     return Sampler(model, stops, num_symbols=num_symbols)
 
 
+def written_alone(sampler: Sampler, job: Job, console: Console) -> Sample:
+    """Return the only text; a terminal shows why that of a backward model is not there yet."""
+    with ExitStack() as stack:
+        if sampler.model.is_backward:
+            text = "writing from the end; the text appears when it is finished"
+            stack.enter_context(console.waiting(text))
+        return sampler.sample(job.prompt, job.config, job.seed)
+
+
 def write_stream(
     out: OutputStream, sampler: Sampler, prompt: str, config: SampleConfig, seed: int, *, echo: bool
 ) -> None:
@@ -77,9 +89,12 @@ def write_samples(
     for count, (sample, copies) in enumerate(samples):
         if count and not records:
             out.put(SEPARATOR)
-        if echo:
-            out.text(sample.prompt, vocab.raw(vocab.encode(sample.prompt)))
+        prompt = sample.prompt * echo, vocab.raw(vocab.encode(sample.prompt * echo))
+        if not sample.is_backward:
+            out.text(*prompt)
         write_marked(out, sample, copies)
+        if sample.is_backward:
+            out.text(*prompt)
         if records:
             out.put(b"\n")
     if out.for_terminal and not records:
@@ -139,11 +154,13 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
-    """Write samples as JSON objects, one on each line; those of float32 do not name the precision."""
+    """Write samples as JSON objects, one on each line; precision and direction where they are not the usual ones."""
     for sample, copies in samples:
-        fields = {name: value for name, value in asdict(sample).items() if name != "raw"}
-        if sample.precision == "fp32":
-            del fields["precision"]
+        fields = {name: getattr(sample, name) for name in FIELDS}
+        if sample.precision != "fp32":
+            fields["precision"] = sample.precision
+        if sample.is_backward:
+            fields["direction"] = "backward"
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}
@@ -179,7 +196,7 @@ def as_columns(samples: Sequence[Sample], *, echo: bool) -> str:
 
     columns: dict[float, list[Text]] = {}
     for sample in samples:
-        text = (sample.prompt if echo else "") + sample.text
+        text = sample.whole if echo else sample.text
         columns.setdefault(sample.temperature, []).append(
             Text(escape_controls(text.removesuffix("\r")))
         )

@@ -128,7 +128,9 @@ def finished_event(
         epoch=epoch,
         stop_reason=stop_reason,
         val_loss=val_loss,
-        bits_per_char=bits_per_char(val_loss, corpus.vocab, held_out_ids(corpus)),
+        bits_per_char=bits_per_char(
+            val_loss, corpus.vocab, held_out_ids(corpus.in_reading_order())
+        ),
         scores=scores,
         advice=diagnose(losses, memory_hurts=validator.memory_hurts),
         fit=fit.kind if (fit := diagnose_fit(losses)) else "",

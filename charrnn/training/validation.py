@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from charrnn.checkpoints.log import METRICS, as_count, as_number, read_log
+from charrnn.checkpoints.metadata import Metadata
 from charrnn.checkpoints.model import Model
 from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import BestModel, BestSoFar, Weights
@@ -37,6 +38,7 @@ def as_model(
         records=corpus.train_records is not None,
         starts=corpus.starts,
         memory=memory,
+        metadata=Metadata(settings={"direction": "backward" if corpus.is_backward else "forward"}),
     )
 
 
@@ -166,7 +168,7 @@ class Validator:
         """Scores of the best model in every unit, by protocol."""
         config, corpus = self.config, self.corpus
         split = split_name(config)
-        ids, result = held_out_ids(corpus), []
+        ids, result = held_out_ids(corpus.in_reading_order()), []
         for protocol in self.protocols:
             if (score := self.final.get(protocol.name)) is None:
                 continue
@@ -176,8 +178,9 @@ class Validator:
             part = "" if score.chars >= whole else f"*{score.chars / whole:.2g}"
             memory = None if self.memory_hurts else self.memory
             mark = signature(
-                protocol, memory, split=split + part, precision="fp32", seed=config.seed
-            )
+                protocol, memory, split=split + part, precision="fp32", seed=config.seed,
+                direction=config.direction,
+            )  # fmt: skip
             result.append(make_figures(score, protocol, corpus.vocab, ids, mark))
         return tuple(result)
 

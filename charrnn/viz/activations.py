@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,23 +43,39 @@ def states(model: Model, ids: Sequence[int]) -> Parts:
 
     The state before the text is the state after a newline, if the vocabulary has one. A model of
     lines resets its state after each newline. The network runs step by step, because a torch layer
-    returns c of the last step only.
+    returns c of the last step only. A backward model reads the text from its end.
 
     Args:
         model: The network and its vocabulary.
-        ids: The text, (T,).
+        ids: The text in reading order, (T,).
     """
+    order = reading_order(model, ids)
     engine = make_engine(model.config, model.weights)
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
     results = begin.map(lambda part: np.empty((len(ids), *part.shape), np.float32)).arrays()
-    for t, symbol in enumerate(ids):
-        _, state = engine.step(int(symbol), state)
+    for t, symbol in enumerate(np.asarray(ids)[order].tolist()):
+        _, state = engine.step(symbol, state)
         for name, part in state.arrays().items():
             results[name][t] = part
         if model.records and symbol == newline:
             state = begin
-    return results
+    return {name: result[order] for name, result in results.items()}
+
+
+def reading_order(model: Model, ids: Any) -> Any:
+    """Return the index of the symbols as the network reads them, and of the results as the text is.
+
+    A backward model reads from the end; a backward model of lines reads each line from its end, and
+    then its newline.
+    """
+    if not model.is_backward:
+        return slice(None)
+    if not model.records:
+        return slice(None, None, -1)
+    is_end = np.asarray(ids) == model.vocab.newline
+    lines = np.cumsum(is_end) - is_end
+    return np.lexsort((-np.arange(len(is_end)), is_end, lines))
 
 
 def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
@@ -68,7 +85,8 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
     symbols, as untrained ones do, differs by less than 0.01. Arguments as of `states`.
     """
     engine, newline = make_engine(model.config, model.weights), model.vocab.newline
-    text, size = np.asarray(ids), -(-len(ids) // NUM_PIECES)
+    order, size = reading_order(model, ids), -(-len(ids) // NUM_PIECES)
+    text = np.asarray(ids)[order]
     starts = np.arange(NUM_PIECES) * size
     begin = Prefill(model, engine).one("")[1].repeated(NUM_PIECES)
     state = begin
@@ -83,7 +101,7 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
             for name, part in state.arrays().items():
                 results[name][t] = part
         state.put(begins_anew, begin.rows(begins_anew))
-    return {name: in_order(result)[: len(text)] for name, result in results.items()}
+    return {name: in_order(result)[: len(text)][order] for name, result in results.items()}
 
 
 def in_order(pieces: Floats) -> Floats:
@@ -115,14 +133,16 @@ def expectations(
     Args:
         sampler: Sampler of the model.
         ids: The text, (T,).
-        hidden: Output of the last layer after each symbol, (T, H).
+        hidden: Output of the last layer after each symbol is read, (T, H).
         memory_weight: Weight of the n-gram memory, 0 for the network alone; None is the model's own.
     """
-    memory = sampler.memory(SampleConfig(memory_weight=memory_weight))
-    newline = sampler.model.vocab.newline if sampler.model.records else None
+    model, memory = sampler.model, sampler.memory(SampleConfig(memory_weight=memory_weight))
+    order = reading_order(model, ids)
+    ids, hidden = ids[order], hidden[order]
+    newline = model.vocab.newline if model.records else None
     logits = logits_before(sampler, ids, hidden, newline)
-    follower = StreamMixer(memory, prompt_ids(sampler.model, "")) if memory else None
-    K = min(NUM_GUESSES, sampler.model.vocab.size)
+    follower = StreamMixer(memory, prompt_ids(model, "")) if memory else None
+    K = min(NUM_GUESSES, model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
     probabilities = np.empty((len(ids), K))
     for t, symbol in enumerate(ids.tolist()):
@@ -133,8 +153,8 @@ def expectations(
         if follower is not None:
             follower.read(symbol)
         if memory is not None and symbol == newline:
-            follower = StreamMixer(memory, prompt_ids(sampler.model, ""))
-    return Expectations(bits, guesses, probabilities)
+            follower = StreamMixer(memory, prompt_ids(model, ""))
+    return Expectations(bits[order], guesses[order], probabilities[order])
 
 
 def logits_before(sampler: Sampler, ids: Ids, hidden: Floats, newline: int | None) -> Floats:

@@ -47,6 +47,7 @@ class Trained:
             "column",
             "val_frac",
             "val_pieces",
+            "direction",
         ):
             value = {**HISTORICAL, **self.settings}.get(name)
             if name == "newlines" and flags:

@@ -141,17 +141,22 @@ def page_data(view: View, *, ahead: int = 0) -> Mapping[str, object]:
 
     Args:
         view: The text.
-        ahead: 1 for guesses about the next symbol, 0 for guesses about the symbol itself.
+        ahead: 1 for guesses about the symbol that is read next, 0 for guesses about the symbol itself.
     """
     expected = view.expected
     shares = np.rint(expected.probabilities * 100).astype(int).tolist()
     pairs = zip(expected.guesses.tolist(), shares, strict=True)
+    guesses: list[list[Any] | None]
     guesses = [list(zip(guesses, percent, strict=True)) for guesses, percent in pairs]
+    if view.model.is_backward:
+        what, shifted = "expected before", [None, *guesses[:-1]]
+    else:
+        what, shifted = "expected next", guesses[1:]
     return {
         "signs": view.alphabet,
         "bits": [round(value, 2) for value in expected.bits.tolist()],
-        "what": "expected next" if ahead else "expected",
-        "guesses": guesses[ahead:],
+        "what": what if ahead else "expected",
+        "guesses": shifted if ahead else guesses,
     }
 
 
@@ -173,12 +178,18 @@ def predictions_picture(view: View, unit: str, values: Floats | None, kind: str)
     if values is not None:
         levels, scale = activation_levels(values), ACTIVATION
         by = f"the activation of unit {unit} after each {view.unit} ({KIND_WORDS[kind]})"
+    which, side = ("one before", "right") if view.model.is_backward else ("next one", "left")
     remark = (
-        f"The text, with {by}. Below each {view.unit} are the best guesses for the next one: a "
-        f"correct guess is one column to the left of the {view.unit} that it predicts."
+        f"The text, with {by}. Below each {view.unit} are the best guesses for the {which}: a "
+        f"correct guess is one column to the {side} of the {view.unit} that it predicts."
     )
-    names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses[1:]]
-    guesses = Guesses(view.glyphs, levels, scale, names, expected.probabilities[1:])
+    names = [[view.alphabet[i] for i in guesses] for guesses in expected.guesses]
+    shares, none = expected.probabilities, [""] * len(names[0])
+    if view.model.is_backward:
+        names, shares = [none, *names[:-1]], np.concatenate([0 * shares[:1], shares[:-1]])
+    else:
+        names, shares = names[1:], shares[1:]
+    guesses = Guesses(view.glyphs, levels, scale, names, shares)
     elements: list[Element] = [Remark(remark), guesses]
     return Picture(f"Predictions: {view.title}", elements, lambda: page_data(view, ahead=1))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -679,3 +680,42 @@ def test_a_list_of_one_repeated_line_has_too_few_different_lines(tmp_path):
     loaded = load(write(tmp_path / "texts", "one\n" * 300 + "two\n"), lines=True)
     (note,) = validation_notes(loaded, 0.1)
     assert note.endswith("; 2 different lines are too few for --val-frac 0.1")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"bytes": True}, {"lines": True}, {"lines": True, "corpus_rule": 1},
+                {"val_pieces": 3}, {"val_frac": 0.0}],
+)  # fmt: skip
+def test_a_backward_corpus_is_the_same_text_from_its_end(text_file, options):
+    forward = load_corpus([text_file], TrainConfig(**options))
+    backward = load_corpus([text_file], TrainConfig(**options, direction="backward"))
+    assert backward.digest == forward.digest
+    assert backward.train.tolist() == forward.train.tolist()[::-1]
+    assert backward.train.flags.c_contiguous  # code in C reads it
+    assert (backward.num_train, backward.num_val) == (forward.num_train, forward.num_val)
+    again = backward.in_reading_order()
+    assert (again.val.tolist(), again.train_pieces) == (forward.val.tolist(), forward.train_pieces)
+    assert (again.val is again.train) == (forward.val is forward.train)
+    for turned, records, ids in (
+        (backward.train_records, forward.train_records, backward.train),
+        (backward.val_records, forward.val_records, backward.val),
+    ):
+        if records is not None:
+            texts = [text[::-1] for text in records.texts(forward.train.astype("u1"))]
+            assert list(turned.texts(ids.astype("u1"))) == texts
+    if forward.train_pieces:
+        starts = [*forward.train_pieces, len(forward.train)]
+        pieces = [forward.train[i:j].tolist() for i, j in pairwise(starts)]
+        ends = [*backward.train_pieces, len(backward.train)]
+        assert [backward.train[i:j].tolist() for i, j in pairwise(ends)] == [
+            piece[::-1] for piece in reversed(pieces)
+        ]
+
+
+def test_a_backward_text_without_newlines_begins_with_the_ends_of_its_lines(tmp_path):
+    path = tmp_path / "mac.txt"
+    path.write_bytes(b"one\rtwo\rsix!" * 9)
+    config = TrainConfig(newlines="keep", val_frac=0.0, direction="backward")
+    corpus = load_corpus([path], config)
+    starts = {corpus.vocab.decode([i]): count for i, count in corpus.starts.items()}
+    assert starts == {"e": 9, "o": 9, "!": 1}

@@ -76,7 +76,7 @@ class Coloured:
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """A coloured text with the likeliest next symbols below each symbol."""
+    """A coloured text with the likeliest symbols to be read next below each symbol."""
 
     glyphs: Sequence[str]
     """Glyph of each symbol, (T,)."""
@@ -84,9 +84,9 @@ class Guesses:
     """Level of each symbol, (T,)."""
     scale: Scale
     guesses: Sequence[Sequence[str]]
-    """Glyphs of the likeliest next symbols, best first, (T - 1, K)."""
+    """Glyphs of the likeliest symbols, best first, (T, K), or for the first symbols; "" for none."""
     shares: NDArray[np.float64]
-    """Their probabilities, (T - 1, K)."""
+    """Their probabilities, of the same shape."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def guess_lines(element: Guesses, *, colour: bool) -> Iterator[str]:
     columns = [[bare(glyph)] for glyph in element.glyphs]
     for column, guesses, row in zip(columns, element.guesses, shares, strict=False):
         shown = colour | (row >= UNLIKELY)
-        column += [g if is_shown else "·" for g, is_shown in zip(guesses, shown, strict=True)]
+        column += [g if ok or not g else "·" for g, ok in zip(guesses, shown, strict=True)]
     widths = [max(map(cell_width, column)) for column in columns]
     steps = probability_levels(shares)
     for begin, end in line_bounds(widths):
