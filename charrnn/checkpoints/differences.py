@@ -48,7 +48,7 @@ def value_text(name: str, value: Any) -> str:
 def _settings_file(checkpoints: Path, name: str) -> Path:
     """Return the best model of a run, which has its settings; else its config.toml."""
     try:
-        return find_model(checkpoints, name)
+        return find_model(checkpoints, name, "charrnn runs diff {model} RUN")
     except InputError:
         folder = find_folder(checkpoints, name, CONFIG)
         if folder is None:

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from charrnn.checkpoints.log import METRICS, SAMPLES
@@ -150,15 +151,27 @@ def default_name(files: list[Path], direction: str = "forward") -> str:
     return name if direction == "forward" else f"{name}-{direction}"
 
 
-def find_model(checkpoints: Path, name: str | None) -> Path:
+def find_model(
+    checkpoints: Path,
+    name: str | None,
+    use: str = "charrnn sample {model}",
+    texts: Sequence[str] = (),
+) -> Path:
     """Return the checkpoint file of a MODEL argument.
 
     That is the best model of a run (by name or folder), or a file; without a name, the best model
     that was written last. A run comes before a file or folder of the same name, which may be the
     text that it was trained on.
 
+    Args:
+        checkpoints: Folder of all runs.
+        name: The MODEL argument.
+        use: The command that wants the model, for a message; {model} and {texts} are filled in.
+        texts: The texts that the command names.
+
     Raises:
         InputError: There is no such model; the message lists those that exist.
+        CheckpointError: It is a text.
     """
     if name is None:
         return _newest_best(checkpoints)
@@ -173,7 +186,7 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
                 head = head_of(path)
                 is_other = not head or head.startswith(b"\x80") or kind_of(head) is not None
                 if not is_other and is_text(checkpoints, name):  # reading it names the others
-                    raise text_for_model(checkpoints, path)
+                    raise text_for_model(checkpoints, path, use, texts)
                 return path
     if without_best is not None:
         raise InputError(
@@ -182,17 +195,39 @@ def find_model(checkpoints: Path, name: str | None) -> Path:
     raise InputError(f"{printable(name)}: no such run or file; {known_runs(checkpoints)}")
 
 
-def text_for_model(checkpoints: Path, path: Path) -> CheckpointError:
-    """Return the error of a text that is named where a model is wanted."""
-    for run in (default_name([path], direction) for direction in DIRECTIONS):
-        if (checkpoints / run / BEST).exists():
-            return CheckpointError(
-                f"{printable(path)}: is a text, not a model; its run is {run}: charrnn sample {run}"
-            )
-    return CheckpointError(
-        f"{printable(path)}: is a text, not a model; "
-        f"train on it first: charrnn train {printable(shlex.quote(str(path)))}"
-    )
+def text_for_model(
+    checkpoints: Path, path: Path, use: str, texts: Sequence[str]
+) -> CheckpointError:
+    """Return the error of a text that is named where a model is wanted; arguments as `find_model`."""
+    models = [text for text in texts if is_model(checkpoints, text)]
+    names = (default_name([path], direction) for direction in DIRECTIONS)
+    runs = [name for name in names if (checkpoints / name / BEST).exists()]
+    if models:
+        others = [str(path) if text in models else text for text in texts]
+        advice = "swap it with the model: " + filled(use, models[0], others)
+    elif runs:
+        advice = f"its run is {runs[0]}: " + filled(use, runs[0], texts)
+    else:
+        advice = "train on it first: " + filled("charrnn train {texts}", "", [str(path)])
+    return CheckpointError(f"{printable(path)}: is a text, not a model; {printable(advice)}")
+
+
+def filled(use: str, model: str, texts: Sequence[str]) -> str:
+    """Return a command with the names of a model and of texts."""
+    return use.format(model=shlex.quote(model), texts=shlex.join(texts))
+
+
+def is_model(checkpoints: Path, name: str) -> bool:
+    """Return whether a name is a run that has a model, or a checkpoint file."""
+    with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
+        is_run = any((path / BEST).exists() for path in (checkpoints / name, Path(name)))
+        return is_run or (Path(name).suffix == CHECKPOINT and Path(name).is_file())
+    return False
+
+
+def newest_note(path: Path) -> str:
+    """Return the note that names the model that is used if none is named."""
+    return f"no model is named; the newest is used: {path.parent.name}"
 
 
 def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:

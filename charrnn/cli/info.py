@@ -56,7 +56,7 @@ def info(ctx: click.Context, /, path: str | None, common: Common, **settings: An
             names = spooled_names((path,), paths)
             survey_text(paths[0], names, flags, environment, common)
         return
-    found = inspect(find_model(checkpoints, path))
+    found = inspect(find_model(checkpoints, path, "charrnn info {model}"))
     as_text = json.dumps(found.as_json()) if common.as_json else "\n".join(format_checkpoint(found))
     print_result(as_text)
 

@@ -119,11 +119,13 @@ def sample(
     temperatures = given.pop("temperature", (SampleConfig().temperature,))
     configs = [SampleConfig(**given, temperature=each) for each in temperatures]
 
-    from charrnn.checkpoints.names import find_model
+    from charrnn.checkpoints.names import find_model, newest_note
     from charrnn.sampling.generate import SampleRequest, generate
     from charrnn.sampling.prefill import PromptOptions
 
     path = find_model(common.checkpoints, model if backward is None else model or backward)
+    if model is None and backward is None:
+        common.console.note(newest_note(path))
     if ends_with is not None or backward is not None:
         path = backward_model(path, ends_with, backward, common)
     inputs = (path, prompt_file, prompts, novel, check_copies)

@@ -49,13 +49,15 @@ def score(
         raise InputError("--worst: --json prints every line with its loss; leave out one of them")
 
     from charrnn.checkpoints.model import load_model
-    from charrnn.checkpoints.names import find_model
+    from charrnn.checkpoints.names import find_model, newest_note
     from charrnn.core.output import print_result
     from charrnn.core.stdin import spooled, spooled_names
     from charrnn.evaluation.protocols import ADAPTED, parse_protocol
 
     wanted = tuple(map(parse_protocol, protocols)) + ((ADAPTED,) if adapt else ())
-    path = find_model(common.checkpoints, model)
+    path = find_model(common.checkpoints, model, "charrnn score {texts} -m {model}", files)
+    if model is None:
+        common.console.note(newest_note(path))
     loaded = load_model(path)
     with spooled(files, common.checkpoints) as paths:
         from charrnn.evaluation.scorer import Scorer, json_scores

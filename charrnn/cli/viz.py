@@ -24,7 +24,7 @@ from charrnn.cli.options import (
 )
 from charrnn.core.config import MEMORY_WEIGHT
 from charrnn.core.errors import InputError, printable
-from charrnn.core.overwriting import check_output
+from charrnn.core.overwriting import check_output, remember_output
 
 if TYPE_CHECKING:
     from charrnn.viz.render.elements import Picture
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 JsonLines = Callable[[], Iterable[dict[str, Any]]]
 """Returns the objects that --json prints, one per line."""
+
+PAGES, TEXT = (".html", ".htm"), ".txt"
+"""Suffixes of pages and of a text; a name without a suffix is a page."""
 
 LENGTH, MOST = 5000, 100_000
 """Default and maximum of --length; browsers do not open pages of many more characters."""
@@ -42,11 +45,25 @@ HIDDEN_HELP = "Show the output h of a unit instead of its memory cell, tanh(c)."
 
 @dataclass(frozen=True, slots=True)
 class PageTarget:
-    """The page that a picture is written to, if any."""
+    """The file that a picture is written to, if any: a page, or a text."""
 
     output: Path | None
     opens: bool
     force: bool
+
+    def __post_init__(self) -> None:
+        name = printable(self.output)
+        if self.opens and (self.output is None or self.is_text):
+            raise InputError("--open: needs a page to open; name it with -o FILE.html")
+        if self.output and self.output.suffix.lower() not in ("", TEXT, *PAGES):
+            raise InputError(
+                f"-o: {name}: not written; end its name in .html for a page, in .txt for a text"
+            )
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the file is a text, by its name."""
+        return self.output is not None and self.output.suffix.lower() == TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +81,7 @@ to_page = as_one(
     "page", PageTarget,
     option(
         "-o", "--output", type=FilePath(), metavar="FILE.html", group="Output",
-        help="Write a page: one HTML file that needs no other files.",
+        help="Write a page: one HTML file that needs no other files. FILE.txt is written as text.",
     ),
     option("--open", "opens", is_flag=True, group="Output", help="Open the page in a browser."),
     force_option,
@@ -93,7 +110,7 @@ def viz() -> None:
     """Show what a model predicts and what its units store.
 
     The output is coloured text on a terminal, text with a legend in a pipe, numbers with --json, and
-    one HTML page with -o.
+    one HTML page with -o FILE.html.
     """
 
 
@@ -228,10 +245,15 @@ def folder_of(checkpoints: Path, run: str) -> Path:
     from charrnn.checkpoints.names import find_folder, find_model
 
     folder = find_folder(checkpoints, run, METRICS)  # a new run has no model yet
-    folder = folder or find_model(checkpoints, run).parent
+    folder = folder or find_model(checkpoints, run, f"{command()} {{model}}").parent
     if not (folder / METRICS).is_file():
         raise InputError(f"{printable(run)}: not a run: there is no {METRICS} in its folder")
     return folder
+
+
+def command() -> str:
+    """Return the words of the command that runs: charrnn viz surprise."""
+    return " ".join(["charrnn", *click.get_current_context().command_path.split()[1:]])
 
 
 def activation_kind(is_hidden: bool, view: "View") -> str:
@@ -252,7 +274,9 @@ def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"
     from charrnn.core.stdin import spooled, spooled_names
     from charrnn.viz.view import read_view
 
-    path = find_model(common.checkpoints, text.model)
+    path = find_model(
+        common.checkpoints, text.model, f"{command()} {{model}} {{texts}}", text.files
+    )
     check_output(page.output, [path, *map(Path, text.files)], force=page.force)
     with spooled(text.files, common.checkpoints) as paths:
         names = spooled_names(text.files, paths)
@@ -284,17 +308,17 @@ def has_learned(view: "View", paths: list[Path]) -> bool:
 def show(
     page: PageTarget, common: Common, picture: Callable[[], "Picture"], numbers: JsonLines
 ) -> None:
-    """Write a picture as a page (-o), as JSON lines (--json), or as text on stdout."""
+    """Write a picture as a page or text (-o), as JSON lines (--json), or as text on stdout."""
     from charrnn.core.output import json_line, print_result, stdout_has_colours
-    from charrnn.viz.render.html import write_page
-    from charrnn.viz.render.plain_text import plain_text
+    from charrnn.viz.render.html import page_bytes, write_page
+    from charrnn.viz.render.plain_text import plain_text, text_bytes
 
-    if page.opens and page.output is None:
-        raise InputError("--open: needs a page to open; name it with -o FILE.html")
     if page.output is not None and common.as_json:
         raise InputError("-o and --json: cannot be combined; use -o for a page, or --json")
     if page.output is not None:
-        write_page(page.output, picture)
+        write_page(page.output, picture, text_bytes if page.is_text else page_bytes)
+        if page.is_text:
+            remember_output(page.output)
         print_result(str(page.output))
         if page.opens:
             webbrowser.open(page.output.absolute().as_uri())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from charrnn.core.config import MAX_SYMBOLS, TrainConfig
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
 from charrnn.data.file_kinds import is_compressed
@@ -25,6 +26,8 @@ HELD = 16 << 20
 
 PACKED = 4
 """Bytes of text per byte of a compressed file, roughly."""
+
+TOO_UNIFORM = "the text has only one distinct character; there is nothing to learn"
 
 MOST_SHOWN = 10
 """Most unknown characters that an error lists."""
@@ -70,10 +73,11 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
     texts = [Text(part.path, reading, part.adds_newline, [] if is_held else None) for part in parts]
     counts = [_survey(text, survey) for text in texts]
     if not sum(counts):
-        raise InputError("the text is empty; name a file with at least a few hundred characters")
+        are = "the text is empty" if len(parts) == 1 else "the texts are empty"
+        raise _unfit(parts, f"{are}; name a file with at least a few hundred characters")
     if np.count_nonzero(survey.seen) < 2:
-        raise _too_uniform()
-    vocab = ByteVocabulary() if reading.bytes else _vocabulary(survey)
+        raise _unfit(parts, TOO_UNIFORM)
+    vocab = ByteVocabulary() if reading.bytes else _vocabulary(parts, survey)
     edges = split_edges(parts, counts, config.val_pieces)
     metadata: dict[str, Any] = {
         "vocab": vocab.to_json(),
@@ -104,7 +108,7 @@ def _map_bytes(part: TextPart) -> Encoded:
     """Return a file read with --bytes: the memory-mapped file is the array."""
     ids = np.memmap(part.path, dtype=np.uint8, mode="r")
     if all((ids[i : i + CHUNK] == ids[0]).all() for i in range(0, len(ids), CHUNK)):
-        raise _too_uniform()
+        raise _unfit([part], TOO_UNIFORM)
     return Encoded(ids, ByteVocabulary(), _num_train(part, len(ids)), [int(ids[0])], [])
 
 
@@ -170,20 +174,23 @@ def _survey(text: Text, survey: Survey) -> int:
     return count
 
 
-def _vocabulary(survey: Survey) -> CharVocabulary:
+def _vocabulary(parts: list[TextPart], survey: Survey) -> CharVocabulary:
     code_points = np.flatnonzero(survey.seen)
     if len(code_points) > MAX_SYMBOLS:
-        raise InputError(
+        raise _unfit(
+            parts,
             f"the text has {len(code_points):,} distinct characters, the limit is {MAX_SYMBOLS:,}; "
-            "is this the right --encoding? --bytes takes any file"
+            "is this the right --encoding? --bytes takes any file",
         )
     if survey.seen[0xD800:0xE000].any():
-        raise InputError("the text holds lone surrogates, which no file can hold; use --bytes")
+        raise _unfit(parts, "the text holds lone surrogates, which no file can hold; use --bytes")
     return CharVocabulary(code_points.tolist())
 
 
-def _too_uniform() -> InputError:
-    return InputError("the text has only one distinct character; there is nothing to learn")
+def _unfit(parts: list[TextPart], reason: str) -> InputError:
+    """Return the error of files that no model can learn."""
+    more = f" and {count_text(len(parts) - 1, 'more file')}" if len(parts) > 1 else ""
+    return InputError(f"{printable(parts[0].path)}{more}: {reason}")
 
 
 def _notes(survey: Survey, reading: Reading, *, has_records: bool) -> list[str]:

@@ -1,7 +1,8 @@
 """Under- or overfitting, from losses, validation curve and symbol frequencies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,13 @@ class Losses:
     """Of the training text: the loss from symbol frequencies alone."""
     curve: Sequence[tuple[float, float]] = ()
     """Validations of the network alone: step, loss."""
+    budget: str = "max_time"
+    """Name of the setting that makes a run longer."""
+
+    @property
+    def budget_option(self) -> str:
+        """The option that makes a run longer."""
+        return f"--{self.budget.replace('_', '-')}"
 
 
 def diagnose(losses: Losses, *, memory_hurts: bool = False) -> str:
@@ -105,7 +113,7 @@ def diagnose_fit(losses: Losses) -> Diagnosis | None:
     gap = network - train
     if losses.epochs < 1:
         seen = f"the network has seen {losses.epochs:.0%} of the text"
-        text = f"{seen}; a larger --max-time will help a lot"
+        text = f"{seen}; a larger {losses.budget_option} will help a lot"
         return Diagnosis("underfitting", f"underfitting: {text}")
     if gap > BY_HEART or (losses.best_at < EARLY and gap > BY_CHANCE):
         early = f"best validation after {losses.best_at:.0%} of the run"
@@ -113,7 +121,7 @@ def diagnose_fit(losses: Losses) -> Diagnosis | None:
         advice = "use more text, a larger --dropout or a smaller --size"
         text = f"overfitting ({sign}): the network memorises the text; {advice}"
         return Diagnosis("overfitting", text)
-    return diagnose_length(losses.epochs, has_fallen_lately(losses.curve))
+    return diagnose_length(losses)
 
 
 def diagnose_frequencies(losses: Losses) -> Diagnosis:
@@ -128,25 +136,27 @@ def diagnose_frequencies(losses: Losses) -> Diagnosis:
             "will not help; is the text random, compressed or encrypted?"
         )
         return Diagnosis("random", text)
-    text = f"underfitting: so far {nothing}; a larger --max-time shows if there is more to learn"
-    return Diagnosis("underfitting", text)
+    text = f"a larger {losses.budget_option} shows if there is more to learn"
+    return Diagnosis("underfitting", f"underfitting: so far {nothing}; {text}")
 
 
-def diagnose_length(epochs: float, is_falling: bool | None) -> Diagnosis:
-    """Return the diagnosis of a network that does not overfit, from the length of its run.
-
-    Args:
-        epochs: Passes over the text.
-        is_falling: Whether the validation loss has fallen lately; None if unknown.
-    """
+def diagnose_length(losses: Losses) -> Diagnosis:
+    """Return the diagnosis of a network that does not overfit, from the length of its run."""
+    epochs, is_falling, more = losses.epochs, has_fallen_lately(losses.curve), losses.budget_option
     if epochs < FEW_EPOCHS and is_falling is not False:
         fell = ", and the validation loss was still falling" if is_falling else ""
-        text = f"{epochs:.1f} passes over the text{fell}; a larger --max-time will help"
+        text = f"{epochs:.1f} passes over the text{fell}; a larger {more} will help"
         return Diagnosis("underfitting", f"underfitting: {text}")
-    text = "for a lower loss, use more text, or a larger --size and --max-time"
+    text = f"for a lower loss, use more text, or a larger --size and {more}"
     if epochs < FEW_EPOCHS:
         text = f"the validation loss has stopped falling; {text}"
     return Diagnosis("good", f"a good fit: {text}")
+
+
+def budget_setting(settings: Mapping[str, Any]) -> str:
+    """Return the name of the setting that makes a run longer: steps, epochs or max_time."""
+    is_given = (name for name in ("steps", "epochs") if settings.get(name) is not None)
+    return next(is_given, "max_time")
 
 
 def has_fallen_lately(curve: Sequence[tuple[float, float]]) -> bool | None:

@@ -176,7 +176,10 @@ def initial_model(request: TrainRequest) -> Path | None:
             f"--run: {printable(request.run)}: no such run; name a text to start it; "
             f"{known_runs(request.checkpoints)}"
         )
-    return find_model(request.checkpoints, request.init_from) if request.init_from else None
+    if not request.init_from:
+        return None
+    use, texts = "charrnn train {texts} --init-from {model}", [str(file) for file in request.files]
+    return find_model(request.checkpoints, request.init_from, use, texts)
 
 
 def make_run(request: TrainRequest, console: Console) -> Run:

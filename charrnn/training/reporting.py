@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from charrnn.core.config import as_settings
 from charrnn.core.events import Finished, Planned, Started, Step
-from charrnn.evaluation.diagnosis import Losses, diagnose, diagnose_fit, unigram_entropy
+from charrnn.evaluation.diagnosis import (
+    Losses,
+    budget_setting,
+    diagnose,
+    diagnose_fit,
+    unigram_entropy,
+)
 from charrnn.evaluation.loss import bits_per_char
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.training.learner import Learner, UpdateStats
@@ -121,6 +128,7 @@ def finished_event(
         mixed=val_loss,
         unigram_entropy=unigram_entropy(corpus.train) if scores else None,
         curve=validator.curve,
+        budget=budget_setting(as_settings(validator.config)),
     )
     return Finished(
         unit=corpus.vocab.unit,

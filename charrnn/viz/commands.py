@@ -8,8 +8,9 @@ from typing import Any
 
 from charrnn.checkpoints.log import as_number
 from charrnn.core.config import HISTORICAL, TrainConfig
+from charrnn.evaluation.diagnosis import budget_setting
 
-MORE_TIME = 3
+MORE = 3
 LEAST_TIME = 300.0
 """Length of a suggested run: as a multiple of this run's, and in seconds at least."""
 
@@ -57,6 +58,14 @@ class Trained:
                 flags += [f"--{name.replace('_', '-')}", f"{value}"]
         return flags + (["--val-file", relative_path(self.val_source)] if self.val_source else [])
 
+    def budget(self, factor: int) -> list[str]:
+        """Return the option for a run so many times as long, in the unit that was chosen."""
+        given = as_number(self.settings.get(name := budget_setting(self.settings)))
+        if name != "max_time" and given is not None:
+            return [f"--{name}", f"{factor * given:.12g}"]
+        least = LEAST_TIME if factor > 1 else 0.0
+        return ["--max-time", max_time(max(least, factor * self.seconds))]
+
     def setting(self, name: str) -> float:
         """Return a number among the settings, or its default."""
         found = as_number(self.settings.get(name))
@@ -67,8 +76,7 @@ def training_step(kind: str, trained: Trained) -> tuple[str, list[str]]:
     """Return the reason and the words of the training command to try after an outcome."""
     texts = text_arguments(trained.sources)
     anew = ["charrnn", "train", *texts, *trained.reading_flags, *trained.checkpoints_option]
-    longer = [*anew, "--max-time", max_time(max(LEAST_TIME, MORE_TIME * trained.seconds))]
-    as_long = [*anew, "--max-time", max_time(trained.seconds)]
+    longer, as_long = [*anew, *trained.budget(MORE)], [*anew, *trained.budget(1)]
     dropout = min(MOST_DROPOUT, trained.setting("dropout") + MORE_DROPOUT)
     by_kind = {
         "diverged": (

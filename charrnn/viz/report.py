@@ -50,6 +50,8 @@ MOST_PREVIEWS = 12
 
 ABOUT_CURVES = "The first chart shows how good the model is."
 
+ABOUT_TRAINING = " Each point of the training loss is the mean of the steps since the point before."
+
 IN_PART = (
     " During training, only a part of the held-out text is tested, so these losses differ a little "
     "from the loss on all of it."
@@ -94,7 +96,9 @@ def curve_elements(histories: Sequence[History]) -> list[Element]:
         charts += [Chart(n.capitalize(), {n: found[n]}) for n in found if "loss" not in n]
     has_any = any(points for chart in charts for points in chart.series.values())
     is_part = any(min(each.chars, default=0) < max(each.chars, default=0) for each in histories)
-    remark = ABOUT_CURVES + IN_PART * is_part if has_any else "No curves yet."
+    is_trained = len(histories) == 1 and bool(histories[0].curves["training loss"])
+    remark = ABOUT_CURVES + ABOUT_TRAINING * is_trained + IN_PART * is_part
+    remark = remark if has_any else "No curves yet."
     return [Heading("Curves"), Remark(remark), *charts]
 
 

@@ -248,11 +248,13 @@ def figures(run: RunSummary) -> list[tuple[str, str]]:
     """Return the figures of a run as rows: name, value."""
     info, alone = run.info, run.network_loss if run.has_memory else None
     without = "" if alone is None else ", network alone"
+    has_mean = as_number(run.history.last.get("train_loss")) is not None
+    of_which = ", mean of the last points of its curve" if has_mean else ""
     rows = [
         ("validation loss", loss_words(run.loss, run.unit)),
         ("validation loss, network alone", loss_words(alone, run.unit)),
         *((f"validation loss, {name}", text) for name, text in score_rows(run.history.last)),
-        (f"training loss{without}", loss_words(run.train_loss, run.unit)),
+        (f"training loss{without}", loss_words(run.train_loss, run.unit, of_which)),
         ("network", network_text(info)),
         ("steps", "?" if info.step is None else f"{info.step:,}"),
         ("passes over the text", "?" if run.history.epoch is None else f"{run.history.epoch:.2f}"),
@@ -270,8 +272,8 @@ def network_text(info: RunInfo) -> str:
     return f"{info.cell}, {count_text(info.num_layers, 'layer')} of {info.hidden_size} units"
 
 
-def loss_words(loss: float | None, unit: str) -> str:
-    """Return a loss, and its perplexity in words."""
+def loss_words(loss: float | None, unit: str, of_which: str = "") -> str:
+    """Return a loss, what it is the mean of, and its perplexity in words."""
     if loss is None:
         return "?"
-    return f"{loss_text(loss)} nats per {unit}: {perplexity_text(loss, unit)}"
+    return f"{loss_text(loss)} nats per {unit}{of_which}: {perplexity_text(loss, unit)}"

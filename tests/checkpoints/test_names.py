@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 
@@ -246,3 +247,18 @@ def test_a_text_where_a_model_is_wanted_is_named_with_its_run(tmp_path):
     best.write_bytes(b"\0")
     with pytest.raises(CheckpointError, match=r"its run is poems: charrnn sample poems$"):
         find_model(tmp_path / "runs", str(text))
+    use = "charrnn score {texts} -m {model}"
+    with pytest.raises(CheckpointError, match=r"is poems: charrnn score 'a b' '{' -m poems$"):
+        find_model(tmp_path / "runs", str(text), use, ["a b", "{"])
+
+
+def test_a_text_and_a_model_in_each_others_place_are_to_be_swapped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my poems").write_text("roses are red\n")
+    best = make_best(tmp_path / "runs", "odes", 50)
+    use = "charrnn viz surprise {model} {texts}"
+    for model in ("odes", "runs/odes", str(best)):
+        with pytest.raises(CheckpointError) as caught:
+            find_model(tmp_path / "runs", "my poems", use, ["b.txt", model])
+        command = f"charrnn viz surprise {model} b.txt 'my poems'"
+        assert str(caught.value).endswith(f"not a model; swap it with the model: {command}")

@@ -110,10 +110,22 @@ def test_the_prompt_may_come_from_a_file(sample):
 
 
 def test_the_seed_is_printed_unless_given_and_makes_the_text_again(call, trained):
-    _, text, err = call("sample", "--checkpoints", trained, "-l", 30)
+    command = ("sample", "text", "--checkpoints", trained, "-l", 30)
+    _, text, err = call(*command)
     word, seed = err.split()
     assert word == "seed"
-    assert call("sample", "--checkpoints", trained, "-l", 30, "--seed", seed) == (0, text, "")
+    assert call(*command, "--seed", seed) == (0, text, "")
+
+
+@pytest.mark.parametrize("command", [("sample", "-l", 9, "--seed", 1), ("score", "a.txt")])
+def test_the_newest_model_is_named_if_none_is(call, trained, command):
+    Path("a.txt").write_text("The quick brown fox. " * 20, "utf-8")
+    note = "note: no model is named; the newest is used: text\n"
+    option = ("--checkpoints", trained)
+    assert call(*command, *option)[2].startswith(note)
+    assert call(*command, *option, "-q")[2] == ""
+    model = ("text",) if command[0] == "sample" else ("-m", "text")
+    assert note not in call(*command, *option, *model)[2]
 
 
 def test_sample_json_has_the_keys_of_the_contract(sample):
@@ -151,7 +163,7 @@ def test_no_samples_is_no_text(sample):
 
 def test_a_closed_pipe_ends_quietly(trained):
     command = (
-        f"set -o pipefail; {sys.executable} -m charrnn sample --checkpoints {trained} "
+        f"set -o pipefail; {sys.executable} -m charrnn sample text --checkpoints {trained} "
         "-l 30000 --seed 1 | head -c 10"
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)

@@ -356,19 +356,21 @@ def test_ids_are_as_narrow_as_the_vocabulary_allows(tmp_path, size, dtype):
 def test_too_many_symbols_are_refused_with_their_number(tmp_path):
     text = "".join(map(chr, range(0x10000, 0x10000 + 65_536)))
     message = refused(write(tmp_path / "texts", text))
-    assert message.startswith("the text has 65,536 distinct characters, the limit is 65,535")
+    assert ": the text has 65,536 distinct characters, the limit is 65,535" in message
 
 
 @pytest.mark.parametrize("how", [{}, {"bytes": True}])
 def test_one_distinct_character_is_nothing_to_learn(tmp_path, how):
     paths = write(tmp_path / "texts", "aaaa")
-    assert "only one distinct character" in refused(paths, **how)
+    assert "0.txt: the text has only one distinct character" in refused(paths, **how)
     assert "only one distinct character" in refused(paths, val_file=paths[0], **how)
 
 
 @pytest.mark.parametrize("how", [{}, {"bytes": True}, {"lines": True}, {"newlines": "keep"}])
 def test_an_empty_text_is_refused(tmp_path, how):
-    assert "the text is empty" in refused(write(tmp_path / "texts", ""), **how)
+    assert "0.txt: the text is empty" in refused(write(tmp_path / "texts", ""), **how)
+    several = refused(write(tmp_path / "more", "", "", ""), **how)
+    assert "0.txt and 2 more files: the texts are empty" in several
 
 
 @pytest.mark.parametrize("text", ["one line\n", "\n\na\n\n", "aaa"])
@@ -378,7 +380,7 @@ def test_lines_need_two_that_are_not_empty(tmp_path, text):
 
 def test_lone_surrogates_are_refused(tmp_path):
     paths = write(tmp_path / "texts", b"a+2AA-b")  # U+D800 in UTF-7
-    assert "lone surrogates" in refused(paths, encoding="utf-7")
+    assert "0.txt: the text holds lone surrogates" in refused(paths, encoding="utf-7")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from charrnn.evaluation.diagnosis import (
     MEMORY_LEFT_OUT,
     Losses,
+    budget_setting,
     diagnose,
     diagnose_fit,
     has_fallen_lately,
@@ -44,6 +45,23 @@ def test_losses_in_words(val_loss, train_loss, best_at, epochs, word):
     found = diagnose(losses(val_loss, train_loss, best_at=best_at, epochs=epochs))
     assert found.startswith(word)
     assert bool(found) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("settings", "option"),
+    [
+        ({}, "--max-time"),
+        ({"max_time": 60.0, "steps": None}, "--max-time"),
+        ({"epochs": 2.0, "max_time": 60.0}, "--epochs"),
+        ({"steps": 9, "max_time": 60.0}, "--steps"),
+    ],
+)
+def test_advice_names_the_option_that_limited_the_run(settings, option):
+    budget = budget_setting(settings)
+    for epochs, entropy in ((0.5, None), (3.0, None), (9.0, None), (0.5, 1.5)):
+        found = diagnose(losses(1.5, 1.4, epochs=epochs, unigram_entropy=entropy, budget=budget))
+        assert f" {option} " in f"{found} "
+        assert found.count("--") - found.count("--size") == 1
 
 
 @pytest.mark.parametrize(

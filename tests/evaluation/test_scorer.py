@@ -272,7 +272,9 @@ def test_the_signature_of_an_adapted_score_says_so(trained):
 
 
 def test_held_out_keeps_the_encoding_of_training(trained):
-    result = trained("score", "fox.txt", "--held-out", "--encoding", "latin-1", check=False)
+    result = trained(
+        "score", "fox.txt", "-m", "fox", "--held-out", "--encoding", "latin-1", check=False
+    )
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
@@ -280,7 +282,7 @@ def test_files_of_a_folder_that_are_no_text_are_named(trained):
     Path("folder").mkdir()
     Path("folder/a.txt").write_text(Path("fox.txt").read_text())
     Path("folder/cover.pdf").write_bytes(b"%PDF-1.4")
-    result = trained("score", "folder", "--json", "--protocol", "streamed")
+    result = trained("score", "folder", "-m", "fox", "--json", "--protocol", "streamed")
     assert result.stderr == "note: folder: 1 file passed over: cover.pdf (a PDF)\n"
     assert json.loads(result.stdout)["file"] == "folder/a.txt"
 

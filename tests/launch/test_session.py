@@ -28,11 +28,23 @@ def pieces():
 
 
 @pytest.fixture
-def next_command(text_file, tmp_path, monkeypatch, pieces):
+def budget():
+    """The settings that limit the run."""
+    return {}
+
+
+@pytest.fixture
+def next_command(text_file, tmp_path, monkeypatch, pieces, budget):
     """A function that returns the command after an event; the text lies in the working folder."""
     monkeypatch.chdir(text_file.parent)
     Path("checkpoints/king").mkdir(parents=True)
-    flags = {"device": "cpu", "size": "tiny", "dropout": 0.1, "val_frac": 0.2, "val_pieces": pieces}
+    flags = {
+        "device": "cpu",
+        "size": "tiny",
+        "dropout": 0.1,
+        "val_frac": 0.2,
+        "val_pieces": pieces,
+    } | budget
     ready = prepare([text_file], SettingSources(flags, {}, {}))
 
     def command(folder="checkpoints/king", **changes):
@@ -56,6 +68,21 @@ def test_a_longer_run_reads_and_splits_the_text_in_the_same_way(next_command, tm
 @pytest.mark.parametrize("pieces", [3])
 def test_a_longer_run_holds_out_the_same_pieces(next_command):
     assert next_command() == "charrnn train TEXT --val-frac 0.2 --val-pieces 3 --max-time 30m"
+
+
+@pytest.mark.parametrize(
+    ("budget", "longer", "as_long"),
+    [
+        ({"steps": 500}, "--steps 1500", "--steps 500"),
+        ({"epochs": 2.5}, "--epochs 7.5", "--epochs 2.5"),
+        ({"max_time": 60.0}, "--max-time 30m", "--max-time 10m"),
+        ({"steps": 500, "max_time": 60.0}, "--steps 1500", "--steps 500"),
+    ],
+)
+def test_the_next_run_has_a_budget_of_the_same_kind(next_command, longer, as_long):
+    """The run took 600 seconds."""
+    assert next_command() == f"charrnn train TEXT --val-frac 0.2 {longer}"
+    assert f"--val-frac 0.2 {as_long} --dropout" in next_command(fit="overfitting")
 
 
 def test_a_network_that_memorises_gets_more_dropout(next_command):

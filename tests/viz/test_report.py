@@ -226,12 +226,39 @@ def test_a_page_of_5000_characters_and_1024_units_is_under_2_mb(call):
 
 def test_a_page_takes_no_other_files_place(call, trained):
     before = Path("hostile.txt").read_bytes()
-    for path in ("hostile.txt", "checkpoints/hostile/best.safetensors"):
+    Path("model.html").symlink_to("checkpoints/hostile/best.safetensors")
+    for path in ("hostile.txt", "model.html"):
         code, _, err = call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", path)
         assert (code, "this command reads it; name another file" in err) == (2, True)
     assert Path("hostile.txt").read_bytes() == before
     for _ in range(2):  # a page may be overwritten
         assert call("viz", "surprise", "hostile", "hostile.txt", "-l", 9, "-o", "s.html")[0] == 0
+
+
+def test_a_name_in_txt_is_written_as_text_and_another_kind_is_refused(call, trained):
+    command = ("viz", "surprise", "hostile", "hostile.txt", "-l", 9)
+    for _ in range(2):  # a text that did not change may be overwritten
+        assert call(*command, "-o", "S.TXT")[:2] == (0, "S.TXT\n")
+    assert Path("S.TXT").read_text("utf-8") == call(*command)[1]
+    for more, expected in (
+        (("-o", "s.png"), "-o: s.png: not written; end its name in .html"),
+        (("-o", "s.txt", "--open"), "--open: needs a page"),
+        (("--open",), "--open: needs a page"),
+    ):
+        code, out, err = call(*command, *more)
+        assert (code, out, err.count("\n"), expected in err) == (2, "", 1, True)
+    assert not list(Path().glob("s.*"))
+
+
+def test_a_command_of_viz_is_named_where_its_arguments_are_swapped(call, trained):
+    for command in ("surprise", "predictions", "cells"):
+        code, _, err = call("viz", command, "hostile.txt", "hostile")
+        expected = f"swap it with the model: charrnn viz {command} hostile hostile.txt (exit"
+        assert (code, expected in err) == (4, True)
+    assert (
+        "its run is hostile: charrnn viz report hostile ("
+        in call("viz", "report", "hostile.txt")[2]
+    )
 
 
 def test_a_page_takes_the_place_of_a_foreign_file_only_on_request(call, trained):

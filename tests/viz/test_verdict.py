@@ -16,7 +16,7 @@ from charrnn.viz.commands import max_time
 from charrnn.viz.history import ALONE_CURVE, CURVES, History
 from charrnn.viz.render.elements import Listing, Picture, Remark
 from charrnn.viz.render.plain_text import plain_text
-from charrnn.viz.verdict import RunSummary, outcome, verdict
+from charrnn.viz.verdict import RunSummary, figures, outcome, verdict
 
 NOTHING = dict.fromkeys(
     ("stop_reason", "code", "error", "val_loss", "corpus", "num_files", "corpus_digest", "cell",
@@ -173,6 +173,18 @@ def test_figures_of_a_run_that_was_killed_are_those_of_its_log():
     found.history.curves["training loss"] = [(10, 2.0), (840, 0.5)]
     found.history.curves[ALONE_CURVE].append((840, 1.5))
     assert (found.history.epoch, found.train_loss, found.network_loss) == (3.25, 0.5, 1.5)
+
+
+def test_a_training_loss_says_what_it_is_the_mean_of():
+    """One point is not a mean of points; the last one is shown of a run that was killed."""
+    found = facts(loss=1.0, train=math.log(4))
+    rows = dict(figures(found))
+    expected = "1.386 nats per character, mean of the last points of its curve: as unsure as "
+    assert rows["training loss, network alone"].startswith(expected)
+    assert "mean" not in rows["validation loss"]
+    found.history.last.clear()
+    found.history.curves["training loss"] = [(10, 2.0), (840, 0.5)]
+    assert dict(figures(found))["training loss"].startswith("0.500 nats per character: ")
 
 
 def test_a_run_with_one_test_has_no_progress_to_tell():

@@ -172,8 +172,12 @@ def unit_choice(labels: Sequence[str]) -> Html:
     )
 
 
-def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
-    """Write a picture as an HTML file.
+def write_page(
+    path: Path,
+    picture: Callable[[], "Picture"],
+    render: Callable[["Picture"], bytes] = page_bytes,
+) -> None:
+    """Write a picture as a file, by default as an HTML page.
 
     Raises:
         InputError: The path is something other than a file, or cannot be written.
@@ -182,8 +186,8 @@ def write_page(path: Path, picture: Callable[[], "Picture"]) -> None:
 
     if path.exists() and not path.is_file():
         raise InputError(f"-o: {printable(path)}: not a file; name another one")
-    html = page_bytes(picture())
+    content = render(picture())
     try:
-        write_durably(path.resolve(), html)  # a link stays a link; its target is replaced
+        write_durably(path.resolve(), content)  # a link stays a link; its target is replaced
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None

@@ -46,6 +46,11 @@ UNLIKELY = 0.05
 """Without colour a guess with a lower probability is shown as a dot."""
 
 
+def text_bytes(picture: Picture) -> bytes:
+    """Return a picture as the bytes of a text file."""
+    return (plain_text(picture, colour=False) + "\n").encode("utf-8", "backslashreplace")
+
+
 def plain_text(picture: Picture, *, colour: bool) -> str:
     """Return the lines of a picture, without its title.
 
