@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WIDE = 16
+WIDE = 32
 """Columns of a panel, as in native.h."""
 
 CELLS = ("lstm", "gru", "rnn")
 """Cells, as network.c numbers them."""
+
+LINE = 64
+"""Bytes of a cache line."""
 
 IMPOSSIBLE = -1e30
 """Logit of the columns after the vocabulary."""
@@ -116,8 +119,11 @@ class NetworkArrays:
             is_half = all(map(is_bfloat16, [*inputs, *recurrents, decoder]))
         stored = packed if is_half else as_array
         self.tables, self.biases = list(map(as_array, tables)), list(map(as_array, biases))
-        self.inputs, self.recurrents = list(map(stored, inputs)), list(map(stored, recurrents))
-        self.decoder, self.bias, self.is_half = stored(decoder), as_array(bias.copy()), is_half
+        self.inputs, self.recurrents = (
+            [aligned(stored(matrix)) for matrix in each] for each in (inputs, recurrents)
+        )
+        self.decoder, self.bias = aligned(stored(decoder)), as_array(bias.copy())
+        self.is_half = is_half
         self.bias[..., vocab:] = IMPOSSIBLE
         self.padded, self.symbols = self.decoder.shape[1], self.bias.shape[1]
         self.gates = self.biases[0].shape[1]
@@ -141,6 +147,15 @@ class NetworkArrays:
 def as_array(array: Floats) -> Floats:
     """Return an array as C reads it: float32, contiguous."""
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that begins at a cache line, so that no vector of it is in two."""
+    room = np.empty(array.nbytes + LINE, dtype=np.uint8)
+    start = -room.ctypes.data % LINE
+    result = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
 
 
 def as_bfloat16(array: Floats) -> Floats:

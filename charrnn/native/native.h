@@ -8,16 +8,22 @@
 
 #include <stdint.h>
 
-#define LANES 8
-#define WIDE 16 /* columns of a panel: two vectors */
+#ifdef __AVX512F__
+#define LANES 16
+#else
+#define LANES 8 /* GCC takes vectors of 64 bytes apart */
+#endif
+#define WIDE 32 /* columns of a panel */
+#define HALF (WIDE / 2)
+#define PAIRS (HALF / LANES) /* pairs of vectors in a row of a panel */
 #define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 /* P is the hidden size and S the vocabulary size, each up to a multiple of WIDE. A panel holds WIDE
-   columns of a matrix, (N / WIDE, K, WIDE). With 16 bits a number, column j and column j + LANES of
-   a panel share 32 bits: bfloat16, the upper half of a float. */
+   columns of a matrix, (N / WIDE, K, WIDE). With 16 bits a number, column j and column j + HALF of a
+   panel share 32 bits: bfloat16, the upper half of a float. */
 typedef struct {
     int64_t layers, padded, gates, vocab, symbols; /* L; P; gates of a cell; V; S */
     int64_t cell;                                  /* 0 lstm, 1 gru, 2 rnn */

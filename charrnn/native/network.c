@@ -6,60 +6,72 @@
 #include "native.h"
 #include <string.h>
 
-#define ROWS 6  /* 6 x 2 sums fill the registers of AVX2 */
-#define AHEAD 4 /* panels of a single stream side by side, to hide the latency of a sum */
+#if LANES == 16
+#define ROWS 8 /* 8 x 2 sums: AVX-512 has 32 registers */
+#else
+#define ROWS 6 /* 6 x 2 sums fill the 16 registers of AVX2 */
+#endif
+#define AHEAD 4 /* pairs of a single stream side by side, to hide the latency of a sum */
 
 #define INLINED static inline __attribute__((always_inline))
 
-/* Two vectors of weights: row k of a panel. */
-INLINED void weights(int is_half, const char *panel, long k, vec *low, vec *high)
+/* Two vectors of weights, HALF columns apart, from the row of a panel. */
+INLINED void weights(int is_half, const char *row, vec *low, vec *high)
 {
     if (is_half) {
-        const ints both = *(const ints *)(panel + k * 2 * WIDE);
+        const ints both = *(const ints *)row;
         *low = (vec)(both << 16);
         *high = (vec)(both & -65536);
     } else {
-        *low = *(const vec *)(panel + k * 4 * WIDE);
-        *high = *(const vec *)(panel + k * 4 * WIDE + 4 * LANES);
+        *low = *(const vec *)row;
+        *high = *(const vec *)(row + 4 * HALF);
     }
 }
 
-/* y += x W for some streams and panels; `is_half`, `rows` and `wide` are constants when inlined. */
-INLINED void tile(int is_half, int rows, int wide, long K, long N, const char *restrict panel, const float *restrict x,
-                  float *restrict y)
+/* y += x W for some streams and pairs of vectors from `first` on; `is_half`, `rows` and `pairs` are
+   constants when inlined. */
+INLINED void tile(int is_half, int rows, int pairs, long first, long K, long N, const char *restrict panels,
+                  const float *restrict x, float *restrict y)
 {
-    const long size = K * WIDE * (is_half ? 2 : 4);
-    vec sums[2 * (ROWS > AHEAD ? ROWS : AHEAD)]; /* [row][panel][half], one of the first two is 1 */
-    EACH(r, rows) EACH(v, 2 * wide) sums[r * 2 * wide + v] = *(vec *)(y + r * N + v * LANES);
+    const long size = WIDE * (is_half ? 2 : 4);
+    const char *row[AHEAD];
+    float *out[AHEAD];
+    vec sums[2 * ROWS]; /* [row][pair][half] */
+    EACH(i, pairs) {
+        const long panel = (first + i) / PAIRS, lane = (first + i) % PAIRS * LANES;
+        row[i] = panels + panel * K * size + 4 * lane;
+        out[i] = y + panel * WIDE + lane;
+    }
+    EACH(r, rows) EACH(v, 2 * pairs) sums[r * 2 * pairs + v] = *(vec *)(out[v / 2] + r * N + v % 2 * HALF);
     for (long k = 0; k < K; k++) {
         vec w[2 * AHEAD];
-        EACH(i, wide) weights(is_half, panel + i * size, k, w + 2 * i, w + 2 * i + 1);
-        EACH(r, rows) EACH(v, 2 * wide) sums[r * 2 * wide + v] += x[r * K + k] * w[v];
+        EACH(i, pairs) weights(is_half, row[i] + k * size, w + 2 * i, w + 2 * i + 1);
+        EACH(r, rows) EACH(v, 2 * pairs) sums[r * 2 * pairs + v] += x[r * K + k] * w[v];
     }
-    EACH(r, rows) EACH(v, 2 * wide) *(vec *)(y + r * N + v * LANES) = sums[r * 2 * wide + v];
+    EACH(r, rows) EACH(v, 2 * pairs) *(vec *)(out[v / 2] + r * N + v % 2 * HALF) = sums[r * 2 * pairs + v];
 }
 
-/* y (B, N) += x (B, K) W for one panel, ROWS streams at a time and the rest in fewer. */
-INLINED void one_panel(int is_half, long B, long K, long N, const char *panel, const float *x, float *y)
+/* y (B, N) += x (B, K) W for one pair of vectors, ROWS streams at a time and the rest in fewer. */
+INLINED void one_pair(int is_half, long pair, long B, long K, long N, const char *panels, const float *x, float *y)
 {
     for (; B >= ROWS; B -= ROWS, x += ROWS * K, y += ROWS * N)
-        tile(is_half, ROWS, 1, K, N, panel, x, y);
+        tile(is_half, ROWS, 1, pair, K, N, panels, x, y);
     for (; B >= 4; B -= 4, x += 4 * K, y += 4 * N)
-        tile(is_half, 4, 1, K, N, panel, x, y);
+        tile(is_half, 4, 1, pair, K, N, panels, x, y);
     for (; B >= 2; B -= 2, x += 2 * K, y += 2 * N)
-        tile(is_half, 2, 1, K, N, panel, x, y);
+        tile(is_half, 2, 1, pair, K, N, panels, x, y);
     if (B)
-        tile(is_half, 1, 1, K, N, panel, x, y);
+        tile(is_half, 1, 1, pair, K, N, panels, x, y);
 }
 
 INLINED void product_of(int is_half, long B, long K, long N, const char *panels, const float *x, float *y)
 {
-    const long column = K * (is_half ? 2 : 4);
-    long n = 0;
-    for (; B == 1 && n + AHEAD * WIDE <= N; n += AHEAD * WIDE)
-        tile(is_half, 1, AHEAD, K, N, panels + n * column, x, y + n);
-    for (; n < N; n += WIDE)
-        one_panel(is_half, B, K, N, panels + n * column, x, y + n);
+    const long count = N / (2 * LANES);
+    long pair = 0;
+    for (; B == 1 && pair + AHEAD <= count; pair += AHEAD)
+        tile(is_half, 1, AHEAD, pair, K, N, panels, x, y);
+    for (; pair < count; pair++)
+        one_pair(is_half, pair, B, K, N, panels, x, y);
 }
 
 /* y (B, N) += x (B, K) W, N a multiple of WIDE. */

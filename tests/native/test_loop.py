@@ -103,9 +103,9 @@ def test_numbers_are_rounded_to_the_nearest_of_bfloat16_and_ties_to_even():
 
 def test_two_columns_of_a_panel_share_32_bits():
     """1.0 is 0x3f80 in bfloat16, -2.0 is 0xc000."""
-    panel = np.zeros((1, 1, 16), dtype=np.float32)
-    panel[0, 0, 3], panel[0, 0, 11] = 1.0, -2.0
-    assert packed(panel).tolist() == [[[0, 0, 0, 0xC0003F80, 0, 0, 0, 0]]]
+    panel = np.zeros((1, 1, 32), dtype=np.float32)
+    panel[0, 0, 3], panel[0, 0, 19] = 1.0, -2.0
+    assert packed(panel).tolist() == [[[0, 0, 0, 0xC0003F80, *[0] * 12]]]
 
 
 def test_a_text_depends_on_its_seed_alone(library):

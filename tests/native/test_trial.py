@@ -37,3 +37,6 @@ def test_texts_show_each_branch_of_the_loop():
         assert 0 < stopped.sum() < stopped.size
         assert len(set(reference["ngrams/statistics"][:, 0])) == make_trial.ORDER + 1
         assert reference["texts/first"].min() == -1
+        texts = np.concatenate([reference[f"{cell}/texts"] for cell in ("lstm", "gru", "rnn")])
+        num_open = (texts >= 0).sum(axis=1)  # by setting and step
+        assert {6, 5, 3, 1} <= set(num_open.ravel().tolist())
