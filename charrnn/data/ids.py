@@ -21,7 +21,7 @@ from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, 
 CACHED_ABOVE = 64 << 20
 """Texts of more bytes are encoded in the cache folder, smaller ones in memory."""
 
-HELD = 16 << 20
+HELD = 64 << 20
 """Texts of at most so many bytes are held as code points, of 1 to 4 bytes, and so decoded once."""
 
 PACKED = 4

@@ -203,7 +203,7 @@ def closed(chunks: Iterable[Codes], *, adds_newline: bool) -> Iterable[Codes]:
         yield np.array([NEWLINE], dtype=np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Text:
     """A file whose code points are read twice."""
 
@@ -211,12 +211,15 @@ class Text:
     reading: Reading
     adds_newline: bool
     held: list[Codes] | None
-    """Code points to read the second time; None if the file is decoded again."""
+    """Code points to read the second time; None if the file is decoded again, as ASCII always is:
+    memory for it costs more than reading it."""
 
     def first(self, survey: Survey) -> Iterator[Codes]:
         """Yield the code points."""
         chunks = read_codes(self.path, self.reading, survey)
-        for codes in closed(chunks, adds_newline=self.adds_newline):
+        for number, codes in enumerate(closed(chunks, adds_newline=self.adds_newline)):
+            if number == 0 and codes.dtype == np.uint8:
+                self.held = None
             if self.held is not None:
                 self.held.append(codes)
             yield codes

@@ -444,11 +444,20 @@ def test_a_text_is_decoded_once_if_it_is_small(tmp_path, monkeypatch, size, pack
 
 
 def test_a_text_that_is_held_is_dropped_while_it_is_encoded(tmp_path):
+    (path,) = write(tmp_path / "texts", "hellö")
+    text = textfiles.Text(path, Reading(), True, [])
+    first = [codes.tolist() for codes in text.first(Survey())]
+    assert len(text.held) == 2
+    assert [codes.tolist() for codes in text.second()] == first == [[*map(ord, "hellö")], [10]]
+    assert text.held == []
+
+
+def test_ascii_is_read_twice_instead_of_held(tmp_path):
     (path,) = write(tmp_path / "texts", "hello")
     text = textfiles.Text(path, Reading(), True, [])
     first = [codes.tolist() for codes in text.first(Survey())]
+    assert text.held is None
     assert [codes.tolist() for codes in text.second()] == first == [[*b"hello"], [10]]
-    assert text.held == []
 
 
 def test_a_single_file_of_bytes_is_not_copied(tmp_path):
