@@ -198,7 +198,7 @@ def read_run(folder: Path, *, has_ended: bool = False) -> tuple[RunSummary, Pict
 
 
 def read_corpus_again(run: RunSummary) -> Corpus:
-    """Read the training text of a run again.
+    """Read the training text of a run again; return it in reading order.
 
     Raises:
         InputError: The text is missing, or has changed.
@@ -211,7 +211,7 @@ def read_corpus_again(run: RunSummary) -> Corpus:
     corpus = load_corpus([Path(name) for name in run.sources], config)
     if not run.model.has_learned(corpus):
         raise InputError("the text has changed since training")
-    return corpus
+    return corpus.in_reading_order()
 
 
 def held_out_view(model: Model, corpus: Corpus) -> View:

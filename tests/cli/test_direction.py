@@ -4,6 +4,7 @@ Both learn the same symbols in the same order, so weights, figures and texts are
 """
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -133,3 +134,146 @@ def test_the_surprise_is_that_of_the_turned_text(lines, options):
     f = f[2::-1] + f[3:4] + f[9:3:-1] + f[10:] if "--lines" in options else f[::-1]
     for t, (ours, theirs) in enumerate(zip(b, f, strict=True)):
         assert ours == theirs | {"index": t}
+
+
+@pytest.mark.parametrize("trained", ["text"], indirect=True)
+def test_guesses_for_the_symbol_before_stand_below_each_symbol(charrnn, lines, options):
+    Path("short.txt").write_text("lazy dog", encoding="utf-8")
+    best_guesses = [each["guesses"][0] for each in lines("viz", "surprise", "b", "short.txt")]
+    shown = charrnn("viz", "predictions", "b", "short.txt").stdout.splitlines()
+    assert "for the one before: a correct guess is one column to the right" in shown[0]
+    text, _, guesses = shown[4:7]
+    assert text == "lazy dog"
+    shares = [guess if share >= 0.05 else "·" for guess, share in best_guesses]
+    assert guesses == " " + "".join(shares[:-1]).replace(" ", "␣")
+
+
+@pytest.mark.parametrize("trained", ["text"], indirect=True)
+def test_a_report_shows_the_held_out_text_in_reading_order(charrnn, options):
+    report = charrnn("viz", "report", "b").stdout
+    assert "Not shown" not in report
+    assert OTHER.split("\n")[0] + "↵" in report
+    assert "charrnn sample b" in report
+    assert "--direction backward" in report  # the training command to try next
+
+
+RUNS = {
+    "names.txt": NAMES,
+    "text.txt": TEXT,
+    "mixed.txt": OTHER * 4,
+}
+
+
+@pytest.fixture
+def runs(made):
+    """Runs of both directions: text and text-backward, names and names-backward; mixed."""
+    return made(
+        RUNS,
+        ["train", "text.txt", *QUICKER],
+        ["train", "text.txt", "--direction", "backward", *QUICKER],
+        ["train", "names.txt", "--lines", *QUICKER],
+        ["train", "names.txt", "--lines", "--direction", "backward", *QUICKER],
+        ["train", "mixed.txt", "--val-frac", "0.2", *QUICKER],
+    )
+
+
+def test_a_text_ends_with_what_was_asked_for(charrnn, runs):
+    ending = "over the lazy dog,\n"
+    words = ["sample", "text", "--ends-with", ending, "-l", 30, "--seed", 5]
+    one, other = charrnn(*words), charrnn(*words[:1], "text-backward", *words[2:])
+    assert one.stdout == other.stdout
+    assert one.stdout.endswith(ending)
+    assert len(one.stdout) == 30 + len(ending)  # the length counts what comes before
+    assert "note: --ends-with: the backward model is text-backward" in one.stderr
+    assert other.stderr == ""
+    assert charrnn("sample", "text", "--backward", "text-backward", *words[2:]).stdout == one.stdout
+    assert charrnn("sample", "--backward", "text-backward", *words[2:]).stdout == one.stdout
+    prompted = charrnn("sample", "text-backward", "-p", ending, *words[4:])
+    assert prompted.stdout == one.stdout
+    assert "note: a backward model: a prompt is the end of the text" in prompted.stderr
+
+
+def test_many_texts_end_so_and_a_stop_string_comes_before_them(charrnn, runs):
+    words = ["sample", "text", "--ends-with", "dog,", "-l", 60, "--seed", 5]
+    texts = charrnn(*words, "-n", 3, "--stop", "o", "-q").stdout.split("\n---\n")
+    assert len(texts) == 3
+    assert all(text.endswith("dog,") and "o" not in text[:-4] for text in texts)
+    alone = charrnn(*words, "-n", 3, "--no-echo-prompt", "-q").stdout.split("\n---\n")
+    assert [len(text) for text in alone] == [60] * 3
+    columns = charrnn(*words, "-t", "0.5,1.0", "-q").stdout.split("\n---\n")
+    assert all(text.endswith("dog,") for text in columns)
+
+
+def test_names_with_an_ending_are_new_or_have_a_corpus_to_be_copied_from(charrnn, runs):
+    words = ["sample", "names", "--ends-with", "is", "-n", 12, "--seed", 1, "-q"]
+    names = charrnn(*words).stdout.splitlines()
+    assert len(names) == 12
+    assert all(name.endswith("is") for name in names)
+    new = charrnn(*words, "--novel", "names.txt", "-t", "1.2").stdout.splitlines()
+    assert new
+    assert not {*new} & {*NAMES.splitlines()}
+    checked = charrnn(
+        "sample", "text", "--ends-with", "dog,", "--check-copies", "text.txt", "--json"
+    )
+    assert json.loads(checked.stdout)["longest_copy"] in TEXT
+
+
+def test_a_file_of_texts_with_endings_is_resumed(charrnn, runs):
+    words = ["sample", "names", "--ends-with", "is", "-n", 6, "--seed", 1, "--json", "--novel"]
+    words += ["names.txt", "-t", 1.2, "--resume", "-q", "-o"]
+    charrnn(*words, "whole.jsonl")
+    whole = Path("whole.jsonl").read_bytes()
+    Path("cut.jsonl").write_bytes(whole[: len(whole) // 2])
+    charrnn(*words, "cut.jsonl")
+    assert Path("cut.jsonl").read_bytes() == whole
+
+
+def test_without_a_backward_model_the_error_has_a_command_that_trains_one(call, runs):
+    code, out, err = call("sample", "mixed", "--ends-with", "dog,", "-q")
+    assert (code, out) == (2, "")
+    command = shlex.split(err.rpartition("train one: ")[2].partition(" (exit code")[0])
+    assert command[:3] == ["charrnn", "train", "mixed.txt"]
+    assert call(*command[1:], "-q")[0] == 0
+    assert call("sample", "mixed", "--ends-with", "dog,", "-l", 5)[1].endswith("dog,")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backward", "text-backward"], "--backward: is for --ends-with TEXT"),
+        (["--ends-with", "a", "-p", "b"], "--ends-with and --prompt: they exclude each other"),
+        (["--ends-with", "a", "--backward", "text"], "--backward: text: is a forward model"),
+        (["--ends-with", "€"], "not among the 40 characters this model has seen: U+20AC"),
+    ],
+)
+def test_endings_that_cannot_be_written_are_refused(call, runs, options, message):
+    code, out, err = call("sample", "text", *options, "-q")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_runs_show_the_direction_and_best_compares_one(charrnn, runs):
+    rows = {line.split("\t")[0]: line for line in charrnn("runs").stdout.splitlines()}
+    assert "lstm 1×16 backward" in rows["text-backward"]
+    assert "backward" not in rows["text"].replace("text", "")
+    best = "checkpoints/{}/best.safetensors\n".format
+    assert charrnn("runs", "best", "--corpus", "text.txt").stdout == best("text")
+    words = ["runs", "best", "--corpus", "text.txt", "--direction", "backward"]
+    assert charrnn(*words).stdout == best("text-backward")
+    missing = charrnn(*words[:3], "mixed.txt", *words[4:], check=False)
+    assert "no backward model has a validation loss yet" in missing.stderr
+    assert "direction        backward" in charrnn("info", "text-backward").stdout
+    assert "direction" not in charrnn("info", "text").stdout
+
+
+def test_a_backward_run_is_resumed_and_gives_its_weights_to_no_forward_one(charrnn, runs):
+    words = ["train", "text.txt", "--direction", "backward"]
+    resumed = charrnn(*words, *QUICKER, "--steps", 25, "--resume")
+    assert resumed.stdout == "checkpoints/text-backward/best.safetensors\n"
+    charrnn(*words, *QUICKER, "--steps", 25, "--run", "at-once")
+    failed = charrnn("train", "text.txt", "--run", "text", "--resume", *words[2:], check=False)
+    assert "--direction (was forward, is backward)" in failed.stderr
+    failed = charrnn(*words, "--init-from", "text", check=False)
+    assert "the model has direction forward, not backward; leave out --direction" in failed.stderr
+    charrnn("train", "text.txt", "--init-from", "text-backward", "--run", "from", "--steps", 2)
+    assert load_model("checkpoints/from/best.safetensors").is_backward

@@ -1,9 +1,12 @@
 """The compiled loop against the one in NumPy: texts, stop strings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from charrnn.checkpoints.metadata import Metadata
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
@@ -130,3 +133,11 @@ def test_a_record_ends_at_its_newline(library):
     texts = list(ours.write(jobs))
     assert texts == list(numpys.write(jobs))
     assert any(each.finish == "stop" and "\n" not in each.text for each in texts)
+
+
+def test_a_backward_model_writes_the_texts_of_numpy(library):
+    model = replace(make_model("lstm"), metadata=Metadata(settings={"direction": "backward"}))
+    ours, numpys = samplers(library, model, ["cba", "hg"])
+    jobs = Jobs(["", "abcabd"], [SampleConfig(length=25)], 20, 1)
+    assert list(ours.write(jobs)) == list(numpys.write(jobs))
+    assert ours.sample("ab", SampleConfig(), 3).is_backward

@@ -7,6 +7,7 @@ import pytest
 import torch
 from graph_rules import no_waiting
 
+from charrnn.checkpoints.metadata import Metadata
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
@@ -95,6 +96,11 @@ def test_so_they_are_with_every_filter_and_length(device, settings):
 def test_so_they_are_with_stop_strings_and_records(device):
     assert_same_texts(random_model("gru"), device, stops=["ab", "c"])
     assert_same_texts(random_model("lstm", records=True), device, prompt="")
+
+
+def test_so_they_are_from_the_end_to_the_start(device):
+    backward = random_model("gru", metadata=Metadata(settings={"direction": "backward"}))
+    assert_same_texts(with_memory(backward), device, prompt="abj", stops=["ab", "c"])
 
 
 def test_so_they_are_where_the_first_character_is_drawn_from_the_starts(device):

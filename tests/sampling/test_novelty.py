@@ -88,6 +88,19 @@ def test_the_beginning_of_a_line_is_not_new_where_a_record_was_cut():
     assert are_new(corpus, short, replace(sample("o" * 40), finish="length")) == [True, True]
 
 
+def test_of_a_backward_model_the_end_of_a_line_is_not_new_where_a_record_was_cut():
+    def cut(text, prompt=""):
+        return replace(sample(text, prompt), finish="length", is_backward=True)
+
+    found = are_new(
+        f"Anna\n{LINE}\n", cut(LINE[-40:]), cut(LINE[-40:-3], LINE[-3:]), cut(LINE[:40])
+    )
+    assert found == [False, False, True]
+    of, raw = make_model(ByteVocabulary()), ("ë" * 400).encode()
+    broken = replace(cut(""), raw=raw[-511:])
+    assert are_new("ë" * 400 + "\n", broken, of=of) == [False]
+
+
 def test_a_record_of_bytes_may_be_cut_inside_a_character():
     of, raw = make_model(ByteVocabulary()), ("ë" * 400).encode()
     cut = replace(sample(""), raw=raw[:511], finish="length")
