@@ -10,6 +10,11 @@ from charrnn.cli.options import Common, GroupedCommand, common, config_options, 
 from charrnn.core.config import ScoreConfig
 from charrnn.core.errors import InputError, printable
 
+BACKWARD = (
+    "a backward model predicts each character from those after it; its loss on a whole text compares "
+    "with that of a forward model, its loss at a single character does not"
+)
+
 
 @click.command(cls=GroupedCommand)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_files)
@@ -59,6 +64,8 @@ def score(
     if model is None:
         common.console.note(newest_note(path))
     loaded = load_model(path)
+    if loaded.is_backward:
+        common.console.note(BACKWARD)
     with spooled(files, common.checkpoints) as paths:
         from charrnn.evaluation.scorer import Scorer, json_scores
 

@@ -266,6 +266,12 @@ def test_runs_show_the_direction_and_best_compares_one(charrnn, runs):
     assert "direction" not in charrnn("info", "text").stdout
 
 
+def test_score_says_what_the_loss_of_a_backward_model_is(charrnn, runs):
+    said = "note: a backward model predicts each character from those after it"
+    assert said in charrnn("score", "text.txt", "-m", "text-backward").stderr
+    assert said not in charrnn("score", "text.txt", "-m", "text").stderr
+
+
 def test_a_backward_run_is_resumed_and_gives_its_weights_to_no_forward_one(charrnn, runs):
     words = ["train", "text.txt", "--direction", "backward"]
     resumed = charrnn(*words, *QUICKER, "--steps", 25, "--resume")
