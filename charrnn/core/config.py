@@ -150,8 +150,8 @@ class TrainConfig:
         check=within(1, 2), group=TEXT, kind="hidden",
     )  # fmt: skip
     step_rule: int = setting(
-        2, "Number of the rule by which a step draws its masks and pads its records.",
-        check=within(1, 2), group=TEXT, kind="hidden",
+        3, "Number of the rule by which a step draws its masks, pads its records, and averages.",
+        check=within(1, 3), group=TEXT, kind="hidden",
     )  # fmt: skip
     val_file: Path | None = setting(
         None, "Separate file with the held-out text.", group=TEXT, metavar="FILE"

@@ -18,8 +18,14 @@ from charrnn.nn.state import State
 LEVELS = 1 << 8
 """Values of the random bytes that weight drop draws on a CPU."""
 
-OLD_LEVELS = 1 << 16
-"""Values of the random numbers that it draws by the first rule."""
+WORD_LEVELS = 1 << 16
+"""Values of the random numbers that it draws by the first rule and by the third."""
+
+ROW_SHIFT = 32
+"""By the third rule, a row of a mask is the row before it, so many columns further."""
+
+Kept = tuple[NDArray[np.bool_], tuple[int, int]]
+"""Which elements of a matrix are kept, and the strides with which rows and columns read that."""
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -61,7 +67,8 @@ class CharRNN(Network):
         self, inputs: Tensor, state: State, masks: Masks | None = None
     ) -> tuple[Tensor, State]:
         """Return logits and state, as every network does; masks are the same at every time step."""
-        x = times(self.embedding(inputs), masks.embedding if masks else None)
+        x = self._in_order(self.embedding, inputs)
+        x = times(x, masks.embedding if masks else None)
         ends: list[tuple[Tensor, ...]] = []
         parts = state.arrays()
         for i, layer in enumerate(self.layers):
@@ -71,8 +78,14 @@ class CharRNN(Network):
             x = times(x, masks.layers[i] if masks else None)
             ends.append(end)
         joined = (torch.cat(layers).float() for layers in zip(*ends, strict=True))
-        logits: Tensor = self.decoder(x).float()
+        logits = self._in_order(self.decoder, x).float()
         return logits, State.from_arrays(dict(zip(parts, joined, strict=True)))
+
+    def _in_order(self, module: nn.Module, x: Tensor) -> Tensor:
+        """Apply a module to (B, T, ...), in the order of time if that is wanted."""
+        result = module(x.transpose(0, 1)).transpose(0, 1) if self.is_time_major else module(x)
+        assert isinstance(result, Tensor)  # for the type checker
+        return result
 
     def draw_weights(self, generator: torch.Generator) -> None:
         """Fill all weights: orthogonal recurrent matrices, forget bias 1, small decoder.
@@ -102,7 +115,7 @@ class CharRNN(Network):
         rates: tuple[float, float, float],
         shape: tuple[int, int],
         generator: torch.Generator,
-        rule: int = 2,
+        rule: int = 3,
     ) -> Masks | None:
         """Return the dropout masks of one step, the same at every time step of a window."""
         embedding, outputs, recurrent = rates
@@ -141,13 +154,26 @@ def _matrix_mask(
     """
     if not rate or generator.device.type != "cpu":
         return draw_mask(shape, rate, generator)
-    keep = _keep_by_bytes if rule > 1 else _keep_by_words
-    kept = keep(shape, rate, (generator.initial_seed(), layer)).astype(np.float32)
-    return torch.from_numpy(np.multiply(kept, np.float32(1.0 / (1.0 - rate)), out=kept))
+    keep = {1: _keep_by_words, 2: _keep_by_bytes, 3: _keep_shifted}[rule]
+    kept, strides = keep(shape, rate, (generator.initial_seed(), layer))
+    factors = kept.astype(np.float32)
+    np.multiply(factors, np.float32(1.0 / (1.0 - rate)), out=factors)
+    return torch.from_numpy(factors).as_strided(shape, strides)
 
 
-def _keep_by_bytes(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw which elements are kept, each by a random byte.
+def _keep_shifted(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> Kept:
+    """Draw which elements are kept, in rows that overlap.
+
+    So few numbers stay in the cache; those of one row, and of one column, are independent.
+    """
+    rows, columns = shape
+    count = (rows - 1) * ROW_SHIFT + columns
+    drawn = np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.uint16)[:count]
+    return drawn >= round(rate * WORD_LEVELS), (ROW_SHIFT, 1)
+
+
+def _keep_by_bytes(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> Kept:
+    """Draw which elements are kept, each by a random byte, as the second rule does.
 
     The threshold of a row is 256 * rate, rounded up or down at random, so that the rate is exact.
     """
@@ -157,15 +183,13 @@ def _keep_by_bytes(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -
     fits = rate <= (LEVELS - 1) / LEVELS  # a comparison of equal types is ten times as fast
     thresholds = thresholds.astype(np.uint8 if fits else np.uint16)
     drawn = bits.random_raw(-(-rows * columns // 8)).view(np.uint8)[: rows * columns]
-    kept: NDArray[np.bool_] = drawn.reshape(shape) >= thresholds[:, None]
-    return kept
+    return drawn.reshape(shape) >= thresholds[:, None], (columns, 1)
 
 
-def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> NDArray[np.bool_]:
+def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> Kept:
     """Draw the same by 16 bits, as the first rule does, for runs that began with it."""
-    drawn = np.random.default_rng(seed).integers(0, OLD_LEVELS, shape, dtype=np.uint16)
-    kept: NDArray[np.bool_] = drawn >= round(rate * OLD_LEVELS)
-    return kept
+    drawn = np.random.default_rng(seed).integers(0, WORD_LEVELS, shape, dtype=np.uint16)
+    return drawn >= round(rate * WORD_LEVELS), (shape[1], 1)
 
 
 def make_network(config: ModelConfig) -> Network:

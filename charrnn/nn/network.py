@@ -46,6 +46,8 @@ class Network(nn.Module):
     """
 
     decoder: nn.Linear
+    is_time_major = False
+    """Whether tensors lie in memory as (T, B, ...), in which recurrent layers read and write."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -86,7 +88,7 @@ class Network(nn.Module):
         rates: tuple[float, float, float],
         shape: tuple[int, int],
         generator: torch.Generator,
-        rule: int = 2,
+        rule: int = 3,
     ) -> Masks | None:
         """Return the dropout masks of one step, on the device of the generator; None without dropout.
 

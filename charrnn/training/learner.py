@@ -28,6 +28,9 @@ BETAS = (0.9, 0.99)
 MOST_COUNTED = 1 << 24
 """AdamW counts steps in float32, which is exact up to here; its bias correction is 1 long before."""
 
+AVERAGE_ALL, AVERAGE_EVERY = 100, 4
+"""After so many steps, only every fourth is averaged; a pass over all weights is 2% of a step."""
+
 DIVERGED_WEIGHT = 1e4
 """A weight of a larger magnitude means that training has diverged."""
 
@@ -80,6 +83,7 @@ class Learner:
         self.averaged.load_state_dict(self.model.state_dict())
         self.model.to(self.device)
         self.averaged.to(self.device).requires_grad_(False)
+        self.model.is_time_major = config.step_rule > 2
         self.forward = world.wrap_ddp(self.model)
         self.optimizer = make_optimizer(self.model, config.weight_decay)
         is_scaled = scales_loss(self.device, self.precision)
@@ -108,22 +112,27 @@ class Learner:
         num_rows = len(batch.inputs)
         rows = self.world.shard(num_rows)
         part = batch if self.world.is_single else batch.part(rows)
-        inputs, targets, is_fresh = (  # a blocking copy would wait for all earlier kernels
-            torch.as_tensor(array).to(self.device, non_blocking=True)
-            for array in (part.inputs, part.targets, part.is_fresh)
-        )
+        inputs, targets = self._on_device(part.inputs), self._on_device(part.targets)
         state = self.state
         if state.num_streams != len(inputs):  # the last records of an epoch may be fewer
             state = self.model.empty_state(len(inputs))
+        if part.is_fresh.any():
+            state = state.clear(self._on_device(part.is_fresh))
         with autocast(self.device, self.precision):
             masks = self._masks((num_rows, inputs.shape[1]), step, rows)
-            logits, state = self.forward(inputs, state.clear(is_fresh), masks)
+            logits, state = self.forward(inputs, state, masks)
         if num_rows == self.batch_size:
             self.state = state.detach()
+        if self.model.is_time_major:
+            logits, targets = logits.transpose(0, 1), targets.t()
         costs = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
         return costs * (self.world.size / batch.num_chars)
+
+    def _on_device(self, array: Any) -> Tensor:
+        """Return an array as a tensor; a blocking copy would wait for all earlier kernels."""
+        return torch.as_tensor(array).to(self.device, non_blocking=True)
 
     def _masks(self, shape: tuple[int, int], step: int, rows: slice) -> Masks | None:
         """Return the dropout masks of some rows; every rank draws those of all rows."""
@@ -155,7 +164,10 @@ class Learner:
 
     def _average(self, step: int) -> None:
         """Update the exponential moving average (EMA) of the weights; it is faster at first."""
-        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
+        gap = AVERAGE_EVERY if self.config.step_rule > 2 and step >= AVERAGE_ALL else 1
+        if step % gap:
+            return
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step)) ** gap
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay

@@ -1,5 +1,6 @@
 """The network: shapes, state in and out, and the equations."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.nn.model import make_network
+from charrnn.nn.model import ROW_SHIFT, make_network
 from charrnn.nn.network import initialise, load_weights, times, weight_arrays
 from charrnn.nn.state import State
 
@@ -172,17 +173,56 @@ def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
     assert abs(masks.layers[0].mean() - 1) < 5 / math.sqrt(997 * 7)
 
 
+@pytest.mark.parametrize("rule", [1, 2, 3])
 @pytest.mark.parametrize("rate", [0.1, 0.4, 0.999])
-def test_weight_drop_has_the_exact_rate_though_it_draws_bytes(rate):
+def test_weight_drop_has_the_exact_rate_though_it_draws_bytes(rate, rule):
     """10% is 25.6 of 256 values: rounded to 26, the rate would be 5.3 standard errors off."""
+    kept = kept_of_512(rate, rule)
+    drawn = 2047 * ROW_SHIFT + 512 if rule == 3 else kept.numel()
+    error = math.sqrt(rate * (1 - rate) / drawn)
+    assert abs(1 - kept.double().mean() - rate) < 4 * error
+
+
+def kept_of_512(rate, rule):
     config = ModelConfig(cell="lstm", vocab_size=3, embedding_size=2, hidden_size=512, num_layers=1)
     masks = make_network(config).draw_masks(
-        (0.0, 0.0, rate), (1, T), torch.Generator().manual_seed(7)
+        (0.0, 0.0, rate), (1, T), torch.Generator().manual_seed(7), rule
     )
     kept = masks.recurrent[0] > 0
     assert masks.recurrent[0][kept].unique().tolist() == pytest.approx([1 / (1 - rate)])
-    error = math.sqrt(rate * (1 - rate) / kept.numel())
-    assert abs(1 - kept.double().mean() - rate) < 4 * error
+    return kept
+
+
+def test_rows_of_a_mask_share_numbers_but_neither_rows_nor_columns_repeat_any():
+    """Of 2048 × 512 elements 66,016 are drawn; gates of one unit, 512 rows apart, share none."""
+    kept = kept_of_512(0.5, 3)
+    assert torch.equal(kept[1:, :-ROW_SHIFT], kept[:-1, ROW_SHIFT:])
+    first, second = kept[0].double() - 0.5, kept[512].double() - 0.5
+    assert abs((first * second).mean()) < 4 * 0.25 / math.sqrt(512)
+    for length, sums in ((512, kept.sum(1)), (2048, kept.sum(0))):
+        assert (sums - length / 2).abs().max() < 6 * math.sqrt(length) / 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [(1, "bd8d5dbcff695f00"), (2, "a4b71ce4133ac3d4"), (3, "0f066a7844818ae2")],
+)
+def test_the_masks_of_each_rule_stay_as_they_are(rule, expected):
+    """A run that began with a rule resumes with it; the numbers are those of NumPy's generators."""
+    kept = kept_of_512(0.1, rule).numpy()
+    assert hashlib.sha256(np.packbits(kept).tobytes()).hexdigest()[:16] == expected
+
+
+def test_the_order_in_memory_changes_logits_and_state_by_rounding_only(model, inputs, tiny_config):
+    generator = torch.Generator().manual_seed(8)
+    masks = make_network(tiny_config).draw_masks((0.2, 0.5, 0.3), (B, T), generator)
+    expected, end = model(inputs, model.empty_state(B), masks)
+    model.is_time_major = True
+    found, found_end = model(inputs, model.empty_state(B), masks)
+    assert found.transpose(0, 1).is_contiguous()
+    torch.testing.assert_close(found, expected)
+    for name, part in end.arrays().items():
+        torch.testing.assert_close(found_end.arrays()[name], part)
 
 
 def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config):

@@ -77,7 +77,7 @@ def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell):
     monkeypatch.setattr(learner, "_masks", lambda *a: on_device)
     monkeypatch.setattr(learner.optimizer, "step", lambda: None)
     ids = torch.zeros((S, T), dtype=torch.int64, device=meta)
-    batch = GpuBatch(ids, ids, torch.zeros(S, dtype=torch.bool, device=meta))
+    batch = GpuBatch(ids, ids, np.zeros(S, dtype=np.bool_))
     with GraphRules():
         learner.update(batch, 0, lr=0.01)
     with pytest.raises(Forbidden), GraphRules():
@@ -154,6 +154,19 @@ def test_the_average_follows_the_weights(batches):
         train(learner, batches, [step])
         decay = min(0.9, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * learner.model.decoder.bias.detach()
+    torch.testing.assert_close(learner.averaged.decoder.bias.detach(), average)
+
+
+@pytest.mark.parametrize(("rule", "averaged"), [(2, (0, 1, 2, 3, 4, 5)), (3, (0, 1, 4))])
+def test_after_the_first_steps_only_every_fourth_is_averaged(batches, monkeypatch, rule, averaged):
+    monkeypatch.setattr(learner_module, "AVERAGE_ALL", 2)
+    learner = make_learner(step_rule=rule, ema_decay=0.2)  # 0.1, 2/11, 0.2, 0.2, ...
+    average = learner.averaged.decoder.bias.detach().clone()
+    for step in range(6):
+        train(learner, batches, [step])
+        decay = (0.1, 2 / 11, 0.2, 0.2, 0.2**4 if rule == 3 else 0.2, 0.2)[step]
+        if step in averaged:
+            average = decay * average + (1 - decay) * learner.model.decoder.bias.detach()
     torch.testing.assert_close(learner.averaged.decoder.bias.detach(), average)
 
 
