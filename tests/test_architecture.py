@@ -152,6 +152,7 @@ def test_packages_have_a_size_that_can_be_overlooked():
 def test_help_and_sampling_never_import_torch():
     code = (
         "import sys, charrnn.__main__, charrnn.cli.app, charrnn.sampling.generate, "
-        "charrnn.nn.device, charrnn.viz.report; sys.exit('torch' in sys.modules)"
+        "charrnn.nn.device, charrnn.viz.report, charrnn.infill.models, charrnn.infill.draft, "
+        "charrnn.infill.suggestions; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,9 @@ import click
 
 from charrnn import __version__
 from charrnn.cli.completion import completion
+from charrnn.cli.fill import fill
 from charrnn.cli.info import info
+from charrnn.cli.proof import proof
 from charrnn.cli.runs import runs
 from charrnn.cli.sample import sample
 from charrnn.cli.score import score
@@ -58,5 +60,5 @@ def cli() -> None:
     """Group the commands; its help is EXAMPLE."""
 
 
-for command in (train, sample, score, info, runs, viz, completion):
+for command in (train, sample, fill, proof, score, info, runs, viz, completion):
     cli.add_command(command)
