@@ -13,6 +13,7 @@ from command_line import QUICK
 
 from charrnn.__main__ import run_cli
 from charrnn.checkpoints.model import load_model
+from charrnn.sampling.sampler import Sampler
 
 TEXT = "The quick brown fox jumps over the lazy dog,\nsaid Zoë ünd Jürgen: 1234.\n\n" * 40
 OTHER = "A quick dog jumps over Zoë,\nsaid the lazy fox.\n\n" * 6
@@ -109,6 +110,20 @@ def test_texts_are_the_reverse_with_prompts_and_stop_strings(lines, options, cou
     assert [each["finish"] for each in b] == [each["finish"] for each in f]
     assert {(each["direction"], each["prompt"]) for each in b} == {("backward", prompt)}
     assert not any("direction" in each for each in f)
+
+
+def test_a_stop_string_is_read_from_its_end(options):
+    model = best("b")
+    assert Sampler(model, ["la"]).stops[0] == model.vocab.encode("al").tolist()
+
+
+def test_held_out_text_is_in_reading_order(lines, options):
+    shown = lines("viz", "surprise", "b", "b.txt", "--held-out", "-l", 9)
+    text = NEW_NAMES if "--lines" in options else OTHER
+    assert "".join(each["symbol"] for each in shown) == text[:9]
+    score = lines("score", "b.txt", "-m", "b", "--held-out")[0]
+    if "--lines" not in options:
+        assert score["loss"] == best("b").metadata.metrics.val_loss
 
 
 def test_a_text_of_bytes_begins_with_a_whole_character(charrnn, options):
@@ -283,3 +298,16 @@ def test_a_backward_run_is_resumed_and_gives_its_weights_to_no_forward_one(charr
     assert "the model has direction forward, not backward; leave out --direction" in failed.stderr
     charrnn("train", "text.txt", "--init-from", "text-backward", "--run", "from", "--steps", 2)
     assert load_model("checkpoints/from/best.safetensors").is_backward
+
+
+def test_notes_are_about_the_text_in_reading_order(charrnn):
+    words = sorted(f"{a}{b}{c}" for a in "abcdefg" for b in "aeiou" for c in "lmnr")
+    Path("words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    noted = charrnn("train", "words.txt", "--direction", "backward", "--dry-run").stderr
+    assert "the lines are sorted" in noted
+
+
+def test_a_model_of_windows_line_ends_knows_them_from_its_memory(charrnn):
+    Path("crlf.txt").write_bytes(TEXT.replace("\n", "\r\n").encode())
+    charrnn("train", "crlf.txt", "--newlines", "keep", "--direction", "backward", *QUICKER)
+    assert best("crlf-backward").line_ends() == "crlf"

@@ -16,6 +16,7 @@ from charrnn.data.vocab import (
     id_dtype,
     num_bytes,
     visible,
+    without_broken_start,
 )
 from charrnn.data.vocab import parse_vocabulary as from_json
 
@@ -215,3 +216,19 @@ def test_an_unfinished_character_at_the_end_is_held_back(size):
 def test_bytes_that_are_not_utf_8_are_not_held_back():
     whole = WholeCharacters()
     assert whole.feed(b"a\xe9") + whole.feed(b"b\xe9") + whole.feed(b"\xe9") == b"a\xe9b\xe9\xe9"
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("añb".encode(), "añb"), ("ñb".encode()[1:], "b"), ("€b".encode()[1:], "b"),
+        ("€b".encode()[2:], "b"), ("🙂b".encode()[1:], "b"), (b"", ""), ("ñ".encode()[1:], ""),
+    ],
+)  # fmt: skip
+def test_the_rest_of_a_character_at_the_start_is_left_out(raw, kept):
+    assert without_broken_start(raw) == kept.encode()
+
+
+@pytest.mark.parametrize("raw", [b"\x80\x80\x80\x80a", b"\x80a\xff", b"\xffa"])
+def test_what_is_no_utf_8_otherwise_stays(raw):
+    assert without_broken_start(raw) == raw
