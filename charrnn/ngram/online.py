@@ -30,20 +30,40 @@ class OnlineNgrams:
             lengths: Their number, 0 to K, (n,).
             symbols: Consecutive symbols of the text, (n,).
         """
-        steps = zip(contexts.tolist(), lengths.tolist(), symbols.tolist(), strict=True)
+        found = (
+            self.memory.followers(k, contexts & mask(self.memory.bits * k))
+            for k in range(len(self.memory.orders))
+        )  # for all at once: a search for one context is mostly Python
+        ranges = np.array([np.broadcast_arrays(*each, contexts)[:2] for each in found])
+        steps = zip(
+            contexts.tolist(), lengths.tolist(), symbols.tolist(),
+            ranges.transpose(2, 0, 1).tolist(), strict=True,
+        )  # fmt: skip
         p, statistics = zip(*(self._predict_and_count(*step) for step in steps), strict=True)
         return NgramPrediction(np.stack(p), *np.array(statistics).T)
 
     def _predict_and_count(
-        self, context: int, length: int, symbol: int
+        self, context: int, length: int, symbol: int, ranges: list[list[int]]
     ) -> tuple[Floats, tuple[float, ...]]:
-        """Return the probabilities after a context, (V,), and the statistics of the prediction."""
+        """Return the probabilities after a context, (V,), and the statistics of the prediction.
+
+        Args:
+            context: Packed.
+            length: Number of symbols in it.
+            symbol: The symbol after it.
+            ranges: By order, begin and end of the stored keys that begin with the context.
+        """
         p = np.full(self.memory.vocab_size, 1.0 / self.memory.vocab_size)
         statistics = (0.0, 1.0, 1.0)  # order, total, followers
         seen: list[int] = []
         is_known = True
         for k in range(length + 1):
-            counts = self._counts(k, context & ((1 << self.memory.bits * k) - 1))
+            part, (begin, end) = context & ((1 << self.memory.bits * k) - 1), ranges[k]
+            if begin == end and part not in self._new[k]:
+                is_known = False
+                seen.append(0)
+                continue
+            counts = self._counts(k, part, begin, end)
             seen.append(int(counts[symbol]))
             is_known = is_known and bool(counts.any())
             if is_known:
@@ -53,10 +73,9 @@ class OnlineNgrams:
         self._count(context, symbol, seen)
         return p, statistics
 
-    def _counts(self, order: int, context: int) -> NDArray[np.int64]:
+    def _counts(self, order: int, context: int, begin: int, end: int) -> NDArray[np.int64]:
         """Return the count of each symbol after a context, (V,)."""
         counts, stored = np.zeros(self.memory.vocab_size, dtype=np.int64), self.memory.orders[order]
-        begin, end = self.memory.followers(order, context)
         names = stored.keys[begin:end] & mask(self.memory.bits)
         counts[names.astype(np.intp)] = stored.counts[begin:end]
         for symbol, count in self._new[order].get(context, {}).items():
