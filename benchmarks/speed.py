@@ -9,6 +9,7 @@ from common import HEADING, begin
 SCRIPTS = (
     ["speed_start_up.py", "--rounds", "5"],
     ["speed_sampling.py", "--rounds", "3"],
+    ["speed_ngrams.py", "--rounds", "5"],
     ["speed_training.py", "--rounds", "3"],
     ["speed_encoding.py", "--sizes", "100"],
 )
