@@ -2,11 +2,10 @@
 
 import json
 import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+from web_pages import check_phone, check_silence, opened
 
 from charrnn.viz.pictures import coded_unit, packed_levels, packed_units, unit_data
 from charrnn.viz.render.colours import ACTIVATION, SURPRISE, activation_levels
@@ -110,55 +109,6 @@ def test_elements_that_hold_text_take_its_direction():
 
 
 # --- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    selenium = pytest.importorskip("selenium", reason="pip install selenium to open pages")
-    if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
-        pytest.skip("Debian's chromium and chromium-driver are not installed")
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    assert selenium
-    options = ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,800"):
-        options.add_argument(argument)
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
-
-
-def opened(browser, html):
-    path = Path("page.html")
-    path.write_text(html, encoding="utf-8")
-    for kind in ("browser", "performance"):  # what came before is not ours
-        browser.get_log(kind)
-    browser.get(path.absolute().as_uri())
-    return path.absolute().as_uri()
-
-
-def check_silence(browser, address):
-    """No console error, and no request but for the page itself."""
-    assert browser.get_log("browser") == []
-    events = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    asked = {
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    }
-    assert {url for url in asked if not url.startswith("data:")} == {address}
-
-
-def check_phone(browser):
-    """On a screen of 390 pixels nothing reaches beyond the right edge."""
-    screen = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    assert browser.execute_script("return window.innerWidth") == 390
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def hover(browser, number):
