@@ -36,17 +36,25 @@ def counts_after(memory: NgramModel) -> list[NDArray[np.int64]]:
     That is the number of distinct symbols after the span. A span that nothing follows is at the end
     of a text, where the reversed text begins; its count is the number of occurrences.
     """
-    occurrences = memory.orders[-1].counts.astype(np.int64)
-    result = [occurrences]
+    times = occurrences(memory)
+    result = [times[-1]]
+    for k in range(memory.order - 1, -1, -1):
+        keys, longer = memory.orders[k].keys, memory.orders[k + 1].keys
+        prefixes = np.searchsorted(keys, longer >> np.uint64(memory.bits))
+        followers = np.bincount(prefixes, minlength=len(keys))[: len(keys)]
+        result.append(np.where(followers > 0, followers, times[k]))
+    return result[::-1]
+
+
+def occurrences(memory: NgramModel) -> list[NDArray[np.int64]]:
+    """Return how often each key occurs in the text, by order."""
+    result = [memory.orders[-1].counts.astype(np.int64)]
     for k in range(memory.order - 1, -1, -1):
         order, longer = memory.orders[k], memory.orders[k + 1].keys
         size = len(order.keys)
-        prefixes = np.searchsorted(order.keys, longer >> np.uint64(memory.bits))
         suffixes = np.searchsorted(order.keys, longer & mask(memory.bits * (k + 1)))
-        followers = np.bincount(prefixes, minlength=size)[:size]
-        preceded = np.bincount(suffixes, occurrences, minlength=size)[:size].astype(np.int64)
-        occurrences = np.where(preceded > 0, preceded, order.counts)  # else it only begins texts
-        result.append(np.where(followers > 0, followers, occurrences))
+        preceded = np.bincount(suffixes, result[-1], minlength=size)[:size].astype(np.int64)
+        result.append(np.where(preceded > 0, preceded, order.counts))  # else it only begins texts
     return result[::-1]
 
 
