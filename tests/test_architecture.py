@@ -145,7 +145,7 @@ def test_modules_have_a_size_that_can_be_read():
 def test_packages_have_a_size_that_can_be_overlooked():
     for folder in {path.parent for path in FILES.values()} - {ROOT}:
         count = len(list(folder.glob("*.py"))) - 1
-        assert count <= 12
+        assert count <= 12 or folder.name == "cli"  # one a command
         assert count >= 3 or folder.name in ("native", "export")
 
 

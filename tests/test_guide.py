@@ -35,12 +35,19 @@ def test_every_block_of_shell_passes(done):
 
 def test_the_page_shows_every_command_of_the_program(done):
     shown = set(re.findall(r"\bcharrnn ([a-z]+)", "".join(BLOCKS)))
-    assert shown >= {"train", "sample", "score", "info", "runs", "viz", "completion"}
+    assert shown >= {"train", "sample", "score", "info", "runs", "viz", "export", "completion"}
 
 
 def test_files_are_written_where_the_page_says(home, done):
     names = {path.name for path in home.iterdir()}
-    assert names >= {"out.jsonl", "texts.jsonl", "surprise.html", "evolution.html", "report.html"}
+    assert names >= {
+        "out.jsonl",
+        "texts.jsonl",
+        "surprise.html",
+        "evolution.html",
+        "report.html",
+        "page.html",
+    }
     assert len((home / "texts.jsonl").read_text("utf-8").splitlines()) == 100
     assert len((home / "out.jsonl").read_text("utf-8").splitlines()) == 1000
     for run in ("shakespeare", "names", "from-stdin", "as-bytes", "letters", "tuned", "same-again"):

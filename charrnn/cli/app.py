@@ -7,6 +7,7 @@ import click
 
 from charrnn import __version__
 from charrnn.cli.completion import completion
+from charrnn.cli.export import export
 from charrnn.cli.fill import fill
 from charrnn.cli.info import info
 from charrnn.cli.proof import proof
@@ -60,5 +61,5 @@ def cli() -> None:
     """Group the commands; its help is EXAMPLE."""
 
 
-for command in (train, sample, fill, proof, score, info, runs, viz, completion):
+for command in (train, sample, fill, proof, score, info, runs, viz, export, completion):
     cli.add_command(command)

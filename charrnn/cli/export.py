@@ -1,0 +1,61 @@
+"""`charrnn export`."""
+
+from pathlib import Path
+
+import click
+
+from charrnn.cli.completion import complete_models
+from charrnn.cli.options import Common, FilePath, GroupedCommand, common, force_option, option
+from charrnn.core.overwriting import check_output
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("model", shell_complete=complete_models)
+@option("--no-memory", is_flag=True, group="Model", help="Leave out the n-gram memory.")
+@option(
+    "--title", metavar="TEXT", group="Model",
+    help="Title of the page. [default: the name of the run or file]",
+)  # fmt: skip
+@option(
+    "-o", "--output", type=FilePath(), metavar="FILE", group="Output", required=True,
+    help="A page (.html), or the model in it as a checkpoint (.safetensors).",
+)  # fmt: skip
+@force_option
+@common
+def export(
+    model: str, no_memory: bool, title: str | None, output: Path, force: bool, common: Common
+) -> None:
+    """Export a model as one page that writes, for any browser.
+
+    MODEL is the name or folder of a run, or a checkpoint file. The page needs no other file and no
+    network: it can be sent, opened from a disk and used on a phone. Its readers type and let the
+    model continue, look at any character and take another one. Weights have 16 bits; contexts of the
+    n-gram memory are shortened if the page would have more than 5 MB.
+
+    With -o FILE.safetensors, the same model is written as a checkpoint: sample draws from it as the
+    page does.
+    """
+    from charrnn.checkpoints.names import find_model
+    from charrnn.core.output import json_line, print_result
+    from charrnn.export.command import ExportRequest, run_export
+
+    path = find_model(common.checkpoints, model)
+    check_output(output, [path], force=force)
+    request = ExportRequest(model=path, output=output, with_memory=not no_memory, title=title)
+    with common.console.waiting("packing the model"):
+        exported = run_export(request)
+    for note in exported.notes():
+        common.console.note(note)
+    if common.as_json:
+        print_result(
+            json_line(
+                {
+                    "output": str(output),
+                    "bytes": exported.num_bytes,
+                    "weights": "fp16",
+                    "order": exported.order,
+                }
+            )
+        )
+    else:
+        print_result(str(output))

@@ -1,0 +1,89 @@
+"""The page that writes: one HTML file with a model, its engine and no address of any other file."""
+
+import base64
+import hashlib
+import zlib
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.errors import printable
+from charrnn.core.overwriting import PAGE_START
+from charrnn.export.memory import packed
+from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT
+from charrnn.viz.render.html import Html, as_data
+
+SCRIPTS = ("engine.js", "text.js", "page.js")
+
+LARGEST_PAGE = 5_000_000
+"""Bytes; a larger page is slow to send and to open."""
+
+
+def page_bytes(model: Model, title: str) -> bytes:
+    """Return the page of a model whose weights are rounded to float16."""
+    return page(as_data(page_data(model)), title).encode("utf-8", "backslashreplace")
+
+
+def page(data: str, title: str) -> Html:
+    """Return the page with a model as JSON; only its own styles and scripts may run."""
+    sources = files("charrnn.export")
+    style = files("charrnn.viz.render").joinpath("page.css").read_text("utf-8")
+    style += sources.joinpath("page.css").read_text("utf-8")
+    scripts = [sources.joinpath(name).read_text("utf-8") for name in SCRIPTS]
+    name = escape(printable(title))
+    return (
+        f"{PAGE_START}style-src {allowed(style)}; script-src {allowed(*scripts)}; "
+        "base-uri 'none'; form-action 'none'\">\n"
+        f'<link rel="icon" href="data:,">\n<title>{name}</title>\n<style>{style}</style>\n</head>\n'
+        + sources.joinpath("page.html").read_text("utf-8").replace("TITLE", name)
+        + f'<script type="application/json" id="data">{data}</script>\n'
+        + "".join(f"<script>{script}</script>\n" for script in scripts)
+        + "</body>\n</html>\n"
+    )
+
+
+def allowed(*texts: str) -> str:
+    """Return the sources of a content security policy that allow these inline texts alone."""
+    digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(each).decode('ascii')}'" for each in digests)
+
+
+def page_data(model: Model) -> dict[str, Any]:
+    """Return what engine.js and page.js read."""
+    memory, newline = model.memory, model.vocab.newline
+    return {
+        "network": model.config.to_json(),
+        "shapes": {name: list(array.shape) for name, array in model.weights.items()},
+        "weights": text_of(packed_weights(model)),
+        "memory": memory
+        and {
+            "order": memory.order,
+            "weight": memory.weight,
+            "discounts": [list(order.discounts) for order in memory.orders],
+            "data": text_of(packed(memory)),
+        },
+        "gate": {"input": GATE_INPUT, "output": GATE_OUTPUT},
+        "vocabulary": model.vocab.to_json(),
+        "newline": newline,
+        "lineEnds": model.line_ends(),
+        "records": model.records,
+        "starts": [[symbol, count] for symbol, count in model.starts.items() if count],
+    }
+
+
+def packed_weights(model: Model) -> bytes:
+    """Return the weights as float16, deflated: all high bytes, then all low bytes.
+
+    High bytes, which hold sign and exponent, are alike: this saves a seventh.
+    """
+    halves = np.concatenate([array.ravel().astype("<f2") for array in model.weights.values()])
+    both = halves.view(np.uint8).reshape(-1, 2)
+    return zlib.compress(both[:, 1].tobytes() + both[:, 0].tobytes(), 9)
+
+
+def text_of(data: bytes) -> str:
+    """Return bytes in base64."""
+    return base64.b64encode(data).decode("ascii")
