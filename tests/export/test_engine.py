@@ -8,8 +8,11 @@ from exported_pages import TEXT, asked, make_model
 
 from charrnn.checkpoints.metadata import Metadata
 from charrnn.core.config import SampleConfig
+from charrnn.data.records import find_records
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.ngram.context import StreamMixer
+from charrnn.ngram.counts import records_of
+from charrnn.ngram.model import build
 from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.filters import apply_filters
 from charrnn.sampling.jobs import uniforms
@@ -54,10 +57,23 @@ def test_a_fixed_weight_takes_the_place_of_the_gate():
     assert np.abs(arrays(scores) - read_by_numpy(model, ids)[1]).max() < 1e-4
 
 
+def of_lines(order):
+    """Return the n-gram memory of the lines of the text, each a text of its own."""
+    vocab = make_model().vocab
+    ids = vocab.encode(TEXT + "mat\nsad hat\n")
+    texts = records_of(ids, find_records(ids, vocab.newline)[0], vocab.newline)
+    return build(texts, vocab.size, order)
+
+
 @pytest.mark.parametrize("order", [1, 2, 5])
-def test_keys_and_counts_arrive_as_they_are(order):
-    """The tree has the symbols of all keys, in order, and each context's range of followers."""
+@pytest.mark.parametrize("is_of_lines", [False, True])
+def test_keys_and_counts_arrive_as_they_are(order, is_of_lines):
+    """The tree has the symbols of all keys, in order, and each context's range of followers.
+
+    What begins a line is counted; it is not the number of distinct symbols before it.
+    """
     model = make_model(order=order)
+    model = make_model(memory=of_lines(order)) if is_of_lines else model
     (levels,) = asked(model, ["levels"])
     assert len(levels) == order + 1
     ones = np.uint64((1 << model.memory.bits) - 1)
@@ -134,7 +150,8 @@ def test_each_line_of_a_model_of_lines_begins_anew():
 
 def test_an_edited_text_is_read_as_if_it_were_new():
     """Kept states, activations and guesses are those of the last version, wherever it changed."""
-    versions = [TEXT, TEXT[:70], TEXT[:70] + "hat", "the " + TEXT, "the cat", TEXT[:33] + TEXT[40:]]
+    versions = [TEXT, TEXT[:70], TEXT[:70] + "hat", "the " + TEXT, "the cat"]
+    versions += [TEXT[:33] + TEXT[40:], TEXT[:40] + TEXT[50:]]  # from a kept state on
     for model in (make_model(), make_model("gru", records=True)):
         edited, fresh = asked(model, ["edited", versions])[0]
         assert edited == fresh
