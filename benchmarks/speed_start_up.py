@@ -52,7 +52,7 @@ def rows(rounds):
         )
     seconds = {name: 1 / statistics.median(values) for name, values in rates.items()}
     yield Row(
-        "first character of `sample` on the screen", "a process that imports torch", "5",
+        "first character of `sample` on the screen", "a process that imports torch", "5.5",
         ratios(rates, "sample", "torch"),
         f"{seconds['sample']:.2f} and {seconds['torch']:.2f} s; --help {seconds['--help']:.2f} s, "
         f"Python alone {seconds['pass']:.2f} s",
