@@ -15,6 +15,7 @@ from charrnn.core.console import loss_text
 from charrnn.core.errors import CheckpointError, printable
 from charrnn.data.vocab import CharVocabulary, visible
 from charrnn.ngram.model import NgramModel
+from charrnn.nn.architecture import size_text
 
 BACKWARD = "backward: reads and writes from the end of a text, so that a prompt is the ending"
 
@@ -77,12 +78,12 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
     network, corpus = model.config, metadata.corpus
     files = ", ".join(corpus.files[:5]) if corpus else "?"
     counts = f"{corpus.num_train} + {corpus.num_val} held out" if corpus else "?"
-    size = f"{network.cell} {network.num_layers}×{network.hidden_size}"
+    sizes = network.cell, network.num_layers, network.hidden_size, network.attention
     kind = f"{metadata.kind}, format {metadata.raw['format_version']}, charrnn {metadata.version}"
     rows = [
         ("file", f"{info.path}, {info.num_bytes:,} bytes"),
         ("kind", kind),
-        ("network", f"{size}, {network.num_parameters():,} parameters"),
+        ("network", f"{size_text(*sizes)}, {network.num_parameters():,} parameters"),
         ("direction", BACKWARD if model.is_backward else None),
         ("n-gram memory", _memory_text(model.memory)),
         ("characters", _vocabulary_text(model.vocab.to_json())),

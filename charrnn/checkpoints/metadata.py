@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from charrnn.checkpoints.format import JsonObject, are_counts, read_json
 from charrnn.checkpoints.parsing import parse_part
-from charrnn.core.config import DIRECTIONS
+from charrnn.core.config import DIRECTIONS, LONGEST_PAST
 from charrnn.core.errors import CheckpointError, InputError, printable
 from charrnn.nn.architecture import GATES, ModelConfig
 
@@ -191,7 +191,7 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
     if config.cell not in GATES:
         raise CheckpointError(f"its cell is unknown: {printable(config.cell)[:40]!r}")
     for name, value in sizes.items():
-        most = MOST_LAYERS if name == "num_layers" else 65_536
+        most = {"num_layers": MOST_LAYERS, "attention": LONGEST_PAST}.get(name, 65_536)
         if type(value) is not int or not 1 <= value <= most:
             raise CheckpointError(f"{name} is {printable(value)[:40]}")
     return config

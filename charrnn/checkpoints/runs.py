@@ -14,6 +14,7 @@ from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import is_locked
 from charrnn.core.settings import read_settings
+from charrnn.nn.architecture import size_text
 
 COLUMNS = ("run", "val loss", "state", "corpus", "size", "steps", "time", "char/s")
 NUMERIC = (1, 5, 6, 7)
@@ -59,6 +60,7 @@ class RunInfo:
     cell: str | None
     num_layers: int | None
     hidden_size: int | None
+    attention: int | None = None
     direction: str | None = None
     num_parameters: int | None
     step: int | None
@@ -89,8 +91,8 @@ class RunInfo:
     def _size_text(self) -> str:
         if self.cell is None:
             return "?"
-        suffix = " backward" * (self.direction == "backward")
-        return f"{self.cell} {self.num_layers}×{self.hidden_size}{suffix}"
+        size = size_text(self.cell, self.num_layers, self.hidden_size, self.attention or 0)
+        return size + " backward" * (self.direction == "backward")
 
     def _steps_text(self) -> str:
         step = "?" if self.step is None else f"{self.step:,}"
@@ -234,6 +236,7 @@ def _sizes(known: Metadata, folder: Path) -> dict[str, Any]:
         "cell": network.cell,
         "num_layers": network.num_layers,
         "hidden_size": network.hidden_size,
+        "attention": network.attention,
         "num_parameters": network.num_parameters(),
     }
 
@@ -246,7 +249,8 @@ def _sizes_of_settings(path: Path) -> dict[str, Any]:
     sizes = {name: as_count(settings.get(name)) for name in ("num_layers", "hidden_size")}
     direction = (as_text(settings.get("direction")) or "forward") if settings else None
     cell = None if None in sizes.values() else as_text(settings.get("cell"))
-    return sizes | {"cell": cell, "direction": direction}
+    attention = (as_count(settings.get("attention")) or 0) if settings else None
+    return sizes | {"cell": cell, "attention": attention, "direction": direction}
 
 
 def corpus_text(names: Sequence[str] | None, num_files: int | None = None) -> str:

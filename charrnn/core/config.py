@@ -12,6 +12,8 @@ CELLS = ("lstm", "gru", "rnn")
 
 DIRECTIONS = ("forward", "backward")
 """Order in which a model reads and writes a text: from its start, or from its end."""
+LONGEST_PAST = 1 << 14
+"""Most outputs that attention looks back on."""
 
 MAX_SYMBOLS = 65_535
 """Largest vocabulary: ids are at most 16 bits wide."""
@@ -168,6 +170,11 @@ class TrainConfig:
         512, "Width of the recurrent state.", check=within(1, 65_536), group=SIZE
     )
     num_layers: int = setting(1, "Number of recurrent layers.", check=within(1, 64), group=SIZE)
+    attention: int = setting(
+        0, "Let the network look back on the last N outputs of its last layer (attention, one "
+        "head); 0 for none.",
+        check=within(0, LONGEST_PAST), group=SIZE, metavar="N",
+    )  # fmt: skip
     embedding_size: int = setting(
         64, "Width of the embedding of a character.", check=within(1, 65_536), group=SIZE
     )
@@ -328,6 +335,7 @@ NEUTRAL = {
     "normalize": "keep",
     "column": "",
     "direction": "forward",
+    "attention": 0,
 }
 """Settings that came after the first format, and what a file that lacks one means by that.
 

@@ -16,6 +16,7 @@ from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.evaluation.text_end import split_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
+from charrnn.nn.architecture import size_text
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.training.transfer import (
@@ -124,6 +125,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
         seconds=DEFAULT_SECONDS if is_open else config.max_time,
         flops_per_second=speed_class(device, precision) if is_timed else NOMINAL_SPEED,
         cell=config.cell,
+        attention=config.attention,
         on_gpu=device.type == "cuda",
         chars_per_record=corpus.num_train / len(records) if records else None,
     )
@@ -167,7 +169,7 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
     num_symbols = corpus.num_train + corpus.num_val
     return (
         f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
-        f"{config.cell} {config.num_layers}×{config.hidden_size}"
+        f"{size_text(config.cell, config.num_layers, config.hidden_size, config.attention)}"
         f"{' backward' * (config.direction == 'backward')}; {budget_text(config)}"
     )
 

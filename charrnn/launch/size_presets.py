@@ -74,6 +74,7 @@ class Task:
     seconds: float | None
     flops_per_second: float = NOMINAL_SPEED
     cell: str = "lstm"
+    attention: int = 0
     on_gpu: bool = False
     chars_per_record: float | None = None
     """Mean characters of a record and its newline; None for a text of streams."""
@@ -157,6 +158,7 @@ def expected_steps(chosen: dict[str, Any], task: Task) -> float:
         embedding_size=chosen["embedding_size"],
         hidden_size=chosen["hidden_size"],
         num_layers=chosen["num_layers"],
+        attention=task.attention,
     )
     chars = chars_per_step(chosen, task)
     limits = [float(task.steps)] if task.steps is not None else []

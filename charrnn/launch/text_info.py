@@ -21,7 +21,7 @@ from charrnn.evaluation.text_end import memory_loss, split_notes
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
 from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.model import count_corpus
-from charrnn.nn.architecture import ModelConfig
+from charrnn.nn.architecture import ModelConfig, size_text
 
 RARE = 10
 """A character with fewer occurrences than this is hardly learned."""
@@ -192,7 +192,7 @@ def training_findings(
     model = ModelConfig.from_settings(config, corpus.vocab.size)
     yield Finding(
         "network",
-        f"{config.cell} {config.num_layers}×{config.hidden_size}, "
+        f"{size_text(config.cell, config.num_layers, config.hidden_size, config.attention)}, "
         f"{model.num_parameters():,} parameters, for {budget_text(config)}",
         {"hidden_size": config.hidden_size, "num_parameters": model.num_parameters()},
     )

@@ -9,6 +9,12 @@ from charrnn.core.config import TrainConfig
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 """Rows of a recurrent matrix, in multiples of the hidden size."""
 
+KEY_WIDTH = 64
+"""Numbers of an output that are its key, at most: as good as all of them, for a fraction of the work."""
+
+LAYER_NORM_EPSILON = 1e-5
+"""What LayerNorm adds to the variance."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
@@ -27,6 +33,8 @@ class ModelConfig:
     """Width of the recurrent state (H)."""
     num_layers: int
     """Recurrent layers (L)."""
+    attention: int = 0
+    """Outputs of the last layer that the network looks back on, the newest included (N); 0: none."""
 
     @classmethod
     def from_settings(cls, config: TrainConfig, vocab_size: int) -> "ModelConfig":
@@ -37,6 +45,7 @@ class ModelConfig:
             embedding_size=config.embedding_size,
             hidden_size=config.hidden_size,
             num_layers=config.num_layers,
+            attention=config.attention,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +60,8 @@ class ModelConfig:
     def flops_per_char(self) -> float:
         """Return floating-point operations to train on one character: 6 for each matrix weight."""
         products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
-        return 6.0 * sum(math.prod(shape) for shape in products)
+        looked_at = self.attention * (key_width(self) + self.hidden_size)  # they have no gradient
+        return 6.0 * sum(math.prod(shape) for shape in products) + 4.0 * looked_at
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -69,4 +79,24 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         result[f"layers.{layer}.bias_hh_l0"] = (rows,)
     result["decoder.weight"] = (V, H)
     result["decoder.bias"] = (V,)
+    if config.attention:
+        result["attention.key_gate"] = (key_width(config),)
+        result["attention.value_gate"] = (H,)
+        result["attention.distance_bias"] = (num_buckets(config),)
+        result["attention.query.weight"] = (key_width(config), H)
     return result
+
+
+def size_text(cell: str, num_layers: int | None, hidden_size: int | None, attention: int) -> str:
+    """Return cell and size of a network, for messages and tables."""
+    return f"{cell} {num_layers}×{hidden_size}" + (f" attention {attention}" if attention else "")
+
+
+def key_width(config: ModelConfig) -> int:
+    """Return how many numbers of an output are its key (D)."""
+    return min(config.hidden_size, KEY_WIDTH)
+
+
+def num_buckets(config: ModelConfig) -> int:
+    """Return the number of buckets of distances: 0, 1, 2-3, 4-7, 8-15 and so on."""
+    return (config.attention - 1).bit_length() + 1

@@ -16,6 +16,10 @@ TILE = 16
 beyond 16, on the index of a column; with fixed tiles a text depends on its seed alone."""
 
 
+LEAST_SPARE = 16
+"""Rows that a longer array has for the steps to come, at least."""
+
+
 class Engine:
     """Steps a network, for one stream or a batch."""
 
@@ -37,6 +41,37 @@ class Engine:
             Logits of the next character, (V,) or (B, V), and the new state.
         """
         raise NotImplementedError
+
+    def attend(self, symbol: int, state: State) -> tuple[Floats, State, Floats]:
+        """Read one character of a single stream as `step` does, and return where attention looked.
+
+        Returns:
+            Logits, the new state, and the weight of each of the last n characters, the oldest
+            first and this one last, (blocks, heads, n).
+        """
+        raise NotImplementedError
+
+
+class Ring:
+    """The last N rows at the end of a longer array: a step adds one row and copies none.
+
+    Rows that a state has are not overwritten: a state that is not the last one is copied.
+    """
+
+    def __init__(self) -> None:
+        self._last: Floats | None = None
+        self._rows, self._end = np.empty((0, 0), dtype=np.float32), 0
+
+    def moved(self, ring: Floats) -> Floats:
+        """Return a ring, (..., N, H), without its oldest row; the last one is to be written."""
+        N = ring.shape[-2]
+        if ring is not self._last or self._end == self._rows.shape[-2]:
+            size = N + max(LEAST_SPARE, N // 4)
+            self._rows = np.empty((*ring.shape[:-2], size, ring.shape[-1]), dtype=np.float32)
+            self._rows[..., :N, :], self._end = ring, N
+        self._end += 1
+        self._last = self._rows[..., self._end - N : self._end, :]
+        return self._last
 
 
 class Matrix:

@@ -1,4 +1,4 @@
-"""The recurrent network in PyTorch: embedding -> recurrent layers -> decoder.
+"""The recurrent network in PyTorch: embedding -> recurrent layers -> attention -> decoder.
 
 Shapes as in `nn/network.py`.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn.nn.architecture import GATES, ModelConfig
+from charrnn.nn.attention import Attention
 from charrnn.nn.network import Masks, Network, draw_mask, times
 from charrnn.nn.state import State
 
@@ -61,6 +62,7 @@ class CharRNN(Network):
                 for layer in range(config.num_layers)
             )
             self.decoder = nn.Linear(H, config.vocab_size)
+            self.attention = Attention(config) if config.attention else None
         self.to_empty(device="cpu")
 
     def forward(
@@ -73,13 +75,18 @@ class CharRNN(Network):
         parts = state.arrays()
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, nn.RNNBase)  # for the type checker
-            start = tuple(part[i : i + 1] for part in parts.values())
+            start = tuple(parts[name][i : i + 1] for name in "hc" if name in parts)
+            x = times(x, masks.layers[i - 1] if masks and i else None)
             x, end = run_layer(layer, x, start, masks.recurrent[i] if masks else None)
-            x = times(x, masks.layers[i] if masks else None)
             ends.append(end)
         joined = (torch.cat(layers).float() for layers in zip(*ends, strict=True))
+        after = dict(zip("hc", joined, strict=False))
+        if self.attention is not None:
+            added, past, count = self.attention(x, parts["past"][0], parts["count"][0])
+            x, after = x + added, after | {"past": past[None], "count": count[None]}
+        x = times(x, masks.layers[-1] if masks else None)
         logits = self._in_order(self.decoder, x).float()
-        return logits, State.from_arrays(dict(zip(parts, joined, strict=True)))
+        return logits, State.from_arrays(after)
 
     def _in_order(self, module: nn.Module, x: Tensor) -> Tensor:
         """Apply a module to (B, T, ...), in the order of time if that is wanted."""
@@ -109,6 +116,8 @@ class CharRNN(Network):
                     parameter.zero_()
                 if self.config.cell == "lstm" and "bias_hh" in name:
                     parameter[H : 2 * H] = 1.0
+        if self.attention is not None:
+            self.attention.draw_weights(generator)
 
     def draw_masks(
         self,

@@ -82,7 +82,7 @@ def native_engine(
     config: ModelConfig, weights: Mapping[str, Floats], num_symbols: int
 ) -> NativeEngine | None:
     """Return the compiled engine if there is one, or if so many symbols pay for building it."""
-    if config.cell not in CELLS:
+    if config.cell not in CELLS or config.attention:
         return None
     library = load_or_build() if num_symbols >= WORTH_BUILDING else load()
     return NativeEngine(library, config, weights) if library else None

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from charrnn.nn.architecture import ModelConfig
-from charrnn.nn.engine import Engine, Floats, Matrix
+from charrnn.nn.architecture import LAYER_NORM_EPSILON, ModelConfig, key_width
+from charrnn.nn.engine import Engine, Floats, Matrix, Ring
 from charrnn.nn.state import State
 
 HALF, ONE = np.float32(0.5), np.float32(1)
+
+EPSILON = np.float32(LAYER_NORM_EPSILON)
 
 
 class RecurrentEngine(Engine):
@@ -31,20 +33,34 @@ class RecurrentEngine(Engine):
         embedding = weights["embedding.weight"]
         self._layers = [cell(weights, 0, config.hidden_size, embedding)]
         self._layers += [cell(weights, i, config.hidden_size) for i in range(1, config.num_layers)]
+        self._attention = Attention(config, weights) if config.attention else None
         self._decoder = Matrix(weights["decoder.weight"].T)
         self._decoder_bias = weights["decoder.bias"]
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
         """Read one character of each stream, as every engine does."""
-        new_state = state.map(np.empty_like)
-        old, new = list(state.arrays().values()), list(new_state.arrays().values())
+        logits, state, _ = self._step(ids, state)
+        return logits, state
+
+    def attend(self, symbol: int, state: State) -> tuple[Floats, State, Floats]:
+        """Read one character of a single stream, as every engine does."""
+        logits, state, weights = self._step(symbol, state)
+        return logits, state, weights[None, None]
+
+    def _step(self, ids: Any, state: State) -> tuple[Floats, State, Any]:
+        parts = state.arrays()
+        new = {name: np.empty_like(parts[name]) for name in "hc" if name in parts}
         x: Any = ids
         for i, layer in enumerate(self._layers):
-            layer.step(x, [part[i] for part in old], [part[i] for part in new])
-            x = new[0][i]
+            layer.step(x, [parts[name][i] for name in new], [part[i] for part in new.values()])
+            x = new["h"][i]
+        weights = None
+        if self._attention is not None:
+            x, past, weights = self._attention.step(x, parts["past"], parts["count"])
+            new |= past
         logits = self._decoder.times(x)
         logits += self._decoder_bias
-        return logits, new_state
+        return logits, State.from_arrays(new), weights
 
 
 class _Layer:
@@ -170,6 +186,60 @@ class _RNN(_Layer):
         np.tanh(self.gates(x, state[0]), out=new[0])
 
 
+class Attention:
+    """One head over the last N outputs of the last layer; the twin of `nn/attention.py`.
+
+    Args:
+        config: The architecture.
+        weights: Arrays named as in shapes(config).
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
+        self._size, self._width = config.attention, key_width(config)
+        query = weights["attention.query.weight"]
+        self._query = Matrix((query - query.mean(0)).T)  # LayerNorm subtracts the mean
+        scale = np.float32(2 * self._width**-0.5)
+        self._key_gate = scale * sigmoid(weights["attention.key_gate"])
+        self._value_gate = sigmoid(weights["attention.value_gate"])
+        buckets = np.frexp(np.arange(config.attention))[1]  # 0, 1, 2-3, 4-7 and so on
+        self._bias = weights["attention.distance_bias"][buckets[::-1]]  # oldest first
+        self._past = Ring()
+
+    def step(self, x: Floats, past: Floats, count: Floats) -> tuple[Floats, dict[str, Floats], Any]:
+        """Return output and what the head adds to it, the past after it, and the weights.
+
+        Args:
+            x: Output of the last layer, (H,) or (B, H).
+            past: Normalised outputs before it, oldest first, (1, N, H) or (1, B, N, H).
+            count: How many of them exist, (1, 1) or (1, B, 1).
+
+        Returns:
+            The sum, (H,) or (B, H); the new parts of the state; the weight of each of the last
+            outputs, oldest first, (n,) or (B, N).
+        """
+        mean = x.mean() if x.ndim == 1 else x.mean(-1, keepdims=True)
+        own = scaled(x - mean)
+        q = scaled(self._query.times(own)) * self._key_gate
+        new = self._past.moved(past)
+        new[0, ..., -1, :] = own
+        N, fewest = self._size, count.min()
+        # A batch is never cut: the rounding of a product would depend on its other streams.
+        first = 0 if x.ndim > 1 else min(N - int(fewest), N - 1)
+        scores = np.empty((*x.shape[:-1], N - first), dtype=np.float32)
+        scores[..., -1] = 0
+        np.matmul(past[0, ..., first:-1, : self._width], q[..., None], out=scores[..., :-1, None])
+        scores += self._bias[first:]
+        if fewest < N:
+            if x.ndim > 1:
+                scores[..., :-1][np.arange(N - 1) < N - count[0]] = -np.inf
+            count = np.minimum(count + ONE, np.float32(N))
+        weights = softmax(scores)
+        added = np.matmul(weights[..., None, :], new[0, ..., first:, :])[..., 0, :]
+        added *= self._value_gate
+        added += x
+        return added, {"past": new, "count": count}, weights
+
+
 LAYERS: dict[str, type[_Layer]] = {"lstm": _LSTM, "gru": _GRU, "rnn": _RNN}
 
 
@@ -181,3 +251,24 @@ def make_engine(config: ModelConfig, weights: Mapping[str, Floats]) -> Engine:
         weights: Arrays named as in shapes(config).
     """
     return RecurrentEngine(config, weights)
+
+
+def scaled(x: Floats) -> Floats:
+    """Return x, which has mean 0, with variance 1 over its last axis."""
+    square = np.dot(x, x) if x.ndim == 1 else np.einsum("bi,bi->b", x, x)[:, None]
+    result: Floats = x * (square * np.float32(1 / x.shape[-1]) + EPSILON) ** np.float32(-0.5)
+    return result
+
+
+def softmax(scores: Floats) -> Floats:
+    """Return probabilities over the last axis; scores are overwritten."""
+    scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= np.add.reduce(scores, axis=-1, keepdims=True)
+    return scores
+
+
+def sigmoid(x: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x))."""
+    result: Floats = ONE / (ONE + np.exp(-x))
+    return result

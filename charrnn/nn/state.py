@@ -1,7 +1,8 @@
 """The state of a network after some text: a small value, for PyTorch and NumPy alike.
 
 A state consists of named float32 arrays, its parts: h and c of an LSTM, h of a GRU or RNN, each
-(L, B, H). Streams are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
+(L, B, H); with attention also past outputs, (1, B, N, H), the oldest first, and their count,
+(1, B, 1). Streams are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
 Operations return new states. Other modules know parts by name only, as files and digests do.
 """
 
@@ -13,11 +14,21 @@ import numpy as np
 
 from charrnn.nn.architecture import ModelConfig
 
+UNITS = ("h", "c")
+"""Parts with one number for each recurrent unit."""
+
+RINGS = {"past"}
+"""Parts with a row for each of many characters. A count masks them; they are never cleared."""
+
 
 def part_shapes(config: ModelConfig, *batch: int) -> dict[str, tuple[int, ...]]:
     """Return name and shape of each part, for one stream or for a batch."""
     names = "hc" if config.cell == "lstm" else "h"
-    return dict.fromkeys(names, (config.num_layers, *batch, config.hidden_size))
+    result = dict.fromkeys(names, (config.num_layers, *batch, config.hidden_size))
+    if config.attention:
+        result["past"] = (1, *batch, config.attention, config.hidden_size)
+        result["count"] = (1, *batch, 1)
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +66,10 @@ class State:
         """Return the parts by name, without copying them."""
         return dict(self.parts)
 
+    def units(self) -> dict[str, Any]:
+        """Return the parts with one number for each recurrent unit: h, and c of an LSTM."""
+        return {name: self.parts[name] for name in UNITS if name in self.parts}
+
     @property
     def num_streams(self) -> int:
         """Number of streams of a batch (B)."""
@@ -82,12 +97,18 @@ class State:
         return self.map(lambda part: part[:, None].repeat(num_streams, 1))
 
     def clear(self, is_fresh: Any) -> "State":
-        """Return the state with zeros for the streams in is_fresh, (B,), bool."""
-        return self.map(lambda part: part * (~is_fresh)[(None, ..., *(None,) * (part.ndim - 2))])
+        """Return the state with zeros for the streams in is_fresh, (B,), bool; rings stay."""
+
+        def cleared(part: Any) -> Any:
+            return part * (~is_fresh)[(None, ..., *(None,) * (part.ndim - 2))]
+
+        return State({n: p if n in RINGS else cleared(p) for n, p in self.parts.items()})
 
     def detach(self) -> "State":
         """Return the state without its gradient: the truncation of BPTT.
 
         Values that are not finite become 0; otherwise they would spoil all windows after this one.
+        Rings have none: the network sees to that.
         """
-        return self.map(lambda part: part.detach().nan_to_num(0.0, 0.0, 0.0))
+        parts = {n: p if n in RINGS else p.nan_to_num(0.0, 0.0, 0.0) for n, p in self.parts.items()}
+        return State({name: part.detach() for name, part in parts.items()})

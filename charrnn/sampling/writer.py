@@ -47,7 +47,12 @@ def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: i
         picked = pick_device(device)
         if picked.type == "mps":
             raise InputError("--device: mps: sampling runs on cpu or cuda only; use --device cpu")
-        if picked.type == "cuda":
+        if picked.type == "cuda" and model.config.attention and device != "auto":
+            raise InputError(
+                f"--device: {device}: a network with attention writes on the CPU only; "
+                "use --device cpu"
+            )
+        if picked.type == "cuda" and not model.config.attention:
             from charrnn.sampling.cuda import DeviceSampler
 
             return DeviceSampler(model, stops, picked)

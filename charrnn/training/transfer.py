@@ -34,6 +34,7 @@ def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "embedding_size": config.embedding_size,
+        "attention": config.attention,
         "direction": model.setting("direction"),
     }
     for name, value in fixed.items():

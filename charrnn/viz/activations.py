@@ -14,6 +14,7 @@ from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
 from charrnn.nn.engine import Floats
 from charrnn.nn.numpy_engine import make_engine
+from charrnn.nn.state import State
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
@@ -30,7 +31,7 @@ BITS = 1 / np.log(2)
 
 
 Parts = Mapping[str, Floats]
-"""Parts of the state after each symbol of a text, by name, (T, L, H) each."""
+"""Values after each symbol of a text: h, and c of an LSTM, (T, L, H) each; logits, (T, V)."""
 
 
 def activations_of(states: Parts, kind: str) -> Floats:
@@ -39,7 +40,7 @@ def activations_of(states: Parts, kind: str) -> Floats:
 
 
 def states(model: Model, ids: Sequence[int]) -> Parts:
-    """Return h, and c of an LSTM, after each symbol of a text, (T, L, H) each.
+    """Return units and logits after each symbol of a text.
 
     The state before the text is the state after a newline, if the vocabulary has one. A model of
     lines resets its state after each newline. The network runs step by step, because a torch layer
@@ -53,14 +54,21 @@ def states(model: Model, ids: Sequence[int]) -> Parts:
     engine = make_engine(model.config, model.weights)
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
-    results = begin.map(lambda part: np.empty((len(ids), *part.shape), np.float32)).arrays()
+    results = room_for(begin, len(ids))
+    results["logits"] = np.empty((len(ids), model.vocab.size), np.float32)
     for t, symbol in enumerate(np.asarray(ids)[order].tolist()):
-        _, state = engine.step(symbol, state)
-        for name, part in state.arrays().items():
+        results["logits"][t], state = engine.step(symbol, state)
+        for name, part in state.units().items():
             results[name][t] = part
         if model.records and symbol == newline:
             state = begin
     return {name: result[order] for name, result in results.items()}
+
+
+def room_for(state: State, count: int) -> dict[str, Floats]:
+    """Return arrays for the units of a state at each of `count` symbols."""
+    units = state.units().items()
+    return {name: np.empty((count, *part.shape), np.float32) for name, part in units}
 
 
 def reading_order(model: Model, ids: Any) -> Any:
@@ -79,7 +87,7 @@ def reading_order(model: Model, ids: Any) -> Any:
 
 
 def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
-    """Return about the same as `states`, faster: pieces of the text are read as one batch.
+    """Return about the units of `states`, faster: pieces of the text are read as one batch.
 
     Each piece is preceded by WARM_UP symbols. The result of a network that forgets within so many
     symbols, as untrained ones do, differs by less than 0.01. Arguments as of `states`.
@@ -90,7 +98,7 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
     starts = np.arange(NUM_PIECES) * size
     begin = Prefill(model, engine).one("")[1].repeated(NUM_PIECES)
     state = begin
-    results = begin.map(lambda part: np.empty((size, *part.shape), np.float32)).arrays()
+    results = room_for(begin, size)
     for t in range(-WARM_UP, size):
         symbols = text[np.clip(starts + t, 0, len(text) - 1)]
         _, state = engine.step(symbols, state)
@@ -98,7 +106,7 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
         if model.records:
             begins_anew |= symbols == newline
         if t >= 0:
-            for name, part in state.arrays().items():
+            for name, part in state.units().items():
                 results[name][t] = part
         state.put(begins_anew, begin.rows(begins_anew))
     return {name: in_order(result)[: len(text)][order] for name, result in results.items()}
@@ -123,7 +131,7 @@ class Expectations:
 
 
 def expectations(
-    sampler: Sampler, ids: Ids, hidden: Floats, memory_weight: float | None = None
+    sampler: Sampler, ids: Ids, logits: Floats, memory_weight: float | None = None
 ) -> Expectations:
     """Return the predictions for each symbol of a text.
 
@@ -133,14 +141,14 @@ def expectations(
     Args:
         sampler: Sampler of the model.
         ids: The text, (T,).
-        hidden: Output of the last layer after each symbol is read, (T, H).
+        logits: Logits of the network after each symbol is read, (T, V).
         memory_weight: Weight of the n-gram memory, 0 for the network alone; None is the model's own.
     """
     model, memory = sampler.model, sampler.memory(SampleConfig(memory_weight=memory_weight))
     order = reading_order(model, ids)
-    ids, hidden = ids[order], hidden[order]
+    ids, logits = ids[order], logits[order]
     newline = model.vocab.newline if model.records else None
-    logits = logits_before(sampler, ids, hidden, newline)
+    logits = logits_before(sampler, ids, logits, newline)
     follower = StreamMixer(memory, prompt_ids(model, "")) if memory else None
     K = min(NUM_GUESSES, model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
@@ -157,19 +165,16 @@ def expectations(
     return Expectations(bits[order], guesses[order], probabilities[order])
 
 
-def logits_before(sampler: Sampler, ids: Ids, hidden: Floats, newline: int | None) -> Floats:
+def logits_before(sampler: Sampler, ids: Ids, logits: Floats, newline: int | None) -> Floats:
     """Return the logits of the network before each symbol is read, (T, V).
 
     Args:
         sampler: Sampler of the model.
         ids: The text, (T,).
-        hidden: Output of the last layer after each symbol, (T, H).
+        logits: Logits of the network after each symbol is read, (T, V).
         newline: Id after which the state is reset; None to keep it.
     """
-    weights, (first, _) = sampler.model.weights, sampler.prefill.one("")
-    logits = np.empty((len(ids), sampler.model.vocab.size), dtype=np.float32)
-    np.matmul(hidden[:-1], weights["decoder.weight"].T, out=logits[1:])
-    logits[1:] += weights["decoder.bias"]
-    begins = np.append(True, ids[:-1] == newline)
-    logits[begins] = first
-    return logits
+    first, _ = sampler.prefill.one("")
+    before = np.concatenate([first[None], logits[:-1]])
+    before[1:][ids[:-1] == newline] = first
+    return before

@@ -269,7 +269,8 @@ def network_text(info: RunInfo) -> str:
     """Return cell and size of a network in words."""
     if info.num_layers is None:
         return "?"
-    return f"{info.cell}, {count_text(info.num_layers, 'layer')} of {info.hidden_size} units"
+    head = f", attention to {info.attention} outputs" if info.attention else ""
+    return f"{info.cell}, {count_text(info.num_layers, 'layer')} of {info.hidden_size} units{head}"
 
 
 def loss_words(loss: float | None, unit: str, of_which: str = "") -> str:

@@ -98,12 +98,12 @@ class View:
     @cached_property
     def expected(self) -> Expectations:
         """Predictions of the model for each symbol."""
-        hidden = self.states["h"][:, -1]
-        return expectations(Sampler(self.model), self.ids, hidden, self.memory_weight)
+        sampler, logits = Sampler(self.model), self.states["logits"]
+        return expectations(sampler, self.ids, logits, self.memory_weight)
 
     @cached_property
     def states(self) -> Parts:
-        """State of every unit after each symbol: h, and c of an LSTM, (T, L, H) each."""
+        """Units and logits after each symbol."""
         return states(self.model, self.ids.tolist())
 
 

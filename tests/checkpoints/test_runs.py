@@ -44,7 +44,7 @@ ENDED = {
 
 KEYS = [
     "run", "state", "is_alive", "stop_reason", "code", "error", "val_loss", "corpus",
-    "corpus_digest", "split", "cell", "num_layers", "hidden_size", "direction", "num_parameters",
+    "corpus_digest", "split", "cell", "num_layers", "hidden_size", "attention", "direction", "num_parameters",
     "step", "total_steps", "seconds", "chars_per_second", "best", "folder",
 ]  # fmt: skip
 
@@ -326,7 +326,7 @@ def test_json_has_the_keys_of_the_contract(charrnn, checkpoints):
         "run": "king", "state": "finished", "is_alive": False, "stop_reason": "finished",
         "code": 0, "error": None, "val_loss": 1.5, "corpus": ["a.txt"], "corpus_digest": "aaaa11",
         "split": "unfinished",
-        "cell": "rnn", "num_layers": 1, "hidden_size": 4, "direction": "forward",
+        "cell": "rnn", "num_layers": 1, "hidden_size": 4, "attention": 0, "direction": "forward",
         "num_parameters": 53, "step": 5000,
         "total_steps": 5000, "seconds": 250.0, "chars_per_second": 30_000.0,
         "best": "checkpoints/king/best.safetensors", "folder": "checkpoints/king",

@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "epochs end inside": {"batch_size": 7, "seq_len": 64},  # 4 steps an epoch
     "lines": {"lines": True, "batch_size": 5},
     "memory": {"memory": 3},
+    "attention": {"attention": 20},
 }
 
 

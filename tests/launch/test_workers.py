@@ -261,11 +261,14 @@ def evaluated(events):
     return [event.loss for event in events if isinstance(event, Evaluated)]
 
 
-@pytest.mark.parametrize("lines", [False, True])
-def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines):
+@pytest.mark.parametrize(("lines", "attention"), [(False, 0), (True, 0), (False, 12)])
+def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines, attention):
     """Dropout, restarts, a memory; 19 lines in batches of 4, so that a last one has only 3."""
     Path("text.txt").write_text("".join(f"name {i * i} x\n" for i in range(21)), "utf-8")
-    session = Session(Path("text.txt"), batch_size=4, steps=9, eval_every=4, memory=2, lines=lines)
+    session = Session(
+        Path("text.txt"), batch_size=4, steps=9, eval_every=4, memory=2, lines=lines,
+        attention=attention,
+    )  # fmt: skip
     corpus, config = session.corpus, session.config
     (alone, state) = train_as_rank(ALONE, corpus, config, session.new_run())
     ranks, run = Ranks(2, monkeypatch), session.new_run()

@@ -50,9 +50,11 @@ def test_ten_steps_leave_torchs_global_generator_unchanged(batches, cell):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("attention", [0, 12])
 @pytest.mark.parametrize("is_scaled", [False, True])
-def test_an_update_waits_for_no_device(batches, cell, is_scaled):
-    learner = train(make_learner(cell=cell), batches, range(1))  # AdamW makes its moments
+def test_an_update_waits_for_no_device(batches, cell, is_scaled, attention):
+    learner = make_learner(cell=cell, attention=attention)
+    train(learner, batches, range(1))  # AdamW makes its moments
     learner.scaler = torch.amp.GradScaler("cpu", enabled=is_scaled)
     before = weights(learner)
     with GraphRules():
@@ -62,12 +64,13 @@ def test_an_update_waits_for_no_device(batches, cell, is_scaled):
         learner.skipped.item()
 
 
-def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell):
+@pytest.mark.parametrize("attention", [0, 12])
+def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell, attention):
     """The device is "meta", for which torch has no generator, autocast or fused optimiser."""
     meta = torch.device("meta")
     monkeypatch.setattr(learner_module, "pick_device", lambda name: meta)
     monkeypatch.setattr(learner_module, "autocast", lambda *a: nullcontext())
-    learner = make_learner(cell=cell)
+    learner = make_learner(cell=cell, attention=attention)
     assert {p.device for p in learner.model.parameters()} == {meta}
     masks = learner.model.draw_masks((0.2, 0.2, 0.2), (S, T), torch.Generator())
     on_device = Masks(

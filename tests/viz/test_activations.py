@@ -29,8 +29,8 @@ def model(*, records, weight=0.6):
 
 def expected_of(model, memory_weight=None):
     ids = VOCAB.encode(TEXT)
-    hidden = states(model, ids.tolist())["h"][:, -1]
-    return expectations(Sampler(model), ids, hidden, memory_weight)
+    logits = states(model, ids.tolist())["logits"]
+    return expectations(Sampler(model), ids, logits, memory_weight)
 
 
 def test_a_network_that_knows_nothing_is_surprised_by_log2_v_bits():
