@@ -34,6 +34,8 @@ LARGE = SIZES[-1]
 GEMM = 2048
 NUM_NAMES = 32_000
 DROPOUT = 0.1
+FIRST = 1000
+"""Number of the first step: the first hundred of a training average more often."""
 
 
 def config_of(size, device, precision):
@@ -52,7 +54,7 @@ class Ours:
         self.learner = Learner(config, ModelConfig.from_settings(config, V), config.batch_size)
 
     def update(self, batch, step):
-        self.learner.update(batch, step, 1e-3)
+        self.learner.update(batch, FIRST + step, 1e-3)
 
 
 def text():
