@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from charrnn.infill.reader import Reader, Symbols
 from charrnn.ngram.counts import Floats
 
-PROPOSAL = (0.88, 0.88, 0.64)
+PROPOSAL = (0.95, 0.86, 0.77)
 """Powers of forward and backward prediction, and of the unigram that divides them."""
 
-POWERS = ((0.63, 0.44), (0.38, 0.30))
+POWERS = ((0.69, 0.53), (0.30, 0.24))
 """Powers of the first symbol, which the network predicts too, and of those after it, which the
 n-grams predict alone; forward, then backward. Like PROPOSAL, they were fitted by
 benchmarks/fit_powers.py on the end of a training text."""
