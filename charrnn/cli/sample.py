@@ -63,8 +63,8 @@ from charrnn.core.overwriting import check_output
 )
 @option(
     "--batch-size", type=Integer(), group="Text",
-    help="Number of texts generated side by side; a GPU uses its own. [default: 64, or 1 for a "
-    "single text]",
+    help="Number of texts generated side by side; a GPU uses its own. [default: 64, 256 for "
+    "a model of lines, 1 for a single text]",
 )  # fmt: skip
 @option(
     "--device", default="cpu", metavar="D", group="Text",

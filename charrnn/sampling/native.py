@@ -191,12 +191,13 @@ class NativeLoop:
         self, jobs: Sequence[Job], config: SampleConfig, memory: NgramModel | None
     ) -> list[Written]:
         """Return the texts of jobs of one config."""
-        finders = [StopFinder(self._stops) for _ in jobs]
         written: list[list[int]] = [[] for _ in jobs]
         for block in self._blocks(jobs, config, memory):
             for text, new in block:
-                written[text] += finders[text].feed(*new)
-        return [
-            (text + finder.finish(), "stop" if finder.is_found else "length")
-            for text, finder in zip(written, finders, strict=True)
-        ]
+                written[text] += new
+        return [self._ended(ids) for ids in written]
+
+    def _ended(self, ids: list[int]) -> Written:
+        """Return a text without the longest stop string that ends it, and why it ended."""
+        sizes = [len(stop) for stop in self._stops if ids[-len(stop) :] == stop]
+        return (ids[: len(ids) - max(sizes)], "stop") if sizes else (ids, "length")

@@ -29,6 +29,9 @@ from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, fin
 from charrnn.sampling.native import NativeLoop
 from charrnn.sampling.prefill import Prefill, prompt_ids
 
+MOST_RECORDS, SCORES = 256, 1 << 18
+"""Records that are generated side by side, and limit of their logits."""
+
 
 def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
     """Return one symbol for each row of logits, by inverse transform sampling: (...), or an int.
@@ -173,8 +176,14 @@ class Sampler:
             yield self._sample_of(job, ids, finish)
 
     def rows(self, asked: int | None) -> int:
-        """Return the batch size that is used if `asked` is requested; None is the default."""
-        return max(2, asked or self.batch_size)
+        """Return the batch size that is used if `asked` is requested; None is the default.
+
+        Records end early, one after the other: more of them fill the rows.
+        """
+        default = self.batch_size
+        if self.model.records:
+            default = max(default, min(MOST_RECORDS, SCORES // self.model.vocab.size))
+        return max(2, asked or default)
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side; a finished text leaves the batch."""

@@ -11,11 +11,14 @@ import pytest
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.native import build as building
 from charrnn.native import library
-from charrnn.native.build import build, load_or_build
+from charrnn.native.build import build, load_or_build, try_out
 from charrnn.native.library import FLAGS, library_path, load
 from charrnn.nn import native
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import NativeEngine, native_engine
+
+QUICK = ("-O0", *FLAGS[1:])
+"""Compiles in a third of the time. The library of other tests is built as users build it."""
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 
@@ -25,6 +28,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CHARRNN_NATIVE", "1")
     monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(building, "FLAGS", QUICK)
     return tmp_path / "cache" / "native"
 
 
@@ -109,7 +113,8 @@ def test_the_users_folder_may_hold_modules_of_any_name_and_be_the_cache(tmp_path
 
 @needs_compiler
 def test_processes_that_build_at_once_all_get_it(cache):
-    command = [sys.executable, "-c", "from charrnn.native.build import load_or_build as it; it() or 1 / 0"]  # fmt: skip
+    code = f"import charrnn.native.build as it; it.FLAGS = {QUICK}; it.load_or_build() or 1 / 0"
+    command = [sys.executable, "-c", code]
     running = [subprocess.Popen(command, cwd=Path(building.__file__).parents[2]) for _ in range(2)]
     assert [each.wait() for each in running] == [0, 0]
     assert list(cache.iterdir()) == [library_path()]
@@ -149,6 +154,22 @@ def test_without_the_source_there_is_none(tmp_path, monkeypatch):
     assert load_or_build() is None
 
 
+def compiled(source):
+    """Return the object file of a C file, in its folder."""
+    target = source.with_suffix(".o")
+    subprocess.run(["cc", *QUICK, "-c", str(source), "-o", str(target)], check=True)
+    return target
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """The object files of the C files as they are, by name."""
+    folder = tmp_path_factory.mktemp("objects")
+    for path in library.sources():
+        shutil.copy(path, folder)
+    return {path.name: compiled(path) for path in sorted(folder.glob("*.c"))}
+
+
 @needs_compiler
 @pytest.mark.parametrize(
     "wrong",
@@ -169,16 +190,37 @@ def test_without_the_source_there_is_none(tmp_path, monkeypatch):
         ("memory && b->lengths[text]", "memory"),
     ],
 )
-def test_a_library_that_computes_something_else_is_not_kept(cache, tmp_path, monkeypatch, wrong):
-    texts = {path.name: path.read_text() for path in library.sources()}
-    assert any(wrong[0] in text for text in texts.values())
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text.replace(*wrong))
+def test_a_library_that_computes_something_else_fails_its_trial(objects, tmp_path, wrong):
+    changed = set()
+    for path in library.sources():
+        text = path.read_text()
+        (tmp_path / path.name).write_text(text.replace(*wrong))
+        changed |= {path.name} if wrong[0] in text else set()
+    assert changed
+    changed = set(objects) if "native.h" in changed else changed
+    parts = [compiled(tmp_path / name) if name in changed else objects[name] for name in objects]
+    target = tmp_path / "wrong.so"
+    subprocess.run(["cc", "-shared", *map(str, parts), "-lm", "-o", str(target)], check=True)
+    with pytest.raises(CharRNNError, match="computes something else"):
+        try_out(target)
+
+
+@needs_compiler
+def test_a_library_that_fails_its_trial_is_not_kept(cache, tmp_path, monkeypatch):
+    for path in library.sources():
+        (tmp_path / path.name).write_text(path.read_text().replace("+ i * g", "- i * g"))
     monkeypatch.setattr(library, "FOLDER", tmp_path)
-    monkeypatch.setattr(building, "FLAGS", ("-O1", *FLAGS[1:]))  # compiles faster
     with pytest.raises(CharRNNError, match="computes something else"):
         build()
     assert [path.suffix for path in cache.iterdir()] == [".failed"]
+
+
+@needs_compiler
+def test_the_object_files_of_these_tests_pass(objects, tmp_path):
+    target = tmp_path / "right.so"
+    parts = map(str, objects.values())
+    subprocess.run(["cc", "-shared", *parts, "-lm", "-o", str(target)], check=True)
+    try_out(target)
 
 
 def test_without_a_compiler_one_line_says_so(monkeypatch):

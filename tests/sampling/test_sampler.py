@@ -427,3 +427,13 @@ def test_a_first_character_that_is_drawn_from_the_starts_is_no_matter_of_memory(
     model = cycle("abcd", starts={2: 5})
     model = with_memory(model, "abcdabcd")
     assert write(model, "", 4, memory_weight=0.5, temperature=0).text == "cdab"
+
+
+def test_more_records_than_texts_are_written_side_by_side():
+    plain, records = Sampler(random_model()), Sampler(random_model(records=True))
+    assert [sampler.rows(None) for sampler in (plain, records)] == [64, 256]
+    assert [sampler.rows(each) for sampler in (plain, records) for each in (1, 100)] == [2, 100] * 2
+    large = Sampler(cycle("\nab", vocab=CharVocabulary([10, *range(97, 2145)]), records=True))
+    assert large.rows(None) == 127  # 2^18 logits
+    texts = list(many(records, "", SampleConfig(length=9), seed=3, num_samples=300))
+    assert texts == list(many(records, "", SampleConfig(length=9), 3, 300, batch_size=7))
