@@ -2,7 +2,7 @@
 
 The outputs of the last layer, normalised, are the values. The key of an output is the start of the
 output before it, which is what the network knew as it read that character: the head finds what
-followed in a similar context. Neither has a matrix. Its twin is `nn/attention_engine.py`. Shapes as
+followed in a similar context. Neither has a matrix. Its twin is in `nn/numpy_engine.py`. Shapes as
 in `nn/network.py`, and N outputs that are looked at, the own one included; D width of a key.
 """
 
