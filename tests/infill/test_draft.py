@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from both_sides import model_of
+from infill_models import model_of
 
 from charrnn.core.errors import InputError
 from charrnn.infill.draft import FillConfig, checker, ends, filled, read_draft

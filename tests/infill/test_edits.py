@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from both_sides import memory_of, sides_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from infill_models import memory_of, sides_of
 
 from charrnn.infill.edits import HOPELESS, Edits, Side
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from both_sides import memory_of, model_of, read, sides_of
+from infill_models import memory_of, model_of, read, sides_of
 
 from charrnn.infill.fill import Candidates, Gap, Proposals, fillings, pairs, ranked_fillings, scored
 

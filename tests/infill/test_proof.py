@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from both_sides import model_of, read
+from infill_models import model_of, read
 
 from charrnn.infill.edits import DELETE, INSERT, REPLACE, SWAP, Edits
 from charrnn.infill.proof import Proof, Suspicions, are_characters

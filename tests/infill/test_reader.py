@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from both_sides import model_of, read
+from infill_models import model_of, read
 from ngrams import distribution
 
 from charrnn.core.errors import InputError
