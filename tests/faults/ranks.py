@@ -1,7 +1,8 @@
 """Kill one of two ranks at a random moment, then --resume.
 
 No job hangs, every run can be resumed, and its end equals that of an undisturbed run: the same state
-digest with two processes, the same loss with one.
+digest with two processes. With one, the first validation gives the same loss; later, the rounding
+of another order of sums has grown.
 """
 
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from harness import TEXT, digest, expect, rng_of, run_script, work_folder
 
@@ -18,7 +20,7 @@ MOST_SECONDS = 60
 """Most seconds from the death of a rank to the end of the job."""
 
 NUM_RANKS, MOST_KILLS = 2, 4
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 
 SETTINGS = (
     "--steps", "300", "--hidden-size", "48", "--num-layers", "2", "--batch-size", "4",
@@ -69,11 +71,10 @@ def job_ends(job: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def last_line(name: str) -> dict[str, object]:
-    """Return the last line of the log of a run."""
+def events_of(name: str, kind: str) -> list[dict[str, Any]]:
+    """Return the events of a kind in the log of a run."""
     lines = Path("checkpoints", name, "metrics.jsonl").read_text("utf-8").splitlines()
-    found: dict[str, object] = json.loads(lines[-1])
-    return found
+    return [each for each in map(json.loads, lines) if each["event"] == kind]
 
 
 def check(count: int, seed: int) -> tuple[int, str]:
@@ -84,8 +85,8 @@ def check(count: int, seed: int) -> tuple[int, str]:
         expect(start("whole", NUM_RANKS).wait() == 0, "the job never disturbed did not end")
         seconds = time.monotonic() - begin
         expect(start("alone", 1).wait() == 0, "one process did not end")
-        losses = [last_line(name)["val_loss"] for name in ("whole", "alone")]
-        difference = abs(float(str(losses[0])) - float(str(losses[1])))
+        losses = [events_of(name, "evaluated")[0]["loss"] for name in ("whole", "alone")]
+        difference = abs(losses[0] - losses[1])
         expect(difference < TOLERANCE, f"losses of two and one: {losses}")
         expected, deaths, runs = digest(folder / "checkpoints/whole"), [], 0
         while len(deaths) < count:
@@ -93,7 +94,10 @@ def check(count: int, seed: int) -> tuple[int, str]:
             deaths += disturb(name, count - len(deaths), seconds, seed)
             found = digest(folder / "checkpoints" / name)
             expect(found == expected, f"{name}: ended as {found[:12]}, not {expected[:12]}")
-            expect(last_line(name)["code"] == 0, f"{name}: its log does not say that it ended")
+            expect(
+                events_of(name, "ended")[-1]["code"] == 0,
+                f"{name}: its log does not say that it ended",
+            )
             runs += 1
     return len(deaths), (
         f"{runs} runs ended bit-identical; at most {max(deaths):.0f} s from a death to the job's "
