@@ -12,6 +12,7 @@ CELLS = ("lstm", "gru", "rnn")
 
 DIRECTIONS = ("forward", "backward")
 """Order in which a model reads and writes a text: from its start, or from its end."""
+
 LONGEST_PAST = 1 << 14
 """Most outputs that attention looks back on."""
 

@@ -15,9 +15,8 @@ TILE = 16
 """Streams per matrix product. The rounding of a BLAS product depends on the number of columns and,
 beyond 16, on the index of a column; with fixed tiles a text depends on its seed alone."""
 
-
 LEAST_SPARE = 16
-"""Rows that a longer array has for the steps to come, at least."""
+"""Least number of rows that the array of a ring has for later steps."""
 
 
 class Engine:

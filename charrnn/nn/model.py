@@ -23,7 +23,7 @@ WORD_LEVELS = 1 << 16
 """Values of the random numbers that it draws by the first rule and by the third."""
 
 ROW_SHIFT = 32
-"""By the third rule, a row of a mask is the row before it, so many columns further."""
+"""Columns by which each row of a mask is shifted against the row before it, by the third rule."""
 
 Kept = tuple[NDArray[np.bool_], tuple[int, int]]
 """Which elements of a matrix are kept, and the strides with which rows and columns read that."""
@@ -89,7 +89,7 @@ class CharRNN(Network):
         return logits, State.from_arrays(after)
 
     def _in_order(self, module: nn.Module, x: Tensor) -> Tensor:
-        """Apply a module to (B, T, ...), in the order of time if that is wanted."""
+        """Apply a module to (B, T, ...); its result lies in memory as `is_time_major` says."""
         result = module(x.transpose(0, 1)).transpose(0, 1) if self.is_time_major else module(x)
         assert isinstance(result, Tensor)  # for the type checker
         return result
@@ -171,9 +171,10 @@ def _matrix_mask(
 
 
 def _keep_shifted(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -> Kept:
-    """Draw which elements are kept, in rows that overlap.
+    """Draw which elements are kept, in rows that overlap in memory.
 
-    So few numbers stay in the cache; those of one row, and of one column, are independent.
+    Few numbers are drawn, and they fit into the cache. Elements of one row, or of one column,
+    are independent.
     """
     rows, columns = shape
     count = (rows - 1) * ROW_SHIFT + columns
