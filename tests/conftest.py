@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from architectures import small
 
 # One thread per process: pytest-xdist starts a process per core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +23,7 @@ os.environ.setdefault("CHARRNN_NATIVE", "0")
 from charrnn.__main__ import run_cli
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import Run
+from charrnn.core.config import CELLS
 from charrnn.core.errors import CharRNNError
 from charrnn.native.build import build
 from charrnn.native.library import load
@@ -52,16 +54,16 @@ def text_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["lstm", "gru", "rnn"])
+@pytest.fixture(params=CELLS)
 def cell(request: pytest.FixtureRequest) -> str:
-    """Each recurrent cell in turn."""
+    """Each cell in turn."""
     return str(request.param)
 
 
 @pytest.fixture
 def tiny_config(cell: str) -> ModelConfig:
-    """V = 11, E = 5, H = 7, L = 2."""
-    return ModelConfig(cell=cell, vocab_size=11, embedding_size=5, hidden_size=7, num_layers=2)
+    """V = 11, E = 5, H = 7, L = 2; a transformer has E = H = 12 in 3 heads, and N = 5."""
+    return small(cell, hidden_size=7)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -29,8 +29,9 @@ RANKS = [
 RANK = {package: rank for rank, names in enumerate(RANKS) for package in names.split()}
 
 TORCH = {
-    "data.cuda", "nn.network", "nn.model", "nn.attention", "nn.distributed", "ngram.cuda",
-    "sampling.cuda", "evaluation.loss", "evaluation.dynamic", "evaluation.scorer", "training.learner", "training.reporting",
+    "data.cuda", "nn.network", "nn.model", "nn.transformer", "nn.attention", "nn.distributed",
+    "ngram.cuda", "sampling.cuda", "evaluation.loss", "evaluation.dynamic", "evaluation.scorer",
+    "training.learner", "training.reporting",
 }  # fmt: skip
 TORCH_INSIDE_FUNCTIONS = {"nn.device"}
 

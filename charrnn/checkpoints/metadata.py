@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from charrnn.checkpoints.format import JsonObject, are_counts, read_json
 from charrnn.checkpoints.parsing import parse_part
-from charrnn.core.config import DIRECTIONS, LONGEST_PAST
+from charrnn.core.config import CELLS, DIRECTIONS, LONGEST_CONTEXT, LONGEST_PAST
 from charrnn.core.errors import CheckpointError, InputError, printable
-from charrnn.nn.architecture import GATES, ModelConfig
+from charrnn.nn.architecture import ModelConfig
 
 T = TypeVar("T")
 
@@ -188,12 +188,17 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
     """
     config = ModelConfig(**values)
     sizes = {name: value for name, value in config.to_json().items() if name != "cell"}
-    if config.cell not in GATES:
+    if config.cell not in CELLS:
         raise CheckpointError(f"its cell is unknown: {printable(config.cell)[:40]!r}")
+    if config.cell == "transformer":
+        sizes |= {"context": config.context, "num_heads": config.num_heads}
     for name, value in sizes.items():
-        most = {"num_layers": MOST_LAYERS, "attention": LONGEST_PAST}.get(name, 65_536)
+        longest = {"attention": LONGEST_PAST, "context": LONGEST_CONTEXT}
+        most = {"num_layers": MOST_LAYERS, **longest}.get(name, 65_536)
         if type(value) is not int or not 1 <= value <= most:
             raise CheckpointError(f"{name} is {printable(value)[:40]}")
+    if why := config.mistake():
+        raise CheckpointError(why)
     return config
 
 

@@ -145,11 +145,11 @@ def predictions(
 
     The text itself is coloured by surprise, or by a unit; viz cells --search finds interesting units.
     """
-    from charrnn.viz.activations import activations_of
+    from charrnn.viz.activations import activations_of, kind_of
     from charrnn.viz.pictures import parse_unit, prediction_numbers, predictions_picture
 
     with viewed(text, page, common) as view:
-        kind = activation_kind(hidden, view)
+        kind = kind_of(view.model, hidden)
         index = parse_unit(unit, view.model.config) if unit is not None else None
         values = activations_of(view.states, kind)[:, *index] if index else None
         show(
@@ -179,13 +179,13 @@ def cells(
     chosen on its first half, scored on its second half, and compared with the best unit of networks
     that have learned nothing.
     """
-    from charrnn.viz.activations import activations_of
+    from charrnn.viz.activations import activations_of, kind_of
     from charrnn.viz.pictures import cells_picture, chosen_units, unit_numbers
     from charrnn.viz.unit_search import search_units, untrained_activations
 
     with viewed(text, page, common) as view:
         chosen_units(units, [], view.model.config)  # before a search that takes its time
-        kind, (characters, widths) = activation_kind(hidden, view), view.characters
+        kind, (characters, widths) = kind_of(view.model, hidden), view.characters
         ids = view.ids.tolist()
         random = untrained_activations(view.model, ids, kind) if searches else ()
         values = activations_of(view.states, kind)
@@ -254,11 +254,6 @@ def folder_of(checkpoints: Path, run: str) -> Path:
 def command() -> str:
     """Return the words of the command that runs: charrnn viz surprise."""
     return " ".join(["charrnn", *click.get_current_context().command_path.split()[1:]])
-
-
-def activation_kind(is_hidden: bool, view: "View") -> str:
-    """Return the kind of activation to show: "cell" for an LSTM without --hidden, else "hidden"."""
-    return "hidden" if is_hidden or view.model.config.cell != "lstm" else "cell"
 
 
 @contextmanager

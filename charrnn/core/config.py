@@ -8,7 +8,10 @@ from typing import Any
 
 from charrnn.core.errors import InputError, printable
 
-CELLS = ("lstm", "gru", "rnn")
+CELLS = ("lstm", "gru", "rnn", "transformer")
+
+LONGEST_CONTEXT = 1 << 14
+"""Characters that a transformer can look back on: its positions repeat after as many."""
 
 DIRECTIONS = ("forward", "backward")
 """Order in which a model reads and writes a text: from its start, or from its end."""
@@ -164,13 +167,18 @@ class TrainConfig:
         "auto", "Preset; auto chooses by text, budget and machine.", choices=SIZES, group=SIZE
     )
     cell: str = setting(
-        "lstm", "Recurrent cell; on a CPU, only LSTM has a fast implementation.",
+        "lstm", "Recurrent cell, or transformer; on a CPU, LSTM is the fastest.",
         choices=CELLS, group=SIZE,
     )  # fmt: skip
     hidden_size: int = setting(
-        512, "Width of the recurrent state.", check=within(1, 65_536), group=SIZE
+        512,
+        "Width of the recurrent state, or of a transformer.",
+        check=within(1, 65_536),
+        group=SIZE,
     )
-    num_layers: int = setting(1, "Number of recurrent layers.", check=within(1, 64), group=SIZE)
+    num_layers: int = setting(
+        1, "Number of recurrent layers, or of blocks.", check=within(1, 64), group=SIZE
+    )
     attention: int = setting(
         0, "Let the network look back on the last N outputs of its last layer (attention, one "
         "head); 0 for none.",
@@ -179,6 +187,14 @@ class TrainConfig:
     embedding_size: int = setting(
         64, "Width of the embedding of a character.", check=within(1, 65_536), group=SIZE
     )
+    context: int = setting(
+        0, "Characters that a transformer looks back on. [default: the preset's]",
+        check=within(0, LONGEST_CONTEXT), group=SIZE,
+    )  # fmt: skip
+    num_heads: int = setting(
+        0, "Heads of a transformer. [default: one for each 64 units]", check=within(0, 1024),
+        group=SIZE,
+    )  # fmt: skip
 
     epochs: float | None = setting(
         None,
@@ -292,6 +308,7 @@ class TrainConfig:
             )
         if self.val_pieces > 1:
             self._check_pieces()
+        self._check_cell()
         conversions = (
             self.newlines or "keep",
             self.normalize,
@@ -306,6 +323,22 @@ class TrainConfig:
             )
         if not self.newlines:
             object.__setattr__(self, "newlines", "keep" if self.bytes else "lf")
+
+    def _check_cell(self) -> None:
+        if self.cell == "transformer" and self.attention:
+            raise InputError(
+                "--attention and --cell transformer: its blocks look back already, on --context "
+                "characters; leave out --attention"
+            )
+        if self.cell == "transformer" and self.weight_drop:
+            raise InputError(
+                "--weight-drop and --cell transformer: it drops recurrent weights, and a "
+                "transformer has none; leave out one of the two"
+            )
+        for name in ("context", "num_heads"):
+            if self.cell != "transformer" and getattr(self, name):
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option}: only --cell transformer has this setting")
 
     def _check_pieces(self) -> None:
         wrong = {
@@ -337,6 +370,8 @@ NEUTRAL = {
     "column": "",
     "direction": "forward",
     "attention": 0,
+    "context": 0,
+    "num_heads": 0,
 }
 """Settings that came after the first format, and what a file that lacks one means by that.
 

@@ -16,7 +16,7 @@ from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.evaluation.text_end import split_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
-from charrnn.nn.architecture import size_text
+from charrnn.nn.architecture import ModelConfig, size_text
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.training.transfer import (
@@ -102,6 +102,7 @@ def prepare(
     if not draft.lines and not corpus.has_repeated:  # recorded only where the text depends on it
         values["corpus_rule"] = NEUTRAL["corpus_rule"]
     config, fit_notes = fit_to_text(TrainConfig(**values), corpus, num_processes)
+    ModelConfig.from_settings(config, corpus.vocab.size)  # before anything is said or created
     notes += fit_notes
     if init and model:
         notes += [*transfer_notes(init, corpus), *held_out_notes(model, corpus, config)]

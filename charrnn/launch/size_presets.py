@@ -1,16 +1,20 @@
 """Presets: network size and hyperparameters by amount of text, time budget and machine speed."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from charrnn.nn.architecture import ModelConfig
+from charrnn.core.errors import InputError
+from charrnn.nn.architecture import ModelConfig, default_heads
 
 NOMINAL_SPEED = float(1 << 36)
 """FLOP/s that are assumed without a measurement: two CPU cores, float32."""
 
 NAMED = {"tiny": 128, "small": 256, "medium": 512, "large": 1024}
 """Hidden sizes by name. One layer: one wide layer is better than two in the first hours."""
+
+NAMED_TRANSFORMERS = {"tiny": 64, "small": 128, "medium": 192, "large": 384}
+"""Widths of transformers by name: small and large have the sizes of nanoGPT's two recipes."""
 
 FEWEST_BATCHES = 16
 """Batches of a list of records: a short list is not filled into fewer by larger ones."""
@@ -24,6 +28,7 @@ MEMORY_ORDER = 7
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
     "dropout", "embedding_dropout", "weight_drop", "weight_decay", "ema_decay", "memory",
+    "context", "num_heads",
 )  # fmt: skip
 """Settings that a preset chooses unless another source names them."""
 
@@ -40,6 +45,8 @@ class Row:
     lr: float
     batch_size: int
     seq_len: int
+    num_layers: int = 1
+    context: int = 0
 
 
 TABLE = (
@@ -60,6 +67,15 @@ On a GPU the embedding is 128 wide: cuDNN's persistent kernels, which keep the w
 need fp16, multiples of 128 for E and H <= 1024, and a batch that is a multiple of 8 up to 128.
 Rows for GPUs are unmeasured (`benchmarks/gpu_hour.py` will measure them).
 """
+
+TRANSFORMERS = (
+    Row(64, 0, 0, 4e-3, 16, 64, 2, 64),
+    Row(128, 1e12, 50_000, 3e-3, 16, 128, 4, 128),
+    Row(192, 1e13, 200_000, 2e-3, 16, 128, 4, 128),
+    Row(256, 1e14, 800_000, 1.5e-3, 16, 128, 4, 256),
+    Row(384, 1e15, 2_000_000, 1e-3, 32, 128, 6, 256),
+    Row(512, 1e16, 20_000_000, 6e-4, 64, 256, 8, 256),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +103,29 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
         size: auto, or a name.
         task: Text, budget and speed.
         given: Settings that are already fixed; the others follow from them.
+
+    Raises:
+        InputError: A transformer is given another width of its embedding.
     """
-    row = pick_row(size, task, given.get("hidden_size"))
+    row, is_transformer = pick_row(size, task, given.get("hidden_size")), task.cell == "transformer"
+    narrow = 128 if task.on_gpu or row.hidden_size > 1024 else 64
     chosen = {
         "hidden_size": row.hidden_size,
-        "num_layers": 1,
-        "embedding_size": 128 if task.on_gpu or row.hidden_size > 1024 else 64,
+        "num_layers": row.num_layers,
+        "embedding_size": row.hidden_size if is_transformer else narrow,
+        "context": row.context,
+        "num_heads": default_heads(row.hidden_size) if is_transformer else 0,
         "batch_size": num_rows(row, task),
         "seq_len": row.seq_len,
         "lr": row.lr,
         "memory": MEMORY_ORDER,
     } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
-    return regularisation(chosen, task) | chosen
+    if is_transformer and chosen["embedding_size"] != chosen["hidden_size"]:
+        raise InputError(
+            "--embedding-size and --cell transformer: its embedding is as wide as its residual "
+            "stream; use --hidden-size for both"
+        )
+    return regularisation(chosen, task) | ({"weight_drop": 0.0} if is_transformer else {}) | chosen
 
 
 def num_rows(row: Row, task: Task) -> int:
@@ -117,17 +144,23 @@ def chars_per_step(chosen: dict[str, Any], task: Task) -> float:
 
 def pick_row(size: str, task: Task, hidden_size: int | None = None) -> Row:
     """Return the row of a size; auto is the largest that text and budget allow."""
-    hidden_size = hidden_size or NAMED.get(size)
+    table = TRANSFORMERS if task.cell == "transformer" else TABLE
+    hidden_size = hidden_size or names(task).get(size)
     if hidden_size is not None:
         wanted = hidden_size
-        nearest = min(TABLE, key=lambda row: abs(row.hidden_size - wanted))
+        nearest = min(table, key=lambda row: abs(row.hidden_size - wanted))
         return replace(nearest, hidden_size=hidden_size)
-    return [row for row in TABLE if row.least_chars <= task.num_chars and _affords(row, task)][-1]
+    return [row for row in table if row.least_chars <= task.num_chars and _affords(row, task)][-1]
+
+
+def names(task: Task) -> dict[str, int]:
+    """Return the hidden sizes that have names."""
+    return NAMED_TRANSFORMERS if task.cell == "transformer" else NAMED
 
 
 def _affords(row: Row, task: Task) -> bool:
     if task.seconds is None:  # a budget in steps or epochs: limited by the text, up to medium
-        return row.hidden_size <= NAMED["medium"]
+        return row.hidden_size <= names(task)["medium"]
     return row.least_flops <= task.seconds * task.flops_per_second
 
 
@@ -152,13 +185,10 @@ def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
 
 def expected_steps(chosen: dict[str, Any], task: Task) -> float:
     """Return an estimate of the number of updates that the budget allows."""
+    names = {each.name for each in fields(ModelConfig)}
+    sizes = {name: value for name, value in chosen.items() if name in names}
     model = ModelConfig(
-        cell=task.cell,
-        vocab_size=task.vocab_size,
-        embedding_size=chosen["embedding_size"],
-        hidden_size=chosen["hidden_size"],
-        num_layers=chosen["num_layers"],
-        attention=task.attention,
+        cell=task.cell, vocab_size=task.vocab_size, attention=task.attention, **sizes
     )
     chars = chars_per_step(chosen, task)
     limits = [float(task.steps)] if task.steps is not None else []

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from charrnn.core.config import TrainConfig
+from charrnn.core.config import LONGEST_CONTEXT, TrainConfig
+from charrnn.core.console import count_text
+from charrnn.core.errors import InputError
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 """Rows of a recurrent matrix, in multiples of the hidden size."""
@@ -14,6 +16,11 @@ KEY_WIDTH = 64
 
 LAYER_NORM_EPSILON = 1e-5
 """What LayerNorm adds to the variance."""
+PERIOD = LONGEST_CONTEXT
+"""Characters after which all angles of a transformer's positions repeat."""
+
+DEFAULT_CONTEXT, DEFAULT_HEAD = 256, 64
+"""Characters that a transformer looks back on, and the least width of a head."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,28 +31,52 @@ class ModelConfig:
     """
 
     cell: str
-    """lstm, gru or rnn."""
+    """lstm, gru, rnn or transformer."""
     vocab_size: int
     """Distinct characters (V)."""
     embedding_size: int
     """Width of a character's vector (E)."""
     hidden_size: int
-    """Width of the recurrent state (H)."""
+    """Width of the recurrent state, or of a transformer's residual stream (H)."""
     num_layers: int
-    """Recurrent layers (L)."""
+    """Recurrent layers, or blocks of a transformer (L)."""
     attention: int = 0
     """Outputs of the last layer that the network looks back on, the newest included (N); 0: none."""
+    context: int = 0
+    """Characters that a transformer looks back on, the last one included (N)."""
+    num_heads: int = 0
+    """Heads of a transformer."""
 
     @classmethod
     def from_settings(cls, config: TrainConfig, vocab_size: int) -> "ModelConfig":
-        """Return the architecture that a run trains."""
-        return cls(
+        """Return the architecture that a run trains.
+
+        Raises:
+            InputError: The heads of a transformer do not divide its width into even parts.
+        """
+        is_transformer = config.cell == "transformer"
+        H = config.hidden_size
+        found = cls(
             cell=config.cell,
             vocab_size=vocab_size,
-            embedding_size=config.embedding_size,
-            hidden_size=config.hidden_size,
+            embedding_size=H if is_transformer else config.embedding_size,
+            hidden_size=H,
             num_layers=config.num_layers,
             attention=config.attention,
+            context=config.context or DEFAULT_CONTEXT * is_transformer,
+            num_heads=config.num_heads or default_heads(H) * is_transformer,
+        )
+        if why := found.mistake():
+            raise InputError(f"--num-heads and --hidden-size: {why}")
+        return found
+
+    def mistake(self) -> str | None:
+        """Return why a transformer cannot have so many heads, or None."""
+        if self.cell != "transformer" or self.hidden_size % (2 * self.num_heads) == 0:
+            return None
+        return (
+            f"{count_text(self.num_heads, 'head')} cannot share a width of {self.hidden_size}: "
+            "each needs an equal, even part of it"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -58,10 +89,20 @@ class ModelConfig:
         return sum(math.prod(shape) for shape in shapes(self).values())
 
     def flops_per_char(self) -> float:
-        """Return floating-point operations to train on one character: 6 for each matrix weight."""
+        """Return floating-point operations to train on one character.
+
+        They are 6 for each matrix weight, and for each product of a score with a number.
+        """
         products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
         looked_at = self.attention * (key_width(self) + self.hidden_size)  # they have no gradient
-        return 6.0 * sum(math.prod(shape) for shape in products) + 4.0 * looked_at
+        scores = 2 * self.num_layers * self.context * self.hidden_size
+        return 6.0 * (sum(math.prod(shape) for shape in products) + scores) + 4.0 * looked_at
+
+
+def default_heads(hidden_size: int) -> int:
+    """Return the most heads of at least 64 units, each an equal and even part of the width; or 1."""
+    fitting = (n for n in range(hidden_size // DEFAULT_HEAD, 1, -1) if hidden_size % (2 * n) == 0)
+    return next(fitting, 1)
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -69,6 +110,8 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
     The gates are stacked along the rows: i, f, g, o for LSTM; r, z, n for GRU.
     """
+    if config.cell == "transformer":
+        return transformer_shapes(config)
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
     rows = GATES[config.cell] * H
     result: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
@@ -100,3 +143,14 @@ def key_width(config: ModelConfig) -> int:
 def num_buckets(config: ModelConfig) -> int:
     """Return the number of buckets of distances: 0, 1, 2-3, 4-7, 8-15 and so on."""
     return (config.attention - 1).bit_length() + 1
+
+
+def transformer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of all weights of a transformer."""
+    V, H = config.vocab_size, config.hidden_size
+    result: dict[str, tuple[int, ...]] = {"embedding.weight": (V, H)}
+    for block in range(config.num_layers):
+        name = f"layers.{block}."
+        result |= {name + "qkv.weight": (3 * H, H), name + "output.weight": (H, H)}
+        result |= {name + "up.weight": (4 * H, H), name + "down.weight": (H, 4 * H)}
+    return result | {"decoder.weight": (V, H), "decoder.bias": (V,)}

@@ -50,6 +50,16 @@ class Engine:
         """
         raise NotImplementedError
 
+    def observe(self, ids: Any, state: State) -> tuple[Floats, State, dict[str, Floats]]:
+        """Read one character of each stream, as `step` does, for a look at the units.
+
+        Returns:
+            Logits, the new state, and numbers of units by name, (L, H) or (L, B, H): h is the output
+            of each layer, of which the decoder reads the last; an LSTM also has c.
+        """
+        logits, state = self.step(ids, state)
+        return logits, state, state.units()
+
 
 class Ring:
     """The last N rows at the end of a longer array: a step adds one row and copies none.

@@ -15,6 +15,7 @@ from charrnn.nn.architecture import GATES, ModelConfig
 from charrnn.nn.attention import Attention
 from charrnn.nn.network import Masks, Network, draw_mask, times
 from charrnn.nn.state import State
+from charrnn.nn.transformer import Transformer
 
 LEVELS = 1 << 8
 """Values of the random bytes that weight drop draws on a CPU."""
@@ -204,4 +205,4 @@ def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -
 
 def make_network(config: ModelConfig) -> Network:
     """Return the network of an architecture; its weights are not set."""
-    return CharRNN(config)
+    return Transformer(config) if config.cell == "transformer" else CharRNN(config)

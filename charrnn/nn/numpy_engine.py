@@ -13,6 +13,7 @@ import numpy as np
 from charrnn.nn.architecture import LAYER_NORM_EPSILON, ModelConfig, key_width
 from charrnn.nn.engine import Engine, Floats, Matrix, Ring
 from charrnn.nn.state import State
+from charrnn.nn.transformer_engine import TransformerEngine
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 
@@ -250,7 +251,8 @@ def make_engine(config: ModelConfig, weights: Mapping[str, Floats]) -> Engine:
         config: The architecture.
         weights: Arrays named as in shapes(config).
     """
-    return RecurrentEngine(config, weights)
+    kind = TransformerEngine if config.cell == "transformer" else RecurrentEngine
+    return kind(config, weights)
 
 
 def scaled(x: Floats) -> Floats:

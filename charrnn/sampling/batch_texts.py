@@ -1,10 +1,11 @@
-"""The texts of a batch as arrays: uniform numbers, symbols by the block, stop strings.
+"""The texts of a batch as arrays: how many, uniform numbers, symbols by the block, stop strings.
 
 Legend of shapes:
     B texts   N symbols of a block
 A loop over single symbols, as in sampler.py, would take longer than a GPU needs to generate them.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.vocab import Ids
+from charrnn.nn.architecture import ModelConfig
+from charrnn.nn.state import part_shapes
 from charrnn.sampling.jobs import BLOCK, Written
+
+MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
+"""The two batch sizes, and limit of the logits in a batch, about 100 bytes each."""
+
+STATES = 1 << 28
+"""Limit of the numbers in the states of a batch; only those of transformers reach it."""
+
+
+def rows_for(config: ModelConfig) -> int:
+    """Return the larger batch size: as many texts as the limits of logits and states allow."""
+    state_size = sum(math.prod(shape) for shape in part_shapes(config).values())
+    return max(LEAST_ROWS, min(MOST_ROWS, SCORES // config.vocab_size, STATES // state_size))
 
 
 def uniform_blocks(

@@ -17,7 +17,7 @@ from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import float32_products
 from charrnn.nn.model import make_network
 from charrnn.nn.network import Network, load_weights
-from charrnn.sampling.batch_texts import BatchTexts, uniform_blocks
+from charrnn.sampling.batch_texts import LEAST_ROWS, BatchTexts, rows_for, uniform_blocks
 from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, Written
 from charrnn.sampling.prefill import prompt_ids, start_logits
@@ -28,9 +28,6 @@ CHARACTERS = 32
 
 WARM_UP = 3
 """Runs before a graph is captured, which CUDA libraries require."""
-
-MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
-"""The two batch sizes, and limit of the logits in a batch, about 100 bytes each."""
 
 
 def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
@@ -146,8 +143,9 @@ class BatchGenerator:
         symbols = torch.tensor([text[t] if t < len(text) else 0 for text in texts])
         is_over = torch.tensor([t >= len(text) for text in texts]).to(self._logits.device)
         self._read(symbols.to(self._contexts.device))
-        for tensor, old in zip(self._tensors, before, strict=True):
-            rows_at = 1 if tensor.ndim == 3 else 0  # a state is (L, B, H)
+        num_parts = len(self._state.arrays())
+        for i, (tensor, old) in enumerate(zip(self._tensors, before, strict=True)):
+            rows_at = 1 if i < num_parts else 0
             shape = [-1 if axis == rows_at else 1 for axis in range(tensor.ndim)]
             tensor.copy_(torch.where(is_over.view(shape), old, tensor))
 
@@ -259,7 +257,7 @@ class DeviceSampler(Sampler):
         self, model: Model, stops: Sequence[str], device: torch.device, *, tf32: bool = True
     ) -> None:
         super().__init__(model, stops)
-        self._device, self.batch_size, self._tf32 = device, rows_for(model.vocab.size), tf32
+        self._device, self.batch_size, self._tf32 = device, rows_for(model.config), tf32
         self._network = network_on(device, model.config, model.weights)
         self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
         self._ngrams: dict[float | None, DeviceNgrams] = {}
@@ -322,8 +320,3 @@ def network_on(
     network = make_network(config)
     load_weights(network, weights)
     return network.to(device).requires_grad_(False)
-
-
-def rows_for(vocab_size: int) -> int:
-    """Return the larger batch size: as many texts as the limit of logits allows."""
-    return max(LEAST_ROWS, min(MOST_ROWS, SCORES // vocab_size))

@@ -234,6 +234,9 @@ class Prefill:
         logits = np.tile(start_logits(self._model), (len(texts), 1))
         for t in range(max(map(len, texts))):
             rows = [row for row, ids in enumerate(texts) if len(ids) > t]
+            if len(rows) == len(texts):
+                logits, state = self._engine.step(np.array([ids[t] for ids in texts]), state)
+                continue
             rows = rows * 2 if len(rows) == 1 else rows
             symbols = np.array([texts[row][t] for row in rows])
             logits[rows], part = self._engine.step(symbols, state.rows(rows))

@@ -36,6 +36,8 @@ def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
         "embedding_size": config.embedding_size,
         "attention": config.attention,
         "direction": model.setting("direction"),
+        "context": config.context,
+        "num_heads": config.num_heads,
     }
     for name, value in fixed.items():
         if given.get(name, value) != value:

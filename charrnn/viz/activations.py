@@ -14,12 +14,12 @@ from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
 from charrnn.nn.engine import Floats
 from charrnn.nn.numpy_engine import make_engine
-from charrnn.nn.state import State
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
-KINDS = ("cell", "hidden")
-"""cell: tanh(c) of an LSTM, before the output gate. hidden: the output h, which every cell has."""
+KINDS = ("cell", "hidden", "residual")
+"""cell: tanh(c) of an LSTM, before the output gate. hidden: h, the output of a recurrent layer.
+residual: tanh of a transformer's residual stream behind a block."""
 
 NUM_PIECES, WARM_UP = 16, 128
 """Pieces of a text that are read as one batch, and symbols that are read before each piece."""
@@ -36,7 +36,18 @@ Parts = Mapping[str, Floats]
 
 def activations_of(states: Parts, kind: str) -> Floats:
     """Return the activation of every unit, in [-1, 1]: tanh(c) for cell, if there is a c; else h."""
-    return np.tanh(states["c"]) if kind == "cell" and "c" in states else states["h"]
+    name = "c" if kind == "cell" and "c" in states else "h"
+    return states["h"] if name == "h" and kind != "residual" else np.tanh(states[name])
+
+
+def kind_of(model: Model, is_hidden: bool) -> str:
+    """Return the kind of activation to show: cell for an LSTM without --hidden, else hidden.
+
+    A transformer has one kind: its residual stream.
+    """
+    if model.config.cell == "transformer":
+        return "residual"
+    return "hidden" if is_hidden or model.config.cell != "lstm" else "cell"
 
 
 def states(model: Model, ids: Sequence[int]) -> Parts:
@@ -54,21 +65,13 @@ def states(model: Model, ids: Sequence[int]) -> Parts:
     engine = make_engine(model.config, model.weights)
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
-    results = room_for(begin, len(ids))
-    results["logits"] = np.empty((len(ids), model.vocab.size), np.float32)
+    results = {"logits": np.empty((len(ids), model.vocab.size), np.float32)}
     for t, symbol in enumerate(np.asarray(ids)[order].tolist()):
-        results["logits"][t], state = engine.step(symbol, state)
-        for name, part in state.units().items():
-            results[name][t] = part
+        results["logits"][t], state, units = engine.observe(symbol, state)
+        record(results, units, t, len(ids))
         if model.records and symbol == newline:
             state = begin
     return {name: result[order] for name, result in results.items()}
-
-
-def room_for(state: State, count: int) -> dict[str, Floats]:
-    """Return arrays for the units of a state at each of `count` symbols."""
-    units = state.units().items()
-    return {name: np.empty((count, *part.shape), np.float32) for name, part in units}
 
 
 def reading_order(model: Model, ids: Any) -> Any:
@@ -98,18 +101,25 @@ def states_in_pieces(model: Model, ids: Sequence[int]) -> Parts:
     starts = np.arange(NUM_PIECES) * size
     begin = Prefill(model, engine).one("")[1].repeated(NUM_PIECES)
     state = begin
-    results = room_for(begin, size)
+    results: dict[str, Floats] = {}
     for t in range(-WARM_UP, size):
         symbols = text[np.clip(starts + t, 0, len(text) - 1)]
-        _, state = engine.step(symbols, state)
+        _, state, units = engine.observe(symbols, state)
         begins_anew = starts + t < 0
         if model.records:
             begins_anew |= symbols == newline
         if t >= 0:
-            for name, part in state.units().items():
-                results[name][t] = part
+            record(results, units, t, size)
         state.put(begins_anew, begin.rows(begins_anew))
     return {name: in_order(result)[: len(text)][order] for name, result in results.items()}
+
+
+def record(results: dict[str, Floats], units: Parts, t: int, count: int) -> None:
+    """Keep the units of one of `count` steps."""
+    for name, part in units.items():
+        if name not in results:
+            results[name] = np.empty((count, *part.shape), np.float32)
+        results[name][t] = part
 
 
 def in_order(pieces: Floats) -> Floats:

@@ -40,7 +40,11 @@ MOST_PACKED = 1_400_000
 Unit = tuple[int, int]
 """(layer, unit), both from 0."""
 
-KIND_WORDS = {"cell": "tanh(c), its memory cell", "hidden": "h, its output"}
+KIND_WORDS = {
+    "cell": "tanh(c), its memory cell",
+    "hidden": "h, its output",
+    "residual": "tanh of the residual stream behind a block, after RMSNorm",
+}
 """The activation of a unit in words, by kind."""
 
 JsonLines = Iterator[dict[str, Any]]

@@ -127,7 +127,7 @@ def test_every_setting_has_a_default_that_passes_and_a_help_that_is_a_sentence(c
         ("hidden_size", 0, "in [1, 65536]"),
         ("num_layers", 65, "in [1, 64]"),
         ("seed", -1, "in [0, 9.22337e+18]"),
-        ("cell", "lstm2", "one of lstm, gru, rnn"),
+        ("cell", "lstm2", "one of lstm, gru, rnn, transformer"),
         ("newlines", "crlf", "one of keep, lf"),
     ],
 )

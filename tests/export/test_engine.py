@@ -10,6 +10,7 @@ from charrnn.checkpoints.metadata import Metadata
 from charrnn.core.config import SampleConfig
 from charrnn.data.records import find_records
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.export.model import CELLS
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.counts import records_of
 from charrnn.ngram.model import build
@@ -19,6 +20,12 @@ from charrnn.sampling.jobs import uniforms
 from charrnn.sampling.sampler import Sampler, draw
 
 FROM_START = 60
+
+
+@pytest.fixture(params=CELLS)
+def cell(request):
+    """Each cell that a page runs."""
+    return request.param
 
 
 def arrays(answer):

@@ -29,6 +29,13 @@ VARIANTS: dict[str, dict[str, object]] = {
     "slow average": {"ema_decay": 0.99},
     "gru": {"cell": "gru"},
     "rnn": {"cell": "rnn"},
+    "transformer": {
+        "cell": "transformer",
+        "hidden_size": 12,
+        "num_heads": 3,
+        "context": 11,
+        "weight_drop": 0.0,
+    },
     "epochs end inside": {"batch_size": 7, "seq_len": 64},  # 4 steps an epoch
     "lines": {"lines": True, "batch_size": 5},
     "memory": {"memory": 3},

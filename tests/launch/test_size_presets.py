@@ -9,6 +9,7 @@ from charrnn.launch.size_presets import (
     NAMED,
     PRESET_FIELDS,
     TABLE,
+    TRANSFORMERS,
     Task,
     expected_steps,
     pick_row,
@@ -68,10 +69,26 @@ def test_a_row_is_taken_from_exactly_its_characters_and_operations_on(row):
     assert pick_row("auto", slower) is before
 
 
-def test_the_table_is_in_order():
+@pytest.mark.parametrize("table", [TABLE, TRANSFORMERS])
+def test_the_table_is_in_order(table):
     for field in ("hidden_size", "least_flops", "least_chars", "batch_size"):
-        column = [getattr(row, field) for row in TABLE]
+        column = [getattr(row, field) for row in table]
         assert column == sorted(column)
+
+
+def test_a_transformer_grows_with_the_time_in_a_table_of_its_own():
+    chosen = [preset("auto", with_(cell="transformer", seconds=s), {}) for s in (1, 60, 1e3, 1e6)]
+    rows = [(each["num_layers"], each["hidden_size"]) for each in chosen]
+    assert rows == sorted(rows)
+    assert rows[0] == (2, 64)
+    assert rows[-1] == (4, 256)  # a million characters are too few for more
+    for each in chosen:
+        TrainConfig(cell="transformer", **each)
+
+
+def test_a_transformer_of_another_width_has_heads_that_share_it():
+    chosen = preset("auto", with_(cell="transformer"), {"hidden_size": 200, "context": 33})
+    assert (chosen["num_heads"], chosen["embedding_size"], chosen["context"]) == (2, 200, 33)
 
 
 @pytest.mark.parametrize(

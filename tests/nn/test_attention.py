@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.nn.architecture import ModelConfig, key_width, shapes
+from charrnn.nn.architecture import GATES, ModelConfig, key_width, shapes
 from charrnn.nn.attention import Attention
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise, weight_arrays
@@ -29,6 +29,12 @@ def random_network(config):
             if name.startswith("attention."):
                 parameter.normal_(generator=generator)
     return model.requires_grad_(False)
+
+
+@pytest.fixture(params=GATES)
+def cell(request):
+    """Each recurrent cell in turn."""
+    return request.param
 
 
 @pytest.fixture

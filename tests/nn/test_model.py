@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.nn.architecture import ModelConfig, shapes
+from charrnn.nn.architecture import GATES, ModelConfig, shapes
 from charrnn.nn.model import ROW_SHIFT, make_network
 from charrnn.nn.network import initialise, load_weights, times, weight_arrays
 from charrnn.nn.state import State
@@ -39,6 +39,7 @@ def test_weights_have_exactly_the_names_and_shapes_of_the_config(model, tiny_con
     assert found == shapes(tiny_config)
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_logits_and_state_have_the_shapes_of_the_legend(model, inputs, tiny_config):
     logits, state = model(inputs, model.empty_state(B))
     assert logits.shape == (3, 6, 11)
@@ -87,6 +88,7 @@ def step_by_hand(cell, w, layer, x, h, c):
     return sigmoid(o) * np.tanh(c), c
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_one_step_equals_the_equations_written_out(model, tiny_config):
     w = {
         name: array.astype(np.float64) for name, array in weight_arrays(model.state_dict()).items()
@@ -160,6 +162,7 @@ def test_weights_survive_the_way_through_arrays(model, tiny_config):
         assert torch.equal(tensor, other.state_dict()[name])
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_dropout_is_locked_over_a_window_and_keeps_the_mean(tiny_config):
     generator = torch.Generator().manual_seed(7)
     masks = make_network(tiny_config).draw_masks((0.2, 0.5, 0.25), (997, T), generator)
@@ -213,6 +216,7 @@ def test_the_masks_of_each_rule_stay_as_they_are(rule, expected):
     assert hashlib.sha256(np.packbits(kept).tobytes()).hexdigest()[:16] == expected
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_the_order_in_memory_changes_logits_and_state_by_rounding_only(model, inputs, tiny_config):
     generator = torch.Generator().manual_seed(8)
     masks = make_network(tiny_config).draw_masks((0.2, 0.5, 0.3), (B, T), generator)
@@ -232,11 +236,12 @@ def test_each_layer_has_masks_of_its_own_and_each_seed_draws_others(tiny_config)
         )
 
     masks, again, others = drawn(7), drawn(7), drawn(8)
-    for each in (masks.layers, masks.recurrent):
-        assert not torch.equal(each[0], each[1])
-    for one, same, other in zip(masks.recurrent, again.recurrent, others.recurrent, strict=True):
-        assert torch.equal(one, same)
-        assert not torch.equal(one, other)
+    for part in ("layers", "recurrent"):
+        parts = (getattr(each, part) for each in (masks, again, others))
+        for i, (one, same, other) in enumerate(zip(*parts, strict=True)):
+            assert i == 0 or not torch.equal(one, getattr(masks, part)[i - 1])
+            assert torch.equal(one, same)
+            assert not torch.equal(one, other)
 
 
 def test_a_part_of_the_masks_is_that_of_its_streams(tiny_config):
@@ -259,6 +264,7 @@ def test_a_mask_leaves_the_dtype_of_what_it_drops():
     assert masked.tolist() == [0.0, 1.25]
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_config):
     generator = torch.Generator().manual_seed(8)
     masks = make_network(tiny_config).draw_masks((0.0, 0.0, 0.5), (B, T), generator)
@@ -272,6 +278,7 @@ def test_weight_drop_changes_only_the_recurrent_product(model, inputs, tiny_conf
     torch.testing.assert_close(dropped, expected)
 
 
+@pytest.mark.parametrize("cell", GATES)
 def test_dropout_acts_on_the_embedding_and_behind_each_layer(model, inputs, tiny_config):
     """Against each layer run by itself, its outputs times its mask before the next one."""
     generator = torch.Generator().manual_seed(9)

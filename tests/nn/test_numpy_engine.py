@@ -8,7 +8,7 @@ import pytest
 import torch
 from stepped_engine import SteppedEngine
 
-from charrnn.nn.architecture import ModelConfig, shapes
+from charrnn.nn.architecture import GATES, ModelConfig, shapes
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise, load_weights, weight_arrays
 from charrnn.nn.numpy_engine import RecurrentEngine
@@ -33,6 +33,12 @@ def random_weights(config: ModelConfig, scale: float = 0.5):
     """Normal weights, biases too: zeros would hide a bias that is used in the wrong place."""
     rng = np.random.default_rng(17)
     return {name: floats(rng.normal(0, scale, shape)) for name, shape in shapes(config).items()}
+
+
+@pytest.fixture(params=GATES)
+def cell(request):
+    """Each recurrent cell in turn; the transformer has tests of its own."""
+    return request.param
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from architectures import small
 from graph_rules import no_waiting
 
 from charrnn.checkpoints.metadata import Metadata
@@ -17,7 +18,8 @@ from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.sampling.cuda import LEAST_ROWS, DeviceSampler, draw, filtered, rows_for
+from charrnn.sampling.batch_texts import LEAST_ROWS, rows_for
+from charrnn.sampling.cuda import DeviceSampler, draw, filtered
 from charrnn.sampling.filters import apply_filters, probabilities
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
@@ -33,9 +35,7 @@ def device(request):
 
 def random_model(cell, *, vocab=None, scale=0.15, **more):
     vocab = vocab or CharVocabulary(map(ord, LETTERS))
-    config = ModelConfig(
-        cell=cell, vocab_size=vocab.size, embedding_size=5, hidden_size=33, num_layers=2
-    )
+    config = small(cell, vocab_size=vocab.size, hidden_size=33)
     rng = np.random.default_rng(41)
     weights = {n: rng.normal(0, scale, s).astype(np.float32) for n, s in shapes(config).items()}
     return Model(
@@ -155,7 +155,11 @@ def test_texts_of_many_prompts_are_those_of_numpy(device, memory):
 
 
 def test_rows_follow_from_the_vocabulary():
-    assert [rows_for(size) for size in (2, 65, 1024, 5000, 65535)] == [4096, 4096, 4096, 838, 64]
+    configs = [small("lstm", vocab_size=V, hidden_size=512) for V in (2, 65, 1024, 5000, 65535)]
+    assert [rows_for(config) for config in configs] == [4096, 4096, 4096, 838, 64]
+    sizes = {"embedding_size": 192, "hidden_size": 192, "num_heads": 3, "context": 256}
+    transformer = ModelConfig(cell="transformer", vocab_size=65, num_layers=4, **sizes)
+    assert rows_for(transformer) == (1 << 28) // (4 * 2 * 256 * 192 + 1)
 
 
 def test_few_texts_are_written_in_a_small_batch(device, monkeypatch):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from architectures import small
 from graph_rules import Forbidden, GraphRules
 
 from charrnn.core.config import SampleConfig
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams
 from charrnn.ngram.model import build
-from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise
 from charrnn.sampling.cuda import BatchGenerator
@@ -19,9 +19,7 @@ X = torch.arange(6.0)
 
 
 def make_generator(cell, sample, memory_weight, device):
-    network = make_network(
-        ModelConfig(cell=cell, vocab_size=V, embedding_size=5, hidden_size=6, num_layers=2)
-    )
+    network = make_network(small(cell, vocab_size=V, hidden_size=6))
     initialise(network, 0)
     memory = build(runs_of(np.random.default_rng(0).integers(0, V, 900).astype(np.uint8)), V, 3)
     memory = memory.weighted(memory_weight) if memory_weight != 0 else None

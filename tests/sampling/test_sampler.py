@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from architectures import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ngrams import distribution
@@ -60,9 +61,7 @@ def cycle(symbols, **options):
 
 def random_model(cell="lstm", *, hidden_size=33, records=False):
     vocab = CharVocabulary(map(ord, "\nabcdefghij"))
-    config = ModelConfig(
-        cell=cell, vocab_size=11, embedding_size=5, hidden_size=hidden_size, num_layers=2
-    )
+    config = small(cell, hidden_size=hidden_size)
     rng = np.random.default_rng(41)
     weights = {n: rng.normal(0, 0.4, s).astype(np.float32) for n, s in shapes(config).items()}
     return Model(config=config, weights=weights, vocab=vocab, records=records, starts={})

@@ -30,6 +30,14 @@ def batches():
 
 
 def make_learner(**changes):
+    if changes.get("cell") == "transformer":
+        changes |= {
+            "hidden_size": 12,
+            "num_heads": 3,
+            "context": 5,
+            "weight_drop": 0.0,
+            "attention": 0,
+        }
     config = dataclasses.replace(CONFIG, **changes)
     return Learner(config, ModelConfig.from_settings(config, V), S)
 
