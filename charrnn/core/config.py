@@ -188,11 +188,11 @@ class TrainConfig:
         64, "Width of the embedding of a character.", check=within(1, 65_536), group=SIZE
     )
     context: int = setting(
-        0, "Characters that a transformer looks back on. [default: the preset's]",
+        0, "Characters that a transformer looks back on.",
         check=within(0, LONGEST_CONTEXT), group=SIZE,
     )  # fmt: skip
     num_heads: int = setting(
-        0, "Heads of a transformer. [default: one for each 64 units]", check=within(0, 1024),
+        0, "Heads of a transformer; they share its width.", check=within(0, 1024),
         group=SIZE,
     )  # fmt: skip
 
