@@ -180,7 +180,7 @@ def test_help_tells_defaults():
     command = click.command(cls=GroupedCommand)(config_options(TrainConfig)(lambda **_: None))
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert "end of each file, or with --lines, lines from everywhere. [default: 0.1]" in text
-    assert "Width of the recurrent state. [default: from --size]" in text
+    assert "Width of the recurrent state, or of a transformer. [default: from --size]" in text
     assert "Passes over the text, in all sessions together. [default: 40, or 10 minutes]" in text
     assert "Optimiser updates, in all sessions together. --" in text  # None and False need no words
     assert "works with any file. --" in text
