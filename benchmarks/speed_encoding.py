@@ -73,7 +73,7 @@ KINDS = {
 """Syllables, and required hundreds of megabytes per second, by name."""
 
 
-def make_text(path: Path, megabytes: int, syllables: list[str]) -> None:
+def make_text(path: Path, megabytes: int, syllables: list[str] = SYLLABLES) -> None:
     """Write about so many megabytes of generated prose."""
     rng = random.Random(megabytes)
     words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(5000)]
