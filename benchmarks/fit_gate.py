@@ -19,10 +19,10 @@ import torch
 from common import begin
 
 from charrnn.checkpoints.model import load_model
+from charrnn.core.config import MEMORY_ORDER
 from charrnn.data.batches import IGNORED
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
-from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
 from charrnn.ngram.model import count_corpus

@@ -28,10 +28,9 @@ import torch
 from common import begin
 
 from charrnn.cli.options import Duration
-from charrnn.core.config import TrainConfig
+from charrnn.core.config import MEMORY_ORDER, TrainConfig
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.evaluation.protocols import cold, streamed
-from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.launch.text_info import memory_loss
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share

@@ -16,6 +16,9 @@ LONGEST_CONTEXT = 1 << 14
 DIRECTIONS = ("forward", "backward")
 """Order in which a model reads and writes a text: from its start, or from its end."""
 
+MEMORY_ORDER = 7
+"""Symbols in the longest context of an n-gram memory by default; fewer for large vocabularies."""
+
 LONGEST_PAST = 1 << 14
 """Most outputs that attention looks back on."""
 

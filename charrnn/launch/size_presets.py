@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from charrnn.core.config import MEMORY_ORDER
 from charrnn.core.errors import InputError
 from charrnn.nn.architecture import ModelConfig, default_heads
 
@@ -21,9 +22,6 @@ FEWEST_BATCHES = 16
 
 AVERAGED_PARTS = 16
 """The average of weights spans about 1/16 of the run."""
-
-MEMORY_ORDER = 7
-"""Symbols in the longest context of the n-gram memory; fewer for large vocabularies."""
 
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",

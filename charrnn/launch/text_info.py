@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.core.config import TrainConfig
+from charrnn.core.config import MEMORY_ORDER, TrainConfig
 from charrnn.core.console import count_text, speed_text, time_text
 from charrnn.core.errors import printable
 from charrnn.data.batches import Batch, fit_batches, make_batches
@@ -19,7 +19,6 @@ from charrnn.data.vocab import CharVocabulary, describe, visible
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.evaluation.text_end import memory_loss, split_notes
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
-from charrnn.launch.size_presets import MEMORY_ORDER
 from charrnn.ngram.model import count_corpus
 from charrnn.nn.architecture import ModelConfig, size_text
 

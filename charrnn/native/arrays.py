@@ -57,6 +57,7 @@ class Ngrams(ctypes.Structure):
     _fields_ = (
         *fields("highest bits vocab split", "tables table_statistics orders gate"),
         ("weight", ctypes.c_double),
+        *fields("longest", "next"),
     )
 
 

@@ -45,13 +45,13 @@ static void append(const ngrams *memory, batch *b, int64_t text, int64_t symbol,
     b->wanted[text]--;
     if (!memory)
         return;
-    const uint64_t mask = ((uint64_t)1 << memory->bits * memory->highest) - 1;
+    const uint64_t mask = ((uint64_t)1 << memory->bits * memory->longest) - 1;
     b->contexts[text] = (b->contexts[text] << memory->bits | (uint64_t)symbol) & mask;
-    b->lengths[text] += b->lengths[text] < memory->highest;
+    b->lengths[text] += b->lengths[text] < memory->longest;
 }
 
-/* Write up to b->steps symbols of each text; `memory` is 0 if there is none. Returns 0 if there is
-   not enough RAM, else 1. */
+/* Write up to b->steps symbols of each text; `memory` is the first n-gram model, or 0 if there is none.
+   Returns 0 if there is not enough RAM, else 1. */
 int64_t write_texts(const network *net, const ngrams *memory, const filters *how, const stops *ends, batch *b)
 {
     const int64_t S = net->symbols, N = net->gates * net->padded, width = b->tail + b->steps;
@@ -70,9 +70,9 @@ int64_t write_texts(const network *net, const ngrams *memory, const filters *how
             int32_t *at = b->ids + text * width + b->tail + t;
             if (b->next[text] < 0)
                 start(net, b, row, own);
-            if (memory && b->lengths[text]) {
-                ngram_predict(memory, 1, b->contexts + text, b->lengths + text, p, room, statistics);
-                ngram_mix(memory, S, own, p, statistics, mixing);
+            for (const ngrams *m = b->lengths[text] ? memory : 0; m; m = m->next) {
+                ngram_predict(m, 1, b->contexts + text, b->lengths + text, p, room, statistics);
+                ngram_mix(m, S, own, p, statistics, mixing);
             }
             append(memory, b, text, choose_symbol(how, net->vocab, S, own, b->uniforms[text * b->steps + t], room), at);
             b->is_stopped[text] = is_at_stop(ends, b->written[text], at);

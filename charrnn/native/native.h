@@ -44,7 +44,7 @@ typedef struct {
     double discounts[4];      /* of counts of 0, 1, 2, and 3 or more */
 } order;
 
-typedef struct {
+typedef struct ngrams {
     int64_t highest, bits, vocab; /* K, bits of a symbol, V */
     int64_t split;                /* orders below are interpolated first, as NumPy does it */
     const double *const *tables;  /* by length below split: p after each context, (V^d, V); or none */
@@ -52,6 +52,8 @@ typedef struct {
     const order *orders;          /* (K + 1) */
     const float *gate;            /* weights of the tanh units, (10, 6), then of the sigmoid, (7) */
     double weight;                /* of the prediction in the mixture; below 0: the gate's */
+    int64_t longest;              /* symbols in the contexts of texts: the largest K of this and the next ones */
+    const struct ngrams *next;    /* what is mixed in after this; or none */
 } ngrams;
 
 typedef struct {

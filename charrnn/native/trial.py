@@ -69,7 +69,7 @@ class Counts:
             order.discounts[:] = reference["ngrams/discounts"][k].tolist()
         self._structure = Ngrams(
             highest, bits, vocab, split, None, None, ctypes.addressof(self._orders),
-            reference["ngrams/gate"].ctypes.data, -1.0,
+            reference["ngrams/gate"].ctypes.data, -1.0, highest, None,
         )  # fmt: skip
 
     def address(self, weight: float) -> int | None:

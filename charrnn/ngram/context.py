@@ -55,45 +55,52 @@ class StreamMixer:
     """Tracks the context of one text, and mixes the n-gram prediction into logits.
 
     Args:
-        memory: The n-gram model.
+        memories: n-gram models with the same symbols, mixed in one after the other.
         fed: Symbols of the text so far.
     """
 
-    def __init__(self, memory: NgramModel, fed: Sequence[int]) -> None:
-        self._memory, self._mask = memory, int(mask(memory.bits * memory.order))
+    def __init__(self, memories: Sequence[NgramModel], fed: Sequence[int]) -> None:
+        self._memories, longest = memories, longest_of(memories)
+        self._bits, self._longest = longest.bits, longest.order
+        self._mask = int(mask(longest.bits * longest.order))
         self._context, self._length = 0, 0
         for symbol in fed:
             self.read(symbol)
 
     def read(self, symbol: int) -> None:
         """Append the next symbol of the text."""
-        self._context = (self._context << self._memory.bits | symbol) & self._mask
-        self._length = min(self._length + 1, self._memory.order)
+        self._context = (self._context << self._bits | symbol) & self._mask
+        self._length = min(self._length + 1, self._longest)
 
     def mixed(self, logits: Floats) -> Floats:
         """Return the logits of the mixture, (V,)."""
         if not self._length:  # without context the network is better alone
             return logits
-        prediction = self._memory.predict_one(self._context, self._length)
-        scores: Floats = mix(logits[None], prediction, self._memory.weight)[0]
-        return scores
+        scores = logits[None]
+        for memory in self._memories:
+            length = min(self._length, memory.order)
+            context = self._context & int(mask(memory.bits * length))
+            scores = mix(scores, memory.predict_one(context, length), memory.weight)
+        result: Floats = scores[0]
+        return result
 
 
 class BatchMixer:
     """Tracks the contexts of a batch of texts, and mixes the n-gram predictions into logits.
 
     Args:
-        memory: The n-gram model.
+        memories: n-gram models with the same symbols, mixed in one after the other.
         fed: Symbols so far of each text (B).
     """
 
-    def __init__(self, memory: NgramModel, fed: Sequence[Sequence[int]]) -> None:
-        self._memory, self._reader = memory, ContextTracker(memory, len(fed))
-        ends = [list(symbols)[-memory.order :] for symbols in fed]
+    def __init__(self, memories: Sequence[NgramModel], fed: Sequence[Sequence[int]]) -> None:
+        longest = longest_of(memories)
+        self._memories, self._reader = memories, ContextTracker(longest, len(fed))
+        ends = [list(symbols)[-longest.order :] for symbols in fed]
         padded = [
-            [0] * (memory.order - len(end)) + end for end in ends
+            [0] * (longest.order - len(end)) + end for end in ends
         ]  # a leading 0 changes no packed context
-        self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), memory.order))
+        self._reader.read(np.array(padded, dtype=np.int64).reshape(len(fed), longest.order))
         self._reader.lengths = np.array([len(end) for end in ends])
 
     def read(self, symbols: NDArray[Any]) -> None:
@@ -109,7 +116,13 @@ class BatchMixer:
         has_read = self._reader.lengths > 0
         if not has_read.any():  # no text has any context
             return logits
-        prediction = self._memory.predict(self._reader.contexts, self._reader.lengths)
-        finite = np.where(has_read[:, None], logits, np.float32(0))  # those of a start may be -inf
-        scores: Floats = mix(finite, prediction, self._memory.weight)
+        scores = np.where(has_read[:, None], logits, np.float32(0))  # those of a start may be -inf
+        for memory in self._memories:
+            prediction = memory.predict(self._reader.contexts, self._reader.lengths)
+            scores = mix(scores, prediction, memory.weight)
         return scores if has_read.all() else np.where(has_read[:, None], scores, logits)
+
+
+def longest_of(memories: Sequence[NgramModel]) -> NgramModel:
+    """Return the n-gram model with the longest contexts, which hold those of the others."""
+    return max(memories, key=lambda memory: memory.order)

@@ -49,12 +49,20 @@ class NgramArrays:
 
     Args:
         memory: The counts; `is_safe` of it must be true.
+        following: What the loop mixes in after it; it must live as long.
         has_tables: Whether the predictions of the low orders are taken from tables, which cost
             some 20 ms: for many predictions.
     """
 
-    def __init__(self, memory: NgramModel, *, has_tables: bool = False) -> None:
+    def __init__(
+        self,
+        memory: NgramModel,
+        following: "NgramArrays | None" = None,
+        *,
+        has_tables: bool = False,
+    ) -> None:
         self._vocab = memory.vocab_size
+        self.longest: int = max(memory.order, following.longest if following else 0)
         self._kept = [
             (
                 np.ascontiguousarray(order.keys, dtype=np.uint64),
@@ -75,8 +83,10 @@ class NgramArrays:
             *(self._tables.addresses if self._tables else (None, None)),
             ctypes.addressof(self._orders), self._gate.ctypes.data,
             -1.0 if memory.weight is None else memory.weight,
+            self.longest, following.address if following else None,
         )  # fmt: skip
-        self.address = ctypes.addressof(self._structure)
+        self._following = following
+        self.address: int = ctypes.addressof(self._structure)
 
     def predict(
         self, library: ctypes.CDLL, contexts: Keys, lengths: NDArray[Any]

@@ -13,6 +13,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import id_dtype
 from charrnn.ngram.cuda import DeviceNgrams, Gate
+from charrnn.ngram.model import NgramModel
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import float32_products
 from charrnn.nn.model import make_network
@@ -80,7 +81,7 @@ class BatchGenerator:
 
     Args:
         network: Network on the device.
-        memory: n-gram memory on the device, if the model has one.
+        memories: n-gram memories on the device, in the order in which they are mixed in.
         config: Filters.
         num_rows: Batch size (B).
         tf32: Round the factors of products to TF32.
@@ -89,15 +90,16 @@ class BatchGenerator:
     def __init__(
         self,
         network: Network,
-        memory: DeviceNgrams | None,
+        memories: Sequence[DeviceNgrams],
         config: SampleConfig,
         num_rows: int,
         *,
         tf32: bool = True,
     ) -> None:
         device, B, self._tf32 = network.decoder.weight.device, num_rows, tf32
-        self._network, self._memory, self._config = network, memory, config
-        self._gate = Gate(memory.weight, device) if memory else None
+        self._network, self._config = network, config
+        self._memories = [(memory, Gate(memory.weight, device)) for memory in memories]
+        self._longest = max(memories, key=lambda memory: memory.longest, default=None)
         self._state = network.empty_state(B)
         self._logits = torch.zeros((B, network.config.vocab_size), device=device)
         self._contexts = torch.zeros(B, dtype=torch.int64, device=device)
@@ -223,19 +225,19 @@ class BatchGenerator:
             self._read(chosen)
 
     def _mixed(self) -> Tensor:
-        if self._memory is None or self._gate is None:
-            return self._logits
-        mixed = self._gate.mixed(self._logits, *self._memory.predict(self._contexts, self._lengths))
+        mixed = self._logits
+        for memory, gate in self._memories:
+            mixed = gate.mixed(mixed, *memory.predict(self._contexts, self._lengths))
         return torch.where(self._lengths[:, None] > 0, mixed, self._logits)
 
     def _read(self, symbols: Tensor) -> None:
         logits, state = self._network(symbols[:, None], self._state)
         self._logits.copy_(logits[:, 0])
         self._state.copy_(state)
-        if self._memory is not None:
-            packed = (self._contexts << self._memory.bits | symbols) & self._memory.mask
+        if self._longest is not None:
+            packed = (self._contexts << self._longest.bits | symbols) & self._longest.mask
             self._contexts.copy_(packed)
-            self._lengths.copy_((self._lengths + 1).clamp(max=self._memory.longest))
+            self._lengths.copy_((self._lengths + 1).clamp(max=self._longest.longest))
 
 
 class DeviceSampler(Sampler):
@@ -251,16 +253,18 @@ class DeviceSampler(Sampler):
         stops: Strings that end a text.
         device: Device of the network.
         tf32: Round the factors of products on a GPU to TF32; without it, texts are those of a CPU.
+        added: n-gram memories of other texts, mixed in after the model's own.
     """
 
     def __init__(
-        self, model: Model, stops: Sequence[str], device: torch.device, *, tf32: bool = True
-    ) -> None:
-        super().__init__(model, stops)
+        self, model: Model, stops: Sequence[str], device: torch.device, *, tf32: bool = True,
+        added: Sequence[NgramModel] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(model, stops, added=added)
         self._device, self.batch_size, self._tf32 = device, rows_for(model.config), tf32
         self._network = network_on(device, model.config, model.weights)
         self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
-        self._ngrams: dict[float | None, DeviceNgrams] = {}
+        self._ngrams: dict[int, tuple[NgramModel, DeviceNgrams]] = {}
 
     @property
     def is_streaming(self) -> bool:
@@ -302,15 +306,19 @@ class DeviceSampler(Sampler):
             self._generators.clear()  # frees the device memory of the previous ones
         if (config, num_rows) not in self._generators:
             self._generators[config, num_rows] = BatchGenerator(
-                self._network, self._ngrams_on_device(config), config, num_rows, tf32=self._tf32
+                self._network,
+                self._on_device(self.memories(config)),
+                config,
+                num_rows,
+                tf32=self._tf32,
             )
         return self._generators[config, num_rows]
 
-    def _ngrams_on_device(self, config: SampleConfig) -> DeviceNgrams | None:
-        weight, memory = config.memory_weight, self.memory(config)
-        if memory is not None and weight not in self._ngrams:
-            self._ngrams[weight] = DeviceNgrams(memory, self._device)
-        return self._ngrams.get(weight)
+    def _on_device(self, memories: Sequence[NgramModel]) -> list[DeviceNgrams]:
+        for memory in memories:
+            if id(memory) not in self._ngrams:
+                self._ngrams[id(memory)] = memory, DeviceNgrams(memory, self._device)
+        return [self._ngrams[id(memory)][1] for memory in memories]
 
 
 def network_on(

@@ -14,6 +14,7 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.native.arrays import IMPOSSIBLE, Batch, Filters, Stops
+from charrnn.ngram.context import longest_of
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import NgramArrays
 from charrnn.nn.native import NativeEngine
@@ -37,13 +38,13 @@ class Texts:
         engine: The network.
         model: For what the start of a text is.
         prompts: One for each text.
-        memory: For the number of symbols in a context.
+        memories: For the number of symbols in a context.
         length: Symbols to write.
     """
 
     def __init__(
         self, engine: NativeEngine, model: Model, prompts: Sequence[str],
-        memory: NgramModel | None, length: int,
+        memories: Sequence[NgramModel], length: int,
     ) -> None:  # fmt: skip
         B, P, L = len(prompts), engine.arrays.padded, engine.config.num_layers
         self.size = B
@@ -55,7 +56,7 @@ class Texts:
         given = {prompt: prompt_ids(model, prompt) for prompt in dict.fromkeys(prompts)}
         ids = [given[prompt] for prompt in prompts]
         self.next = np.array([each[-1] if each else -1 for each in ids], dtype=np.int64)
-        self.contexts, self.lengths = contexts(ids, memory)
+        self.contexts, self.lengths = contexts(ids, memories)
         h, c = self._read(engine, [each[:-1] for each in given.values()], L, P)
         row_of = {prompt: row for row, prompt in enumerate(given)}
         rows = [row_of[prompt] for prompt in prompts]
@@ -84,13 +85,13 @@ class Texts:
 
 
 def contexts(
-    ids: Sequence[Sequence[int]], memory: NgramModel | None
+    ids: Sequence[Sequence[int]], memories: Sequence[NgramModel]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the packed last symbols of texts and their number, as the n-gram memory sees them."""
+    """Return the packed last symbols of texts and their number, as n-gram memories see them."""
     packed, lengths = np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
-    for text, symbols in enumerate(ids if memory else ()):
-        assert memory is not None
-        last, context = list(symbols)[max(0, len(symbols) - memory.order) :], 0
+    for text, symbols in enumerate(ids if memories else ()):
+        memory, context = longest_of(memories), 0
+        last = list(symbols)[max(0, len(symbols) - memory.order) :]
         for symbol in last:
             context = context << memory.bits | symbol
         packed[text], lengths[text] = context, len(last)
@@ -112,14 +113,14 @@ class NativeLoop:
         self._tail = max(map(len, self._stops), default=1) - 1
         self._lengths = np.array([len(stop) for stop in self._stops], dtype=np.int64)
         self._ids = np.array([i for stop in self._stops for i in stop], dtype=np.int32)
-        self._memories: dict[int, tuple[NgramModel, NgramArrays]] = {}
+        self._memories: dict[tuple[int, ...], tuple[Sequence[NgramModel], NgramArrays]] = {}
 
     def _blocks(
-        self, jobs: Sequence[Job], config: SampleConfig, memory: NgramModel | None
+        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel]
     ) -> Generator[list[tuple[int, list[int]]], None, Texts]:
         """Yield the new ids of each text that is open; return the state at the end."""
         prompts = [job.prompt for job in jobs]
-        texts = Texts(self._engine, self._model, prompts, memory, config.length)
+        texts = Texts(self._engine, self._model, prompts, memories, config.length)
         draws = [np.random.default_rng(job.seed) for job in jobs]
         before = np.zeros((len(jobs), self._tail), dtype=np.int32)
         steps, is_open, num_open = FIRST, np.arange(len(jobs)), len(jobs)
@@ -131,7 +132,7 @@ class NativeLoop:
             ids = np.zeros((len(jobs), self._tail + steps), dtype=np.int32)
             ids[:, : self._tail] = before
             counts, start = texts.written.copy(), time.perf_counter()
-            num_open = self._write(texts, num_open, config, memory, uniforms, ids)
+            num_open = self._write(texts, num_open, config, memories, uniforms, ids)
             if time.perf_counter() - start < SECONDS / 2:
                 steps = min(2 * steps, MOST)
             new = (texts.written - counts).tolist()
@@ -140,7 +141,7 @@ class NativeLoop:
         return texts
 
     def _write(
-        self, texts: Texts, num_open: int, config: SampleConfig, memory: NgramModel | None,
+        self, texts: Texts, num_open: int, config: SampleConfig, memories: Sequence[NgramModel],
         uniforms: np.ndarray, ids: np.ndarray,
     ) -> int:  # fmt: skip
         """Write a block; return the number of texts that are still open."""
@@ -156,24 +157,30 @@ class NativeLoop:
         how = Filters(config.temperature, config.top_k, config.top_p, lowest)
         ends = Stops(len(self._stops), self._lengths.ctypes.data, self._ids.ctypes.data)
         is_done = self._engine.library.write_texts(
-            self._engine.arrays.address, self._address(memory),
+            self._engine.arrays.address, self._address(memories),
             *(ctypes.addressof(each) for each in (how, ends, batch)),
         )  # fmt: skip
         if not is_done:
             raise MemoryError
         return int(batch.open)
 
-    def _address(self, memory: NgramModel | None) -> int | None:
-        if memory is None:
+    def _address(self, memories: Sequence[NgramModel]) -> int | None:
+        """Return the address of the first memory, which has those of the others."""
+        if not memories:
             return None
-        if id(memory) not in self._memories:
-            self._memories[id(memory)] = memory, NgramArrays(memory)
-        return self._memories[id(memory)][1].address
+        key = tuple(map(id, memories))
+        if key not in self._memories:
+            arrays: NgramArrays | None = None
+            for memory in reversed(memories):
+                arrays = NgramArrays(memory, arrays)
+            assert arrays is not None
+            self._memories[key] = memories, arrays
+        return self._memories[key][1].address
 
-    def stream(self, job: Job, memory: NgramModel | None) -> Generator[list[int], None, str]:
+    def stream(self, job: Job, memories: Sequence[NgramModel]) -> Generator[list[int], None, str]:
         """Yield the ids of one text in blocks; return why it ended, as Sampler.stream does."""
         finder = StopFinder(self._stops)
-        blocks = self._blocks([job], job.config, memory)
+        blocks = self._blocks([job], job.config, memories)
         while True:
             try:
                 ((_, new),) = next(blocks)
@@ -188,11 +195,11 @@ class NativeLoop:
         return "length"
 
     def batch(
-        self, jobs: Sequence[Job], config: SampleConfig, memory: NgramModel | None
+        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel]
     ) -> list[Written]:
         """Return the texts of jobs of one config."""
         written: list[list[int]] = [[] for _ in jobs]
-        for block in self._blocks(jobs, config, memory):
+        for block in self._blocks(jobs, config, memories):
             for text, new in block:
                 written[text] += new
         return [self._ended(ids) for ids in written]

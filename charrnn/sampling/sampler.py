@@ -57,13 +57,21 @@ class Sampler:
         stops: Strings that end a text.
         num_symbols: About how many symbols will be written in all: many pay for building the
             compiled loop.
+        added: n-gram memories of other texts, each with a weight, mixed in after the model's own.
     """
 
     batch_size = 64
     """Default number of texts that are generated side by side."""
 
-    def __init__(self, model: Model, stops: Sequence[str] = (), *, num_symbols: int = 0) -> None:
-        self.model, self._num_symbols = model, num_symbols
+    def __init__(
+        self,
+        model: Model,
+        stops: Sequence[str] = (),
+        *,
+        num_symbols: int = 0,
+        added: Sequence[NgramModel] = (),
+    ) -> None:
+        self.model, self._num_symbols, self._added = model, num_symbols, tuple(added)
         self._memories: dict[float | None, NgramModel | None] = {}
         self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
         if model.records and model.vocab.newline is not None:
@@ -76,7 +84,7 @@ class Sampler:
     @cached_property
     def _loop(self) -> NativeLoop | None:
         model = self.model
-        if model.memory is not None and not is_safe(model.memory):
+        if not all(map(is_safe, [*self._added, *([model.memory] if model.memory else [])])):
             return None
         engine = native_engine(model.config, model.weights, self._num_symbols)
         return NativeLoop(engine, model, self.stops) if engine else None
@@ -105,11 +113,16 @@ class Sampler:
         return stop_ids
 
     def memory(self, config: SampleConfig) -> NgramModel | None:
-        """Return the n-gram memory with the weight of a config; None if it has no influence."""
+        """Return the model's n-gram memory with the weight of a config; None without influence."""
         memory, weight = self.model.memory, config.memory_weight
         if memory is not None and weight not in self._memories:
             self._memories[weight] = memory.weighted(weight)  # has a cache of contexts
         return self._memories.get(weight)
+
+    def memories(self, config: SampleConfig) -> Sequence[NgramModel]:
+        """Return all n-gram memories that have influence, in the order in which they are mixed in."""
+        own = self.memory(config)
+        return self._added if own is None else (own, *self._added)
 
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
@@ -127,11 +140,11 @@ class Sampler:
         finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
-        memory = self.memory(config)
+        memories = self.memories(config)
         if self._loop:
-            return (yield from self._loop.stream(Job(0, seed, prompt, config), memory))
+            return (yield from self._loop.stream(Job(0, seed, prompt, config), memories))
         logits, state = self.prefill.one(prompt)
-        mixer = StreamMixer(memory, prompt_ids(self.model, prompt)) if memory else None
+        mixer = StreamMixer(memories, prompt_ids(self.model, prompt)) if memories else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             if mixer is not None:
                 logits = mixer.mixed(logits)
@@ -188,7 +201,7 @@ class Sampler:
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side; a finished text leaves the batch."""
         if self._loop:
-            return self._loop.batch(jobs, config, self.memory(config))
+            return self._loop.batch(jobs, config, self.memories(config))
         logits, state = self.prefill.many([job.prompt for job in jobs])
         mixer = self._batch_mixer(jobs, config)
         finders = [StopFinder(self.stops) for _ in jobs]
@@ -216,11 +229,11 @@ class Sampler:
         return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
 
     def _batch_mixer(self, jobs: Sequence[Job], config: SampleConfig) -> BatchMixer | None:
-        """Return the mixer of the n-gram memory after the prompts of jobs, if there is one."""
-        memory = self.memory(config)
-        if memory is None:
+        """Return the mixer of the n-gram memories after the prompts of jobs, if there are any."""
+        memories = self.memories(config)
+        if not memories:
             return None
-        return BatchMixer(memory, [prompt_ids(self.model, job.prompt) for job in jobs])
+        return BatchMixer(memories, [prompt_ids(self.model, job.prompt) for job in jobs])
 
     def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
         vocab, is_backward = self.model.vocab, self.model.is_backward

@@ -159,7 +159,7 @@ def expectations(
     ids, logits = ids[order], logits[order]
     newline = model.vocab.newline if model.records else None
     logits = logits_before(sampler, ids, logits, newline)
-    follower = StreamMixer(memory, prompt_ids(model, "")) if memory else None
+    follower = StreamMixer([memory], prompt_ids(model, "")) if memory else None
     K = min(NUM_GUESSES, model.vocab.size)
     bits, guesses = np.empty(len(ids)), np.empty((len(ids), K), dtype=np.int64)
     probabilities = np.empty((len(ids), K))
@@ -171,7 +171,7 @@ def expectations(
         if follower is not None:
             follower.read(symbol)
         if memory is not None and symbol == newline:
-            follower = StreamMixer(memory, prompt_ids(model, ""))
+            follower = StreamMixer([memory], prompt_ids(model, ""))
     return Expectations(bits[order], guesses[order], probabilities[order])
 
 

@@ -35,7 +35,7 @@ def arrays(answer):
 def read_by_numpy(model, ids):
     """Return the logits of the network and of the mixture after each symbol, (T, V) each."""
     engine = make_engine(model.config, model.weights)
-    state, mixer = engine.empty_state(), StreamMixer(model.memory, [])
+    state, mixer = engine.empty_state(), StreamMixer([model.memory], [])
     logits, scores = [], []
     for symbol in ids:
         each, state = engine.step(symbol, state)

@@ -23,7 +23,7 @@ def one_by_one(model, ids):
         if model.records and newline in given:
             given = given[len(given) - given[::-1].index(newline) :]
         given = [newline, *given]
-        mixer, state = StreamMixer(model.memory, given), engine.empty_state(2)
+        mixer, state = StreamMixer([model.memory], given), engine.empty_state(2)
         for symbol in given:
             logits, state = engine.step(np.array([symbol] * 2), state)
         rows.append(log_probabilities(mixer.mixed(logits[0])))

@@ -35,9 +35,9 @@ def make_model(cell, *, has_memory=True, records=False):
     )  # fmt: skip
 
 
-def samplers(library, model, stops=()):
+def samplers(library, model, stops=(), added=()):
     """Return a compiled and a NumPy sampler of a model."""
-    pair = Sampler(model, stops), Sampler(model, stops)
+    pair = Sampler(model, stops, added=added), Sampler(model, stops, added=added)
     engine = NativeEngine(library, model.config, model.weights)
     assert engine.arrays.is_half == (model.precision == "bf16")
     pair[0]._loop = NativeLoop(engine, model, pair[0].stops)
@@ -83,6 +83,25 @@ def test_rounded_weights_in_16_bits_write_the_texts_of_numpy(library, cell):
     assert [ours.sample("ab", config, each.seed).text for each in texts[50:]] == [
         each.text for each in texts[50:]
     ]
+
+
+@pytest.mark.parametrize("own_order", [None, 2, 5])
+def test_added_memories_are_mixed_in_as_in_numpy(library, own_order):
+    """Their contexts may be longer or shorter than those of the model's own memory."""
+    own = build_ngrams(runs_of(IDS), V, own_order) if own_order else None
+    others = [
+        build_ngrams(runs_of(IDS[::-1][:900].copy()), V, 4).weighted(0.5),
+        build_ngrams(runs_of(IDS[:900] // 2), V, 3).weighted(0.2),
+    ]
+    model, config = replace(make_model("lstm"), memory=own), SampleConfig(length=25)
+    ours, numpys = samplers(library, model, ["cba", "hg"], others)
+    jobs = Jobs(["", "abcabd"], [config], 50, 1)
+    texts, expected = list(ours.write(jobs)), list(numpys.write(jobs))
+    assert sum(a == b for a, b in zip(texts, expected, strict=True)) >= len(jobs) - 1
+    plain = samplers(library, model, ["cba", "hg"])[0].write(jobs)
+    assert sum(a.text == b.text for a, b in zip(texts, plain, strict=True)) < len(jobs) / 4
+    singles = [each.sample("ab", config, seed) for seed in range(8) for each in (ours, numpys)]
+    assert singles[::2] == singles[1::2]
 
 
 def test_numbers_are_rounded_to_the_nearest_of_bfloat16_and_ties_to_even():

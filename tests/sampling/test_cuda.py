@@ -59,10 +59,10 @@ def texts(samples):
     return [(sample.text, sample.finish, sample.seed) for sample in samples]
 
 
-def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, **settings):
+def assert_same_texts(model, device, prompt="ab", stops=(), num_samples=7, added=(), **settings):
     config = SampleConfig(**{"length": 70} | settings)
-    expected = texts(many(Sampler(model, stops), prompt, config, 3, num_samples))
-    sampler = DeviceSampler(model, stops, device, tf32=False)
+    expected = texts(many(Sampler(model, stops, added=added), prompt, config, 3, num_samples))
+    sampler = DeviceSampler(model, stops, device, tf32=False, added=added)
     sampler.batch_size = 4  # so that there are several batches
     assert texts(many(sampler, prompt, config, 3, num_samples)) == expected
 
@@ -74,6 +74,14 @@ def test_texts_are_those_of_numpy(cell, device):
 def test_so_they_are_with_a_memory(cell, device):
     assert_same_texts(with_memory(random_model(cell)), device)
     assert_same_texts(with_memory(random_model(cell)), device, memory_weight=0.3)
+
+
+def test_so_they_are_with_the_memories_of_other_texts(device):
+    ids = np.random.default_rng(9).integers(3, 9, 500).astype(np.uint8)
+    added = [build(runs_of(ids), 11, order).weighted(0.4) for order in (2, 4)]
+    for model in (random_model("lstm"), with_memory(random_model("gru"))):
+        assert_same_texts(model, device, added=added)
+        assert_same_texts(model, device, prompt="", added=added, stops=["ab", "c"])
 
 
 @pytest.mark.parametrize(

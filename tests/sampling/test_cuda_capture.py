@@ -23,7 +23,7 @@ def make_generator(cell, sample, memory_weight, device):
     initialise(network, 0)
     memory = build(runs_of(np.random.default_rng(0).integers(0, V, 900).astype(np.uint8)), V, 3)
     memory = memory.weighted(memory_weight) if memory_weight != 0 else None
-    on_device = DeviceNgrams(memory, device) if memory else None
+    on_device = [DeviceNgrams(memory, device)] if memory else []
     return BatchGenerator(network.to(device).requires_grad_(False), on_device, sample, B)
 
 
