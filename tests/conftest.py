@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from architectures import small
+from compiler import built_library
 
 # One thread per process: pytest-xdist starts a process per core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,9 +25,6 @@ from charrnn.__main__ import run_cli
 from charrnn.checkpoints.names import create_run
 from charrnn.checkpoints.run_folder import Run
 from charrnn.core.config import CELLS
-from charrnn.core.errors import CharRNNError
-from charrnn.native.build import build
-from charrnn.native.library import load
 from charrnn.nn.architecture import ModelConfig
 
 TEXT = (
@@ -124,15 +122,11 @@ def made(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL | None:
-    """The compiled loop, built once per session."""
+    """The compiled loop, built once per session; skips without a compiler."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("CHARRNN_NATIVE", "1")
-        try:
-            build()
-        except CharRNNError as error:  # no compiler, or CC=false
-            pytest.skip(str(error))
-        return load()
+        return built_library()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiler import built_library
 
 from charrnn.core.errors import CharRNNError, InputError
 from charrnn.native import build as building
@@ -81,6 +82,20 @@ def test_a_library_that_fails_its_trial_is_built_once(cache, monkeypatch):
         assert load_or_build() is None
     assert len(runs) == 1
     assert [path.suffix for path in cache.iterdir()] == [".failed"]
+
+
+@needs_compiler
+def test_the_tests_of_a_library_that_fails_its_trial_fail(monkeypatch):
+    monkeypatch.setattr(building, "TRIAL", "raise SystemExit(1)")
+    with pytest.raises(CharRNNError, match="computes something else"):
+        built_library()
+
+
+@pytest.mark.parametrize("named", ["false", "/no/such/cc", 'gcc "'])
+def test_the_tests_of_the_library_skip_without_a_compiler(named, monkeypatch):
+    monkeypatch.setenv("CC", named)
+    with pytest.raises(pytest.skip.Exception):
+        built_library()
 
 
 def test_nothing_is_compiled_for_a_folder_that_cannot_be_used(cache, monkeypatch):
