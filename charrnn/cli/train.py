@@ -67,6 +67,10 @@ def train(
         where = f"--config: {printable(config_file)}"
         file = convert_settings(read_settings(config_file), where)
 
+    from charrnn.training.threads import cpu_time
+
+    begin = cpu_time()  # torch takes a second to import: long enough to see what others use
+
     from charrnn.launch.prepare import SettingSources
     from charrnn.launch.start import TrainRequest, start
 
@@ -79,6 +83,7 @@ def train(
         checkpoints=common.checkpoints,
         dry_run=dry_run,
         as_json=common.as_json,
+        begin=begin,
     )
     outcome = start(request, common.console)
     if report and outcome.code == 0 and outcome.folder is not None:  # not after a signal

@@ -15,7 +15,7 @@ from charrnn.checkpoints.names import (
 )
 from charrnn.checkpoints.run_folder import BEST, SPOOLED, Run
 from charrnn.checkpoints.state import Snapshot
-from charrnn.core.config import as_settings
+from charrnn.core.config import TrainConfig, as_settings
 from charrnn.core.console import Console, time_text
 from charrnn.core.errors import BusyError, CharRNNError, InputError, printable
 from charrnn.core.files import sync_folder
@@ -26,7 +26,9 @@ from charrnn.launch.prepare import PreparedRun, SettingSources, plan_text, prepa
 from charrnn.launch.resume import newest_snapshot, prepare_resumed
 from charrnn.launch.session import launch, print_end
 from charrnn.launch.workers import RankZero, follow_rank_zero
+from charrnn.nn.device import default_threads, pick_device
 from charrnn.nn.distributed import joined
+from charrnn.training.threads import CpuTime, advised_threads, cpu_time, is_named, is_open
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,8 @@ class TrainRequest:
     checkpoints: Path
     dry_run: bool
     as_json: bool
+    begin: CpuTime | None = None
+    """CPU time when the command began."""
 
     @property
     def sources(self) -> list[Path]:
@@ -152,6 +156,8 @@ def train_run(
             assert snapshot is not None  # a new run always has steps to train
             return show_end(run, snapshot, console, as_json=request.as_json)
         show_plan(prepared, console)
+        if console.is_live and rank_zero.world.is_single:
+            advise_threads(prepared.config, request.begin, console)
         if request.dry_run:
             print_settings(prepared, as_json=request.as_json)
             return Outcome(0)
@@ -227,6 +233,19 @@ def show_plan(prepared: PreparedRun, console: Console) -> None:
     console.line(plan_text(prepared.config, prepared.corpus))
     for note in prepared.notes:
         console.note(note)
+
+
+def advise_threads(config: TrainConfig, begin: CpuTime | None, console: Console) -> None:
+    """Advise fewer threads where other processes use the cores, and the run keeps its number."""
+    if is_open(config) or is_named(config) or pick_device(config.device).type != "cpu":
+        return
+    threads = default_threads()
+    advised = advised_threads(threads, begin, cpu_time())
+    if advised < threads:
+        console.note(
+            f"other processes use the cores, and {threads} threads wait for one another: "
+            f"--threads {advised} is probably faster now"
+        )
 
 
 def print_settings(prepared: PreparedRun, *, as_json: bool) -> None:

@@ -1,7 +1,13 @@
-"""Choose the number of CPU threads of a run with a time budget, by the speed of its own steps."""
+"""Choose the number of CPU threads of a run with a time budget, by the speed of its own steps.
+
+Other runs keep their number; where other processes use the cores, fewer are advised.
+"""
 
 import os
+import time
 from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
 
 from charrnn.core.config import TrainConfig
 from charrnn.core.events import ThreadsChanged
@@ -22,14 +28,27 @@ CLEAR = 2.0
 LARGEST_SHARE = 0.05
 """Fraction of the time that comparisons take, at most, after the first."""
 
+STAT = Path("/proc/stat")
+"""CPU time of each core by kind, on Linux."""
+
+WORKING = (0, 1, 2, 5, 6, 7)
+"""Columns of STAT in which a core works: user, nice, system, irq, softirq, steal."""
+
+SHORTEST = 0.3
+"""Seconds between two readings of STAT, which counts in hundredths of a second, at least."""
+
 
 def is_open(config: TrainConfig) -> bool:
     """Return whether a run may choose its number of threads.
 
     A run that ends by steps or epochs may not: equal commands train equal weights.
     """
-    by_time = config.steps is None and config.epochs is None
-    return by_time and config.threads is None and not os.environ.get("OMP_NUM_THREADS")
+    return config.steps is None and config.epochs is None and not is_named(config)
+
+
+def is_named(config: TrainConfig) -> bool:
+    """Return whether the user names the number of threads."""
+    return config.threads is not None or bool(os.environ.get("OMP_NUM_THREADS"))
 
 
 class Threads:
@@ -118,3 +137,41 @@ class Threads:
 def halves(count: int) -> list[int]:
     """Return 1 ... a quarter of a number, its half, itself."""
     return [count] if count <= 1 else [*halves(count // 2), count]
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """CPU time of all processes on the cores that this one may use, in seconds, at one moment."""
+
+    cores: int
+    used: float
+    """By all processes."""
+    own: float
+    """By this process."""
+    now: float
+
+
+def cpu_time() -> CpuTime | None:
+    """Return the CPU time up to now; None where the system does not tell."""
+    try:
+        names = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+        rows = [line.split() for line in STAT.read_text("ascii").splitlines()]
+        cores = [row[1:] for row in rows if row and row[0] in names]
+        # niced processes count too: systems that group by session give them a full share
+        busy = [int(t) for core in cores for i, t in enumerate(core) if i in WORKING]
+        used = sum(busy) / os.sysconf("SC_CLK_TCK")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return CpuTime(len(cores), used, time.process_time(), time.monotonic())
+
+
+def advised_threads(threads: int, before: CpuTime | None, after: CpuTime | None) -> int:
+    """Return the largest number, of some threads and its halves, for which there are free cores.
+
+    The cores are free that other processes did not use between two moments.
+    """
+    if before is None or after is None or after.now - before.now < SHORTEST:
+        return threads
+    others = (after.used - before.used - after.own + before.own) / (after.now - before.now)
+    free = after.cores - others
+    return max([count for count in halves(threads) if count < free + 0.5], default=1)

@@ -17,6 +17,7 @@ import pytest
 from forks import python
 
 import charrnn.launch.prepare as prepare_module
+import charrnn.launch.start as start_module
 from charrnn.checkpoints.format import unpack
 from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.names import open_run
@@ -765,3 +766,25 @@ def test_a_signal_behind_the_end_changes_no_result_and_one_before_it_makes_no_re
     assert (code, json.loads(out)["stop_reason"]) == (143, "signal")
     assert not Path("checkpoints/cut/report.html").exists()
     assert "report" not in err
+
+
+@pytest.mark.parametrize(
+    ("is_live", "arguments", "is_advised"),
+    [
+        (True, ["--steps", "3"], True),
+        (True, ["--epochs", "1"], True),
+        (True, ["--steps", "3", "--threads", "4"], False),  # the user has chosen
+        (True, ["--max-time", "60s"], False),  # the run chooses
+        (False, ["--steps", "3"], False),
+    ],
+)
+def test_one_line_advises_fewer_threads_where_others_use_the_cores(
+    is_live, arguments, is_advised, charrnn, text_file, monkeypatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("charrnn.core.console.is_terminal", lambda stream: is_live)
+    monkeypatch.setattr(start_module, "default_threads", lambda: 4)
+    monkeypatch.setattr(start_module, "advised_threads", lambda *_: 2)
+    done = charrnn("train", text_file, "--dry-run", "--hidden-size", "16", *arguments)
+    lines = [line for line in done.stderr.splitlines() if "--threads 2 is probably faster" in line]
+    assert len(lines) == is_advised

@@ -1,12 +1,22 @@
 """Which number of threads a run takes, by the times of its steps."""
 
 import dataclasses
+import os
+import time
 
 import pytest
 import torch
 
 from charrnn.core.config import TrainConfig
-from charrnn.training.threads import LARGEST_SHARE, Threads, halves, is_open
+from charrnn.training.threads import (
+    LARGEST_SHARE,
+    CpuTime,
+    Threads,
+    advised_threads,
+    cpu_time,
+    halves,
+    is_open,
+)
 
 CONFIG = TrainConfig(max_time=60, device="cpu")
 
@@ -106,3 +116,47 @@ def test_a_clear_difference_ends_the_comparison_after_one_block_each():
         counts.append(torch.get_num_threads())
         threads.trained(len(counts), 1, 512, {4: 0.5, 2: 0.2, 1: 0.1}[counts[-1]])
     assert (counts, torch.get_num_threads()) == ([1, 1, 2, 4], 1)
+
+
+@pytest.mark.parametrize(
+    ("used", "own", "advised"),
+    [
+        (2.0, 2.0, 8),  # this process alone
+        (2.8, 2.0, 8),  # others: 0.8 s of 2 s, 0.4 cores: noise
+        (4.0, 2.0, 4),  # one core of eight
+        (10.0, 2.0, 4),  # four
+        (11.2, 2.0, 2),  # 4.6: 3.4 are free
+        (16.0, 2.0, 1),
+        (16.0, 0.0, 1),  # all eight
+    ],
+)
+def test_as_many_threads_are_advised_as_cores_are_free(used, own, advised):
+    before = CpuTime(8, 100.0, 3.0, 50.0)
+    after = CpuTime(8, 100.0 + used, 3.0 + own, 52.0)
+    assert advised_threads(8, before, after) == advised
+    assert advised_threads(1, before, after) == 1
+
+
+def test_nothing_is_advised_without_figures_or_after_a_moment():
+    before, after = CpuTime(2, 1.0, 1.0, 1.0), CpuTime(2, 1.4, 1.0, 1.2)
+    assert [advised_threads(2, *pair) for pair in ((None, after), (before, None))] == [2, 2]
+    assert advised_threads(2, before, after) == 2
+
+
+def test_cpu_time_is_that_of_the_cores_this_process_may_use(monkeypatch, tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text(
+        "cpu  9000 9000 9000 9000 9000 0 0 0 0 0\n"
+        "cpu0 100 10 20 7000 300 1 2 3 0 0\n"
+        "cpu1 8000 0 0 0 0 0 0 0 0 0\n"
+        "cpu2 200 0 0 7000 300 0 0 64 0 0\n"
+        "intr 1 2 3\n"
+    )
+    monkeypatch.setattr("charrnn.training.threads.STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2}, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda _: 100)
+    monkeypatch.setattr(time, "process_time", lambda: 1.25)
+    monkeypatch.setattr(time, "monotonic", lambda: 7.5)
+    assert cpu_time() == CpuTime(2, 4.0, 1.25, 7.5)  # 136 and 264 hundredths
+    stat.unlink()
+    assert cpu_time() is None
