@@ -7,7 +7,7 @@ which grow until one takes a given time, so that Ctrl-C and a terminal do not wa
 import ctypes
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -29,6 +29,9 @@ SECONDS = 0.03
 
 READ_TOGETHER = 64
 """Symbols of prompts that are read in one call."""
+
+MOST_MEMORIES = 4
+"""Mixtures of n-gram memories of which arrays are kept, one for each weight."""
 
 
 class Texts:
@@ -114,6 +117,13 @@ class NativeLoop:
         self._lengths = np.array([len(stop) for stop in self._stops], dtype=np.int64)
         self._ids = np.array([i for stop in self._stops for i in stop], dtype=np.int32)
         self._memories: dict[tuple[int, ...], tuple[Sequence[NgramModel], NgramArrays]] = {}
+        self._check: Callable[[], None] | None = None
+
+    def variant(self, stops: Sequence[Sequence[int]], check: Callable[[], None]) -> "NativeLoop":
+        """Return a loop with other stop strings that calls `check` between blocks."""
+        other = NativeLoop(self._engine, self._model, stops)
+        other._memories, other._check = self._memories, check
+        return other
 
     def _blocks(
         self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel]
@@ -125,6 +135,8 @@ class NativeLoop:
         before = np.zeros((len(jobs), self._tail), dtype=np.int32)
         steps, is_open, num_open = FIRST, np.arange(len(jobs)), len(jobs)
         while num_open:
+            if self._check:
+                self._check()
             steps = min(steps, int(texts.wanted[is_open].max()))
             uniforms = np.zeros((len(jobs), steps))
             for text in is_open:
@@ -170,6 +182,8 @@ class NativeLoop:
             return None
         key = tuple(map(id, memories))
         if key not in self._memories:
+            if len(self._memories) == MOST_MEMORIES:
+                self._memories.clear()
             arrays: NgramArrays | None = None
             for memory in reversed(memories):
                 arrays = NgramArrays(memory, arrays)

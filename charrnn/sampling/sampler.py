@@ -1,8 +1,9 @@
 """Generate text, one stream or a batch, on the CPU."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,13 @@ from charrnn.sampling.prefill import Prefill, prompt_ids
 
 MOST_RECORDS, SCORES = 256, 1 << 18
 """Records that are generated side by side, and limit of their logits."""
+
+MOST_MEMORIES = 4
+"""Memory weights that are remembered, each with a cache of predictions."""
+
+
+def never() -> None:
+    """Interrupt nothing."""
 
 
 def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
@@ -73,9 +81,29 @@ class Sampler:
     ) -> None:
         self.model, self._num_symbols, self._added = model, num_symbols, tuple(added)
         self._memories: dict[float | None, NgramModel | None] = {}
-        self.stops = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
-        if model.records and model.vocab.newline is not None:
-            self.stops.append([model.vocab.newline])
+        self.stops = self._all_stops(stops)
+        self.check: Callable[[], None] = never
+
+    def _all_stops(self, stops: Sequence[str]) -> list[list[int]]:
+        """Return the ids of stop strings; a record also ends at its newline."""
+        found = [ids for stop in stops if (ids := self._stop_ids(stop)) is not None]
+        newline = self.model.vocab.newline
+        return [*found, [newline]] if self.model.records and newline is not None else found
+
+    def variant(self, stops: Sequence[str], check: Callable[[], None] = never) -> Self:
+        """Return a sampler with other stop strings, which shares network, memory and caches.
+
+        Args:
+            stops: Strings that end a text.
+            check: Called between the steps of a text; an error that it raises ends the text.
+        """
+        loop = self._loop
+        if loop is None:
+            _ = self.prefill  # made before it is shared
+        other = copy(self)
+        other.stops, other.check = self._all_stops(stops), check
+        other._loop = loop and loop.variant(other.stops, check)
+        return other
 
     @cached_property
     def _engine(self) -> Engine:
@@ -116,6 +144,8 @@ class Sampler:
         """Return the model's n-gram memory with the weight of a config; None without influence."""
         memory, weight = self.model.memory, config.memory_weight
         if memory is not None and weight not in self._memories:
+            if len(self._memories) == MOST_MEMORIES:
+                self._memories.clear()
             self._memories[weight] = memory.weighted(weight)  # has a cache of contexts
         return self._memories.get(weight)
 
@@ -146,6 +176,7 @@ class Sampler:
         logits, state = self.prefill.one(prompt)
         mixer = StreamMixer(memories, prompt_ids(self.model, prompt)) if memories else None
         for count, uniform in enumerate(uniforms(seed), start=1):
+            self.check()
             if mixer is not None:
                 logits = mixer.mixed(logits)
             chosen = draw(apply_filters(logits, config), uniform)
@@ -209,6 +240,7 @@ class Sampler:
         draws = [uniforms(job.seed) for job in jobs]
         rows = np.arange(len(jobs))  # index of the text in each row of the state
         for count in range(1, config.length + 1):
+            self.check()
             uniform = np.array([next(draws[row]) for row in rows])
             if mixer is not None:
                 logits = mixer.mixed(logits)

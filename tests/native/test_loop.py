@@ -160,3 +160,29 @@ def test_a_backward_model_writes_the_texts_of_numpy(library):
     jobs = Jobs(["", "abcabd"], [SampleConfig(length=25)], 20, 1)
     assert list(ours.write(jobs)) == list(numpys.write(jobs))
     assert ours.sample("ab", SampleConfig(), 3).is_backward
+
+
+class Enough(Exception):
+    """Raised by a check."""
+
+
+def test_a_variant_has_other_stop_strings_and_is_checked_between_blocks(library):
+    ours, numpys = samplers(library, make_model("lstm"), ["cba"])
+    config, calls = SampleConfig(length=3000), []
+    variant = ours.variant(["b"], lambda: calls.append(1))
+    assert variant._loop._engine is ours._loop._engine
+    for prompt in ("", "ab"):
+        pair = (variant.sample(prompt, config, 1), numpys.variant(["b"]).sample(prompt, config, 1))
+        assert pair[0] == pair[1]
+        assert pair[0].finish == "stop"
+    assert ours._loop._check is None
+    long = ours.variant(["no such text"], lambda: calls.append(1))
+    calls.clear()
+    assert len(long.sample("ab", SampleConfig(length=100), 1).text) == 100
+    assert len(calls) >= 4  # blocks of 8, 16, 32 ... symbols
+
+    def stop():
+        raise Enough
+
+    with pytest.raises(Enough):
+        list(ours.variant([], stop).write(Jobs(["a", "b"], [config], 1, 1)))

@@ -436,3 +436,53 @@ def test_more_records_than_texts_are_written_side_by_side():
     assert large.rows(None) == 127  # 2^18 logits
     texts = list(many(records, "", SampleConfig(length=9), seed=3, num_samples=300))
     assert texts == list(many(records, "", SampleConfig(length=9), 3, 300, batch_size=7))
+
+
+class Enough(Exception):
+    """Raised by a check."""
+
+
+def raise_after(count):
+    """Return a check that raises at its call number `count`, counted from 0."""
+    left = iter(range(count))
+
+    def check():
+        if next(left, None) is None:
+            raise Enough
+
+    return check
+
+
+def test_a_variant_has_other_stop_strings_and_shares_the_network():
+    sampler = Sampler(cycle("abcd"), ["d"])
+    other = sampler.variant(["c"])
+    config = SampleConfig(length=9)
+    assert [each.sample("a", config, 1).text for each in (sampler, other, sampler)] == [
+        "bc", "b", "bc"
+    ]  # fmt: skip
+    assert other.prefill is sampler.prefill is sampler.variant([]).prefill
+    lines = Sampler(cycle("ab\n", records=True))
+    assert lines.variant([]).sample("", config, 1).text == "ab"
+
+
+def test_a_check_ends_a_text_between_its_steps():
+    sampler, config = Sampler(cycle("abcd")), SampleConfig(length=5)
+    stream = sampler.variant([], raise_after(3)).stream("a", config, 1)
+    assert [next(stream) for _ in range(3)] == [[1], [2], [3]]
+    with pytest.raises(Enough):
+        next(stream)
+    jobs = Jobs(["a", "b"], [config], 1, 1)
+    with pytest.raises(Enough):
+        list(sampler.variant([], raise_after(4)).write(jobs))
+    assert [each.text for each in sampler.variant([], raise_after(5)).write(jobs)] == [
+        "bcdab", "cdabc"
+    ]  # fmt: skip
+
+
+def test_few_memory_weights_are_remembered():
+    model = random_model()
+    model = replace(model, memory=build(runs_of(np.arange(200, dtype=np.uint8) % 11), 11, 3))
+    sampler = Sampler(model)
+    for weight in range(1, 40):
+        sampler.memory(SampleConfig(memory_weight=weight / 40))
+    assert len(sampler._memories) <= 4
