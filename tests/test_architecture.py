@@ -18,6 +18,7 @@ RANKS = [
     "nn",
     "ngram",
     "checkpoints",
+    "steering",
     "sampling evaluation",
     "training viz infill",
     "export apps",
