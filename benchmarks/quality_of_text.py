@@ -40,7 +40,7 @@ from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import NgramModel, build
 from charrnn.ngram.native import predictor
-from charrnn.sampling.copies import Source
+from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 

@@ -14,9 +14,9 @@ from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
 from charrnn.core.stdin import spooled
-from charrnn.sampling.copies import Source
+from charrnn.sampling.corpus.novelty import Novelty
+from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample, joined
-from charrnn.sampling.novelty import Novelty
 from charrnn.sampling.output_file import ResumedFile, open_resumed
 from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
 from charrnn.sampling.sampler import Sampler

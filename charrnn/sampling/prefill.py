@@ -17,7 +17,7 @@ from charrnn.data.reading import Reading, Survey, conversion_notes
 from charrnn.data.text_files import read_codes
 from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.state import State
-from charrnn.sampling.copies import string_of
+from charrnn.sampling.corpus.source import string_of
 
 LONGEST = 64 << 20
 """Largest size of prompts in bytes; reading a device may never end."""

@@ -10,7 +10,8 @@ from charrnn.core.console import Console
 from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
-from charrnn.sampling.copies import LONG, WINDOW, Copies, Source
+from charrnn.sampling.corpus.copies import LONG, WINDOW, Copies
+from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Sample
 from charrnn.sampling.sampler import Sampler
 

@@ -14,7 +14,8 @@ from charrnn.core.output import OutputStream, open_output
 from charrnn.data.reading import Reading
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.sampling.copies import Copies, Source
+from charrnn.sampling.corpus.copies import Copies
+from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import checked, piece_of, write_json, write_samples, write_stream

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from charrnn.core.errors import InputError
 from charrnn.data.reading import Reading
-from charrnn.sampling.copies import Copies, Source, joined
+from charrnn.sampling.corpus.copies import Copies, joined
+from charrnn.sampling.corpus.source import Source
 
 
 def search(tmp_path, corpus, *texts):
@@ -97,8 +98,8 @@ def test_nothing_in_common(tmp_path):
 
 
 def test_spans_cross_the_ends_of_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("charrnn.sampling.copies.BLOCK", 500)
-    monkeypatch.setattr("charrnn.sampling.copies.LONGEST", 100)
+    monkeypatch.setattr("charrnn.sampling.corpus.source.BLOCK", 500)
+    monkeypatch.setattr("charrnn.sampling.corpus.source.LONGEST", 100)
     monkeypatch.setattr("charrnn.data.text_files.CHUNK", 64)
     rng = np.random.default_rng(0)
     corpus = "".join(chr(97 + i) for i in rng.integers(0, 26, 5000))

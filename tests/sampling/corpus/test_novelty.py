@@ -10,8 +10,8 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
 from charrnn.nn.architecture import ModelConfig, shapes
+from charrnn.sampling.corpus.novelty import Novelty
 from charrnn.sampling.jobs import Sample
-from charrnn.sampling.novelty import Novelty
 
 
 def make_model(vocab, records=True):
@@ -114,8 +114,8 @@ def test_any_other_text_is_new_unless_the_corpus_contains_all_of_it():
 
 
 def test_a_text_across_the_ends_of_blocks_is_not_new(monkeypatch):
-    monkeypatch.setattr("charrnn.sampling.copies.BLOCK", 40)
-    monkeypatch.setattr("charrnn.sampling.copies.LONGEST", 5)
+    monkeypatch.setattr("charrnn.sampling.corpus.source.BLOCK", 40)
+    monkeypatch.setattr("charrnn.sampling.corpus.source.LONGEST", 5)
     monkeypatch.setattr("charrnn.data.text_files.CHUNK", 16)
     rng = np.random.default_rng(0)
     corpus = "".join("Aanës"[i] for i in rng.integers(0, 5, 300))

@@ -11,7 +11,8 @@ from charrnn.checkpoints.model import Model
 from charrnn.data.records import LONGEST, readable
 from charrnn.data.text_files import Codes
 from charrnn.data.vocab import ByteVocabulary
-from charrnn.sampling.copies import LONG, Source, string_of
+from charrnn.sampling.corpus.copies import LONG
+from charrnn.sampling.corpus.source import Source, string_of
 from charrnn.sampling.jobs import Sample, joined
 
 BROKEN_END = re.compile("[\udc80-\udcff]+$")

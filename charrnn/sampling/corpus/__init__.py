@@ -1,0 +1,1 @@
+"""Compare texts with a corpus: copied spans, and what is new."""
