@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import Common, FilePath, GroupedCommand, common, force_option, option
+from charrnn.cli.option_types import FilePath
+from charrnn.cli.options import Common, GroupedCommand, common, force_option, option
 from charrnn.core.overwriting import check_output
 
 

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from charrnn.cli.completion import complete_files, complete_models
-from charrnn.cli.options import (
-    Common,
-    GroupedCommand,
-    Integer,
-    as_one,
-    common,
-    option,
-)
+from charrnn.cli.option_types import Integer
+from charrnn.cli.options import Common, GroupedCommand, as_one, common, option
 from charrnn.core.errors import InputError
 
 if TYPE_CHECKING:

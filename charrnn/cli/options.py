@@ -1,6 +1,5 @@
-"""Click options made from config fields; option types; help text in groups."""
+"""Click options made from config fields; help text in groups."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import Field, dataclass, fields
 from functools import wraps
@@ -12,112 +11,22 @@ import click
 from click.core import ParameterSource
 
 from charrnn.cli.old_names import check_old_names, with_new_name
+from charrnn.cli.option_types import KINDS, FilePath, Integer, Number
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
 from charrnn.core.errors import InputError, printable
-from charrnn.core.files import expanded
 from charrnn.launch.size_presets import PRESET_FIELDS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Integer(click.ParamType[int]):
-    """An integer in ASCII digits, without underscores."""
-
-    name = "N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number; a bad value is a usage error."""
-        if not re.fullmatch(r"[+-]?[0-9]{1,19}", str(value)):
-            self.fail(f"{printable(value)!r} is not a whole number", param, ctx)
-        return int(value)
-
-
-class Number(click.ParamType[float]):
-    """A finite decimal number in ASCII digits."""
-
-    name = "F"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; a bad value is a usage error."""
-        if re.fullmatch(r"[+-]?[0-9]+,[0-9]+", str(value)):
-            point = value.replace(",", ".")
-            self.fail(f"write a point, {point}: {value!r} is not a finite number", param, ctx)
-        plain = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
-        if type(value) not in (int, float) and not re.fullmatch(plain, str(value)):
-            self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
-        number = float(str(value))  # float() of a very long number is inf
-        if number - number != 0:  # inf and nan are not finite
-            self.fail(f"{printable(value)!r} is not a finite number", param, ctx)
-        return number
-
-
-class FilePath(click.Path):
-    """A path; ~ at its beginning is the home folder (not every shell expands it in --option=~)."""
-
-    def __init__(self, *, allow_dash: bool = False) -> None:
-        super().__init__(path_type=Path, allow_dash=allow_dash)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path."""
-        return super().convert(expanded(value) if isinstance(value, str) else value, param, ctx)
-
-
-class MemoryOrder(Integer):
-    """The longest context of the n-gram memory; "off" is 0."""
-
-    name = "off|N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number; a bad value is a usage error."""
-        return 0 if value == "off" else super().convert(value, param, ctx)
-
-
-class Duration(click.ParamType[float]):
-    """A duration in seconds, written as 90s, 5m or 1h30m."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds; a bad value is a usage error."""
-        if type(value) in (int, float):
-            return Number().convert(value, param, ctx)
-        match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", str(value), re.ASCII)
-        if not match or not value:
-            self.fail(f"{printable(value)!r} is not a time such as 90s, 5m or 1h30m", param, ctx)
-        hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(hours * 3600 + minutes * 60 + seconds)
-
-
-class FloatList(click.ParamType[tuple[float, ...]]):
-    """One or more numbers, separated by commas."""
-
-    name = "F[,F]..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Return the numbers; a bad value is a usage error."""
-        parts = str(value).split(",")
-        if re.fullmatch(r"[0-9]+,([03-9][0-9]*|[0-9]{2,})", str(value)) and parts[1] != "0":
-            self.fail(
-                f"{value!r} is two numbers, {parts[0]} and {parts[1]}; for a fraction write a point: "
-                f"{'.'.join(parts)}, for two numbers {parts[0]}.0,{parts[1]}.0",
-                param,
-                ctx,
-            )
-        return tuple(Number().convert(part.strip(" "), param, ctx) for part in parts)
-
-
-KINDS: dict[str, click.ParamType[Any]] = {
-    "time": Duration(),
-    "order": MemoryOrder(),
-    "list": FloatList(),
-}
+SEVERAL = {
+    "bias": {
+        "multiple": True, "allow_from_autoenv": False,
+        "callback": lambda ctx, param, value: value or None,
+    },
+}  # fmt: skip
+"""Attributes, by kind, of options that can be given several times; they have no variable."""
 
 
 class GroupedCommand(click.Command):
@@ -185,6 +94,7 @@ def config_options(config: type, group: str = "", only: Collection[str] | None =
             kind = type_of(each, hints[each.name])
             flags = each.metadata["flags"] or (f"--{each.name.replace('_', '-')}",)
             attributes: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}
+            attributes |= SEVERAL.get(each.metadata["kind"], {})
             if each.metadata["metavar"]:
                 attributes["metavar"] = each.metadata["metavar"]
             function = option(
@@ -215,7 +125,7 @@ def help_of(each: Field[Any]) -> str:
     text: str = each.metadata["help"]
     if each.name in PRESET_FIELDS:
         return f"{text} [default: from --size]"
-    if each.default in (None, "") or isinstance(each.default, bool) or "[default" in text:
+    if each.default in (None, "", ()) or isinstance(each.default, bool) or "[default" in text:
         return text
     return f"{text} [default: {each.default}]"
 

@@ -6,16 +6,8 @@ from typing import Any
 import click
 
 from charrnn.cli.completion import complete_models
-from charrnn.cli.options import (
-    Common,
-    FilePath,
-    GroupedCommand,
-    Integer,
-    common,
-    config_options,
-    force_option,
-    option,
-)
+from charrnn.cli.option_types import FilePath, Integer
+from charrnn.cli.options import Common, GroupedCommand, common, config_options, force_option, option
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
 from charrnn.core.overwriting import check_output
@@ -42,7 +34,7 @@ from charrnn.core.overwriting import check_output
     "--backward", metavar="MODEL", group="Text", shell_complete=complete_models,
     help="Backward model for --ends-with. [default: MODEL, or the newest run on the same text]",
 )  # fmt: skip
-@config_options(SampleConfig, group="Text")
+@config_options(SampleConfig)
 @option(
     "-n",
     "num_samples",

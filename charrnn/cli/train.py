@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from charrnn.cli.completion import complete_files, complete_models, complete_runs
+from charrnn.cli.option_types import FilePath
 from charrnn.cli.options import (
     Common,
-    FilePath,
     GroupedCommand,
     by_source,
     common,

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charrnn.cli.completion import complete_files, complete_models, complete_runs
+from charrnn.cli.option_types import FilePath, Integer, Number
 from charrnn.cli.options import (
     Common,
-    FilePath,
     GroupedCommand,
     GroupedGroup,
-    Integer,
-    Number,
     as_one,
     common,
     force_option,

@@ -403,33 +403,66 @@ MEMORY_WEIGHT = "Weight of the n-gram memory: 0 is the network alone, 1 the memo
 """Help of --memory-weight, an option of several commands."""
 
 
+STEERING = "Steering"
+
+STEERED = ("ban", "bias", "no_repeat", "match")
+"""Settings that steer texts: what may come, and what should."""
+
+MOST_BIAS = 100
+"""Largest bias of a character: e^100 beats any probability in float32."""
+
+
+def are_biases(pairs: tuple[tuple[str, float], ...]) -> bool:
+    """True for pairs of characters and a number in [-MOST_BIAS, MOST_BIAS]."""
+    return all(characters and abs(number) <= MOST_BIAS for characters, number in pairs)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
     """Settings of sampling."""
 
     length: int = setting(
-        500, "Number of characters after the prompt.", check=at_least(0), flags=("-l", "--length")
-    )
+        500, "Number of characters after the prompt.", check=at_least(0), group=TEXT,
+        flags=("-l", "--length"),
+    )  # fmt: skip
     temperature: float = setting(
         0.8, "Lower is safer, higher is wilder; 0 always takes the most likely character. With "
         "several values (0.5,0.8,1.0), texts of each, side by side on a terminal.",
-        check=at_least(0), flags=("-t", "--temperature"), kind="list", metavar="F[,F]...",
+        check=at_least(0), group=TEXT, flags=("-t", "--temperature"), kind="list",
+        metavar="F[,F]...",
     )  # fmt: skip
     top_k: int = setting(
-        0, "Draw only from the K most likely characters; 0 for all.", check=at_least(0)
+        0, "Draw only from the K most likely characters; 0 for all.", check=at_least(0), group=TEXT
     )
     top_p: float = setting(
         1.0, "Draw only from the most likely characters that together reach this probability.",
-        check=within(0, 1, without="low"),
+        check=within(0, 1, without="low"), group=TEXT,
     )  # fmt: skip
     min_p: float = setting(
         0.0, "Leave out characters less likely than this fraction of the most likely one; 0 for none.",
-        check=within(0, 1),
+        check=within(0, 1), group=TEXT,
     )  # fmt: skip
-    memory_weight: float | None = setting(None, MEMORY_WEIGHT, check=within(0, 1))
+    memory_weight: float | None = setting(None, MEMORY_WEIGHT, check=within(0, 1), group=TEXT)
+    ban: str = setting(
+        "", "Never write these characters.", group=STEERING, metavar="CHARS",
+    )  # fmt: skip
+    bias: tuple[tuple[str, float], ...] = setting(
+        (), "Write each of these characters more often (F above 0) or less often (below): its odds "
+        "are multiplied by e^F, before --temperature. Can be given several times; F adds up.",
+        check=Check(are_biases, f"CHARS=F with F in [-{MOST_BIAS}, {MOST_BIAS}]"),
+        group=STEERING, kind="bias", metavar="CHARS=F",
+    )  # fmt: skip
+    no_repeat: int = setting(0, "To come.", check=at_least(0), group=STEERING, kind="hidden")
+    match: str = setting("", "To come.", group=STEERING, kind="hidden")
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    def steering(self) -> dict[str, Any]:
+        """Return the settings that steer texts, as in JSON, without those at their neutral value."""
+        given = {name: getattr(self, name) for name in STEERED}
+        given["bias"] = [list(pair) for pair in self.bias]
+        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

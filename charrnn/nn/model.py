@@ -4,7 +4,7 @@ Shapes as in `nn/network.py`.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from charrnn.nn.architecture import GATES, ModelConfig
 from charrnn.nn.attention import Attention
-from charrnn.nn.network import Masks, Network, draw_mask, times
+from charrnn.nn.network import Masks, Network, draw_mask, load_weights, times
 from charrnn.nn.state import State
 from charrnn.nn.transformer import Transformer
 
@@ -206,3 +206,12 @@ def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -
 def make_network(config: ModelConfig) -> Network:
     """Return the network of an architecture; its weights are not set."""
     return Transformer(config) if config.cell == "transformer" else CharRNN(config)
+
+
+def network_on(
+    device: torch.device, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
+) -> Network:
+    """Return the network of training with these weights, on a device."""
+    network = make_network(config)
+    load_weights(network, weights)
+    return network.to(device).requires_grad_(False)

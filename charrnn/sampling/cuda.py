@@ -1,6 +1,6 @@
 """Generate thousands of texts on a GPU, with filters and CUDA graphs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -14,10 +14,9 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import id_dtype
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.model import NgramModel
-from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import float32_products
-from charrnn.nn.model import make_network
-from charrnn.nn.network import Network, load_weights
+from charrnn.nn.model import network_on
+from charrnn.nn.network import Network
 from charrnn.sampling.batch_texts import LEAST_ROWS, BatchTexts, rows_for, uniform_blocks
 from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, Written
@@ -50,7 +49,7 @@ def filtered(logits: Tensor, config: SampleConfig) -> Tensor:
 
 
 def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Return one symbol for each row of unnormalised probabilities, (B,): sampler.py's in torch."""
+    """Return one symbol for each row of unnormalised probabilities, (B,): filters.py's in torch."""
     sums = weights.double().cumsum(1)
     chosen = (sums <= uniforms[:, None] * sums[:, -1:]).sum(1)
     return chosen.clamp(max=weights.shape[1] - 1)  # an index beyond the table ends the process
@@ -282,7 +281,9 @@ class DeviceSampler(Sampler):
         return self.batch_size
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
-        """Generate the texts of jobs side by side."""
+        """Generate the texts of jobs side by side; steered ones on the CPU."""
+        if self.steering(config):
+            return super().batch(jobs, config)
         num_rows = self.batch_size if len(jobs) > LEAST_ROWS else min(LEAST_ROWS, self.batch_size)
         generator = self._generator(config, num_rows)
         prompts = [prompt_ids(self.model, job.prompt) for job in jobs]
@@ -319,12 +320,3 @@ class DeviceSampler(Sampler):
             if id(memory) not in self._ngrams:
                 self._ngrams[id(memory)] = memory, DeviceNgrams(memory, self._device)
         return [self._ngrams[id(memory)][1] for memory in memories]
-
-
-def network_on(
-    device: torch.device, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
-) -> Network:
-    """Return the network of training with these weights, on a device."""
-    network = make_network(config)
-    load_weights(network, weights)
-    return network.to(device).requires_grad_(False)

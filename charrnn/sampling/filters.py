@@ -1,6 +1,7 @@
-"""Temperature, top-k, top-p, min-p: pure functions on logits."""
+"""Temperature, top-k, top-p, min-p, and the draw: pure functions on logits."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,22 @@ def keep_min_p(logits: Logits, p: float) -> Logits:
     kept = logits.copy()
     np.putmask(kept, logits < np.float32(math.log(p)), IMPOSSIBLE)
     return kept
+
+
+def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
+    """Return one symbol for each row of logits, by inverse transform sampling: (...), or an int.
+
+    Args:
+        logits: (..., V); the largest logit of each row is 0.
+        uniform: One number in [0, 1) for each row, (...).
+    """
+    sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
+    # The first sum above the threshold: an impossible symbol adds nothing and is never drawn.
+    if logits.ndim == 1:
+        index = int(sums.searchsorted(uniform * sums[-1], side="right"))
+        return min(index, len(sums) - 1)  # a valid index even if logits are NaN
+    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
+    return np.minimum((sums <= threshold).sum(axis=-1), logits.shape[-1] - 1)
 
 
 def probabilities(logits: Logits) -> Logits:

@@ -3,10 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
 
 from charrnn.checkpoints.model import load_model
 from charrnn.core.config import SampleConfig
@@ -17,7 +15,7 @@ from charrnn.core.stdin import spooled
 from charrnn.sampling.corpus.novelty import Novelty
 from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample, joined
-from charrnn.sampling.output_file import ResumedFile, open_resumed
+from charrnn.sampling.output_file import ResumedFile, resumed_file
 from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
@@ -100,6 +98,8 @@ class Generation:
         """Write all texts, or the texts that a resumed output file lacks."""
         request = self.request
         self.check_prompts()
+        for config in request.configs:
+            self.sampler.steering(config)  # an error comes before any output
         model = self.sampler.model
         corpus = request.check_copies
         with self.console.waiting("reading the corpus"):
@@ -107,7 +107,7 @@ class Generation:
             source = Source([self.file_of(corpus)], model.reading()) if corpus else None
         for note in {note: None for each in (novelty, source) if each for note in each.notes}:
             self.console.note(note)
-        with resumed_file(request) as (resumed, stream):
+        with resumed_file(request.output if request.resume else None) as (resumed, stream):
             jobs = request.jobs(self.seed(resumed))
             first = self.first_index(jobs, resumed)
             with open_output(request.output, raw=request.raw, stream=stream) as out:
@@ -294,15 +294,6 @@ class Generation:
         if self.request.output:
             name, count = printable(self.request.output), self.num_kept
             self.console.last(f"{name}: {count_text(count, 'text')} written", 0)
-
-
-def resumed_file(
-    request: SampleRequest,
-) -> AbstractContextManager[tuple[ResumedFile | None, BinaryIO | None]]:
-    """Open the output file that a request resumes; without --resume return a pair of None."""
-    if request.resume and request.output:
-        return open_resumed(request.output)
-    return nullcontext((None, None))
 
 
 def generate(

@@ -1,8 +1,8 @@
 """What to generate (prompt, config, seed), stop strings, uniform random numbers."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import AnyStr
+from dataclasses import dataclass, field
+from typing import Any, AnyStr
 
 import numpy as np
 
@@ -114,6 +114,8 @@ class Sample:
     """Number format that the matrices of the network were rounded to."""
     is_backward: bool = False
     """Whether the prompt is the end of the text, instead of its start."""
+    steering: dict[str, Any] = field(default_factory=dict)
+    """Settings that steered the text, as in JSON; empty if none did."""
 
     @property
     def whole(self) -> str:

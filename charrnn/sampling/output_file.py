@@ -4,11 +4,12 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from charrnn.checkpoints.format import are_counts
+from charrnn.core.config import STEERED
 from charrnn.core.console import count_text
 from charrnn.core.errors import BusyError, InputError, printable, reason_of
 from charrnn.core.files import try_lock
@@ -75,6 +76,7 @@ class ResumedFile:
         else:
             job, found = jobs[index], {"precision": "fp32"} | self.last
             expected = {"seed": job.seed, "prompt": job.prompt}
+            expected |= dict.fromkeys(STEERED) | job.config.steering()
             expected |= {"temperature": job.config.temperature, "precision": precision}
             what = ", ".join(
                 f"{name} of text {index} was {printable(repr(found.get(name)))}, is {value!r}"
@@ -161,3 +163,10 @@ def open_resumed(path: Path) -> Iterator[tuple[ResumedFile, BinaryIO]]:
                 f"{printable(path)}: another process writes to it; wait for it or stop it"
             )
         yield ResumedFile(path, file), file
+
+
+def resumed_file(
+    path: Path | None,
+) -> AbstractContextManager[tuple[ResumedFile | None, BinaryIO | None]]:
+    """Open the output file to continue; without a path return a pair of None."""
+    return open_resumed(path) if path else nullcontext((None, None))

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
@@ -25,10 +24,11 @@ from charrnn.ngram.native import is_safe
 from charrnn.nn.engine import Engine
 from charrnn.nn.native import native_engine
 from charrnn.nn.numpy_engine import make_engine
-from charrnn.sampling.filters import Logits, apply_filters
+from charrnn.sampling.filters import apply_filters, draw
 from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
 from charrnn.sampling.native import NativeLoop
 from charrnn.sampling.prefill import Prefill, prompt_ids
+from charrnn.steering.steering import Steering, SteeringState, steering_of
 
 MOST_RECORDS, SCORES = 256, 1 << 18
 """Records that are generated side by side, and limit of their logits."""
@@ -39,22 +39,6 @@ MOST_MEMORIES = 4
 
 def never() -> None:
     """Interrupt nothing."""
-
-
-def draw(logits: Logits, uniform: NDArray[np.float64] | float) -> Any:
-    """Return one symbol for each row of logits, by inverse transform sampling: (...), or an int.
-
-    Args:
-        logits: (..., V); the largest logit of each row is 0.
-        uniform: One number in [0, 1) for each row, (...).
-    """
-    sums = np.add.accumulate(np.exp(logits).astype(np.float64), axis=-1)
-    # The first sum above the threshold: an impossible symbol adds nothing and is never drawn.
-    if logits.ndim == 1:
-        index = int(sums.searchsorted(uniform * sums[-1], side="right"))
-        return min(index, len(sums) - 1)  # a valid index even if logits are NaN
-    threshold = np.asarray(uniform)[..., None] * sums[..., -1:]
-    return np.minimum((sums <= threshold).sum(axis=-1), logits.shape[-1] - 1)
 
 
 class Sampler:
@@ -81,6 +65,7 @@ class Sampler:
     ) -> None:
         self.model, self._num_symbols, self._added = model, num_symbols, tuple(added)
         self._memories: dict[float | None, NgramModel | None] = {}
+        self._steerings: dict[SampleConfig, Steering | None] = {}
         self.stops = self._all_stops(stops)
         self.check: Callable[[], None] = never
 
@@ -154,6 +139,16 @@ class Sampler:
         own = self.memory(config)
         return self._added if own is None else (own, *self._added)
 
+    def steering(self, config: SampleConfig) -> Steering | None:
+        """Return the constraints of a config, for the model; None if it has none.
+
+        Raises:
+            InputError: A constraint does not fit the model.
+        """
+        if config not in self._steerings:
+            self._steerings[config] = steering_of(config, self.model)
+        return self._steerings[config]
+
     def stream(
         self, prompt: str, config: SampleConfig, seed: int
     ) -> Generator[list[int], None, str]:
@@ -170,18 +165,23 @@ class Sampler:
         finder = StopFinder(self.stops)
         if config.length == 0:
             return "length"
-        memories = self.memories(config)
-        if self._loop:
+        memories, steering = self.memories(config), self.steering(config)
+        if self._loop and steering is None:
             return (yield from self._loop.stream(Job(0, seed, prompt, config), memories))
         logits, state = self.prefill.one(prompt)
         mixer = StreamMixer(memories, prompt_ids(self.model, prompt)) if memories else None
+        steered = SteeringState(steering) if steering else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             self.check()
             if mixer is not None:
                 logits = mixer.mixed(logits)
+            if steered is not None:
+                logits = steered.apply(logits[None])[0]
             chosen = draw(apply_filters(logits, config), uniform)
             if mixer is not None:
                 mixer.read(chosen)
+            if steered is not None:
+                steered.read(np.array([chosen]))
             if released := finder.feed(chosen):
                 yield released
             if finder.is_found:
@@ -231,10 +231,12 @@ class Sampler:
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side; a finished text leaves the batch."""
-        if self._loop:
+        steering = self.steering(config)
+        if self._loop and steering is None:
             return self._loop.batch(jobs, config, self.memories(config))
         logits, state = self.prefill.many([job.prompt for job in jobs])
         mixer = self._batch_mixer(jobs, config)
+        steered = SteeringState(steering) if steering else None
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         draws = [uniforms(job.seed) for job in jobs]
@@ -244,11 +246,15 @@ class Sampler:
             uniform = np.array([next(draws[row]) for row in rows])
             if mixer is not None:
                 logits = mixer.mixed(logits)
+            if steered is not None:
+                logits = steered.apply(logits)
             chosen = draw(apply_filters(logits, config), uniform)
             for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
                 texts[row] += finders[row].feed(symbol)
             if mixer is not None:
                 mixer.read(chosen)
+            if steered is not None:
+                steered.read(chosen)
             is_open = np.array([not finders[row].is_found for row in rows])
             if count == config.length or not is_open.any():
                 break
@@ -257,6 +263,8 @@ class Sampler:
                 state = state.rows(is_open)
                 if mixer is not None:
                     mixer.keep(is_open)
+                if steered is not None:
+                    steered.keep(is_open)
             logits, state = self._engine.step(chosen, state)
         return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
 
@@ -283,6 +291,7 @@ class Sampler:
             temperature=job.config.temperature,
             precision=self.model.precision,
             is_backward=is_backward,
+            steering=job.config.steering(),
         )
 
 
@@ -296,7 +305,8 @@ def stream(
         prompt: Text to continue; for a backward model, the end of the text.
         seed: The same seed gives the same text.
         stops: Strings that end the text; they are not part of it.
-        **settings: length, temperature, top_k, top_p, min_p, memory_weight, as in SampleConfig.
+        **settings: length, temperature, top_k, top_p, min_p, memory_weight, ban, bias, as in
+            SampleConfig.
     """
     decoder, reading = Decoder(model.vocab), model.reading()
     config, whole = SampleConfig(**settings), WholeCharacters()

@@ -160,13 +160,14 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
-    """Write samples as JSON objects, one on each line; precision and direction where they are not the usual ones."""
+    """Write samples as JSON objects, one on each line; what is neutral is left out."""
     for sample, copies in samples:
         fields = {name: getattr(sample, name) for name in FIELDS}
         if sample.precision != "fp32":
             fields["precision"] = sample.precision
         if sample.is_backward:
             fields["direction"] = "backward"
+        fields |= sample.steering
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}

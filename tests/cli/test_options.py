@@ -11,12 +11,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.cli.option_types import Duration, FloatList, Integer, Number
 from charrnn.cli.options import (
-    Duration,
-    FloatList,
     GroupedCommand,
-    Integer,
-    Number,
     as_one,
     common,
     config_options,

@@ -216,6 +216,24 @@ def test_sampling_never_imports_torch(trained):
     assert done.returncode == 0
 
 
+def test_steered_texts_say_how(sample):
+    """The last = separates: the character = itself can be named, if the model knows it."""
+    steered = ("--ban", "aeo", "--bias", "u=2", "--bias", " .=-0.5", "--json")
+    line = json.loads(sample("-l", 80, "--seed", 7, *steered)[1])
+    assert not set(line["text"]) & set("aeo")
+    assert (line["ban"], line["bias"]) == ("aeo", [["u", 2.0], [" .", -0.5]])
+    assert line["text"].count("u") > sample("-l", 80, "--seed", 7)[1].count("u")
+
+
+def test_a_file_is_continued_only_with_the_settings_that_steered_it(sample):
+    command = ("-n", 2, "-l", 5, "--seed", 7, "--json", "-o", "out.jsonl", "--resume")
+    assert sample(*command, "--ban", "Z")[0] == 0
+    assert sample(*command, "--ban", "Z")[0] == 0
+    code, _, err = sample(*command)
+    assert code == 2
+    assert "ban of text 1 was 'Z', is None" in err
+
+
 def test_stop_strings_are_not_read_from_the_environment(sample, monkeypatch):
     plain = sample("-l", 40, "--seed", 3)[1]
     monkeypatch.setenv("CHARRNN_SAMPLE_STOPS", "o")
@@ -235,6 +253,11 @@ BAD_SAMPLE = {
     "min-p 2": (["--min-p", "2"], 2, "--min-p: must be in [0, 1], got 2"),
     "n negative": (["-n", "-1"], 2, "-n: must be at least 0"),
     "batch size 0": (["--batch-size", "0"], 2, "--batch-size: must be at least 1"),
+    "bias without a number": (["--bias", "abc"], 2, "'abc' is not CHARS=F, such as aeiou=-2"),
+    "bias of nothing": (["--bias", "=2"], 2, "'=2' is not CHARS=F, such as aeiou=-2"),
+    "bias too large": (["--bias", "a=101"], 2, "--bias: must be CHARS=F with F in [-100, 100]"),
+    "bias of x": (["--bias", "é=1"], 2, "--bias: not among the 33 characters"),
+    "unknown ban": (["--ban", "é中"], 2, "--ban: not among the 33 characters this model has seen"),
     "unknown characters": (["-p", "aé中\x1b"], 2, "U+00E9 'é', U+4E2D '中', U+001B '\\x1b'"),
     "two prompts": (["-p", "a", "--prompt-file", "b"], 2, "exclude each other"),
     "no prompt file": (["--prompt-file", "b"], 2, "--prompt-file: b: No such file"),

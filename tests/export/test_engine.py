@@ -15,9 +15,9 @@ from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.counts import records_of
 from charrnn.ngram.model import build
 from charrnn.nn.numpy_engine import make_engine
-from charrnn.sampling.filters import apply_filters
+from charrnn.sampling.filters import apply_filters, draw
 from charrnn.sampling.jobs import uniforms
-from charrnn.sampling.sampler import Sampler, draw
+from charrnn.sampling.sampler import Sampler
 
 FROM_START = 60
 

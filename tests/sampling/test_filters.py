@@ -6,13 +6,13 @@ import pytest
 from charrnn.core.config import SampleConfig
 from charrnn.sampling.filters import (
     apply_filters,
+    draw,
     keep_argmax,
     keep_top_k,
     keep_top_p,
     probabilities,
     scale,
 )
-from charrnn.sampling.sampler import draw
 
 HALVES = (0.5, 0.25, 0.125, 0.125)
 NEARLY_ONE = 1 - 2.0**-53

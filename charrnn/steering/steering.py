@@ -1,0 +1,65 @@
+"""Steer texts: steps 3 and 4 of the order in which a character is chosen.
+
+They come after network and n-gram memory, before temperature and filters: first what may come at all
+(--bias, --ban, --match), then what would repeat a span (--no-repeat).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import SampleConfig
+from charrnn.steering.characters import Biases, character_bias
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Steering:
+    """The constraints of a config, for the vocabulary of one model."""
+
+    bias: Biases | None
+    """Added to logits, (V,); -inf for a banned symbol."""
+
+
+def steering_of(config: SampleConfig, model: Model) -> Steering | None:
+    """Return the constraints of a config; None if it has none.
+
+    Raises:
+        InputError: A constraint does not fit the model.
+    """
+    return Steering(character_bias(config, model)) if config.steering() else None
+
+
+class SteeringState:
+    """Steers texts side by side.
+
+    Args:
+        steering: The constraints.
+    """
+
+    def __init__(self, steering: Steering) -> None:
+        self._bias = steering.bias
+
+    def apply(self, logits: Logits) -> Logits:
+        """Return the logits of the next symbols after all constraints, (B, V)."""
+        return logits if self._bias is None else biased(logits, self._bias)
+
+    def read(self, chosen: NDArray[Any]) -> None:
+        """Append the next symbol of each text, (B,)."""
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Drop all texts but these."""
+
+
+def biased(logits: Logits, bias: Biases) -> Logits:
+    """Return logits with a bias, (B, V); where nothing that may come is possible, the bias alone.
+
+    Only at the start of a text symbols are impossible: those that start no line.
+    """
+    result: Logits = logits + bias
+    is_stuck = np.isneginf(result.max(axis=-1))
+    return np.where(is_stuck[:, None], bias, result) if is_stuck.any() else result
