@@ -2,17 +2,20 @@
 
 python benchmarks/quality_of_text.py TEXT MODEL --temperature 0.7 0.8 1.0 --min-p 0 0.05
 
-TEXT is split in two: train MODEL on the first half (`head -c`), which this script calls the
-training text. The second half is the judge's: its first nine tenths, and a last tenth that is real
-text for comparison. For each setting, samples from seeds of their own; all figures also for real
-text, which no setting should beat.
+TEXT is split in blocks of 20,000 characters: every other one is training text, which
+
+    python benchmarks/quality_of_text.py TEXT --write-training FILE
+
+writes for `charrnn train`. Of the others every tenth is real text for comparison, and the rest is
+the judge's. All figures also for real text, which no setting should beat.
 
 judge    loss of the samples, nats a character, under an n-gram model of the judge's nine tenths:
          as low as that of real text, not lower.
 reverse  loss of real text under an n-gram model of the samples, minus the same for a model of as
          much real text: what the samples lack. Repetition and copying raise it.
 auc      a logistic regression tells pieces of 1,000 characters from real ones, by hashed n-grams of
-         characters and words, in five folds: 0.5 is by chance, 1 always.
+         characters and words, in five folds: 0.5 is by chance, 1 always. In the row of real text it
+         compares pieces of the training text with the others.
 unknown  words of 1,000 that do not occur in the training text.
 copied   percentage of characters in spans of 30 or more of the training text, and the longest.
 new N    percentage of distinct spans of N characters that do not occur in the training text.
@@ -44,8 +47,9 @@ from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.sampler import Sampler
 
-GRAM, ORDER, PIECE, FOLDS, DIMENSIONS = 4, 7, 1000, 5, 1 << 15
+GRAM, ORDER, PIECE, PIECES, FOLDS, DIMENSIONS = 4, 7, 1000, 400, 5, 1 << 15
 SPANS = (8, 12, 20)
+BLOCK, REAL = 20_000, 10
 TOGETHER = 1 << 12
 
 
@@ -58,6 +62,19 @@ def variety(found: list[str]) -> float:
     """Return the fraction of 4-grams of words that are distinct."""
     grams = [tuple(found[i : i + GRAM]) for i in range(len(found) - GRAM + 1)]
     return len(set(grams)) / max(1, len(grams))
+
+
+def blocks(text: str, every: int, first: int = 0) -> str:
+    """Return every so manieth block of a text."""
+    return "".join(
+        text[i * BLOCK : (i + 1) * BLOCK] for i in range(first, -(-len(text) // BLOCK), every)
+    )
+
+
+def spread_pieces(text: str, size: int, count: int) -> list[str]:
+    """Return pieces of a text at equal distances."""
+    found = pieces([text], size)
+    return [found[i * len(found) // count] for i in range(min(count, len(found)))]
 
 
 def spans(text: str, size: int) -> set[str]:
@@ -148,7 +165,8 @@ class Judge:
         """Return what a model of the samples loses on real text against one of real text."""
         whole = "".join(texts)
         if len(whole) not in self.of_real:
-            same = model_of(self.other[: len(whole)], self.vocab)
+            count = len(whole) // PIECE
+            same = model_of("".join(spread_pieces(self.other, PIECE, count)), self.vocab)
             self.of_real[len(whole)] = loss(same, self.real, self.vocab)
         return loss(model_of(whole, self.vocab), self.real, self.vocab) - self.of_real[len(whole)]
 
@@ -161,7 +179,8 @@ class Judge:
         unknown = sum(word not in self.lexicon for word in found) / len(found)
         here = {size: spans(whole, size) for size in SPANS}
         fresh = [len(here[size] - self.known[size]) / len(here[size]) for size in SPANS]
-        apart = "" if is_real else f"{told_apart(pieces(texts), pieces(self.real)):.3f}"
+        own = pieces(texts) if not is_real else spread_pieces(self.training, PIECE, PIECES)
+        apart = f"{told_apart(own[:PIECES], spread_pieces(self.other, PIECE, PIECES)):.3f}"
         gap = "" if is_real else f"{self.reverse(texts):.3f}"
         return " | ".join(
             [f"| {name}", f"{loss(self.memory, texts, self.vocab):.3f}", gap, apart]
@@ -179,7 +198,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", type=Path)
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?", default="")
+    parser.add_argument("--write-training", type=Path)
     parser.add_argument("--length", type=int, default=10_000)
     parser.add_argument("--texts", type=int, default=40)
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.8])
@@ -192,12 +212,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = make_parser().parse_args()
+    whole, size = arguments.text.read_text(encoding="utf-8"), arguments.length
+    if arguments.write_training:
+        arguments.write_training.write_text(blocks(whole, 2), encoding="utf-8")
+        return
     begin("Quality of text")
     torch.set_num_threads(1)
     model = load_model(find_model(Path("checkpoints"), arguments.model))
-    whole, size = arguments.text.read_text(encoding="utf-8"), arguments.length
-    training, other = whole[: len(whole) // 2], readable(whole[len(whole) // 2 :], model.vocab)
-    other, real = other[: len(other) * 9 // 10], other[len(other) * 9 // 10 :]
+    training, rest = blocks(whole, 2), readable(blocks(whole, 2, 1), model.vocab)
+    real = blocks(rest, REAL)
+    other = "".join(blocks(rest, REAL, first) for first in range(1, REAL))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "training.txt").write_text(training, encoding="utf-8")
         source = Source([Path(folder)], model.reading())
