@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from common import begin
 
-from charrnn.cli.options import Duration
+from charrnn.cli.option_types import Duration
 from charrnn.core.config import MEMORY_ORDER, TrainConfig
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.evaluation.protocols import cold, streamed
