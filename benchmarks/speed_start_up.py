@@ -3,6 +3,7 @@
 Measured in turn with a bare `import torch`, each in a separate process.
 """
 
+import compileall
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from common import Row, in_turn, make_parser, ratios, show
+
+import charrnn
+
+ROOT = Path(charrnn.__file__).parent
 
 TEXT = "The quick brown fox jumps over the lazy dog, and over the lazy cat.\n" * 200
 
@@ -31,23 +36,24 @@ def starts_per_second(command: list[str], folder: Path) -> float:
 
 def rows(rounds):
     """Yield the row of the first character against a bare `import torch`; the others as figures."""
+    compileall.compile_dir(ROOT, quiet=1)  # as pip does; torch is compiled
     python = [sys.executable]
-    charrnn = [*python, "-m", "charrnn"]
+    command = [*python, "-m", "charrnn"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "fox.txt").write_text(TEXT)
-        train = [*charrnn, "train", "fox.txt", "--steps", "20", "--hidden-size", "512"]
+        train = [*command, "train", "fox.txt", "--steps", "20", "--hidden-size", "512"]
         subprocess.run(
             [*train, "--num-layers", "1", "-q"], cwd=folder, check=True, capture_output=True
         )
         commands = {
             "torch": [*python, "-c", "import torch; print()"],
-            "sample": [*charrnn, "sample", "-l", "20", "--seed", "1"],
-            "--help": [*charrnn, "--help"],
+            "sample": [*command, "sample", "-l", "20", "--seed", "1"],
+            "--help": [*command, "--help"],
             "pass": [*python, "-c", "print()"],
         }
         rates = in_turn(
-            {n: partial(starts_per_second, command, folder) for n, command in commands.items()},
+            {n: partial(starts_per_second, each, folder) for n, each in commands.items()},
             rounds,
         )
     seconds = {name: 1 / statistics.median(values) for name, values in rates.items()}
