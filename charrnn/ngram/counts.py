@@ -51,15 +51,19 @@ class Order:
     """(n,)."""
     counts: NDArray[np.int32]
     """(n,), at least 1."""
-    sums: NDArray[np.int64]
-    """Cumulative counts: sum of the counts before each key, then of all, (n + 1,)."""
     discounts: Discounts
 
     @classmethod
     def of(cls, keys: Keys, counts: NDArray[Any], discounts: Discounts) -> "Order":
-        """Return an order with the cumulative sums of its counts."""
-        sums = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return cls(keys, counts.astype(np.int32), sums, discounts)
+        """Return an order with counts of any integer type."""
+        return cls(keys, counts.astype(np.int32, copy=False), discounts)
+
+    @cached_property
+    def sums(self) -> NDArray[np.int64]:
+        """Cumulative counts: sum of the counts before each key, then of all, (n + 1,)."""
+        sums = np.zeros(len(self.counts) + 1, dtype=np.int64)
+        np.cumsum(self.counts, out=sums[1:])
+        return sums
 
     def discounted(self, counts: NDArray[Any]) -> Floats:
         """Return the discount of each count; 0 for 0."""
@@ -73,7 +77,11 @@ class Order:
     @cached_property
     def discount_sums(self) -> Floats:
         """Cumulative discounts: sum before each key, then of all, (n + 1,)."""
-        return np.concatenate([[0.0], np.cumsum(self.discounted(self.counts))])
+        sums = np.zeros(len(self.counts) + 1)
+        each = sums[1:]
+        np.take(self._discount_table, self.counts, mode="clip", out=each)
+        np.cumsum(each, out=each)
+        return sums
 
 
 def discounts_of(order: int) -> Discounts:

@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +17,9 @@ from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT
 from charrnn.ngram.model import TABLE_CELLS, NgramModel, NgramPrediction
 
 WORD = 64
+
+FOR_C: tuple[Literal["C", "A"], ...] = ("C", "A")
+"""Contiguous and aligned: a file may have an array at an odd address."""
 
 WORTH_BUILDING = 1 << 19
 """From so many predictions on, compiling the library costs less time than NumPy does."""
@@ -65,9 +68,9 @@ class NgramArrays:
         self.longest: int = max(memory.order, following.longest if following else 0)
         self._kept = [
             (
-                np.ascontiguousarray(order.keys, dtype=np.uint64),
-                np.ascontiguousarray(order.counts, dtype=np.int32),
-                np.ascontiguousarray(order.discount_sums, dtype=np.float64),
+                np.require(order.keys, np.uint64, FOR_C),
+                np.require(order.counts, np.int32, FOR_C),
+                np.require(order.discount_sums, np.float64, FOR_C),
             )
             for order in memory.orders
         ]
@@ -110,7 +113,7 @@ def is_safe(memory: NgramModel) -> bool:
         return False
     ones = mask(memory.bits)
     return all(
-        len(order.keys) == len(order.counts) == len(order.sums) - 1
+        len(order.keys) == len(order.counts)
         and (not len(order.keys) or int((order.keys & ones).max()) < memory.vocab_size)
         and (not len(order.counts) or int(order.counts.min()) >= 0)
         for order in memory.orders

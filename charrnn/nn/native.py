@@ -42,14 +42,14 @@ def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> dict[str, Any
 
     def by_gate(matrix: Floats) -> Floats:
         """Pad the columns of each gate with zeros."""
-        gates = np.split(matrix, GATES[config.cell], axis=1)
-        return np.concatenate([with_zero_columns(gate, padded) for gate in gates], axis=1)
+        gates = matrix.reshape(len(matrix), GATES[config.cell], config.hidden_size)
+        return with_zero_columns(gates, padded).reshape(len(matrix), -1)
 
     def panels(matrix: Floats) -> Floats:
         """(H, N) -> (N / WIDE, P, WIDE)."""
-        full = np.zeros((padded, matrix.shape[1]), dtype=np.float32)
-        full[: len(matrix)] = matrix
-        return np.ascontiguousarray(full.reshape(padded, -1, WIDE).transpose(1, 0, 2))
+        full = np.zeros((matrix.shape[1] // WIDE, padded, WIDE), dtype=np.float32)
+        full[:, : len(matrix)] = matrix.reshape(len(matrix), -1, WIDE).transpose(1, 0, 2)
+        return full
 
     embedding = weights["embedding.weight"]
     layers = [
@@ -74,8 +74,9 @@ def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> dict[str, Any
 
 
 def with_zero_columns(matrix: Floats, width: int) -> Floats:
-    """Return a matrix padded with columns of zeros."""
-    return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
+    """Return an array whose last axis is padded with zeros."""
+    missing = width - matrix.shape[-1]
+    return np.pad(matrix, (*[(0, 0)] * (matrix.ndim - 1), (0, missing))) if missing else matrix
 
 
 def native_engine(

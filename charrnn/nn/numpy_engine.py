@@ -34,6 +34,8 @@ class RecurrentEngine(Engine):
         embedding = weights["embedding.weight"]
         self._layers = [cell(weights, 0, config.hidden_size, embedding)]
         self._layers += [cell(weights, i, config.hidden_size) for i in range(1, config.num_layers)]
+        for layer in self._layers:
+            layer.combine()
         self._attention = Attention(config, weights) if config.attention else None
         self._decoder = Matrix(weights["decoder.weight"].T)
         self._decoder_bias = weights["decoder.bias"]
@@ -93,7 +95,6 @@ class _Layer:
         self.is_first = embedding is not None
         if embedding is not None:  # (V, gates * H)
             self.from_input = embedding @ self.from_input
-        self.combine()
 
     def arrange(self, matrix: Floats) -> Floats:
         """Return a copy with the columns of sigmoid gates halved."""
@@ -102,7 +103,7 @@ class _Layer:
         return result
 
     def combine(self) -> None:
-        """Combine the weights for `gates`."""
+        """Combine the weights for `step`."""
         bias = self.bias_input + self.bias_recurrent
         if self.is_first:
             self.table = self.from_input + bias
