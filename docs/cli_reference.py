@@ -33,7 +33,9 @@ def sections(title: str, context: click.Context) -> Iterator[str]:
     command = context.command
     yield f"## {title}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for name, inner in sorted(command.commands.items()):
+        for name in sorted(command.list_commands(context)):
+            inner = command.get_command(context, name)
+            assert inner is not None
             inner_context = click.Context(inner, info_name=name, parent=context)
             yield from sections(f"{title} {name}", inner_context)
 

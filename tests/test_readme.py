@@ -23,7 +23,9 @@ def test_every_link_leads_to_a_file():
 
 
 def all_commands(group):
-    for command in group.commands.values():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         yield command
         if isinstance(command, click.Group):
             yield from all_commands(command)

@@ -1,5 +1,7 @@
 """metrics.jsonl and samples.jsonl of a run: append events, read them back leniently."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
@@ -8,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from charrnn.core.events import Event, Planned, RolledBack, Sampled, Step
+if TYPE_CHECKING:
+    from charrnn.core.events import Event
 
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 
@@ -46,6 +49,8 @@ class RunLog:
 
     def record(self, event: Event) -> None:
         """Append an event; of a long run's steps only some."""
+        from charrnn.core.events import Planned, RolledBack, Sampled, Step  # slow to import
+
         if isinstance(event, Planned):
             self._log_every = max(1, event.total_steps // NUM_LOGGED)
         if isinstance(event, Step):

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import platform
 import re
-import socket
 import time
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def _lock(path: Path) -> int:
             f"{printable(host)}; wait, or stop it"
         )
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
+    os.write(descriptor, f"{os.getpid()} {platform.node()}\n".encode())
     return descriptor
 
 

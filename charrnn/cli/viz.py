@@ -1,6 +1,5 @@
 """`charrnn viz` and its pictures."""
 
-import webbrowser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -314,6 +313,8 @@ def show(
             remember_output(page.output)
         print_result(str(page.output))
         if page.opens:
+            import webbrowser  # slow to import
+
             webbrowser.open(page.output.absolute().as_uri())
     elif common.as_json:
         for line in numbers():

@@ -1,5 +1,7 @@
 """Messages and progress on stderr; number formats."""
 
+from __future__ import annotations
+
 import math
 import os
 import sys
@@ -7,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from charrnn.core.errors import escape_controls, printable
-from charrnn.core.events import Figures
+
+if TYPE_CHECKING:
+    from charrnn.core.events import Figures
 
 WAIT_SECONDS = 1.0
 """A longer wait is shown on a terminal."""

@@ -1,8 +1,6 @@
 """Merge settings from flags, environment, TOML file and preset; read and write TOML."""
 
-import difflib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -54,6 +52,8 @@ def check_keys(names: Mapping[str, Any], where: str) -> None:
     known = [each.name for each in fields(TrainConfig)]
     for name in names:
         if name not in known:
+            import difflib  # slow to import
+
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InputError(f"{where}: unknown setting {name!r}{hint}")
@@ -65,6 +65,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read, is not TOML, or contains an unknown setting.
     """
+    import tomllib  # slow to import
+
     data = read_small_file(path, "--config", LARGEST)
     try:
         settings = tomllib.loads(data.decode("utf-8-sig"))

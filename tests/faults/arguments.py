@@ -11,7 +11,7 @@ import click
 from harness import TEXT, Violation, expect, obeyed, quietly, run_script, work_folder
 
 from charrnn.__main__ import run_cli
-from charrnn.cli.app import cli
+from charrnn.cli.app import COMMANDS, cli
 
 NONSENSE = (
     None, "", " ", "nan", "inf", "-inf", "-0", "-1", "0", "1e400", "1e-400", "9223372036854775808",
@@ -37,6 +37,13 @@ def lines_for(command: str, option: str, value: str | None) -> list[list[str]]:
         return []
     ways = [[*begin, option, value]]
     return [*ways, [*begin, f"{option}={value}"]] if option.startswith("--") else ways
+
+
+def command(name: str) -> click.Command:
+    """Return a command."""
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
 
 
 def options_of(command: click.Command) -> list[str]:
@@ -75,8 +82,8 @@ def check(count: int, seed: int) -> tuple[int, str]:
         expect(quietly(lambda: run_cli(["train", "text.txt", *QUICK])) == 0, "no model to sample")
         commands = [
             line
-            for name, command in cli.commands.items()
-            for option in options_of(command)
+            for name in COMMANDS
+            for option in options_of(command(name))
             for value in NONSENSE
             for line in lines_for(name, option, value)
         ]
@@ -92,7 +99,7 @@ def check(count: int, seed: int) -> tuple[int, str]:
 def check_environment() -> int:
     """Try the same values in environment variables, which no shell parses."""
     tried = 0
-    for param in cli.commands["train"].params:
+    for param in command("train").params:
         if not isinstance(param, click.Option):
             continue
         name = f"CHARRNN_TRAIN_{(param.name or '').upper()}"
