@@ -412,6 +412,10 @@ MOST_BIAS = 100
 """Largest bias of a character: e^100 beats any probability in float32."""
 
 
+LONGEST_SPAN = 1000
+"""Largest number of characters of --no-repeat."""
+
+
 def are_biases(pairs: tuple[tuple[str, float], ...]) -> bool:
     """True for pairs of characters and a number in [-MOST_BIAS, MOST_BIAS]."""
     return all(characters and abs(number) <= MOST_BIAS for characters, number in pairs)
@@ -452,7 +456,12 @@ class SampleConfig:
         check=Check(are_biases, f"CHARS=F with F in [-{MOST_BIAS}, {MOST_BIAS}]"),
         group=STEERING, kind="bias", metavar="CHARS=F",
     )  # fmt: skip
-    no_repeat: int = setting(0, "To come.", check=at_least(0), group=STEERING, kind="hidden")
+    no_repeat: int = setting(
+        0, "Do not write again N characters in a row that stand in the last 10,000, prompt included: "
+        "the longer such a span, the less likely its next character. 0 for off; 12 ends loops.",
+        check=Check(lambda value: value == 0 or 2 <= value <= LONGEST_SPAN, f"0, or in [2, {LONGEST_SPAN}]"),
+        group=STEERING,
+    )  # fmt: skip
     match: str = setting("", "To come.", group=STEERING, kind="hidden")
 
     def __post_init__(self) -> None:

@@ -169,8 +169,9 @@ class Sampler:
         if self._loop and steering is None:
             return (yield from self._loop.stream(Job(0, seed, prompt, config), memories))
         logits, state = self.prefill.one(prompt)
-        mixer = StreamMixer(memories, prompt_ids(self.model, prompt)) if memories else None
-        steered = SteeringState(steering) if steering else None
+        fed = prompt_ids(self.model, prompt)
+        mixer = StreamMixer(memories, fed) if memories else None
+        steered = SteeringState(steering, [fed], config.length) if steering else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             self.check()
             if mixer is not None:
@@ -235,8 +236,9 @@ class Sampler:
         if self._loop and steering is None:
             return self._loop.batch(jobs, config, self.memories(config))
         logits, state = self.prefill.many([job.prompt for job in jobs])
-        mixer = self._batch_mixer(jobs, config)
-        steered = SteeringState(steering) if steering else None
+        fed, memories = [prompt_ids(self.model, job.prompt) for job in jobs], self.memories(config)
+        mixer = BatchMixer(memories, fed) if memories else None
+        steered = SteeringState(steering, fed, config.length) if steering else None
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         draws = [uniforms(job.seed) for job in jobs]
@@ -268,13 +270,6 @@ class Sampler:
             logits, state = self._engine.step(chosen, state)
         return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
 
-    def _batch_mixer(self, jobs: Sequence[Job], config: SampleConfig) -> BatchMixer | None:
-        """Return the mixer of the n-gram memories after the prompts of jobs, if there are any."""
-        memories = self.memories(config)
-        if not memories:
-            return None
-        return BatchMixer(memories, [prompt_ids(self.model, job.prompt) for job in jobs])
-
     def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
         vocab, is_backward = self.model.vocab, self.model.is_backward
         ids = self.model.turned(np.asarray(ids, dtype=id_dtype(vocab.size))) if is_backward else ids
@@ -305,8 +300,8 @@ def stream(
         prompt: Text to continue; for a backward model, the end of the text.
         seed: The same seed gives the same text.
         stops: Strings that end the text; they are not part of it.
-        **settings: length, temperature, top_k, top_p, min_p, memory_weight, ban, bias, as in
-            SampleConfig.
+        **settings: length, temperature, top_k, top_p, min_p, memory_weight, ban, bias,
+            no_repeat, as in SampleConfig.
     """
     decoder, reading = Decoder(model.vocab), model.reading()
     config, whole = SampleConfig(**settings), WholeCharacters()

@@ -4,6 +4,7 @@ They come after network and n-gram memory, before temperature and filters: first
 (--bias, --ban, --match), then what would repeat a span (--no-repeat).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.steering.characters import Biases, character_bias
+from charrnn.steering.repeats import Repeats
 
 Logits = NDArray[np.float32]
 
@@ -23,6 +25,8 @@ class Steering:
 
     bias: Biases | None
     """Added to logits, (V,); -inf for a banned symbol."""
+    no_repeat: int
+    """Symbols of the shortest span that is not repeated; 0 for none."""
 
 
 def steering_of(config: SampleConfig, model: Model) -> Steering | None:
@@ -31,7 +35,9 @@ def steering_of(config: SampleConfig, model: Model) -> Steering | None:
     Raises:
         InputError: A constraint does not fit the model.
     """
-    return Steering(character_bias(config, model)) if config.steering() else None
+    if not config.steering():
+        return None
+    return Steering(character_bias(config, model), config.no_repeat)
 
 
 class SteeringState:
@@ -39,20 +45,29 @@ class SteeringState:
 
     Args:
         steering: The constraints.
+        fed: Symbols so far of each text (B).
+        length: Symbols that a text will get at most.
     """
 
-    def __init__(self, steering: Steering) -> None:
-        self._bias = steering.bias
+    def __init__(self, steering: Steering, fed: Sequence[Sequence[int]], length: int) -> None:
+        self._bias, shortest = steering.bias, steering.no_repeat
+        self._repeats = Repeats(shortest, fed, length) if shortest else None
 
     def apply(self, logits: Logits) -> Logits:
         """Return the logits of the next symbols after all constraints, (B, V)."""
-        return logits if self._bias is None else biased(logits, self._bias)
+        if self._bias is not None:
+            logits = biased(logits, self._bias)
+        return logits if self._repeats is None else self._repeats.apply(logits)
 
     def read(self, chosen: NDArray[Any]) -> None:
         """Append the next symbol of each text, (B,)."""
+        if self._repeats is not None:
+            self._repeats.read(chosen)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop all texts but these."""
+        if self._repeats is not None:
+            self._repeats.keep(rows)
 
 
 def biased(logits: Logits, bias: Biases) -> Logits:

@@ -24,7 +24,9 @@ def test_a_banned_character_never_comes():
 def test_a_bias_multiplies_the_odds_before_the_temperature():
     """ln 4 makes b four times as likely: odds 2 : 4 : 1 for a, b, c; at temperature 1/2 their squares."""
     steering = steering_of(SampleConfig(bias=(("b", float(np.log(4))),)), chain(HALVES))
-    logits = SteeringState(steering).apply(np.log(np.array([[0.5, 0.25, 0.25]], np.float32)))
+    logits = SteeringState(steering, [[]], 1).apply(
+        np.log(np.array([[0.5, 0.25, 0.25]], np.float32))
+    )
     odds = np.exp(logits[0] - logits[0, 2])
     np.testing.assert_allclose(odds, [2, 4, 1], rtol=1e-6)
     model = chain(HALVES)
