@@ -1,14 +1,17 @@
 """The README is short and true: links, options and targets exist, and every command runs."""
 
+import os
 import re
 
 import click
 import pytest
-from doc_pages import ROOT, bash, blocks, page, write_commands, write_texts
+from doc_pages import ROOT, bash, blocks, environment, page, write_commands, write_texts
+from terminals import in_terminal
 
 from charrnn.cli.app import cli
 
 TEXT = page("README.md")
+TABLE = re.findall(r"^\| .* \| `(charrnn .*)` \|$", TEXT, re.MULTILINE)
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 
 
@@ -70,10 +73,23 @@ def test_the_quick_start_passes(home):
 
 
 def test_every_command_of_the_table_passes(home):
-    commands = re.findall(r"^\| .* \| `(charrnn .*)` \|$", TEXT, re.MULTILINE)
+    commands = [each for each in TABLE if not each.startswith("charrnn write")]
     assert len(commands) >= 10
     script = "\n".join(command.replace("-n 100000", "-n 500 -l 20") for command in commands)
     found = bash(home, script)
     assert found.returncode == 0, found.stderr
     assert len((home / "out.jsonl").read_text("utf-8").splitlines()) == 500
     assert "<html" in (home / "surprise.html").read_text("utf-8")
+
+
+def test_what_needs_a_terminal_starts_in_one(home):
+    (command,) = (each for each in TABLE if each.startswith("charrnn write"))
+    with in_terminal(["bash", "-c", command], home, **environment(home)) as (
+        process,
+        keys,
+        wait_for,
+    ):
+        wait_for(b"Tab")
+        os.write(keys, b"\x11")
+        process.communicate(timeout=60)
+    assert process.returncode == 0
