@@ -15,7 +15,7 @@ from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.evaluation.text_end import split_notes
-from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset
+from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset, probe
 from charrnn.nn.architecture import ModelConfig, size_text
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
@@ -117,17 +117,18 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
     set_threads(config.threads, device)
     is_timed = not has_size and (is_open or config.max_time is not None)
-    records = corpus.train_records
+    records, on_gpu = corpus.train_records, device.type == "cuda"
+    timed = probe(config.cell, config.attention, on_gpu=on_gpu)
     return Task(
         num_chars=len(corpus.train),
         vocab_size=corpus.vocab.size,
         epochs=DEFAULT_EPOCHS if is_open else config.epochs,
         steps=config.steps,
         seconds=DEFAULT_SECONDS if is_open else config.max_time,
-        flops_per_second=speed_class(device, precision) if is_timed else NOMINAL_SPEED,
+        flops_per_second=speed_class(device, precision, *timed) if is_timed else NOMINAL_SPEED,
         cell=config.cell,
         attention=config.attention,
-        on_gpu=device.type == "cuda",
+        on_gpu=on_gpu,
         chars_per_record=corpus.num_train / len(records) if records else None,
     )
 

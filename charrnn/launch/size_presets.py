@@ -51,8 +51,8 @@ TABLE = (
     Row(128, 0, 0, 1e-2, 16, 32),
     Row(192, 3e11, 20_000, 9e-3, 16, 32),
     Row(256, 1e12, 50_000, 8e-3, 16, 32),
-    Row(384, 1e13, 200_000, 5e-3, 16, 32),
-    Row(512, 1.6e13, 400_000, 4e-3, 16, 32),
+    Row(384, 1.4e13, 200_000, 5e-3, 16, 32),
+    Row(512, 2.4e13, 400_000, 4e-3, 16, 32),
     Row(640, 1e14, 800_000, 3.5e-3, 16, 32),
     Row(768, 5e14, 2_000_000, 3e-3, 32, 64),
     Row(1024, 2e15, 4_000_000, 2.5e-3, 64, 64),
@@ -93,6 +93,18 @@ class Task:
     on_gpu: bool = False
     chars_per_record: float | None = None
     """Mean characters of a record and its newline; None for a text of streams."""
+
+
+def probe(cell: str, attention: int, *, on_gpu: bool) -> tuple[ModelConfig, int, int]:
+    """Return a network of a cell whose speed is measured, its streams and the length of its window."""
+    width, batch_size, seq_len = (1024, 128, 128) if on_gpu else (256, 32, 32)
+    sizes: dict[str, int] = {"num_layers": 1, "embedding_size": 128 if on_gpu else 64}
+    if cell == "transformer":
+        width = NAMED_TRANSFORMERS["large" if on_gpu else "medium"]
+        heads = default_heads(width)
+        sizes = {"num_layers": 4, "embedding_size": width, "num_heads": heads, "context": 128}
+    config = ModelConfig(cell=cell, vocab_size=64, hidden_size=width, attention=attention, **sizes)
+    return config, batch_size, seq_len
 
 
 def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:

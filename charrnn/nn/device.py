@@ -17,6 +17,8 @@ from charrnn.core.rank import rank_from_env
 if TYPE_CHECKING:
     import torch
 
+    from charrnn.nn.architecture import ModelConfig
+
 
 MOST_THREADS = 8
 """More threads do not speed up the small products of a recurrent network."""
@@ -238,35 +240,28 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def speed_class(device: torch.device, precision: str) -> float:
-    """Return the training speed of this machine in FLOP/s, rounded to a power of two.
+def speed_class(
+    device: torch.device, precision: str, config: ModelConfig, batch_size: int, seq_len: int
+) -> float:
+    """Return the speed at which a network trains on this machine, in FLOP/s.
 
-    Rounding keeps the noise of a short probe from changing the preset.
+    It is rounded to a power of the square root of two, so that the noise of a short probe rarely
+    changes the preset, and then by one row.
     """
     import torch
 
-    from charrnn.nn.architecture import ModelConfig
     from charrnn.nn.model import make_network
     from charrnn.nn.network import initialise
 
-    on_gpu = device.type == "cuda"
-    config = ModelConfig(
-        cell="lstm",
-        vocab_size=64,
-        embedding_size=128 if on_gpu else 64,
-        hidden_size=1024 if on_gpu else 256,
-        num_layers=1,
-    )
-    B, T = (128, 128) if on_gpu else (32, 32)
     model = make_network(config)
     initialise(model, 0)
     model = model.to(device)
-    inputs = torch.zeros((B, T), dtype=torch.int64, device=device)
+    inputs = torch.zeros((batch_size, seq_len), dtype=torch.int64, device=device)
 
     def seconds() -> float:
         begin = time.perf_counter()
         with autocast(device, precision):
-            logits, _ = model(inputs, model.empty_state(B))
+            logits, _ = model(inputs, model.empty_state(batch_size))
         logits.sum().backward()
         synchronise(device)
         return time.perf_counter() - begin
@@ -274,5 +269,5 @@ def speed_class(device: torch.device, precision: str) -> float:
     tries = [seconds() for _ in range(PROBES)]
     while sum(tries) < PROBE_SECONDS:  # another process may have slowed the first ones
         tries.append(seconds())
-    fastest = min(tries)
-    return float(2 ** round(math.log2(B * T * config.flops_per_char() / fastest)))
+    speed = inputs.numel() * config.flops_per_char() / min(tries)
+    return float(2 ** (round(2 * math.log2(speed)) / 2))

@@ -29,13 +29,13 @@ def prepared(text_file, init_from=None, **flags):
 def test_a_machine_is_timed_only_where_its_speed_decides(text_file, monkeypatch, flags, is_timed):
     asked = []
 
-    def speed_class(device, precision):
-        asked.append((device.type, precision))
+    def speed_class(device, precision, network, *size):
+        asked.append((device.type, precision, network.cell))
         return 2.0**36
 
     monkeypatch.setattr(prepare_module, "speed_class", speed_class)
-    config = prepared(text_file, precision="fp32", **flags).config
-    assert asked == [("cpu", "fp32")] * is_timed
+    config = prepared(text_file, precision="fp32", cell="gru", **flags).config
+    assert asked == [("cpu", "fp32", "gru")] * is_timed
     assert config.hidden_size == flags.get("hidden_size", 128)
 
 

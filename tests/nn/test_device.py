@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from charrnn.core.errors import InputError
+from charrnn.launch.size_presets import probe
 from charrnn.nn.device import (
     available_cores,
     default_threads,
@@ -75,8 +76,10 @@ def test_threads_are_at_least_one_and_at_most_eight():
     assert 1 <= default_threads() <= 8
 
 
-def test_the_speed_class_is_a_power_of_two():
-    assert math.log2(speed_class(CPU, "fp32")).is_integer()
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "transformer"])
+def test_the_speed_class_is_a_power_of_the_root_of_two(cell):
+    speed = speed_class(CPU, "fp32", *probe(cell, 0, on_gpu=False))
+    assert (2 * math.log2(speed)).is_integer()
 
 
 def test_the_speed_is_that_of_training_forwards_and_backwards(monkeypatch):
@@ -87,7 +90,7 @@ def test_the_speed_is_that_of_training_forwards_and_backwards(monkeypatch):
         backward(tensor)
 
     monkeypatch.setattr(torch.Tensor, "backward", count)
-    speed_class(CPU, "fp32")
+    speed_class(CPU, "fp32", *probe("lstm", 0, on_gpu=False))
     assert len(passes) >= 4
 
 
