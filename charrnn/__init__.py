@@ -17,7 +17,7 @@ _LAZY = {
     "TrainConfig": ("charrnn.core.config", "TrainConfig"),
     "load": ("charrnn.checkpoints.model", "load_model"),
     "load_corpus": ("charrnn.data.corpus", "load_corpus"),
-    "sample": ("charrnn.sampling.sampler", "stream"),
+    "sample": ("charrnn.sampling.api", "stream"),
     "train": ("charrnn.training.trainer", "train"),
 }
 """Exported names, imported when first used: torch takes seconds, and `sample` never needs it."""

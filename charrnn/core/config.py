@@ -463,6 +463,11 @@ class SampleConfig:
         group=STEERING,
     )  # fmt: skip
     match: str = setting("", "To come.", group=STEERING, kind="hidden")
+    best_of: int = setting(
+        1, "Write N texts for each one that is wanted, and keep the likeliest: that with the lowest "
+        "loss per character at temperature 1.",
+        check=within(1, 1000), group=STEERING,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -13,8 +13,9 @@ from charrnn.native.arrays import CELLS, WIDE, NetworkArrays, round_up
 from charrnn.native.build import load_or_build
 from charrnn.native.library import load
 from charrnn.nn.architecture import GATES, ModelConfig
-from charrnn.nn.engine import Floats
+from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.numpy_engine import LAYERS
+from charrnn.nn.state import State
 
 WORTH_BUILDING = 500
 """Symbols for which the library is built, once for all later texts: the default length."""
@@ -34,6 +35,36 @@ class NativeEngine:
     ) -> None:
         self.config, self.library = config, library
         self.arrays = NetworkArrays(**arrange(config, weights))
+
+
+class CompiledSteps(Engine):
+    """Steps a batch with the compiled network. A state has h and c of every cell, (L, B, P).
+
+    Args:
+        engine: The network.
+    """
+
+    def __init__(self, engine: NativeEngine) -> None:
+        super().__init__(engine.config)
+        self._engine = engine
+
+    def empty_state(self, *batch: int) -> State:
+        """Return the state before any text, of a batch."""
+        shape = (self.config.num_layers, *batch, self._engine.arrays.padded)
+        return State({name: np.zeros(shape, dtype=np.float32) for name in "hc"})
+
+    def step(self, ids: Any, state: State) -> tuple[Floats, State]:
+        """Read one character of each stream; return logits, (B, V), and the new state."""
+        arrays, size = self._engine.arrays, len(ids)
+        symbols = np.ascontiguousarray(ids, dtype=np.int64)
+        new = state.map(lambda part: np.array(part, dtype=np.float32, order="C"))
+        logits = np.empty((size, arrays.symbols), dtype=np.float32)
+        gates = np.empty((2 * size, arrays.gates), dtype=np.float32)
+        self._engine.library.network_step(
+            arrays.address, size, size, symbols.ctypes.data,
+            *(new.parts[name].ctypes.data for name in "hc"), gates.ctypes.data, logits.ctypes.data,
+        )  # fmt: skip
+        return logits[:, : self.config.vocab_size], new
 
 
 def arrange(config: ModelConfig, weights: Mapping[str, Floats]) -> dict[str, Any]:

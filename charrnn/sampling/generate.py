@@ -177,7 +177,7 @@ class Generation:
 
     def is_streamed(self, jobs: Jobs, source: Source | None, novelty: Novelty | None) -> bool:
         """True if the only text can be written while it is generated."""
-        is_plain = not self.request.as_json and source is None and novelty is None
+        is_plain = not (self.request.as_json or source or novelty) and jobs.configs[0].best_of == 1
         return self.is_single(jobs) and is_plain and self.sampler.is_streaming
 
     def is_single(self, jobs: Jobs) -> bool:

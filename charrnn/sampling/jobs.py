@@ -6,9 +6,16 @@ from typing import Any, AnyStr
 
 import numpy as np
 
+from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.seeds import sample_seed
-from charrnn.data.vocab import Ids
+from charrnn.data.vocab import (
+    ByteVocabulary,
+    Ids,
+    WholeCharacters,
+    id_dtype,
+    without_broken_start,
+)
 
 BLOCK = 256
 """Uniform numbers that are drawn together."""
@@ -65,7 +72,8 @@ class Jobs:
     @property
     def num_symbols(self) -> int:
         """How many symbols all texts have at most."""
-        return len(self.prompts) * self.num_samples * sum(each.length for each in self.configs)
+        lengths = sum(config.length * config.best_of for config in self.configs)
+        return len(self.prompts) * self.num_samples * lengths
 
     @property
     def num_rounds(self) -> int:
@@ -116,11 +124,44 @@ class Sample:
     """Whether the prompt is the end of the text, instead of its start."""
     steering: dict[str, Any] = field(default_factory=dict)
     """Settings that steered the text, as in JSON; empty if none did."""
+    best_of: int = 1
+    """Number of texts of which this is the likeliest."""
+    loss: float | None = None
+    """Mean loss in nats per character, at temperature 1, if it was chosen by that."""
 
     @property
     def whole(self) -> str:
         """The text with its prompt."""
         return joined(self.prompt, self.text, self.is_backward)
+
+
+def sample_of(model: Model, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
+    """Return the finished text of a job, in reading order.
+
+    Args:
+        model: Model that wrote it.
+        job: What was to be written.
+        ids: Ids in the order in which they were written.
+        finish: Why the text ended.
+    """
+    vocab, is_backward = model.vocab, model.is_backward
+    ids = model.turned(np.asarray(ids, dtype=id_dtype(vocab.size))) if is_backward else ids
+    if isinstance(vocab, ByteVocabulary):
+        raw = vocab.raw(ids)
+        ids = list(without_broken_start(raw) if is_backward else WholeCharacters().feed(raw))
+    return Sample(
+        index=job.index,
+        seed=job.seed,
+        prompt=job.prompt,
+        text=vocab.decode(ids),
+        raw=vocab.raw(ids),
+        finish=finish,
+        temperature=job.config.temperature,
+        precision=model.precision,
+        is_backward=is_backward,
+        steering=job.config.steering(),
+        best_of=job.config.best_of,
+    )
 
 
 def joined(prompt: AnyStr, text: AnyStr, is_backward: bool) -> AnyStr:

@@ -111,7 +111,7 @@ class NativeLoop:
     """
 
     def __init__(self, engine: NativeEngine, model: Model, stops: Sequence[Sequence[int]]) -> None:
-        self._engine, self._model = engine, model
+        self.network, self._model = engine, model
         self._stops = [list(stop) for stop in stops if len(stop)]
         self._tail = max(map(len, self._stops), default=1) - 1
         self._lengths = np.array([len(stop) for stop in self._stops], dtype=np.int64)
@@ -121,7 +121,7 @@ class NativeLoop:
 
     def variant(self, stops: Sequence[Sequence[int]], check: Callable[[], None]) -> "NativeLoop":
         """Return a loop with other stop strings that calls `check` between blocks."""
-        other = NativeLoop(self._engine, self._model, stops)
+        other = NativeLoop(self.network, self._model, stops)
         other._memories, other._check = self._memories, check
         return other
 
@@ -130,7 +130,7 @@ class NativeLoop:
     ) -> Generator[list[tuple[int, list[int]]], None, Texts]:
         """Yield the new ids of each text that is open; return the state at the end."""
         prompts = [job.prompt for job in jobs]
-        texts = Texts(self._engine, self._model, prompts, memories, config.length)
+        texts = Texts(self.network, self._model, prompts, memories, config.length)
         draws = [np.random.default_rng(job.seed) for job in jobs]
         before = np.zeros((len(jobs), self._tail), dtype=np.int32)
         steps, is_open, num_open = FIRST, np.arange(len(jobs)), len(jobs)
@@ -168,8 +168,8 @@ class NativeLoop:
         lowest = math.log(config.min_p) if config.min_p > 0 else -math.inf
         how = Filters(config.temperature, config.top_k, config.top_p, lowest)
         ends = Stops(len(self._stops), self._lengths.ctypes.data, self._ids.ctypes.data)
-        is_done = self._engine.library.write_texts(
-            self._engine.arrays.address, self._address(memories),
+        is_done = self.network.library.write_texts(
+            self.network.arrays.address, self._address(memories),
             *(ctypes.addressof(each) for each in (how, ends, batch)),
         )  # fmt: skip
         if not is_done:

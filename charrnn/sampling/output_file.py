@@ -74,10 +74,11 @@ class ResumedFile:
             count = count_text(len(jobs), "text")
             what = f"it has text {index}, but this command writes {count}, numbered from 0"
         else:
-            job, found = jobs[index], {"precision": "fp32"} | self.last
+            job, found = jobs[index], {"precision": "fp32", "best_of": 1} | self.last
             expected = {"seed": job.seed, "prompt": job.prompt}
             expected |= dict.fromkeys(STEERED) | job.config.steering()
             expected |= {"temperature": job.config.temperature, "precision": precision}
+            expected |= {"best_of": job.config.best_of}
             what = ", ".join(
                 f"{name} of text {index} was {printable(repr(found.get(name)))}, is {value!r}"
                 for name, value in expected.items()

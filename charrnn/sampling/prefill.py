@@ -200,15 +200,19 @@ class Prefill:
     """
 
     def __init__(self, model: Model, engine: Engine) -> None:
-        self._model, self._engine = model, engine
+        self._model, self.engine = model, engine
         self._last: tuple[tuple[str, ...], tuple[Floats, State]] | None = None
+
+    def ids(self, prompt: str) -> list[int]:
+        """Return the ids that are read for a prompt, as `prompt_ids` does."""
+        return prompt_ids(self._model, prompt)
 
     def one(self, prompt: str) -> tuple[Floats, State]:
         """Return logits, (V,), and state after a prompt, for a single stream."""
-        state = self._engine.empty_state()
+        state = self.engine.empty_state()
         logits = start_logits(self._model)
         for i in prompt_ids(self._model, prompt):
-            logits, state = self._engine.step(i, state)
+            logits, state = self.engine.step(i, state)
         return logits, state
 
     def many(self, prompts: Sequence[str]) -> tuple[Floats, State]:
@@ -230,15 +234,15 @@ class Prefill:
         The engine rounds a single stream differently from a batch; two rows make a batch.
         """
         texts = [*texts, *texts[:1]] if len(texts) == 1 else list(texts)
-        state = self._engine.empty_state(len(texts))
+        state = self.engine.empty_state(len(texts))
         logits = np.tile(start_logits(self._model), (len(texts), 1))
         for t in range(max(map(len, texts))):
             rows = [row for row, ids in enumerate(texts) if len(ids) > t]
             if len(rows) == len(texts):
-                logits, state = self._engine.step(np.array([ids[t] for ids in texts]), state)
+                logits, state = self.engine.step(np.array([ids[t] for ids in texts]), state)
                 continue
             rows = rows * 2 if len(rows) == 1 else rows
             symbols = np.array([texts[row][t] for row in rows])
-            logits[rows], part = self._engine.step(symbols, state.rows(rows))
+            logits[rows], part = self.engine.step(symbols, state.rows(rows))
             state.put(rows, part)
         return logits, state

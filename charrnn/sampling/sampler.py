@@ -3,29 +3,33 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import (
-    ByteVocabulary,
     CharVocabulary,
-    Decoder,
-    Ids,
-    WholeCharacters,
-    id_dtype,
-    without_broken_start,
 )
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
 from charrnn.nn.engine import Engine
-from charrnn.nn.native import native_engine
+from charrnn.nn.native import CompiledSteps, native_engine
 from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.filters import apply_filters, draw
-from charrnn.sampling.jobs import Job, Sample, StopFinder, Written, batched, finished, uniforms
+from charrnn.sampling.jobs import (
+    Job,
+    Sample,
+    StopFinder,
+    Written,
+    batched,
+    finished,
+    sample_of,
+    uniforms,
+)
+from charrnn.sampling.likelihood import candidates, likeliest, with_losses
 from charrnn.sampling.native import NativeLoop
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.steering.steering import Steering, SteeringState, steering_of
@@ -106,6 +110,12 @@ class Sampler:
     def prefill(self) -> Prefill:
         """Reads prompts with NumPy."""
         return Prefill(self.model, self._engine)
+
+    @cached_property
+    def _rereading(self) -> Prefill:
+        """Reads many texts again, compiled where the loop is."""
+        loop = self._loop
+        return Prefill(self.model, CompiledSteps(loop.network)) if loop else self.prefill
 
     @property
     def is_streaming(self) -> bool:
@@ -194,31 +204,38 @@ class Sampler:
         return "length"
 
     def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
-        """Return one text, generated as a single stream."""
+        """Return one text, generated as a single stream, or as the likeliest of a batch."""
+        if config.best_of > 1:
+            return next(self.write([Job(0, seed, prompt, config)]))
         ids: list[int] = []
         stream = self.stream(prompt, config, seed)
         while True:
             try:
                 ids += next(stream)
             except StopIteration as end:
-                return self._sample_of(Job(0, seed, prompt, config), ids, end.value)
+                return sample_of(self.model, Job(0, seed, prompt, config), ids, end.value)
 
     def write(self, jobs: Iterable[Job], batch_size: int | None = None) -> Iterator[Sample]:
         """Yield samples in the order of their jobs, generated in batches of at least two.
 
         The text of a sample depends on its own job only, not on the other jobs.
         """
+        return likeliest(self._tried(candidates(jobs), batch_size))
+
+    def _tried(self, jobs: Iterable[Job], batch_size: int | None) -> Iterator[Sample]:
         for groups in batched(jobs, self.rows(batch_size)):
             samples = [sample for group in groups for sample in self._together(group)]
             yield from sorted(samples, key=lambda sample: sample.index)
 
-    def _together(self, jobs: Sequence[Job]) -> Iterator[Sample]:
-        """Yield the samples of jobs with the same config."""
+    def _together(self, jobs: Sequence[Job]) -> list[Sample]:
+        """Return the samples of jobs with the same config."""
         config = jobs[0].config
         empty: list[Written] = [([], "length")] * len(jobs)
         texts = self.batch(jobs, config) if config.length else empty
-        for job, (ids, finish) in zip(jobs, texts, strict=True):
-            yield self._sample_of(job, ids, finish)
+        samples = [sample_of(self.model, job, *text) for job, text in zip(jobs, texts, strict=True)]
+        if config.best_of == 1:
+            return samples
+        return with_losses(samples, self._rereading, self.memories(config), self.model)
 
     def rows(self, asked: int | None) -> int:
         """Return the batch size that is used if `asked` is requested; None is the default.
@@ -269,48 +286,3 @@ class Sampler:
                     steered.keep(is_open)
             logits, state = self._engine.step(chosen, state)
         return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
-
-    def _sample_of(self, job: Job, ids: list[int] | Ids, finish: str) -> Sample:
-        vocab, is_backward = self.model.vocab, self.model.is_backward
-        ids = self.model.turned(np.asarray(ids, dtype=id_dtype(vocab.size))) if is_backward else ids
-        if isinstance(vocab, ByteVocabulary):
-            raw = vocab.raw(ids)
-            ids = list(without_broken_start(raw) if is_backward else WholeCharacters().feed(raw))
-        return Sample(
-            index=job.index,
-            seed=job.seed,
-            prompt=job.prompt,
-            text=vocab.decode(ids),
-            raw=vocab.raw(ids),
-            finish=finish,
-            temperature=job.config.temperature,
-            precision=self.model.precision,
-            is_backward=is_backward,
-            steering=job.config.steering(),
-        )
-
-
-def stream(
-    model: Model, prompt: str = "", *, seed: int, stops: Sequence[str] = (), **settings: Any
-) -> Iterator[str]:
-    """Yield the characters of one text as they are generated; of a backward model, when it is finished.
-
-    Args:
-        model: Model from `charrnn.load`.
-        prompt: Text to continue; for a backward model, the end of the text.
-        seed: The same seed gives the same text.
-        stops: Strings that end the text; they are not part of it.
-        **settings: length, temperature, top_k, top_p, min_p, memory_weight, ban, bias,
-            no_repeat, as in SampleConfig.
-    """
-    decoder, reading = Decoder(model.vocab), model.reading()
-    config, whole = SampleConfig(**settings), WholeCharacters()
-    sampler = Sampler(model, [*map(reading.convert, stops)], num_symbols=config.length)
-    if model.is_backward:
-        yield from sampler.sample(reading.convert(prompt), config, seed).text
-        return
-    for ids in sampler.stream(reading.convert(prompt), config, seed):
-        whole.feed(model.vocab.raw(ids))
-        yield from decoder.feed(ids)
-    if isinstance(model.vocab, ByteVocabulary) and not whole.is_utf8:
-        yield from decoder.feed([], final=True)

@@ -168,6 +168,8 @@ def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
         if sample.is_backward:
             fields["direction"] = "backward"
         fields |= sample.steering
+        if sample.best_of > 1:
+            fields |= {"best_of": sample.best_of, "loss": sample.loss}
         if copies is not None:
             span = piece_of(sample, copies, *copies.longest)
             fields |= {"copied": copies.share, "longest_copy": span}

@@ -10,7 +10,7 @@ from charrnn.checkpoints import model as checkpoint
 from charrnn.checkpoints.format import FORMAT_VERSION, pack, unpack
 from charrnn.checkpoints.model import load_model, read_model, upgrade
 from charrnn.core.errors import CheckpointError
-from charrnn.sampling.sampler import stream
+from charrnn.sampling.api import stream
 
 FOLDER = Path(__file__).parent.parent / "golden"
 SPEC = importlib.util.spec_from_file_location("make_golden", FOLDER / "make_golden.py")

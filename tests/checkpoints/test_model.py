@@ -28,7 +28,7 @@ from charrnn.data.reading import Reading
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import ModelConfig, shapes
-from charrnn.sampling.sampler import stream
+from charrnn.sampling.api import stream
 
 
 def test_a_model_comes_back_with_all_it_needs(tmp_path):

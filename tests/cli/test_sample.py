@@ -225,6 +225,19 @@ def test_steered_texts_say_how(sample):
     assert line["text"].count("u") > sample("-l", 80, "--seed", 7)[1].count("u")
 
 
+def test_the_best_of_several_texts_has_its_loss(sample):
+    """Its seed writes it again; the best of 30 is likelier than a text that was not chosen."""
+    chosen = ("-l", 20, "-t", 1.5, "--json", "--best-of")
+    lines = [json.loads(x) for x in sample("-n", 3, "--seed", 7, *chosen, 30)[1].splitlines()]
+    seed = lines[2]["seed"]
+    alone = json.loads(sample("--seed", seed, *chosen, 30)[1])
+    assert (alone["text"], alone["loss"]) == (lines[2]["text"], lines[2]["loss"])
+    few = [json.loads(x) for x in sample("-n", 3, "--seed", 7, *chosen, 2)[1].splitlines()]
+    assert max(line["loss"] for line in lines) < min(line["loss"] for line in few)
+    shown = sample("--seed", seed, *chosen[:4], "--best-of", 30)[1]
+    assert shown.rstrip("\n") == alone["text"].rstrip("\n")
+
+
 def test_a_file_is_continued_only_with_the_settings_that_steered_it(sample):
     command = ("-n", 2, "-l", 5, "--seed", 7, "--json", "-o", "out.jsonl", "--resume")
     assert sample(*command, "--ban", "Z")[0] == 0
@@ -232,6 +245,9 @@ def test_a_file_is_continued_only_with_the_settings_that_steered_it(sample):
     code, _, err = sample(*command)
     assert code == 2
     assert "ban of text 1 was 'Z', is None" in err
+    code, _, err = sample(*command, "--ban", "Z", "--best-of", 2)
+    assert code == 2
+    assert "best_of of text 1 was 1, is 2" in err
 
 
 def test_stop_strings_are_not_read_from_the_environment(sample, monkeypatch):
@@ -253,6 +269,7 @@ BAD_SAMPLE = {
     "min-p 2": (["--min-p", "2"], 2, "--min-p: must be in [0, 1], got 2"),
     "n negative": (["-n", "-1"], 2, "-n: must be at least 0"),
     "batch size 0": (["--batch-size", "0"], 2, "--batch-size: must be at least 1"),
+    "best of 0": (["--best-of", "0"], 2, "--best-of: must be in [1, 1000], got 0"),
     "bias without a number": (["--bias", "abc"], 2, "'abc' is not CHARS=F, such as aeiou=-2"),
     "bias of nothing": (["--bias", "=2"], 2, "'=2' is not CHARS=F, such as aeiou=-2"),
     "bias too large": (["--bias", "a=101"], 2, "--bias: must be CHARS=F with F in [-100, 100]"),

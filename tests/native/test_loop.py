@@ -170,7 +170,7 @@ def test_a_variant_has_other_stop_strings_and_is_checked_between_blocks(library)
     ours, numpys = samplers(library, make_model("lstm"), ["cba"])
     config, calls = SampleConfig(length=3000), []
     variant = ours.variant(["b"], lambda: calls.append(1))
-    assert variant._loop._engine is ours._loop._engine
+    assert variant._loop.network is ours._loop.network
     for prompt in ("", "ab"):
         pair = (variant.sample(prompt, config, 1), numpys.variant(["b"]).sample(prompt, config, 1))
         assert pair[0] == pair[1]
@@ -186,3 +186,14 @@ def test_a_variant_has_other_stop_strings_and_is_checked_between_blocks(library)
 
     with pytest.raises(Enough):
         list(ours.variant([], stop).write(Jobs(["a", "b"], [config], 1, 1)))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_the_likeliest_texts_are_those_of_numpy_with_their_losses(library, cell):
+    """Texts are read again by the compiled network; a state that is read from does not change."""
+    ours, numpys = samplers(library, make_model(cell))
+    jobs = Jobs(["", "abca"], [SampleConfig(length=12, best_of=6)], 4, 1)
+    pairs = list(zip(ours.write(jobs), numpys.write(jobs), strict=True))
+    assert [a.text for a, _ in pairs] == [b.text for _, b in pairs]
+    assert [a.loss for a, _ in pairs] == pytest.approx([b.loss for _, b in pairs], abs=1e-5)
+    assert ours._rereading is not ours.prefill

@@ -76,7 +76,7 @@ def test_the_same_prompts_are_read_once():
     model = make_model()
     reader = prefill(model)
     logits, _ = reader.many(["ab", "b"])
-    reader._engine = None  # a second reading would fail
+    reader.engine = None  # a second reading would fail
     again, _ = reader.many(["ab", "b", "ab"])
     assert again.tolist() == [logits[0].tolist(), logits[1].tolist(), logits[0].tolist()]
 

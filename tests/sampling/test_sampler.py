@@ -19,10 +19,11 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build
 from charrnn.nn.architecture import shapes
 from charrnn.nn.numpy_engine import make_engine
+from charrnn.sampling.api import stream
 from charrnn.sampling.filters import apply_filters, draw
 from charrnn.sampling.jobs import Jobs, StopFinder
 from charrnn.sampling.prefill import prompt_ids
-from charrnn.sampling.sampler import Sampler, stream
+from charrnn.sampling.sampler import Sampler
 
 
 def random_model(cell="lstm", *, hidden_size=33, records=False):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
+from charrnn.sampling.api import stream
 from charrnn.sampling.jobs import Jobs
-from charrnn.sampling.sampler import Sampler, stream
+from charrnn.sampling.sampler import Sampler
 from charrnn.steering import repeats
 from charrnn.steering.repeats import Repeats, penalties
 

@@ -5,8 +5,9 @@ import pytest
 from chains import chain, cycle
 
 from charrnn.core.config import SampleConfig
+from charrnn.sampling.api import stream
 from charrnn.sampling.jobs import Jobs
-from charrnn.sampling.sampler import Sampler, stream
+from charrnn.sampling.sampler import Sampler
 from charrnn.steering.steering import SteeringState, steering_of
 
 HALVES = {"a": {"a": 0.5, "b": 0.25, "c": 0.25}, "b": {"a": 1.0}, "c": {"a": 1.0}}
