@@ -18,7 +18,7 @@ RANKS = [
     "nn",
     "ngram",
     "checkpoints",
-    "steering",
+    "steering mixing",
     "sampling evaluation",
     "training viz infill",
     "export apps",

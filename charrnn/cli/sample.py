@@ -68,6 +68,18 @@ from charrnn.core.overwriting import check_output
     "for a seed are others. [default: fp32]",
 )  # fmt: skip
 @option(
+    "--memory-from", multiple=True, metavar="FILE[:F]", group="Mixing", allow_from_autoenv=False,
+    help="Mix in the n-gram memory of another text with weight F, without training: 0 is the model "
+    "as it is, 1 that memory alone. [default: 0.5] Can be given several times.",
+)  # fmt: skip
+@option(
+    "--with", "others", multiple=True, metavar="MODEL[:F]", group="Mixing",
+    allow_from_autoenv=False, shell_complete=complete_models,
+    help="Multiply the probabilities of another model in, those of MODEL to the power of 1 - F and "
+    "its own to the power of F: what both find likely is written. [default: 0.5] Can be given "
+    "several times.",
+)  # fmt: skip
+@option(
     "-o", "--output", type=FilePath(), metavar="FILE", group="Output",
     help="Write to a file instead of stdout.",
 )  # fmt: skip
@@ -98,7 +110,7 @@ def sample(
     model: str | None, prompt: str | None, prompt_file: Path | None, prompts: Path | None,
     ends_with: str | None, backward: str | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
-    device: str, precision: str, output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
+    device: str, precision: str, memory_from: tuple[str, ...], others: tuple[str, ...], output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
     no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Generate text with a trained model.
@@ -112,6 +124,7 @@ def sample(
     configs = [SampleConfig(**given, temperature=each) for each in temperatures]
 
     from charrnn.checkpoints.names import find_model, newest_note
+    from charrnn.mixing.request import parse_mixing
     from charrnn.sampling.generate import SampleRequest, generate
     from charrnn.sampling.prefill import PromptOptions
 
@@ -120,7 +133,8 @@ def sample(
         common.console.note(newest_note(path))
     if ends_with is not None or backward is not None:
         path = backward_model(path, ends_with, backward, common)
-    inputs = (path, prompt_file, prompts, novel, check_copies)
+    mixing = parse_mixing(memory_from, others, common.checkpoints)
+    inputs = (path, prompt_file, prompts, novel, check_copies, *mixing.paths)
     check_output(output, inputs, force=force or resume)  # --resume has a stricter check of its own
     request = SampleRequest(
         model=path,
@@ -135,6 +149,7 @@ def sample(
         resume=resume,
         check_copies=check_copies,
         novel=novel,
+        mixing=mixing,
         echo=not no_echo_prompt,
         raw=raw,
         as_json=common.as_json,

@@ -6,6 +6,7 @@ fail.
 
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ YOUNG_SECONDS = 60.0
 
 CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that cannot sync a folder."""
+
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)"
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -175,3 +178,14 @@ def expanded(path: str) -> str:
     """Return a path with the home folder for ~ at its beginning; ~name is a usual name."""
     is_home = path == "~" or path.startswith("~/")
     return str(Path(path).expanduser()) if is_home else path
+
+
+def split_number(name: str) -> tuple[str, float | None]:
+    """Return a name and the number after its last colon: a.txt:0.5 is ("a.txt", 0.5).
+
+    The number is None where there is none, or where a file has the whole name.
+    """
+    stem, _, number = name.rpartition(":")
+    if not stem or Path(expanded(name)).exists() or not re.fullmatch(NUMBER, number):
+        return name, None
+    return stem, float(number)

@@ -12,6 +12,7 @@ from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
 from charrnn.core.stdin import spooled
+from charrnn.mixing.request import Mixing
 from charrnn.sampling.corpus.novelty import Novelty
 from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample, joined
@@ -51,6 +52,7 @@ class SampleRequest:
     resume: bool
     check_copies: Path | None
     novel: Path | None
+    mixing: Mixing = field(default_factory=Mixing)
     echo: bool
     raw: bool
     as_json: bool
@@ -307,15 +309,19 @@ def generate(
         BusyError: Another process writes to the output file.
     """
     model = load_model(request.model).rounded(request.precision)
+    model, engine = request.mixing.product(model, request.configs[0].memory_weight)
     prompts, stops, notes = fitted(model, given, request.stops)
     for note in notes:
         console.note(note)
     request = replace(request, prompts=prompts, stops=stops)
-    sampler = make_sampler(model, request.stops, request.device, request.jobs(0).num_symbols)
-    if console.verbosity > 0:
-        weights = "" if model.precision == "fp32" else f", weights in {model.precision}"
-        console.line(f"model {printable(request.model)}; {sampler.engine}{weights}")
-    corpora = [path for path in (request.novel, request.check_copies) if path]
+    texts = [path for path, _ in request.mixing.texts]
+    corpora = [path for path in (request.novel, request.check_copies, *texts) if path]
     with spooled(tuple(map(str, corpora)), checkpoints) as paths:
         copied = dict(zip(corpora, paths, strict=True))
+        added = request.mixing.memories(model, copied, console.note)
+        count = request.jobs(0).num_symbols
+        sampler = make_sampler(model, request.stops, request.device, count, added, engine)
+        if console.verbosity > 0:
+            weights = "" if model.precision == "fp32" else f", weights in {model.precision}"
+            console.line(f"model {printable(request.model)}; {sampler.engine}{weights}")
         Generation(request, sampler, console, copied).run()

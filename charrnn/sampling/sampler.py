@@ -54,6 +54,7 @@ class Sampler:
         num_symbols: About how many symbols will be written in all: many pay for building the
             compiled loop.
         added: n-gram memories of other texts, each with a weight, mixed in after the model's own.
+        engine: What steps the network, or several, instead of the network of the model.
     """
 
     batch_size = 64
@@ -66,8 +67,10 @@ class Sampler:
         *,
         num_symbols: int = 0,
         added: Sequence[NgramModel] = (),
+        engine: Engine | None = None,
     ) -> None:
-        self.model, self._num_symbols, self._added = model, num_symbols, tuple(added)
+        self.model, self._num_symbols = model, num_symbols
+        self._added, self._given_engine = tuple(added), engine
         self._memories: dict[float | None, NgramModel | None] = {}
         self._steerings: dict[SampleConfig, Steering | None] = {}
         self.stops = self._all_stops(stops)
@@ -96,11 +99,13 @@ class Sampler:
 
     @cached_property
     def _engine(self) -> Engine:
-        return make_engine(self.model.config, self.model.weights)
+        return self._given_engine or make_engine(self.model.config, self.model.weights)
 
     @cached_property
     def _loop(self) -> NativeLoop | None:
         model = self.model
+        if self._given_engine is not None:
+            return None
         if not all(map(is_safe, [*self._added, *([model.memory] if model.memory else [])])):
             return None
         engine = native_engine(model.config, model.weights, self._num_symbols)

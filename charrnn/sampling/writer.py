@@ -10,6 +10,8 @@ from charrnn.core.console import Console
 from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
+from charrnn.ngram.model import NgramModel
+from charrnn.nn.engine import Engine
 from charrnn.sampling.corpus.copies import LONG, WINDOW, Copies
 from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Sample
@@ -30,7 +32,10 @@ Checked = tuple[Sample, Copies | None]
 """A sample, and its copied spans if the request has --check-copies."""
 
 
-def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: int = 0) -> Sampler:
+def make_sampler(
+    model: Model, stops: Sequence[str], device: str, num_symbols: int = 0,
+    added: Sequence[NgramModel] = (), engine: Engine | None = None,
+) -> Sampler:  # fmt: skip
     """Return a sampler on a device; torch is imported only for devices other than "cpu".
 
     Args:
@@ -38,6 +43,8 @@ def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: i
         stops: Strings that end a text.
         device: As in --device.
         num_symbols: About how many symbols will be written in all.
+        added: n-gram memories of other texts.
+        engine: What steps several models (--with).
 
     Raises:
         InputError: The device does not exist or is not supported.
@@ -48,16 +55,14 @@ def make_sampler(model: Model, stops: Sequence[str], device: str, num_symbols: i
         picked = pick_device(device)
         if picked.type == "mps":
             raise InputError("--device: mps: sampling runs on cpu or cuda only; use --device cpu")
-        if picked.type == "cuda" and model.config.attention and device != "auto":
-            raise InputError(
-                f"--device: {device}: a network with attention writes on the CPU only; "
-                "use --device cpu"
-            )
-        if picked.type == "cuda" and not model.config.attention:
+        what = "--with" if engine else "a network with attention" * bool(model.config.attention)
+        if picked.type == "cuda" and what and device != "auto":
+            raise InputError(f"--device: {device}: {what} writes on the CPU only; use --device cpu")
+        if picked.type == "cuda" and not what:
             from charrnn.sampling.cuda import DeviceSampler
 
-            return DeviceSampler(model, stops, picked)
-    return Sampler(model, stops, num_symbols=num_symbols)
+            return DeviceSampler(model, stops, picked, added=added)
+    return Sampler(model, stops, num_symbols=num_symbols, added=added, engine=engine)
 
 
 def written_alone(sampler: Sampler, job: Job, console: Console) -> Sample:
