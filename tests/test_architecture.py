@@ -21,7 +21,7 @@ RANKS = [
     "steering mixing",
     "sampling evaluation",
     "training viz infill",
-    "export apps",
+    "export apps server",
     "launch",
     "cli",
 ]
@@ -156,6 +156,7 @@ def test_help_and_sampling_never_import_torch():
     code = (
         "import sys, charrnn.__main__, charrnn.cli.app, charrnn.sampling.generate, "
         "charrnn.nn.device, charrnn.viz.report, charrnn.infill.models, charrnn.infill.draft, "
-        "charrnn.infill.suggestions, charrnn.apps.editor, charrnn.apps.screen; sys.exit('torch' in sys.modules)"
+        "charrnn.infill.suggestions, charrnn.apps.editor, charrnn.apps.screen, "
+        "charrnn.server.web_server; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

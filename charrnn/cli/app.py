@@ -31,8 +31,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CHARRNN
 
 
 COMMANDS = (
-    "completion", "export", "fill", "info", "proof", "runs", "sample", "score", "train", "viz",
-    "write",
+    "completion", "export", "fill", "info", "proof", "runs", "sample", "score", "serve", "train",
+    "viz", "write",
 )  # fmt: skip
 """Names of the commands, in the order of --help: each is a function in a module of its name."""
 

@@ -40,6 +40,9 @@ MOST_RECORDS, SCORES = 256, 1 << 18
 MOST_MEMORIES = 4
 """Memory weights that are remembered, each with a cache of predictions."""
 
+MOST_STEERINGS = 8
+"""Configs whose constraints are remembered, compiled; one `sample` has one for each temperature."""
+
 
 def never() -> None:
     """Interrupt nothing."""
@@ -89,9 +92,7 @@ class Sampler:
             stops: Strings that end a text.
             check: Called between the steps of a text; an error that it raises ends the text.
         """
-        loop = self._loop
-        if loop is None:
-            _ = self.prefill  # made before it is shared
+        loop, _ = self._loop, self.prefill  # made before they are shared
         other = copy(self)
         other.stops, other.check = self._all_stops(stops), check
         other._loop = loop and loop.variant(other.stops, check)
@@ -161,6 +162,8 @@ class Sampler:
             InputError: A constraint does not fit the model.
         """
         if config not in self._steerings:
+            if len(self._steerings) == MOST_STEERINGS:
+                self._steerings.clear()
             self._steerings[config] = steering_of(config, self.model)
         return self._steerings[config]
 

@@ -10,7 +10,7 @@ from harness import print_head
 
 BESIDE = (
     "malformed", "arguments", "kills", "interrupts", "crash_states", "io_errors", "full_disk",
-    "damage", "any_bytes", "terminal",
+    "damage", "any_bytes", "terminal", "hostile_requests",
 )  # fmt: skip
 """Scripts that do not depend on wall time: one per core at a time."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import crash_states
 import damage
+import hostile_requests
 import io_errors
 import malformed
 import pytest
@@ -121,6 +122,16 @@ def test_controls_that_are_not_escaped_are_noticed(monkeypatch):
     monkeypatch.setattr("charrnn.core.console.escape_controls", lambda text: text)
     with pytest.raises(Violation):
         terminal.check(100, 0)
+
+
+def test_300_hostile_requests_are_refused_and_the_server_lives():
+    assert hostile_requests.check(300, 0)[0] == 300
+
+
+def test_a_check_of_requests_that_fails_is_noticed(monkeypatch):
+    monkeypatch.setattr("charrnn.server.fields.wrong", lambda *arguments: None)
+    with pytest.raises(Violation, match="500"):
+        hostile_requests.check(300, 0)
 
 
 def test_work_is_done_in_a_folder_of_its_own(folder):
