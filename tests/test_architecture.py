@@ -40,6 +40,7 @@ SHORT = {
     "core.rank": "must be known before torch is imported",
     "core.seeds": "one function of (seed, purpose, step), used by all",
     "sampling.api": "charrnn.sample of the Python API, apart from how texts are written",
+    "steering.native": "constraints as C reads them, apart from what they are",
     "steering.characters": "what --ban and --bias name, apart from how texts are steered",
 }
 """Modules under 60 lines, and why each is a file."""

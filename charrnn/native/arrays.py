@@ -61,6 +61,16 @@ class Ngrams(ctypes.Structure):
     )
 
 
+class Steered(ctypes.Structure):
+    """The struct `steering`."""
+
+    _fields_ = (
+        *fields(pointers="bias"),
+        *fields("shortest longest window", "penalties runs"),
+        *fields("states", "table distances least state"),
+    )
+
+
 class Filters(ctypes.Structure):
     """The struct `filters`."""
 

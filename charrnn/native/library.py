@@ -20,7 +20,9 @@ FUNCTIONS = {
     "network_step": (None, [POINTER, INTEGER, INTEGER, *[POINTER] * 5]),
     "ngram_predict": (None, [POINTER, INTEGER, *[POINTER] * 5]),
     "ngram_mix": (None, [POINTER, INTEGER, *[POINTER] * 4]),
-    "write_texts": (INTEGER, [POINTER] * 5),
+    "steer": (None, [POINTER, *[INTEGER] * 4, *[POINTER] * 3]),
+    "steer_read": (INTEGER, [POINTER, *[INTEGER] * 3, POINTER]),
+    "write_texts": (INTEGER, [POINTER] * 6),
     "read_texts": (INTEGER, [POINTER, INTEGER, INTEGER, *[POINTER] * 4]),
 }
 """Result and arguments of the functions, as in native.h and loop.c."""

@@ -50,9 +50,20 @@ static void append(const ngrams *memory, batch *b, int64_t text, int64_t symbol,
     b->lengths[text] += b->lengths[text] < memory->longest;
 }
 
-/* Write up to b->steps symbols of each text; `memory` is the first n-gram model, or 0 if there is none.
-   Returns 0 if there is not enough RAM, else 1. */
-int64_t write_texts(const network *net, const ngrams *memory, const filters *how, const stops *ends, batch *b)
+/* Whether a text has ended. A symbol that is not part of a match is taken back, unless it ends a stop
+   string, which Python cuts off. */
+static int is_over(const network *net, const steering *steered, const stops *ends, batch *b, int64_t text, const int32_t *at)
+{
+    const int64_t end = steered ? steer_read(steered, net->vocab, text, b->wanted[text], at) : 0;
+    b->is_stopped[text] = is_at_stop(ends, b->written[text], at) ? 1 : end >= 2 ? 2 : 0;
+    b->written[text] -= end == 3 && b->is_stopped[text] == 2;
+    return end || b->is_stopped[text] || !b->wanted[text];
+}
+
+/* Write up to b->steps symbols of each text; `memory` is the first n-gram model, or 0 if there is none;
+   so is `steered`. Returns 0 if there is not enough RAM, else 1. */
+int64_t write_texts(const network *net, const ngrams *memory, const steering *steered, const filters *how,
+                    const stops *ends, batch *b)
 {
     const int64_t S = net->symbols, N = net->gates * net->padded, width = b->tail + b->steps;
     float *logits = malloc(sizeof(float) * b->size * S), *gates = malloc(sizeof(float) * 2 * b->size * N);
@@ -74,9 +85,10 @@ int64_t write_texts(const network *net, const ngrams *memory, const filters *how
                 ngram_predict(m, 1, b->contexts + text, b->lengths + text, p, room, statistics);
                 ngram_mix(m, S, own, p, statistics, mixing);
             }
+            if (steered)
+                steer(steered, net->vocab, S, text, b->wanted[text], at, own, (int32_t *)room);
             append(memory, b, text, choose_symbol(how, net->vocab, S, own, b->uniforms[text * b->steps + t], room), at);
-            b->is_stopped[text] = is_at_stop(ends, b->written[text], at);
-            if (b->is_stopped[text] || !b->wanted[text])
+            if (is_over(net, steered, ends, b, text, at))
                 close_row(net, b, row);
         }
     }

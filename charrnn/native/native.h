@@ -69,6 +69,18 @@ typedef struct {
     const int32_t *ids;     /* one after the other */
 } stops;
 
+/* Steps 3 and 4 of the choice, for B texts. */
+typedef struct {
+    const float *bias;                  /* added to logits; -inf for a banned symbol and after V, (S) */
+    int64_t shortest, longest, window;  /* symbols of a repeated span, 0: any; W */
+    const float *penalties;             /* by symbols of the span, (longest + 2) */
+    int32_t *runs;                      /* symbols at the end that stand also W, ..., 1 symbols before, (B, W) */
+    int64_t states;                     /* of the automaton; 0: none */
+    const int32_t *table;               /* next state, -1 or -2 (the text ends before), (states, V) */
+    const int32_t *distances, *least;   /* symbols to a match, and to a longer one, (states + 2) */
+    int64_t *state;                     /* (B) */
+} steering;
+
 /* B texts side by side. The state has a row for each text that is not finished, in the first `open`
    rows of each layer; all other arrays have a place for each text. */
 typedef struct {
@@ -81,7 +93,7 @@ typedef struct {
     int64_t *lengths;     /* symbols in the context, (B) */
     int64_t *written;     /* symbols of a text so far, (B) */
     int64_t *wanted;      /* symbols that are still to come, (B) */
-    int64_t *is_stopped;  /* whether a stop string ended it, (B) */
+    int64_t *is_stopped;  /* whether a stop string (1) or the automaton (2) ended it, (B) */
     int64_t steps, tail;  /* T; symbols of the call before */
     const double *uniforms; /* (B, T) */
     int32_t *ids;         /* tail, then T symbols, (B, tail + T) */
@@ -162,5 +174,10 @@ void ngram_predict(const ngrams *memory, int64_t n, const uint64_t *contexts, co
 void ngram_mix(const ngrams *memory, int64_t symbols, float *logits, const double *p, const double *statistics, float *room);
 /* choice.c */
 int64_t choose_symbol(const filters *how, int64_t vocab, int64_t symbols, float *logits, double uniform, double *room);
+
+/* steering.c */
+void steer(const steering *s, int64_t vocab, int64_t symbols, int64_t text, int64_t left, const int32_t *end,
+           float *logits, int32_t *spans);
+int64_t steer_read(const steering *s, int64_t vocab, int64_t text, int64_t left, const int32_t *at);
 
 #endif

@@ -1,7 +1,7 @@
 """Compare a compiled library with reference results: `python -m charrnn.native.trial LIBRARY`.
 
 trial.npz holds the arrays of a small network of each cell and of a small n-gram model, and what the
-NumPy path computed from them: logits, predictions, mixtures, texts. tests/golden/make_trial.py wrote
+NumPy path computed from them: logits, predictions, mixtures, matches, texts. tests/golden/make_trial.py wrote
 it. Half of the units have weights that saturate their gates.
 """
 
@@ -24,6 +24,7 @@ from charrnn.native.arrays import (
     Ngrams,
     NgramTables,
     Order,
+    Steered,
     Stops,
     predictions,
 )
@@ -51,6 +52,7 @@ def passes(library: ctypes.CDLL) -> bool:
         all(_steps(library, *pair, reference) for pair in networks)
         and _predicts(library, memory, reference)
         and _mixes(library, memory, reference)
+        and _matches(library, reference)
         and all(_writes(library, *pair, memory, reference) for pair in networks)
     )
 
@@ -167,13 +169,10 @@ def _mixes(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
 def _writes(
     library: ctypes.CDLL, cell: str, network: NetworkArrays, memory: Counts, reference: Reference
 ) -> bool:
-    """True if texts are those of NumPy, with each setting of memory and filters."""
-    settings, expected = reference["texts/settings"], reference[f"{cell}/texts"]
-    for (weight, *filters), texts, stopped in zip(
-        settings.tolist(), expected, reference[f"{cell}/stopped"], strict=True
-    ):
-        how = Filters(filters[0], int(filters[1]), filters[2], filters[3])
-        ids, is_stopped = write(library, network, memory.address(weight), how, reference)
+    """True if texts are those of NumPy, with each setting of memory, steering and filters."""
+    expected, all_stopped = reference[f"{cell}/texts"], reference[f"{cell}/stopped"]
+    for row, (texts, stopped) in enumerate(zip(expected, all_stopped, strict=True)):
+        ids, is_stopped = write(library, network, memory, reference, row)
         is_told = texts >= 0
         if not (ids[is_told] == texts[is_told]).all() or not (is_stopped == stopped).all():
             return False
@@ -181,14 +180,14 @@ def _writes(
 
 
 def write(
-    library: ctypes.CDLL, network: NetworkArrays, memory: int | None, how: Filters,
-    reference: Reference,
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # fmt: skip
-    """Return ids, (B, T), and whether a stop string ended each text, (B)."""
+    library: ctypes.CDLL, network: NetworkArrays, memory: Counts, reference: Reference, row: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return ids, (B, T), and what ended each text, (B,), with the settings of a row."""
     uniforms, first = reference["texts/uniforms"], reference["texts/first"].copy()
+    weight, temperature, top_k, top_p, lowest, shortest = reference["texts/settings"][row].tolist()
     B, T = uniforms.shape
     lengths, ends = reference["texts/stop_lengths"], reference["texts/stops"]
-    tail = int(lengths.max()) - 1
+    tail = max(int(lengths.max()) - 1, T + 1)
     h, c = np.zeros((2, 2, B, network.padded), dtype=np.float32)
     start = np.full(network.symbols, IMPOSSIBLE, dtype=np.float32)
     start[: len(reference["texts/start"])] = reference["texts/start"]
@@ -196,16 +195,52 @@ def write(
     written, stopped = np.zeros((2, B), dtype=np.int64)
     contexts = np.maximum(first, 0).astype(np.uint64)
     known = (first >= 0).astype(np.int64)
-    ids = np.zeros((B, tail + T), dtype=np.int32)
+    ids = np.full((B, tail + T), -1, dtype=np.int32)
+    ids[:, tail - 1] = first
     parts = (h, c, texts, first, start, contexts, known, written, wanted, stopped)
     batch = Batch(
         B, B, *(part.ctypes.data for part in parts), T, tail, uniforms.ctypes.data, ids.ctypes.data
     )
+    bias, penalties = reference["texts/bias"][row], reference["texts/penalties"][row]
+    runs = np.zeros((B, tail), dtype=np.int32)
+    steered = Steered(
+        bias.ctypes.data, int(shortest), len(penalties) - 2, tail, penalties.ctypes.data,
+        runs.ctypes.data,
+    )  # fmt: skip
+    is_steered = shortest > 0 or bias[: len(reference["texts/start"])].any()
+    how = Filters(temperature, int(top_k), top_p, lowest)
     stops = Stops(len(lengths), lengths.ctypes.data, ends.ctypes.data)
     library.write_texts(
-        network.address, memory, *(ctypes.addressof(each) for each in (how, stops, batch))
-    )
+        network.address, memory.address(weight), ctypes.addressof(steered) if is_steered else None,
+        *(ctypes.addressof(each) for each in (how, stops, batch)),
+    )  # fmt: skip
     return ids[:, tail:], stopped
+
+
+def _matches(library: ctypes.CDLL, reference: Reference) -> bool:
+    """True if an automaton lets through the symbols that it lets through in NumPy."""
+    all_logits, table = reference["matches/logits"], reference["matches/table"]
+    T, B, S = all_logits.shape
+    bias, state = np.zeros(S, dtype=np.float32), np.zeros(B, dtype=np.int64)
+    distances, least = reference["matches/distances"], reference["matches/least"]
+    pointers = (each.ctypes.data for each in (table, distances, least, state))
+    steered = Steered(bias.ctypes.data, 0, 0, 0, None, bias.ctypes.data, len(table), *pointers)
+    symbols, ends = np.full((T, B), -1, dtype=np.int32), np.zeros(B, dtype=np.int64)
+    address, room = ctypes.addressof(steered), np.empty(S, dtype=np.int32)
+    for t, logits in enumerate(all_logits.copy()):
+        for text in np.flatnonzero(ends == 0).tolist():
+            at = symbols[t, text : text + 1]
+            library.steer(
+                address, table.shape[1], S, text, T - t, at.ctypes.data, logits[text].ctypes.data,
+                room.ctypes.data,
+            )  # fmt: skip
+            at[0] = logits[text].argmax()
+            ends[text] = library.steer_read(
+                address, table.shape[1], text, T - t - 1, at.ctypes.data
+            )
+    return np.array_equal(symbols, reference["matches/symbols"]) and np.array_equal(
+        ends, reference["matches/ends"]
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -20,6 +20,8 @@ from charrnn.ngram.native import NgramArrays
 from charrnn.nn.native import NativeEngine
 from charrnn.sampling.jobs import Job, StopFinder, Written
 from charrnn.sampling.prefill import prompt_ids, start_logits
+from charrnn.steering.native import SteeringArrays
+from charrnn.steering.steering import Steering
 
 FIRST, MOST = 8, 4096
 """Steps of the first block, and of the largest."""
@@ -29,6 +31,9 @@ SECONDS = 0.03
 
 READ_TOGETHER = 64
 """Symbols of prompts that are read in one call."""
+
+REASONS = ("length", "stop", "match")
+"""Why a text ended, by the number in the array is_stopped."""
 
 MOST_MEMORIES = 4
 """Mixtures of n-gram memories of which arrays are kept, one for each weight."""
@@ -43,11 +48,13 @@ class Texts:
         prompts: One for each text.
         memories: For the number of symbols in a context.
         length: Symbols to write.
+        steering: Constraints of the texts.
+        tail: Last symbols that the end of a text is found by.
     """
 
     def __init__(
         self, engine: NativeEngine, model: Model, prompts: Sequence[str],
-        memories: Sequence[NgramModel], length: int,
+        memories: Sequence[NgramModel], length: int, steering: Steering | None, tail: int,
     ) -> None:  # fmt: skip
         B, P, L = len(prompts), engine.arrays.padded, engine.config.num_layers
         self.size = B
@@ -60,6 +67,12 @@ class Texts:
         ids = [given[prompt] for prompt in prompts]
         self.next = np.array([each[-1] if each else -1 for each in ids], dtype=np.int64)
         self.contexts, self.lengths = contexts(ids, memories)
+        symbols = engine.arrays.symbols
+        self.steered = steering and SteeringArrays(steering, ids, length, model.vocab.size, symbols)
+        past = self.steered.past if self.steered else np.zeros((B, 0))
+        self.last = np.zeros((B, max(tail, past.shape[1])), dtype=np.int32)
+        """The last symbols of each text, as many as a step looks back on."""
+        self.last[:, self.last.shape[1] - past.shape[1] :] = past
         h, c = self._read(engine, [each[:-1] for each in given.values()], L, P)
         row_of = {prompt: row for row, prompt in enumerate(given)}
         rows = [row_of[prompt] for prompt in prompts]
@@ -126,13 +139,15 @@ class NativeLoop:
         return other
 
     def _blocks(
-        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel]
-    ) -> Generator[list[tuple[int, list[int]]], None, Texts]:
+        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel],
+        steering: Steering | None,
+    ) -> Generator[list[tuple[int, list[int]]], None, Texts]:  # fmt: skip
         """Yield the new ids of each text that is open; return the state at the end."""
         prompts = [job.prompt for job in jobs]
-        texts = Texts(self.network, self._model, prompts, memories, config.length)
-        draws = [np.random.default_rng(job.seed) for job in jobs]
-        before = np.zeros((len(jobs), self._tail), dtype=np.int32)
+        texts = Texts(
+            self.network, self._model, prompts, memories, config.length, steering, self._tail
+        )
+        draws, tail = [np.random.default_rng(job.seed) for job in jobs], texts.last.shape[1]
         steps, is_open, num_open = FIRST, np.arange(len(jobs)), len(jobs)
         while num_open:
             if self._check:
@@ -141,15 +156,15 @@ class NativeLoop:
             uniforms = np.zeros((len(jobs), steps))
             for text in is_open:
                 uniforms[text] = draws[text].random(steps)
-            ids = np.zeros((len(jobs), self._tail + steps), dtype=np.int32)
-            ids[:, : self._tail] = before
+            ids = np.zeros((len(jobs), tail + steps), dtype=np.int32)
+            ids[:, :tail] = texts.last
             counts, start = texts.written.copy(), time.perf_counter()
             num_open = self._write(texts, num_open, config, memories, uniforms, ids)
             if time.perf_counter() - start < SECONDS / 2:
                 steps = min(2 * steps, MOST)
             new = (texts.written - counts).tolist()
-            yield [(t, ids[t, self._tail : self._tail + new[t]].tolist()) for t in is_open.tolist()]
-            before, is_open = ids[:, ids.shape[1] - self._tail :], np.sort(texts.texts[:num_open])
+            yield [(t, ids[t, tail : tail + new[t]].tolist()) for t in is_open.tolist()]
+            texts.last, is_open = ids[:, ids.shape[1] - tail :], np.sort(texts.texts[:num_open])
         return texts
 
     def _write(
@@ -163,13 +178,14 @@ class NativeLoop:
         )  # fmt: skip
         batch = Batch(
             texts.size, num_open, *(part.ctypes.data for part in parts),
-            uniforms.shape[1], self._tail, uniforms.ctypes.data, ids.ctypes.data,
+            uniforms.shape[1], texts.last.shape[1], uniforms.ctypes.data, ids.ctypes.data,
         )  # fmt: skip
         lowest = math.log(config.min_p) if config.min_p > 0 else -math.inf
         how = Filters(config.temperature, config.top_k, config.top_p, lowest)
         ends = Stops(len(self._stops), self._lengths.ctypes.data, self._ids.ctypes.data)
         is_done = self.network.library.write_texts(
             self.network.arrays.address, self._address(memories),
+            texts.steered and texts.steered.address,
             *(ctypes.addressof(each) for each in (how, ends, batch)),
         )  # fmt: skip
         if not is_done:
@@ -191,34 +207,42 @@ class NativeLoop:
             self._memories[key] = memories, arrays
         return self._memories[key][1].address
 
-    def stream(self, job: Job, memories: Sequence[NgramModel]) -> Generator[list[int], None, str]:
+    def stream(
+        self, job: Job, memories: Sequence[NgramModel], steering: Steering | None = None
+    ) -> Generator[list[int], None, str]:
         """Yield the ids of one text in blocks; return why it ended, as Sampler.stream does."""
         finder = StopFinder(self._stops)
-        blocks = self._blocks([job], job.config, memories)
+        blocks = self._blocks([job], job.config, memories, steering)
         while True:
             try:
                 ((_, new),) = next(blocks)
             except StopIteration as end:
-                is_stopped = bool(end.value.stopped[0])
+                reason = REASONS[end.value.stopped[0]]
                 break
             if released := finder.feed(*new):
                 yield released
-        if is_stopped:
-            return "stop"
-        yield finder.finish()
-        return "length"
+        if reason != "stop":
+            yield finder.finish()
+        return reason
 
     def batch(
-        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel]
-    ) -> list[Written]:
+        self, jobs: Sequence[Job], config: SampleConfig, memories: Sequence[NgramModel],
+        steering: Steering | None = None,
+    ) -> list[Written]:  # fmt: skip
         """Return the texts of jobs of one config."""
         written: list[list[int]] = [[] for _ in jobs]
-        for block in self._blocks(jobs, config, memories):
+        blocks = self._blocks(jobs, config, memories, steering)
+        while True:
+            try:
+                block = next(blocks)
+            except StopIteration as end:
+                stopped = end.value.stopped.tolist()
+                break
             for text, new in block:
                 written[text] += new
-        return [self._ended(ids) for ids in written]
+        return [self._ended(ids, REASONS[i]) for ids, i in zip(written, stopped, strict=True)]
 
-    def _ended(self, ids: list[int]) -> Written:
+    def _ended(self, ids: list[int], reason: str) -> Written:
         """Return a text without the longest stop string that ends it, and why it ended."""
         sizes = [len(stop) for stop in self._stops if ids[-len(stop) :] == stop]
-        return (ids[: len(ids) - max(sizes)], "stop") if sizes else (ids, "length")
+        return ids[: len(ids) - max(sizes)] if reason == "stop" else ids, reason

@@ -184,8 +184,8 @@ class Sampler:
         if config.length == 0:
             return "length"
         memories, steering = self.memories(config), self.steering(config)
-        if self._loop and steering is None:
-            return (yield from self._loop.stream(Job(0, seed, prompt, config), memories))
+        if self._loop:
+            return (yield from self._loop.stream(Job(0, seed, prompt, config), memories, steering))
         logits, state = self.prefill.one(prompt)
         fed = prompt_ids(self.model, prompt)
         mixer = StreamMixer(memories, fed) if memories else None
@@ -258,8 +258,8 @@ class Sampler:
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
         """Generate the texts of jobs side by side; a finished text leaves the batch."""
         steering = self.steering(config)
-        if self._loop and steering is None:
-            return self._loop.batch(jobs, config, self.memories(config))
+        if self._loop:
+            return self._loop.batch(jobs, config, self.memories(config), steering)
         logits, state = self.prefill.many([job.prompt for job in jobs])
         fed, memories = [prompt_ids(self.model, job.prompt) for job in jobs], self.memories(config)
         mixer = BatchMixer(memories, fed) if memories else None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
+from charrnn.steering.automaton import Automaton
 from charrnn.steering.characters import Biases, character_bias
 from charrnn.steering.repeats import Repeats
 
@@ -27,6 +28,8 @@ class Steering:
     """Added to logits, (V,); -inf for a banned symbol."""
     no_repeat: int
     """Symbols of the shortest span that is not repeated; 0 for none."""
+    automaton: Automaton | None = None
+    """The texts that match a pattern; None for all."""
 
 
 def steering_of(config: SampleConfig, model: Model) -> Steering | None:

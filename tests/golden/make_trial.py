@@ -21,6 +21,10 @@ from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.jobs import Job
 from charrnn.sampling.prefill import start_logits
 from charrnn.sampling.sampler import Sampler
+from charrnn.steering.automaton import Alphabet, automaton_of
+from charrnn.steering.characters import character_bias
+from charrnn.steering.matching import Matching
+from charrnn.steering.repeats import penalties
 
 NUM_STEPS, NUM_STREAMS = 3, 15
 """Streams in groups of 6, 6, 2 and 1, or 8, 4, 2 and 1: the paths of the matrix product. Texts that
@@ -32,8 +36,15 @@ V, ORDER = 21, 5
 SETTINGS = (
     (None, {}), (None, {"temperature": 0.0}), (0.0, {"temperature": 1.5}), (0.6, {"top_k": 3}),
     (None, {"top_p": 0.7, "temperature": 1.2}), (0.3, {"min_p": 0.2}),
+    (None, {"ban": "acf", "bias": (("bu", 6.0), ("d", -1.5))}),
+    (None, {"no_repeat": 2, "temperature": 0.3}),
+    (0.0, {"no_repeat": 3, "ban": "u", "temperature": 0.5, "top_p": 0.9}),
 )  # fmt: skip
-"""Weight of the n-gram model, and filters."""
+"""Weight of the n-gram model, steering and filters. All starts of a text are banned once."""
+
+PATTERN = "[ab]([c-e]{1,3}f?|g{5})|(kul)+"
+"""With g it is too long. Texts end where no longer one matches, where none is short enough, and with
+another symbol."""
 
 PROMPTS, LENGTH, STOPS = ("", "a", "k", "", "u", "h", "b"), 24, ("e", "hg")
 
@@ -120,11 +131,21 @@ def make_text_inputs():
         for weight, settings in SETTINGS
     ]
     rows = [
-        (weight, each.temperature, each.top_k, each.top_p, np.log(each.min_p) if each.min_p else -np.inf)
+        (weight, each.temperature, each.top_k, each.top_p,
+         np.log(each.min_p) if each.min_p else -np.inf, each.no_repeat)
         for weight, each in how
     ]  # fmt: skip
+    bias = np.full((len(how), round_up(V)), -np.inf, dtype=np.float32)
+    for row, (_, each) in zip(bias, how, strict=True):
+        found = character_bias(each, sampler.model)
+        row[:V] = 0 if found is None else found
+    tables = [penalties(each.no_repeat) for _, each in how]
+    longest = max(map(len, tables))
+    tables = [np.pad(table, (0, longest - len(table)), "edge") for table in tables]
     return {
         "settings": np.array(rows),
+        "bias": bias,
+        "penalties": np.array(tables),
         "first": np.array([ord(prompt) - 97 if prompt else -1 for prompt in PROMPTS]),
         "start": np.maximum(start_logits(sampler.model), IMPOSSIBLE),
         "uniforms": np.stack(
@@ -133,6 +154,30 @@ def make_text_inputs():
         "stops": np.array([i for stop in sampler.stops for i in stop], dtype=np.int32),
         "stop_lengths": np.array([len(stop) for stop in sampler.stops]),
     }
+
+
+def make_matches():
+    """Return an automaton, logits, (T, B, S), and the likeliest symbols that it lets through."""
+    automaton = automaton_of(
+        PATTERN, Alphabet("".join(map(chr, range(97, 97 + V))), np.ones(V, bool))
+    )
+    T, B = 5, 24
+    logits = np.full((T, B, round_up(V)), IMPOSSIBLE, dtype=np.float32)
+    logits[..., :V] = np.random.default_rng(17).normal(0, 1, (T, B, V))
+    logits[..., [0, 2, 3, 5, 6, 10, 11, 20]] += 2  # acdfg and kul
+    logits[0, 0, :V] = IMPOSSIBLE  # all that may come is impossible: as likely as each other
+    state, symbols = Matching(automaton, B, T), np.full((T, B), -1, dtype=np.int32)
+    ends = np.zeros(B, dtype=np.int64)
+    for t in range(T):
+        chosen = np.where(state.may_come, logits[t, :, :V], -np.inf).argmax(axis=1)
+        state.read(chosen)
+        symbols[t, ends == 0] = chosen[ends == 0]
+        how = np.where(state.is_left, 3, np.where(state.is_complete, 2, state.is_over))
+        ends = np.where(ends, ends, how)
+    return {
+        "table": automaton.table, "distances": automaton.distances, "least": automaton.least,
+        "logits": logits, "symbols": symbols, "ends": ends,
+    }  # fmt: skip
 
 
 def make_ngrams():
@@ -168,6 +213,7 @@ def make_all():
     ngrams, prediction = make_ngrams()
     reference |= {f"ngrams/{name}": array for name, array in ngrams.items()}
     reference |= {f"texts/{name}": array for name, array in make_text_inputs().items()}
+    reference |= {f"matches/{name}": array for name, array in make_matches().items()}
     for cell in CELLS:
         reference |= make_reference(cell)
     scores = reference["lstm/logits"].reshape(-1, V) * 3

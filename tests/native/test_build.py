@@ -203,6 +203,12 @@ def objects(tmp_path_factory):
         ("count && !memcmp", "count && memcmp"),
         ("b->texts[row] = b->texts[last];", ""),
         ("b->lengths[text] ? memory : 0", "memory"),
+        ("(logits + i) += *(const vec *)(s->bias", "(logits + i) -= *(const vec *)(s->bias"),
+        ("following[v]) >= left", "following[v]) > left"),
+        ("largest_of(S, logits) < STUCK", "0"),
+        ("s->shortest - 1 && runs[i] >= spans", "s->shortest && runs[i] >= spans"),
+        ("past[i] == *at ? runs[i] + 1 : 0", "past[i] == *at"),
+        ("least == FAR ? 2 : least > left", "least == FAR ? 2 : 0"),
     ],
 )
 def test_a_library_that_computes_something_else_fails_its_trial(objects, tmp_path, wrong):

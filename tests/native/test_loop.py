@@ -48,7 +48,8 @@ def samplers(library, model, stops=(), added=()):
 SETTINGS = [
     {}, {"temperature": 0.0}, {"temperature": 0.4}, {"top_k": 3}, {"top_p": 0.7},
     {"min_p": 0.2}, {"top_k": 9, "top_p": 0.8, "min_p": 0.05}, {"memory_weight": 0.6},
-    {"memory_weight": 0.0},
+    {"memory_weight": 0.0}, {"ban": "aei", "bias": (("z", 1.5),)},
+    {"no_repeat": 3, "temperature": 0.4}, {"no_repeat": 2, "ban": "b", "top_p": 0.8},
 ]  # fmt: skip
 
 
@@ -128,6 +129,26 @@ def test_two_columns_of_a_panel_share_32_bits():
     panel = np.zeros((1, 1, 32), dtype=np.float32)
     panel[0, 0, 3], panel[0, 0, 19] = 1.0, -2.0
     assert packed(panel).tolist() == [[[0, 0, 0, 0xC0003F80, *[0] * 12]]]
+
+
+@pytest.mark.parametrize("window", [5, 40, 10_000])
+def test_repeats_are_found_as_far_back_as_in_numpy(library, monkeypatch, window):
+    monkeypatch.setattr("charrnn.steering.repeats.WINDOW", window)
+    ours, numpys = samplers(library, make_model("lstm"), ["cbacba"])
+    config = SampleConfig(length=90, temperature=0.3, no_repeat=4)
+    jobs = Jobs(["abcd" * 9, "z", ""], [config], 5, 1)
+    assert list(ours.write(jobs)) == list(numpys.write(jobs))
+    plain = ours.write(Jobs(["abcd" * 9], [SampleConfig(length=90, temperature=0.3)], 5, 1))
+    assert [each.text for each in plain] != [each.text for each in ours.write(jobs)][:5]
+
+
+def test_a_start_whose_characters_are_all_banned_is_that_of_numpy(library):
+    ours, numpys = samplers(library, make_model("gru"))
+    jobs = Jobs([""], [SampleConfig(length=3, ban="cf", bias=(("m", 1.0),))], 100, 1)
+    texts = list(ours.write(jobs))
+    assert texts == list(numpys.write(jobs))
+    assert not set("".join(each.text for each in texts)) & set("cf")
+    assert len({each.text[0] for each in texts}) > 9
 
 
 def test_a_text_depends_on_its_seed_alone(library):

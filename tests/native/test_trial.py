@@ -40,3 +40,10 @@ def test_texts_show_each_branch_of_the_loop():
         texts = np.concatenate([reference[f"{cell}/texts"] for cell in ("lstm", "gru", "rnn")])
         num_open = (texts >= 0).sum(axis=1)  # by setting and step
         assert {6, 5, 3, 1} <= set(num_open.ravel().tolist())
+
+
+def test_matches_end_in_each_way():
+    """Where none is short enough (1), where no longer one is (2), and with another symbol (3)."""
+    with np.load(REFERENCE) as reference:
+        assert set(reference["matches/ends"].tolist()) == {1, 2, 3}
+        assert reference["matches/symbols"][0, 0] == 0  # the first symbol that may come
