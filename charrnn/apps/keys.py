@@ -65,10 +65,13 @@ def bind_text(
     on("down", in_text, lambda: screen.move_rows(1))
     on("pageup", in_text, lambda: screen.move_rows(1 - screen.text_height))
     on("pagedown", in_text, lambda: screen.move_rows(screen.text_height - 1))
+    on("home", in_text, lambda: screen.move_in_row(-1))
+    on("end", in_text, lambda: screen.move_in_row(1))
     on("left", in_text, lambda: screen.move(draft.step(-1)))
     on("right", in_text, lambda: screen.move(draft.step(1)))
     on("backspace", in_text, lambda: delete(-1))
     on("delete", in_text, lambda: delete(1))
+    on("enter", in_text, lambda: buffer.newline(copy_margin=False))
     on("c-v", in_text, paste)
 
 

@@ -24,7 +24,7 @@ from prompt_toolkit.styles import Style
 
 from charrnn.apps import panes
 from charrnn.apps.text_file import TextFile
-from charrnn.apps.wrapping import Wrapped, vertical
+from charrnn.apps.wrapping import Wrapped, row_ends, vertical
 from charrnn.apps.writing import Proposed, Request, Writing
 from charrnn.core.errors import CharRNNError, printable
 
@@ -272,6 +272,11 @@ class Screen:
             )
             self.move(cursor)
         self._goal = draft.cursor, kept or 0
+
+    def move_in_row(self, by: int) -> None:
+        """Move the cursor to the first or the last place of its row."""
+        draft = self.writing.draft
+        self.move(row_ends(draft.text, draft.cursor, self._width)[by > 0])
 
     def move(self, cursor: int) -> None:
         """Put the cursor at an index."""

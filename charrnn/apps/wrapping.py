@@ -85,6 +85,20 @@ def placed(signs: list[str], widths: list[int], starts: list[int], width: int) -
     return Rows("".join(shown), (*offsets, length), tuple(starts), (*columns, x))
 
 
+def line_at(text: str, index: int) -> tuple[int, str]:
+    """Return where the line of a text that an index is in starts, and the line."""
+    start, end = text.rfind("\n", 0, index) + 1, text.find("\n", index)
+    return start, text[start:] if end < 0 else text[start:end]
+
+
+def row_ends(text: str, cursor: int, width: int) -> tuple[int, int]:
+    """Return the first and the last index of the row that the cursor is in."""
+    start, line = line_at(text, cursor)
+    rows = rows_of(line, width)
+    row = rows.row_of(cursor - start)
+    return start + rows.starts[row], start + rows.nearest(row, width)
+
+
 def vertical(
     text: str, cursor: int, by: int, width: int, column: int | None = None
 ) -> tuple[int, int]:
@@ -97,24 +111,18 @@ def vertical(
         width: Width of the window.
         column: Column that was kept before; None for that of the cursor.
     """
-    start = text.rfind("\n", 0, cursor) + 1
-    end = text.find("\n", cursor)
-    rows = rows_of(text[start:] if end < 0 else text[start:end], width)
+    start, line = line_at(text, cursor)
+    rows = rows_of(line, width)
     column = rows.columns[cursor - start] if column is None else column
     row = rows.row_of(cursor - start) + by
-    if 0 <= row < len(rows.starts):
-        return start + rows.nearest(row, column), column
-    if by < 0:
-        if not start:
-            return 0, column
-        above = text.rfind("\n", 0, start - 1) + 1
-        rows = rows_of(text[above : start - 1], width)
-        return above + rows.nearest(len(rows.starts) - 1, column), column
-    if end < 0:
-        return len(text), column
-    below, after = end + 1, text.find("\n", end + 1)
-    rows = rows_of(text[below:] if after < 0 else text[below:after], width)
-    return below + rows.nearest(0, column), column
+    if not 0 <= row < len(rows.starts):
+        other = start - 1 if by < 0 else start + len(line) + 1  # in the line above or below
+        if not 0 <= other <= len(text):
+            return (0 if by < 0 else len(text)), column
+        start, line = line_at(text, other)
+        rows = rows_of(line, width)
+        row = len(rows.starts) - 1 if by < 0 else 0
+    return start + rows.nearest(row, column), column
 
 
 class Wrapped(Processor):

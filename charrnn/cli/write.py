@@ -10,7 +10,7 @@ from charrnn.cli.option_types import FilePath, Integer, Number
 from charrnn.cli.options import Common, GroupedCommand, common, config_options, option
 from charrnn.core.config import SampleConfig
 
-SETTINGS = ("top_k", "top_p", "min_p", "memory_weight", "ban", "bias", "no_repeat")
+SETTINGS = ("top_k", "top_p", "memory_weight", "ban", "bias", "no_repeat")
 """Settings of `sample` that keep their meaning here."""
 
 
@@ -29,6 +29,11 @@ SETTINGS = ("top_k", "top_p", "min_p", "memory_weight", "ban", "bias", "no_repea
     "-t", "--temperature", type=Number(), default=0.8, group="Text",
     help="Lower is safer, higher is wilder; keys change it. [default: 0.8]",
 )  # fmt: skip
+@option(
+    "--min-p", type=Number(), default=0.02, group="Text",
+    help="Leave out characters less likely than this fraction of the most likely one, which misspell "
+    "most words; 0 for none. [default: 0.02]",
+)  # fmt: skip
 @config_options(SampleConfig, only=SETTINGS)
 @option(
     "--seed", type=Integer(), group="Text",
@@ -45,7 +50,7 @@ SETTINGS = ("top_k", "top_p", "min_p", "memory_weight", "ban", "bias", "no_repea
 )  # fmt: skip
 @common
 def write(
-    model: str | None, prompt: str | None, count: int, length: int, temperature: float,
+    model: str | None, prompt: str | None, count: int, length: int, temperature: float, min_p: float,
     seed: int | None, output: Path | None, force: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Write a text together with a model, in the terminal.
@@ -55,7 +60,7 @@ def write(
     and take it whole or word by word. The screen shows its keys.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    config = SampleConfig(length=length, temperature=temperature, **given)
+    config = SampleConfig(length=length, temperature=temperature, min_p=min_p, **given)
 
     from charrnn.apps.editor import WriteRequest, run_write
     from charrnn.checkpoints.names import find_model, newest_note

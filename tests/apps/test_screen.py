@@ -206,6 +206,8 @@ def test_marks_wide_characters_and_rows(editor):
         (control("E") + long, lambda: e.draft.text == "本 " + long),
         (UP, lambda: 0 < len(e.draft.before) < 160),
         (DOWN, lambda: e.draft.before == e.draft.text),
+        ("\x1b[H" + "y", lambda: e.draft.text.find("y") > 80),  # at the start of the row
+        (control("Z") + control("E"), lambda: e.draft.before == "本 " + long),
         ("\x1b[200~a\r\nb\x1b[201~", lambda: e.draft.text.endswith("worda\nb")),
     )
 

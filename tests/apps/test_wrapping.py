@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
-from charrnn.apps.wrapping import rows_of, vertical
+from charrnn.apps.wrapping import row_ends, rows_of, vertical
 
 
 def rows(line, width):
@@ -63,3 +63,11 @@ def test_up_and_down_go_by_rows_and_keep_the_column():
     assert vertical(text, 22, 1, 80) == (len(text), 8)
     assert vertical("the king is dead", 2, 1, 9) == (11, 2)  # a row of the same line
     assert vertical("the king is dead", 11, -1, 9) == (2, 2)
+
+
+def test_home_and_end_are_those_of_the_row():
+    text = "ab\nthe king is dead\n"
+    assert row_ends(text, 8, 9) == (3, 11)  # "the king " without its last place
+    assert row_ends(text, 13, 9) == (12, 19)
+    assert row_ends(text, 0, 9) == (0, 2)
+    assert row_ends(text, 20, 9) == (20, 20)
