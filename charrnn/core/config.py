@@ -462,7 +462,13 @@ class SampleConfig:
         check=Check(lambda value: value == 0 or 2 <= value <= LONGEST_SPAN, f"0, or in [2, {LONGEST_SPAN}]"),
         group=STEERING,
     )  # fmt: skip
-    match: str = setting("", "To come.", group=STEERING, kind="hidden")
+    match: str = setting(
+        "", "Write texts that match this regular expression as a whole, without their prompt, as "
+        "re.fullmatch of Python does; without look-around and back-references. A text ends where "
+        "the pattern does, or, where it may end, before a character that leaves it; at --length it "
+        "matches too.",
+        group=STEERING, metavar="REGEX",
+    )  # fmt: skip
     best_of: int = setting(
         1, "Write N texts for each one that is wanted, and keep the likeliest: that with the lowest "
         "loss per character at temperature 1.",

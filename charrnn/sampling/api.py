@@ -22,7 +22,7 @@ def stream(
         seed: The same seed gives the same text.
         stops: Strings that end the text; they are not part of it.
         **settings: length, temperature, top_k, top_p, min_p, memory_weight, ban, bias,
-            no_repeat, best_of, as in SampleConfig.
+            no_repeat, match, best_of, as in SampleConfig.
     """
     decoder, reading = Decoder(model.vocab), model.reading()
     config, whole = SampleConfig(**settings), WholeCharacters()

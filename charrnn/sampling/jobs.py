@@ -24,7 +24,7 @@ MOST_ROUNDS, LEAST_TRIES = 10, 100
 """Tries to find new texts: ten for each text, and at least 100 for each prompt and temperature."""
 
 Written = tuple[list[int] | Ids, str]
-"""The ids of a text, and why it ended: "length" or "stop"."""
+"""The ids of a text, and why it ended: "length", "stop" or "match"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Sample:
     raw: bytes
     """The text as bytes for a file or pipe."""
     finish: str
-    """Why the text ended: "length" or "stop"."""
+    """Why the text ended: "length", "stop" or "match"."""
     temperature: float
     precision: str = "fp32"
     """Number format that the matrices of the network were rounded to."""
@@ -187,6 +187,8 @@ class StopFinder:
         self._stops = [list(stop) for stop in stops if len(stop)]
         self._held: list[int] = []
         self.is_found = False
+        self.reason = "length"
+        """Why the text ends, if it is not by a stop string."""
 
     def feed(self, *new: int) -> list[int]:
         """Add ids, of which only the last may end a stop string.
@@ -220,4 +222,4 @@ class StopFinder:
 
 def finished(text: list[int], finder: StopFinder) -> Written:
     """Return a text at its end, with the ids that its finder held back, and why it ended."""
-    return text + finder.finish(), "stop" if finder.is_found else "length"
+    return text + finder.finish(), "stop" if finder.is_found else finder.reason

@@ -9,6 +9,7 @@ import numpy as np
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
+from charrnn.core.errors import InputError
 from charrnn.data.vocab import (
     CharVocabulary,
 )
@@ -161,6 +162,10 @@ class Sampler:
         Raises:
             InputError: A constraint does not fit the model.
         """
+        if config.match and len(self.stops) > self.model.records:
+            raise InputError(
+                "--match and --stop: a text ends where the pattern does; leave out --stop"
+            )
         if config not in self._steerings:
             if len(self._steerings) == MOST_STEERINGS:
                 self._steerings.clear()
@@ -175,7 +180,7 @@ class Sampler:
         A backward model writes the last one first.
 
         Returns:
-            Why the text ended: "length" or "stop".
+            Why the text ended: "length", "stop" or "match".
 
         Raises:
             InputError: The prompt has characters that the vocabulary lacks.
@@ -190,6 +195,7 @@ class Sampler:
         fed = prompt_ids(self.model, prompt)
         mixer = StreamMixer(memories, fed) if memories else None
         steered = SteeringState(steering, [fed], config.length) if steering else None
+        matching = steered.matching if steered else None
         for count, uniform in enumerate(uniforms(seed), start=1):
             self.check()
             if mixer is not None:
@@ -201,15 +207,16 @@ class Sampler:
                 mixer.read(chosen)
             if steered is not None:
                 steered.read(np.array([chosen]))
-            if released := finder.feed(chosen):
+            is_part = matching is None or self.model.records or not matching.is_left[0]
+            if is_part and (released := finder.feed(chosen)):
                 yield released
             if finder.is_found:
                 return "stop"
-            if count == config.length:
+            if count == config.length or (matching is not None and matching.is_over[0]):
                 break
             logits, state = self._engine.step(chosen, state)
         yield finder.finish()
-        return "length"
+        return "match" if matching is not None and matching.is_complete[0] else "length"
 
     def sample(self, prompt: str, config: SampleConfig, seed: int) -> Sample:
         """Return one text, generated as a single stream, or as the likeliest of a batch."""
@@ -264,6 +271,7 @@ class Sampler:
         fed, memories = [prompt_ids(self.model, job.prompt) for job in jobs], self.memories(config)
         mixer = BatchMixer(memories, fed) if memories else None
         steered = SteeringState(steering, fed, config.length) if steering else None
+        matching = steered.matching if steered else None
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         draws = [uniforms(job.seed) for job in jobs]
@@ -276,13 +284,18 @@ class Sampler:
             if steered is not None:
                 logits = steered.apply(logits)
             chosen = draw(apply_filters(logits, config), uniform)
-            for row, symbol in zip(rows.tolist(), chosen.tolist(), strict=True):
-                texts[row] += finders[row].feed(symbol)
             if mixer is not None:
                 mixer.read(chosen)
             if steered is not None:
                 steered.read(chosen)
+            has_left = matching.is_left if matching and not self.model.records else rows < 0
+            for row, symbol, is_part in zip(rows, chosen.tolist(), ~has_left, strict=True):
+                texts[row] += finders[row].feed(symbol) if is_part else []
             is_open = np.array([not finders[row].is_found for row in rows])
+            if matching is not None:
+                for row in rows[matching.is_complete]:
+                    finders[row].reason = "match"
+                is_open &= ~matching.is_over
             if count == config.length or not is_open.any():
                 break
             if not is_open.all():

@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.checkpoints.model import Model
+from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
-from charrnn.steering.automaton import ENDS, FAR, Automaton
+from charrnn.data.vocab import ByteVocabulary
+from charrnn.steering.automaton import ENDS, FAR, Alphabet, Automaton, automaton_of
+from charrnn.steering.characters import Biases
 
 
 class Matching:
@@ -22,13 +26,9 @@ class Matching:
         automaton: The texts that match.
         num_texts: B.
         length: Symbols that a text has at most.
-
-    Raises:
-        InputError: No text of this length matches.
     """
 
     def __init__(self, automaton: Automaton, num_texts: int, length: int) -> None:
-        check_length(automaton, length)
         self._automaton, self._left = automaton, length
         self._states = np.zeros(num_texts, dtype=np.int32)
 
@@ -65,6 +65,33 @@ class Matching:
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop all texts but these."""
         self._states = self._states[rows]
+
+
+def automaton_for(config: SampleConfig, model: Model, bias: Biases | None) -> Automaton | None:
+    """Return the automaton of --match for the symbols of a model; None without it.
+
+    Args:
+        config: Pattern and length.
+        model: Its texts match; a record has no newline, which ends it.
+        bias: -inf for banned symbols.
+
+    Raises:
+        InputError: The pattern cannot be used, or the length is too short for it.
+    """
+    if not config.match:
+        return None
+    vocab = model.vocab
+    if isinstance(vocab, ByteVocabulary):
+        raise InputError("--match: a pattern has characters, but this model writes bytes")
+    is_allowed = np.ones(vocab.size, dtype=np.bool_) if bias is None else ~np.isneginf(bias)
+    newline = vocab.newline if model.records else None
+    if newline is not None:
+        is_allowed[newline] = False
+    alphabet = Alphabet(vocab.decode(range(vocab.size)), is_allowed, newline)
+    pattern = model.reading().convert(config.match)
+    automaton = automaton_of(pattern, alphabet, is_backward=model.is_backward)
+    check_length(automaton, config.length)
+    return automaton
 
 
 def check_length(automaton: Automaton, length: int) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -225,6 +226,16 @@ def test_steered_texts_say_how(sample):
     assert line["text"].count("u") > sample("-l", 80, "--seed", 7)[1].count("u")
 
 
+def test_every_text_matches_a_pattern(sample):
+    """Two words of three letters and what follows a blank; JSON tells the pattern and the end."""
+    pattern = "[A-Z][a-z]{2} [a-z]{3}( .*)?"
+    options = ("-n", 20, "-l", 12, "--seed", 7, "--match", pattern, "--json")
+    lines = [json.loads(line) for line in sample(*options)[1].splitlines()]
+    assert all(re.fullmatch(pattern, line["text"]) for line in lines)
+    assert {line["match"] for line in lines} == {pattern}
+    assert {line["finish"] for line in lines} == {"match", "length"}
+
+
 def test_the_best_of_several_texts_has_its_loss(sample):
     """Its seed writes it again; the best of 30 is likelier than a text that was not chosen."""
     chosen = ("-l", 20, "-t", 1.5, "--json", "--best-of")
@@ -270,6 +281,11 @@ BAD_SAMPLE = {
     "n negative": (["-n", "-1"], 2, "-n: must be at least 0"),
     "batch size 0": (["--batch-size", "0"], 2, "--batch-size: must be at least 1"),
     "best of 0": (["--best-of", "0"], 2, "--best-of: must be in [1, 1000], got 0"),
+    "match open": (["--match", "(ab"], 2, "--match: missing ), unterminated subpattern at"),
+    "match unknown": (["--match", "中"], 2, "no text of the model's characters matches"),
+    "match too long": (["--match", ".{501}"], 2, "has 501 characters, but --length is 500"),
+    "match hostile": (["--match", "((a{99}){99}){99}"], 2, "more than 10,000 characters"),
+    "match and stop": (["--match", "a+", "--stop", "b"], 2, "--match and --stop: a text ends"),
     "bias without a number": (["--bias", "abc"], 2, "'abc' is not CHARS=F, such as aeiou=-2"),
     "bias of nothing": (["--bias", "=2"], 2, "'=2' is not CHARS=F, such as aeiou=-2"),
     "bias too large": (["--bias", "a=101"], 2, "--bias: must be CHARS=F with F in [-100, 100]"),

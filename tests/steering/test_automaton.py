@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn.core.errors import InputError
 from charrnn.steering.automaton import ENDS, FAR, NEVER, Alphabet, automaton_of
-from charrnn.steering.matching import Matching
+from charrnn.steering.matching import Matching, check_length
 
 LETTERS = "\n -019AKabcdkéß"
 """The characters of the tests: a line end, a digit, both cases, letters with two lower cases."""
@@ -227,5 +227,6 @@ def test_texts_that_are_kept_keep_their_states():
 def test_a_length_below_the_shortest_match_is_refused(pattern):
     automaton = automaton_of(pattern, alphabet("abc"))
     with pytest.raises(InputError, match="the shortest text that matches has 4 characters"):
-        Matching(automaton, 1, 3)
-    Matching(automaton, 1, 4)
+        check_length(automaton, 3)
+    check_length(automaton, 4)
+    check_length(automaton, 0)  # nothing is written
