@@ -1,6 +1,7 @@
 """Config dataclasses: each setting with default, unit, range and help."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,6 +22,11 @@ MEMORY_ORDER = 7
 
 LONGEST_PAST = 1 << 14
 """Most outputs that attention looks back on."""
+
+LARGEST_WEIGHT = 999
+"""Most times that a pass reads one text."""
+
+WEIGHTS = r"([1-9]\d{0,2}(,[1-9]\d{0,2})*)?"
 
 MAX_SYMBOLS = 65_535
 """Largest vocabulary: ids are at most 16 bits wide."""
@@ -157,6 +163,11 @@ class TrainConfig:
         2, "Number of the rule by which --lines chooses the held-out lines; from 2 on, files with "
         "the content of another are left out.",
         check=within(1, 2), group=TEXT, kind="hidden",
+    )  # fmt: skip
+    weights: str = setting(
+        "", "How often a pass reads each text that is named, where not all are read equally often.",
+        check=Check(lambda value: bool(re.fullmatch(WEIGHTS, value)), "whole numbers with commas: 3,1"),
+        group=TEXT, kind="hidden",
     )  # fmt: skip
     step_rule: int = setting(
         3, "Number of the rule by which a step draws its masks, pads its records, and averages.",
@@ -346,6 +357,7 @@ class TrainConfig:
     def _check_pieces(self) -> None:
         wrong = {
             "--lines": self.lines and "lines are held out from everywhere anyway",
+            "weights of texts": self.weights and "sections reach across texts",
             "--val-file": self.val_file and "the held-out text is a file of its own",
             "--val-frac 0": self.val_frac == 0 and "nothing is held out",
         }
@@ -368,6 +380,7 @@ NEUTRAL = {
     "errors": "strict",
     "val_pieces": 1,
     "corpus_rule": 1,
+    "weights": "",
     "step_rule": 1,
     "normalize": "keep",
     "column": "",

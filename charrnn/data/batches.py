@@ -253,12 +253,32 @@ def make_batches(corpus: Corpus, config: TrainConfig) -> Batches:
         assert corpus.vocab.newline is not None  # a corpus of records has one
         return RecordBatches(
             corpus.train,
-            corpus.train_records,
+            weighted_records(corpus),
             corpus.vocab.newline,
             size,
             config.seed,
             config.step_rule,
         )
     return Streams(
-        corpus.train, size, window, config.seed, config.restart_prob, pieces=corpus.train_pieces
-    )
+        weighted_text(corpus), size, window, config.seed, config.restart_prob,
+        pieces=corpus.train_pieces,
+    )  # fmt: skip
+
+
+def weighted_text(corpus: Corpus) -> Ids:
+    """Return the training text of one pass: each text as often as its weight says."""
+    if not corpus.repeats:
+        return corpus.train
+    parts = [corpus.train[begin:end] for begin, end, count in corpus.repeats for _ in range(count)]
+    return np.concatenate(parts)
+
+
+def weighted_records(corpus: Corpus) -> Records:
+    """Return the training records of one pass: those of each text as often as its weight says."""
+    records = corpus.train_records
+    assert records is not None
+    if not corpus.repeats:
+        return records
+    _, ends, counts = np.array(corpus.repeats).T
+    texts = np.searchsorted(ends, records.starts, side="right")
+    return records.take(np.repeat(np.arange(len(records)), counts[texts]))

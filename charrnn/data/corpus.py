@@ -3,7 +3,9 @@
 import codecs
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from charrnn.data.columns import named, table_columns
 from charrnn.data.file_kinds import head_of, kind_of
 from charrnn.data.ids import Encoded, TextPart, _encode
 from charrnn.data.reading import Reading
-from charrnn.data.records import LONGEST, Records, RecordSplit, split_records
+from charrnn.data.records import Records, record_notes, split_records
 from charrnn.data.text_files import CARRIAGE_RETURN, MOST_NAMED, find_files, has_nul
 from charrnn.data.undecodable import Undecodable, wrong_encoding_notes
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary, turned_round
@@ -52,6 +54,8 @@ class Corpus:
     """True if files with the content of an earlier one were given."""
     train_pieces: tuple[int, ...] = ()
     """With --val-pieces: the start of each piece of `train`; held-out text lies between two."""
+    repeats: tuple[tuple[int, int, int], ...] = ()
+    """Where texts have weights: begin and end of each in `train`, and how often a pass reads it."""
     is_backward: bool = False
     """True if the ids run from the end of the text to its start."""
 
@@ -66,6 +70,7 @@ class Corpus:
             train_records=records.turned_round(len(train)) if records else None,
             val_records=None if val_records is None else val_records.turned_round(len(val)),
             train_pieces=pieces[:1] + tuple(len(train) - start for start in pieces[:0:-1]),
+            repeats=tuple((len(train) - e, len(train) - b, n) for b, e, n in self.repeats[::-1]),
             is_backward=not self.is_backward,
         )
 
@@ -107,7 +112,15 @@ def load_corpus(paths: list[Path], config: TrainConfig) -> Corpus:
 def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Corpus:
     """Load a corpus; with `check_encoding`, skip files of a folder that cannot be decoded."""
     reading = reading_of(config)
-    files, notes = find_files(paths, reading, check_encoding=check_encoding)
+    files: list[Path] = []
+    notes: list[str] = []
+    weights: list[int] = []
+    for path, weight in zip(paths, weights_of(config, len(paths)), strict=True):
+        own, own_notes = find_files([path], reading, check_encoding=check_encoding)
+        files += own
+        notes += own_notes
+        weights += [weight] * len(own)
+        notes += [f"a pass reads {printable(path)} {weight} times"] * (weight > 1)
     val_paths = [config.val_file] if config.val_file else []
     held_out = find_files(val_paths, reading, check_encoding=check_encoding)[0]
     if any(path.samefile(file) for path in held_out for file in files):
@@ -116,7 +129,8 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
     repeated = _repeated(files, digests)
     notes += _repeated_notes(files, repeated, are_left_out=config.corpus_rule > 1)
     if config.corpus_rule > 1:
-        files = [path for i, path in enumerate(files) if i not in repeated]
+        first = [i for i in range(len(files)) if i not in repeated]
+        files, weights = [files[i] for i in first], [weights[i] for i in first]
     keeps_own = bool(held_out) or config.lines
     parts = _parts(files, 1.0 if keeps_own else 1.0 - config.val_frac) + _parts(held_out, 0.0)
     if any(path.stat().st_size == 0 for path in held_out):
@@ -127,7 +141,7 @@ def _load(paths: list[Path], config: TrainConfig, *, check_encoding: bool) -> Co
     encoded = _encode(parts, reading, config, key)
     if isinstance(encoded.vocab, CharVocabulary):
         notes += wrong_encoding_notes(files, reading.encoding, encoded.vocab.characters)
-    corpus = _split(encoded, config, key, files, notes)
+    corpus = _split(encoded, config, key, files, notes, weights)
     if not (encoded.has_returns or config.lines or config.column):  # --newlines changes nothing
         kept = _key(settings, replace(reading, newlines="keep"), config)
         corpus = replace(corpus, digest=corpus_digest(kept, config), other_digest=corpus.digest)
@@ -225,8 +239,9 @@ def _digest(path: Path, *, is_raw: bool) -> str:
 
 
 def _split(
-    encoded: Encoded, config: TrainConfig, key: str, files: list[Path], notes: list[str]
-) -> Corpus:
+    encoded: Encoded, config: TrainConfig, key: str, files: list[Path], notes: list[str],
+    weights: list[int],
+) -> Corpus:  # fmt: skip
     train, val = encoded.ids[: encoded.num_train], encoded.ids[encoded.num_train :]
     train_records = val_records = None
     if config.lines:
@@ -251,32 +266,38 @@ def _split(
         val_records=val_records,
         notes=tuple(notes + encoded.notes),
         train_pieces=encoded.train_pieces,
+        repeats=repeats_of(encoded.train_sizes, weights),
     )
     if config.direction == "backward":
         corpus = corpus.turned_round()
     return replace(corpus, starts=_line_starts(corpus, encoded.first_ids))
 
 
+def weights_of(config: TrainConfig, num_texts: int) -> list[int]:
+    """Return how often a pass reads each of the texts that are named.
+
+    Raises:
+        InputError: The settings have weights for another number of texts.
+    """
+    weights = [int(weight) for weight in config.weights.split(",") if weight] or [1] * num_texts
+    if len(weights) != num_texts:
+        texts = count_text(num_texts, "text")
+        raise InputError(f"weights: {config.weights}: one for each text; {texts} named")
+    return weights
+
+
+def repeats_of(sizes: Sequence[int], weights: list[int]) -> tuple[tuple[int, int, int], ...]:
+    """Return `Corpus.repeats`, given the symbols of training text of each file."""
+    if len(set(weights)) == 1:
+        return ()
+    parts = zip(sizes, accumulate(sizes), weights, strict=False)
+    return tuple((end - size, end, weight) for size, end, weight in parts)
+
+
 def corpus_digest(key: str, config: TrainConfig) -> str:
     """Return the SHA-256 over the texts and all that decides their ids and what is held out."""
     rule = f"/rule {config.corpus_rule}" if config.lines and config.corpus_rule > 1 else ""
     return hashlib.sha256(f"{key}/{config.val_frac}/{config.lines}{rule}".encode()).hexdigest()
-
-
-def record_notes(split: RecordSplit) -> list[str]:
-    """Return notes about records that were cut, and equal ones."""
-    notes = []
-    if split.num_cut:
-        num_chars = int(split.train.lengths.sum() + split.val.lengths.sum()) + split.num_lost
-        lines = f"{count_text(split.num_cut, 'line')} cut to {LONGEST} characters"
-        lost = f"{split.num_lost / num_chars:.0%} of the text is lost"
-        notes.append(f"{lines}, {lost}; without --lines, nothing is cut")
-    if split.num_equal:
-        share = (
-            f"{split.num_equal:,} of {split.num_lines:,} ({split.num_equal / split.num_lines:.0%})"
-        )
-        notes.append(f"repeated lines: {share}; equal lines are never both trained on and held out")
-    return notes
 
 
 def validation_notes(corpus: Corpus, val_frac: float) -> list[str]:

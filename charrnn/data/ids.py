@@ -44,6 +44,8 @@ class Encoded:
     notes: list[str]
     train_pieces: tuple[int, ...] = ()
     """Start of each training piece, with --val-pieces."""
+    train_sizes: tuple[int, ...] = ()
+    """Symbols of the training part of each file, or of each section; empty where it is one file."""
     has_returns: bool = True
     """Whether the files have carriage returns, which `--newlines` converts or keeps; or may have."""
 
@@ -64,7 +66,8 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         return _map_bytes(parts[0])
     size = sum(_size_of(part.path) for part in parts)
     is_large = size > CACHED_ABOVE
-    if is_large and (found := cache.load(key)):
+    found = cache.load(key) if is_large else None
+    if found and not (config.weights and "train_sizes" not in found[0]):  # of an earlier version
         return _from_metadata(*found)
     survey = Survey()
     if config.lines:
@@ -84,6 +87,7 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
         "dtype": np.dtype(id_dtype(vocab.size)).str,
         "num_ids": sum(counts),
         "num_train": sum(train_sizes(edges)),
+        "train_sizes": train_sizes(edges),
         "has_returns": survey.num_line_ends["crlf"] + survey.num_line_ends["cr"] > 0,
         "notes": _notes(survey, reading, has_records=config.lines),
     }
@@ -118,7 +122,8 @@ def _from_metadata(metadata: dict[str, Any], ids: Ids) -> Encoded:
     pieces = tuple(metadata.get("train_pieces", ()))
     has_returns = metadata.get("has_returns", True)  # the cache of an earlier version lacks it
     num_train, first_ids = metadata["num_train"], metadata["first_ids"]
-    return Encoded(ids, vocab, num_train, first_ids, metadata["notes"], pieces, has_returns)
+    sizes, notes = tuple(metadata.get("train_sizes", ())), metadata["notes"]
+    return Encoded(ids, vocab, num_train, first_ids, notes, pieces, sizes, has_returns)
 
 
 def _num_train(part: TextPart, count: int) -> int:

@@ -8,6 +8,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError
 from charrnn.core.seeds import derive_seed
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
@@ -186,3 +187,19 @@ def split_by_seed(
     first = np.unique(group, return_index=True)[1]
     held_out = records.take(first[is_held_out])
     return records.take(np.flatnonzero(~is_held_out[group])), held_out
+
+
+def record_notes(split: RecordSplit) -> list[str]:
+    """Return notes about records that were cut, and equal ones."""
+    notes = []
+    if split.num_cut:
+        num_chars = int(split.train.lengths.sum() + split.val.lengths.sum()) + split.num_lost
+        lines = f"{count_text(split.num_cut, 'line')} cut to {LONGEST} characters"
+        lost = f"{split.num_lost / num_chars:.0%} of the text is lost"
+        notes.append(f"{lines}, {lost}; without --lines, nothing is cut")
+    if split.num_equal:
+        share = (
+            f"{split.num_equal:,} of {split.num_lines:,} ({split.num_equal / split.num_lines:.0%})"
+        )
+        notes.append(f"repeated lines: {share}; equal lines are never both trained on and held out")
+    return notes

@@ -1,6 +1,8 @@
 """Start a new run or resume one, as `train` requests."""
 
 import json
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,10 +17,10 @@ from charrnn.checkpoints.names import (
 )
 from charrnn.checkpoints.run_folder import BEST, SPOOLED, Run
 from charrnn.checkpoints.state import Snapshot
-from charrnn.core.config import TrainConfig, as_settings
+from charrnn.core.config import LARGEST_WEIGHT, TrainConfig, as_settings
 from charrnn.core.console import Console, time_text
 from charrnn.core.errors import BusyError, CharRNNError, InputError, printable
-from charrnn.core.files import sync_folder
+from charrnn.core.files import split_number, sync_folder
 from charrnn.core.output import print_result
 from charrnn.core.settings import to_toml
 from charrnn.core.stdin import spooled
@@ -55,6 +57,30 @@ class TrainRequest:
     def direction(self) -> str:
         """The direction, as far as the settings name it."""
         return str(self.given.all.get("direction", "forward"))
+
+
+def without_weights(files: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the names in FILE:WEIGHT arguments, and the setting that records the weights, if any.
+
+    Weights with a common divisor are divided by it.
+
+    Raises:
+        InputError: A weight is no whole number.
+    """
+    pairs = [split_number(name) for name in files]
+    if all(weight is None for _, weight in pairs):
+        return tuple(files), {}
+    weights = [1.0 if weight is None else weight for _, weight in pairs]
+    for name, weight in zip(files, weights, strict=True):
+        if weight not in range(1, LARGEST_WEIGHT + 1):
+            raise InputError(
+                f"{printable(name)}: the weight of a text is a whole number from 1 to "
+                f"{LARGEST_WEIGHT}: how often a pass reads it"
+            )
+    numbers = list(map(int, weights))
+    divided = [number // math.gcd(*numbers) for number in numbers]
+    names = tuple(name for name, _ in pairs)
+    return names, {"weights": ",".join(map(str, divided)) if max(divided) > 1 else ""}
 
 
 @dataclass(frozen=True, slots=True)

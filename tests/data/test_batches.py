@@ -1,7 +1,9 @@
 """Batches: the formula of streams against a plain loop, records against their lines."""
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 import charrnn.data.batches as batches_module
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError
+from charrnn.core.files import cache_folder
 from charrnn.data.batches import (
     IGNORED,
     RecordBatches,
@@ -20,6 +23,7 @@ from charrnn.data.batches import (
     fit_streams,
     make_batches,
     pad_records,
+    weighted_text,
 )
 from charrnn.data.corpus import load_corpus
 from charrnn.data.cuda import maybe_to_gpu, to_gpu
@@ -294,3 +298,89 @@ def test_a_text_on_a_device_is_cut_into_the_same_batches(device, dtype, pieces):
 def test_on_a_cpu_a_text_stays_where_it_is():
     streams = Streams(np.zeros(100, dtype=np.uint8), 4, 16, 7, 0.2)
     assert maybe_to_gpu(streams, torch.device("cpu")) is streams
+
+
+# Texts with weights.
+
+
+def corpus_of(*texts, weights="", **settings):
+    """Return the corpus of files with these texts."""
+    paths = [Path(f"{number}.txt") for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
+    return load_corpus(paths, TrainConfig(weights=weights, **settings))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_pass_reads_a_text_as_often_as_its_weight_says(direction):
+    """40 and 20 characters, of which a tenth is held out: 3 * 36 + 2 * 18 = 144."""
+    texts = "ab" * 20, "c\n" * 10
+    corpus = corpus_of(*texts, weights="3,2", direction=direction)
+    text = corpus.vocab.decode(weighted_text(corpus))
+    wanted = ("ab" * 18) * 3 + ("c\n" * 9) * 2
+    assert text == (wanted if direction == "forward" else wanted[::-1])
+    batches = make_batches(corpus, TrainConfig(batch_size=1, seq_len=9, direction=direction))
+    assert batches.steps_per_epoch == 144 // 9
+    plain = corpus_of(*texts, direction=direction)
+    assert plain.vocab.decode(plain.train) == corpus.vocab.decode(corpus.train)
+    assert (corpus.digest, corpus.val.tolist()) == (plain.digest, plain.val.tolist())
+    assert weighted_text(plain) is plain.train
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_pass_has_each_line_as_often_as_the_weight_of_its_text_says(direction):
+    texts = "".join(f"a{i}\n" for i in range(20)), "".join(f"b{i}\n" for i in range(10))
+    settings = {"lines": True, "direction": direction}
+    corpus = corpus_of(*texts, weights="1,4", **settings)
+    batches = make_batches(corpus, TrainConfig(batch_size=4, **settings))
+    steps = range(batches.steps_per_epoch)
+    counts = Counter(
+        corpus.vocab.decode(row[row != IGNORED]) for i in steps for row in batches.batch(i).targets
+    )
+    turned = slice(None, None, 1 if direction == "forward" else -1)
+    learned = [bytes(each) for each in corpus.train_records.texts(corpus.train)]
+    names = {corpus.vocab.decode(np.frombuffer(each, np.uint8)) for each in learned}
+    assert counts == {f"{name}\n": 4 if "b" in name[turned] else 1 for name in names}
+    plain = corpus_of(*texts, **settings)
+    assert len(plain.train_records) == len(corpus.train_records) == len(names)
+
+
+def test_a_folder_gives_its_weight_to_all_its_files_and_a_copy_is_left_out():
+    Path("many").mkdir()
+    for name, text in {"a.txt": "ab\n", "b.txt": "cd\n", "c.txt": "ab\n"}.items():
+        Path("many", name).write_text(text, "utf-8")
+    Path("one.txt").write_text("ef\n", "utf-8")
+    config = TrainConfig(weights="1,2", val_frac=0)
+    corpus = load_corpus([Path("one.txt"), Path("many")], config)
+    assert corpus.repeats == ((0, 3, 1), (3, 6, 2), (6, 9, 2))
+    assert "a pass reads many 2 times" in corpus.notes
+
+
+def test_a_held_out_file_has_no_weight():
+    Path("val.txt").write_text("abc" * 9, "utf-8")
+    corpus = corpus_of("ab" * 9, "c" * 9, weights="1,5", val_file=Path("val.txt"))
+    assert corpus.repeats == ((0, 19, 1), (19, 28, 5))  # with the newlines between files
+
+
+def test_weights_without_their_texts_are_refused():
+    with pytest.raises(InputError, match="weights: 3,1: one for each text; 1 text named"):
+        corpus_of("ab" * 20, weights="3,1")
+    with pytest.raises(InputError, match=r"--val-pieces and weights of texts: .* across texts"):
+        TrainConfig(weights="3,1", val_pieces=2)
+    for wrong in ("3,", "0,1", "a", "1.5,1", "1000,1"):
+        with pytest.raises(InputError, match="--weights: must be whole numbers"):
+            TrainConfig(weights=wrong)
+
+
+def test_a_large_text_in_the_cache_has_weights_too(monkeypatch):
+    """An entry of an earlier version, without the sizes of texts, is made anew."""
+    monkeypatch.setattr("charrnn.data.ids.CACHED_ABOVE", 10)
+    plain = corpus_of("ab" * 20, "c\n" * 10)
+    (entry,) = cache_folder().glob("*.json")
+    metadata = json.loads(entry.read_text("utf-8"))
+    entry.write_text(json.dumps({n: v for n, v in metadata.items() if n != "train_sizes"}), "utf-8")
+    assert corpus_of("ab" * 20, "c\n" * 10).digest == plain.digest
+    assert "train_sizes" not in json.loads(entry.read_text("utf-8"))
+    for _ in range(2):
+        assert corpus_of("ab" * 20, "c\n" * 10, weights="3,1").repeats == ((0, 36, 3), (36, 54, 1))
+    assert json.loads(entry.read_text("utf-8"))["train_sizes"] == [36, 18]

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from charrnn.core.errors import InputError
 from charrnn.core.seeds import derive_seed
-from charrnn.data.corpus import record_notes
 from charrnn.data.records import (
     LONGEST,
     find_lines,
     find_records,
     key_of,
     record_keys,
+    record_notes,
     split_records,
 )
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
