@@ -31,7 +31,7 @@ RANK = {package: rank for rank, names in enumerate(RANKS) for package in names.s
 
 TORCH = {
     "data.cuda", "nn.network", "nn.model", "nn.transformer", "nn.attention", "nn.distributed",
-    "ngram.cuda", "sampling.cuda", "evaluation.loss", "evaluation.dynamic", "evaluation.scorer",
+    "ngram.cuda", "sampling.cuda", "steering.cuda", "evaluation.loss", "evaluation.dynamic", "evaluation.scorer",
     "training.learner", "training.reporting",
 }  # fmt: skip
 TORCH_INSIDE_FUNCTIONS = {"nn.device"}

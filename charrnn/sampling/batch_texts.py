@@ -16,6 +16,8 @@ from charrnn.data.vocab import Ids
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.state import part_shapes
 from charrnn.sampling.jobs import BLOCK, Written
+from charrnn.steering.matching import Matching
+from charrnn.steering.steering import Steering
 
 MOST_ROWS, LEAST_ROWS, SCORES = 4096, 64, 1 << 22
 """The two batch sizes, and limit of the logits in a batch, about 100 bytes each."""
@@ -46,37 +48,69 @@ def uniform_blocks(
             yield numbers[:, begin : begin + length].T
 
 
+OPEN = np.iinfo(np.int64).max
+"""Number of the symbols of a text that has not ended."""
+
+
 class BatchTexts:
-    """Collects the symbols of B texts; each ends at the first stop string that is complete.
+    """Collects the symbols of B texts; each ends where its match does, or at its first stop string.
 
     Args:
         stops: Stop strings as ids; where several end at the same symbol, the longest one counts.
         num_texts: Number of texts (B).
+        steering: Constraints of the texts, of which a pattern ends them.
+        length: Symbols that a text has at most.
     """
 
-    def __init__(self, stops: Sequence[Sequence[int]], num_texts: int) -> None:
+    def __init__(
+        self, stops: Sequence[Sequence[int]], num_texts: int, steering: Steering | None = None,
+        length: int = 0,
+    ) -> None:  # fmt: skip
+        automaton = steering and steering.automaton
+        self._matching = Matching(automaton, num_texts, length) if automaton else None
         self._stops = [list(stop) for stop in stops if len(stop)]
         self._blocks: list[NDArray[Any]] = []
         self._length = 0
-        self._ends = np.full(num_texts, -1)
-        """Number of symbols of each text that has ended, else -1."""
+        self._open = np.arange(num_texts)
+        """The texts whose match has not ended."""
+        self._lasts = np.full(num_texts, OPEN)
+        """Number of symbols until each text had ended."""
+        self._ends = np.full(num_texts, OPEN)
+        """Number of symbols of each text without what is not part of it."""
+        self._reasons = np.full(num_texts, "length", dtype=object)
 
     @property
     def are_over(self) -> bool:
-        """True if every text has ended at a stop string."""
-        return bool((self._ends >= 0).all())
+        """True if every text has ended before its length."""
+        return bool((self._lasts < OPEN).all())
 
     def add(self, symbols: Ids) -> None:
         """Add the next symbols of all texts, (N, B)."""
         self._blocks.append(symbols)
+        if self._matching is not None:
+            self._end_matches(self._matching, symbols)
         self._length += len(symbols)
         if self._stops:
             sizes = self._stop_sizes(len(symbols))
             first = (sizes > 0).argmax(axis=0)
             size = np.take_along_axis(sizes, first[None], axis=0)[0]
-            is_new = (size > 0) & (self._ends < 0)
-            ends = self._length - len(symbols) + first + 1 - size
-            self._ends[is_new] = ends[is_new]
+            lasts = self._length - len(symbols) + first + 1
+            is_new = (size > 0) & (lasts <= self._lasts)
+            self._lasts[is_new], self._reasons[is_new] = lasts[is_new], "stop"
+            self._ends[is_new] = (lasts - size)[is_new]
+
+    def _end_matches(self, matching: Matching, symbols: Ids) -> None:
+        """Note the texts whose match ends in a block."""
+        for count, chosen in enumerate(symbols, start=self._length + 1):
+            matching.read(chosen[self._open])
+            is_over = matching.is_over
+            if is_over.any():
+                over = self._open[is_over]
+                self._lasts[over] = count
+                self._ends[over] = count - matching.is_left[is_over]
+                self._reasons[over[matching.is_complete[is_over]]] = "match"
+                self._open = self._open[~is_over]
+                matching.keep(~is_over)
 
     def _stop_sizes(self, count: int) -> NDArray[np.int64]:
         """Return the size of the longest stop string that ends at each of the last symbols, or 0."""
@@ -104,9 +138,9 @@ class BatchTexts:
         return np.concatenate(found[::-1])
 
     def written(self) -> list[Written]:
-        """Return the ids of each text, without its stop string, and why it ended."""
+        """Return the ids of each text, without what is not part of it, and why it ended."""
         rows = np.ascontiguousarray(np.concatenate(self._blocks).T)
+        ends = np.minimum(self._ends, rows.shape[1]).tolist()
         return [
-            (row[:end], "stop") if end >= 0 else (row, "length")
-            for row, end in zip(rows, self._ends.tolist(), strict=True)
+            (row[:end], reason) for row, end, reason in zip(rows, ends, self._reasons, strict=True)
         ]

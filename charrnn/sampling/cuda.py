@@ -22,6 +22,7 @@ from charrnn.sampling.filters import COLDEST, HOTTEST
 from charrnn.sampling.jobs import Job, Sample, Written
 from charrnn.sampling.prefill import prompt_ids, start_logits
 from charrnn.sampling.sampler import Sampler
+from charrnn.steering.cuda import DeviceSteering, window_of
 
 CHARACTERS = 32
 """Characters that one CUDA graph generates for each text."""
@@ -55,6 +56,12 @@ def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
     return chosen.clamp(max=weights.shape[1] - 1)  # an index beyond the table ends the process
 
 
+def restore(tensors: Sequence[Tensor], saved: Sequence[Tensor]) -> None:
+    """Give tensors the numbers that were saved."""
+    for tensor, old in zip(tensors, saved, strict=True):
+        tensor.copy_(old)
+
+
 class Exchange:
     """Memory of the host for one block of symbols, which a GPU reads and writes by itself."""
 
@@ -83,20 +90,16 @@ class BatchGenerator:
         memories: n-gram memories on the device, in the order in which they are mixed in.
         config: Filters.
         num_rows: Batch size (B).
+        steered: Constraints of the texts, if they have any.
         tf32: Round the factors of products to TF32.
     """
 
     def __init__(
-        self,
-        network: Network,
-        memories: Sequence[DeviceNgrams],
-        config: SampleConfig,
-        num_rows: int,
-        *,
-        tf32: bool = True,
-    ) -> None:
+        self, network: Network, memories: Sequence[DeviceNgrams], config: SampleConfig, num_rows: int,
+        steered: DeviceSteering | None = None, *, tf32: bool = True,
+    ) -> None:  # fmt: skip
         device, B, self._tf32 = network.decoder.weight.device, num_rows, tf32
-        self._network, self._config = network, config
+        self._network, self._config, self._steered = network, config, steered
         self._memories = [(memory, Gate(memory.weight, device)) for memory in memories]
         self._longest = max(memories, key=lambda memory: memory.longest, default=None)
         self._state = network.empty_state(B)
@@ -105,13 +108,9 @@ class BatchGenerator:
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int32, device=device)
-        self._tensors = (
-            *self._state.arrays().values(),
-            self._logits,
-            self._contexts,
-            self._lengths,
-        )
-        """Everything that a step changes."""
+        parts = self._state.arrays().values()
+        self._tensors = (*parts, self._logits, self._contexts, self._lengths)
+        """Everything that reading a symbol changes."""
         self._exchanges = [Exchange(B, device) for _ in range(2)]
         """For the block that is generated, and the one that is read."""
         self._prefilled: tuple[list[tuple[int, ...]], list[Tensor]] | None = None
@@ -136,7 +135,9 @@ class BatchGenerator:
                 for t in range(max(map(len, texts))):
                     self._read_prompts(texts, t)
                 self._prefilled = texts, [tensor.clone() for tensor in self._tensors]
-            self._restore(self._prefilled[1])
+            restore(self._tensors, self._prefilled[1])
+            if self._steered is not None:
+                self._steered.start(texts, self._config.length)
 
     def _read_prompts(self, texts: Sequence[Sequence[int]], t: int) -> None:
         """Read symbol t of each prompt; rows with shorter prompts do not change."""
@@ -197,13 +198,10 @@ class BatchGenerator:
         with on_device, float32_products(device, tf32=self._tf32):
             yield
 
-    def _restore(self, saved: Sequence[Tensor]) -> None:
-        for tensor, old in zip(self._tensors, saved, strict=True):
-            tensor.copy_(old)
-
     def _captured(self) -> torch.cuda.CUDAGraph:
         """Return a graph of CHARACTERS steps; capturing it does not change the texts."""
-        before = [tensor.clone() for tensor in self._tensors]
+        changed = [*self._tensors, *(self._steered.tensors if self._steered else ())]
+        before = [tensor.clone() for tensor in changed]
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -214,12 +212,17 @@ class BatchGenerator:
         # The default stream of torch.cuda.graph is on the device of the first capture.
         with torch.cuda.graph(graph, stream=side):
             self._steps()
-        self._restore(before)
+        restore(changed, before)
         return graph
 
     def _steps(self) -> None:
         for t in range(CHARACTERS):
-            chosen = draw(filtered(self._mixed(), self._config), self._uniforms[t])
+            logits = self._mixed()
+            if self._steered is not None:
+                logits = self._steered.apply(logits)
+            chosen = draw(filtered(logits, self._config), self._uniforms[t])
+            if self._steered is not None:
+                self._steered.read(chosen)
             self._chosen[t] = chosen
             self._read(chosen)
 
@@ -262,7 +265,7 @@ class DeviceSampler(Sampler):
         super().__init__(model, stops, added=added)
         self._device, self.batch_size, self._tf32 = device, rows_for(model.config), tf32
         self._network = network_on(device, model.config, model.weights)
-        self._generators: dict[tuple[SampleConfig, int], BatchGenerator] = {}
+        self._generators: dict[tuple[SampleConfig, int, int], BatchGenerator] = {}
         self._ngrams: dict[int, tuple[NgramModel, DeviceNgrams]] = {}
 
     @property
@@ -281,15 +284,15 @@ class DeviceSampler(Sampler):
         return self.batch_size
 
     def batch(self, jobs: Sequence[Job], config: SampleConfig) -> list[Written]:
-        """Generate the texts of jobs side by side; steered ones on the CPU."""
-        if self.steering(config):
-            return super().batch(jobs, config)
+        """Generate the texts of jobs side by side."""
         num_rows = self.batch_size if len(jobs) > LEAST_ROWS else min(LEAST_ROWS, self.batch_size)
-        generator = self._generator(config, num_rows)
         prompts = [prompt_ids(self.model, job.prompt) for job in jobs]
+        longest = max(map(len, prompts))
+        generator = self._generator(config, num_rows, longest + config.length)
         generator.start(prompts, start_logits(self.model))
         numbers = uniform_blocks([job.seed for job in jobs], num_rows, CHARACTERS)
-        texts, dtype = BatchTexts(self.stops, len(jobs)), id_dtype(self.model.vocab.size)
+        texts = BatchTexts(self.stops, len(jobs), self.steering(config), config.length)
+        dtype = id_dtype(self.model.vocab.size)
         ends = range(CHARACTERS, config.length + CHARACTERS, CHARACTERS)
         for end, symbols in zip(ends, generator.blocks(islice(numbers, len(ends))), strict=True):
             count = CHARACTERS - max(0, end - config.length)
@@ -302,18 +305,21 @@ class DeviceSampler(Sampler):
         """Return one text, generated alone."""
         return next(self.write([Job(0, seed, prompt, config)]))
 
-    def _generator(self, config: SampleConfig, num_rows: int) -> BatchGenerator:
-        if any(other != config for other, _ in self._generators):
+    def _generator(self, config: SampleConfig, num_rows: int, num_symbols: int) -> BatchGenerator:
+        """Return the generator of texts of up to so many symbols, prompt included."""
+        if any(other != config for other, _, _ in self._generators):
             self._generators.clear()  # frees the device memory of the previous ones
-        if (config, num_rows) not in self._generators:
-            self._generators[config, num_rows] = BatchGenerator(
-                self._network,
-                self._on_device(self.memories(config)),
-                config,
-                num_rows,
-                tf32=self._tf32,
+        steering, steered = self.steering(config), None
+        window = window_of(steering, num_symbols)
+        if (config, num_rows, window) not in self._generators:
+            if steering is not None:
+                vocab = self.model.vocab.size
+                steered = DeviceSteering(steering, num_rows, vocab, window, self._device)
+            memories = self._on_device(self.memories(config))
+            self._generators[config, num_rows, window] = BatchGenerator(
+                self._network, memories, config, num_rows, steered, tf32=self._tf32
             )
-        return self._generators[config, num_rows]
+        return self._generators[config, num_rows, window]
 
     def _on_device(self, memories: Sequence[NgramModel]) -> list[DeviceNgrams]:
         for memory in memories:

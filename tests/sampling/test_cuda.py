@@ -95,10 +95,35 @@ def test_so_they_are_with_the_memories_of_other_texts(device):
         {"length": 0},
         {"length": 32},
         {"length": 33},
+        {"ban": "ab\n", "bias": (("c", 1.0), ("cd", -2.0))},
+        {"no_repeat": 2, "temperature": 0.3},
+        {"no_repeat": 4, "ban": "a", "top_p": 0.9, "temperature": 0.2},
     ],
 )
 def test_so_they_are_with_every_filter_and_length(device, settings):
     assert_same_texts(with_memory(random_model("lstm")), device, **settings)
+
+
+@pytest.mark.parametrize("window", [7, 10_000])
+def test_so_they_are_with_repeats_as_far_back_as_the_window(device, window, monkeypatch):
+    monkeypatch.setattr("charrnn.steering.repeats.WINDOW", window)
+    model = random_model("lstm")
+    for prompt in ("", "abcabcabcd" * 3):
+        assert_same_texts(model, device, prompt=prompt, no_repeat=3, temperature=0.2)
+
+
+@pytest.mark.parametrize("pattern", ["[a-f]{3}(g|h)*", "(.{2,5}a)+", "a*", "[^ab]{40,}", ".*"])
+@pytest.mark.parametrize("records", [False, True])
+def test_so_they_are_where_they_match_a_pattern(device, pattern, records):
+    model = random_model("gru", records=records)
+    how = {"match": pattern, "ban": "d", "no_repeat": 4, "temperature": 1.5}
+    for prompt in ("", "ab"):
+        assert_same_texts(model, device, prompt=prompt, num_samples=20, **how)
+
+
+def test_so_they_are_where_all_starts_are_banned(device):
+    model = random_model("gru", vocab=CharVocabulary(map(ord, "abcdefghij")), starts={1: 2, 3: 1})
+    assert_same_texts(model, device, prompt="", ban="bd", bias=(("e", 1.0),), num_samples=20)
 
 
 def test_so_they_are_with_stop_strings_and_records(device):
@@ -175,7 +200,7 @@ def test_few_texts_are_written_in_a_small_batch(device, monkeypatch):
     sampler = DeviceSampler(random_model("rnn"), (), device, tf32=False)
     make = DeviceSampler._generator
     monkeypatch.setattr(
-        DeviceSampler, "_generator", lambda self, c, n: rows.append(n) or make(self, c, n)
+        DeviceSampler, "_generator", lambda self, c, n, s: rows.append(n) or make(self, c, n, s)
     )
     alone = texts(many(sampler, "ab", config, 3, LEAST_ROWS))
     together = texts(many(sampler, "ab", config, 3, LEAST_ROWS + 1))

@@ -6,13 +6,17 @@ import torch
 from architectures import small
 from graph_rules import Forbidden, GraphRules
 
+from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
+from charrnn.data.vocab import CharVocabulary
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams
 from charrnn.ngram.model import build
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise
 from charrnn.sampling.cuda import BatchGenerator
+from charrnn.steering.cuda import DeviceSteering, window_of
+from charrnn.steering.steering import steering_of
 
 V, B = 20, 4
 X = torch.arange(6.0)
@@ -24,7 +28,12 @@ def make_generator(cell, sample, memory_weight, device):
     memory = build(runs_of(np.random.default_rng(0).integers(0, V, 900).astype(np.uint8)), V, 3)
     memory = memory.weighted(memory_weight) if memory_weight != 0 else None
     on_device = [DeviceNgrams(memory, device)] if memory else []
-    return BatchGenerator(network.to(device).requires_grad_(False), on_device, sample, B)
+    vocab = CharVocabulary(range(97, 97 + V))
+    model = Model(config=network.config, weights={}, vocab=vocab, records=False, starts={})
+    steering = steering_of(sample, model)
+    window = window_of(steering, sample.length)
+    steered = DeviceSteering(steering, B, V, window, device) if steering else None
+    return BatchGenerator(network.to(device).requires_grad_(False), on_device, sample, B, steered)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -35,6 +44,8 @@ def make_generator(cell, sample, memory_weight, device):
         ({"temperature": 0.0}, None),
         ({"top_k": 5, "top_p": 0.9, "min_p": 0.05}, None),
         ({"temperature": 1.5, "top_p": 0.5}, 0.3),
+        ({"ban": "ab", "bias": (("c", 1.0),), "no_repeat": 3}, None),
+        ({"match": "[c-f]+g"}, None),
     ],
 )
 def test_a_graph_may_capture_the_steps(monkeypatch, cell, device, settings, memory_weight):
