@@ -10,7 +10,8 @@ from charrnn.cli.completion import complete_files
 from charrnn.cli.fill import ModelNames, find_models, of_models
 from charrnn.cli.option_types import Integer, Number
 from charrnn.cli.options import Common, GroupedCommand, common, option
-from charrnn.cli.viz import MOST, PageTarget, show, to_page
+from charrnn.cli.page import PageTarget, show, to_page
+from charrnn.cli.viz import MOST
 from charrnn.core.errors import InputError
 from charrnn.core.overwriting import check_output
 
