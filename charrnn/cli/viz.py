@@ -64,7 +64,7 @@ of_text = as_one(
 
 @click.group(cls=GroupedGroup)
 def viz() -> None:
-    """Show what a model predicts and what its units store.
+    """Show what a model predicts, what its units store, and where it looks.
 
     The output is coloured text on a terminal, text with a legend in a pipe, numbers with --json, and
     one HTML page with -o FILE.html.
@@ -154,6 +154,39 @@ def cells(
         show(
             page, common, lambda: cells_picture(view, values, chosen, found, kind),
             lambda: unit_numbers(view, values, chosen, scores),
+        )  # fmt: skip
+
+
+@viz.command(cls=GroupedCommand)
+@of_text
+@option(
+    "--head", "heads", multiple=True, metavar="B:H", group="Picture",
+    help="Block and head, both counted from 0; may be given more than once. [default: the mean of "
+    "all heads]",
+)  # fmt: skip
+@to_page
+@common
+def attention(
+    text: TextInput, page: PageTarget, heads: tuple[str, ...], common: Common
+) -> None:  # fmt: skip
+    """Show the characters that a network looked back on after each character.
+
+    The model is a transformer, or was trained with --attention. On a page, point at a character to
+    colour the text by where that character looked, and choose any head.
+    """
+    from charrnn.viz.attention import (
+        attention_numbers,
+        attention_picture,
+        check_attention,
+        chosen_heads,
+    )
+
+    with viewed(text, page, common) as view:
+        check_attention(view.model, printable(text.model))
+        chosen = chosen_heads(heads, view.model.config)
+        show(
+            page, common, lambda: attention_picture(view, chosen),
+            lambda: attention_numbers(view, chosen),
         )  # fmt: skip
 
 

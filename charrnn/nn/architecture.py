@@ -105,6 +105,13 @@ def default_heads(hidden_size: int) -> int:
     return next(fitting, 1)
 
 
+def attention_shape(config: ModelConfig) -> tuple[int, int]:
+    """Return the number of blocks with attention, and of heads in each; (0, 0) without."""
+    if config.cell == "transformer":
+        return config.num_layers, config.num_heads
+    return (1, 1) if config.attention else (0, 0)
+
+
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of all weights, as in the torch model's `state_dict()`.
 

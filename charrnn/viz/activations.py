@@ -1,8 +1,8 @@
 """Unit activations and next-symbol predictions at each position of a text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import Ids
 from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.gate import log_probabilities
-from charrnn.nn.engine import Floats
+from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.numpy_engine import make_engine
+from charrnn.nn.state import State
 from charrnn.sampling.prefill import Prefill, prompt_ids
 from charrnn.sampling.sampler import Sampler
 
@@ -29,6 +30,8 @@ NUM_GUESSES = 5
 BITS = 1 / np.log(2)
 """Bits in a nat."""
 
+
+T = TypeVar("T")
 
 Parts = Mapping[str, Floats]
 """Values after each symbol of a text: h, and c of an LSTM, (T, L, H) each; logits, (T, V)."""
@@ -53,25 +56,42 @@ def kind_of(model: Model, is_hidden: bool) -> str:
 def states(model: Model, ids: Sequence[int]) -> Parts:
     """Return units and logits after each symbol of a text.
 
-    The state before the text is the state after a newline, if the vocabulary has one. A model of
-    lines resets its state after each newline. The network runs step by step, because a torch layer
-    returns c of the last step only. A backward model reads the text from its end.
+    The network runs step by step, because a torch layer returns c of the last step only. A backward
+    model reads the text from its end.
 
     Args:
         model: The network and its vocabulary.
         ids: The text in reading order, (T,).
     """
-    order = reading_order(model, ids)
-    engine = make_engine(model.config, model.weights)
+    order, engine = reading_order(model, ids), make_engine(model.config, model.weights)
+    results = {"logits": np.empty((len(ids), model.vocab.size), np.float32)}
+    read = steps(model, engine, np.asarray(ids)[order], engine.observe)
+    for t, (results["logits"][t], units) in enumerate(read):
+        record(results, units, t, len(ids))
+    return {name: result[order] for name, result in results.items()}
+
+
+def steps(
+    model: Model, engine: Engine, ids: Ids, step: Callable[[int, State], tuple[Floats, State, T]]
+) -> Iterator[tuple[Floats, T]]:
+    """Yield the logits after each symbol, and what else a step returns.
+
+    The state before the text is the state after a newline, if the vocabulary has one. A model of
+    lines resets its state after each newline.
+
+    Args:
+        model: The network and its vocabulary.
+        engine: Steps the network of the model.
+        ids: The text in the order in which the network reads it.
+        step: Method of the engine: symbol and state to logits, new state and anything else.
+    """
     _, begin = Prefill(model, engine).one("")
     state, newline = begin, model.vocab.newline
-    results = {"logits": np.empty((len(ids), model.vocab.size), np.float32)}
-    for t, symbol in enumerate(np.asarray(ids)[order].tolist()):
-        results["logits"][t], state, units = engine.observe(symbol, state)
-        record(results, units, t, len(ids))
+    for symbol in ids.tolist():
+        logits, state, result = step(symbol, state)
+        yield logits, result
         if model.records and symbol == newline:
             state = begin
-    return {name: result[order] for name, result in results.items()}
 
 
 def reading_order(model: Model, ids: Any) -> Any:

@@ -1,9 +1,7 @@
 """The surprise, predictions and cells pictures, and their JSON lines."""
 
-import base64
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,10 +12,10 @@ from charrnn.core.errors import InputError, printable
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.engine import Floats
 from charrnn.viz.activations import BITS
+from charrnn.viz.packing import unit_data
 from charrnn.viz.render.colours import (
     ACTIVATION,
     SURPRISE,
-    Levels,
     activation_levels,
     surprise_levels,
 )
@@ -33,9 +31,6 @@ from charrnn.viz.render.elements import (
 )
 from charrnn.viz.unit_search import UnitMatch
 from charrnn.viz.view import View
-
-MOST_PACKED = 1_400_000
-"""Characters for all units in a page, so that the page stays below 2 MB."""
 
 Unit = tuple[int, int]
 """(layer, unit), both from 0."""
@@ -64,52 +59,6 @@ SEARCH_REMARK = (
     "AUC: 0.5 is chance, 1 is perfect. For comparison, the best unit of three networks of the same "
     "shape that have learned nothing: only a clear lead over it, about 0.1 or more, is a discovery."
 )
-
-
-def unit_data(values: Floats, chosen: Iterable[Floats]) -> Mapping[str, object]:
-    """Return the data that the script of a page needs to colour a text by any unit.
-
-    Args:
-        values: All activations, (T, L, H).
-        chosen: Activations of the units at the top of the menu, (T,) each.
-    """
-    flat = values.reshape(len(values), -1)
-    numbers, packed = packed_units(flat)
-    names = ["{}:{}".format(*divmod(number, values.shape[2])) for number in numbers]
-    return {"units": [coded_unit(each) for each in chosen], "names": names, "packed": packed}
-
-
-def coded_unit(values: Floats) -> str:
-    """Return activations in [-1, 1] as one byte each, 0 to 254, in base64."""
-    numbers = np.rint((np.clip(values, -1, 1) + 1) * 127).astype(np.uint8)
-    return base64.b64encode(numbers.tobytes()).decode("ascii")
-
-
-def packed_units(values: Floats, most: int = MOST_PACKED) -> tuple[list[int], str]:
-    """Return the units that fit on a page, and their packed levels.
-
-    If not all fit, units with a small standard deviation are left out.
-
-    Args:
-        values: Activations, (T, N).
-        most: Characters of the packed levels at most.
-    """
-    levels = activation_levels(values).T
-    by_movement = np.argsort(-values.std(axis=0), kind="stable")
-    count = len(levels)
-    while True:
-        numbers = np.sort(by_movement[:count])
-        packed = packed_levels(levels[numbers])
-        if len(packed) <= most or count <= 1:
-            return numbers.tolist(), packed
-        count = max(1, min(count - 1, int(count * most / len(packed))))
-
-
-def packed_levels(levels: Levels) -> str:
-    """Return levels as half a byte each, row by row, compressed by zlib, in base64."""
-    flat = levels.astype(np.uint8).ravel()
-    flat = np.append(flat, np.zeros(len(flat) % 2, dtype=np.uint8))
-    return base64.b64encode(zlib.compress((flat[::2] << 4 | flat[1::2]).tobytes(), 6)).decode()
 
 
 # Surprise
@@ -269,14 +218,29 @@ def parse_unit(name: str, config: ModelConfig) -> Unit:
     Raises:
         InputError: The network has no such unit.
     """
+    return parse_pair("--unit", name, ("layer", config.num_layers), ("unit", config.hidden_size))
+
+
+def parse_pair(option: str, name: str, row: tuple[str, int], column: tuple[str, int]) -> Unit:
+    """Return the two numbers, both from 0, that an option names as 0:3.
+
+    Args:
+        option: Name of the option.
+        name: Its value.
+        row: Noun and count of what the first number counts.
+        column: The same of the second.
+
+    Raises:
+        InputError: A number is missing, or too large.
+    """
     match = re.fullmatch(r"([0-9]{1,4}):([0-9]{1,6})", name, re.ASCII)
-    unit = (int(match[1]), int(match[2])) if match else (config.num_layers, 0)
-    if unit[0] >= config.num_layers or unit[1] >= config.hidden_size:
+    found = (int(match[1]), int(match[2])) if match else (row[1], 0)
+    if found[0] >= row[1] or found[1] >= column[1]:
         raise InputError(
-            f"--unit: {printable(name)}: no such unit; layers are 0 to {config.num_layers - 1}, "
-            f"units 0 to {config.hidden_size - 1}; for example 0:{config.hidden_size - 1}"
+            f"{option}: {printable(name)}: no such {column[0]}; {row[0]}s are 0 to {row[1] - 1}, "
+            f"{column[0]}s 0 to {column[1] - 1}; for example 0:{column[1] - 1}"
         )
-    return unit
+    return found
 
 
 def unit_name(unit: Unit) -> str:

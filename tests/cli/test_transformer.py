@@ -91,6 +91,29 @@ def test_its_units_are_those_of_the_residual_stream(charrnn, trained, text_file)
     assert len(set(values)) > 25
 
 
+def test_attention_is_a_page_a_text_and_numbers(charrnn, trained, text_file):
+    viz = ("viz", "attention", "text", text_file, "-l", 30)
+    [name] = charrnn(*viz, "-o", "a.html").stdout.split()
+    page = Path(name).read_text("utf-8")
+    labels = ["mean of all 6 heads", *(f"block {b}, head {h}" for b in (0, 1) for h in (0, 1, 2))]
+    assert "".join(f"<option>{label}</option>" for label in labels) in page
+    shown = charrnn(*viz, "--head", "1:2", "--head", "0:0").stdout.split("\n")
+    assert [shown[3], shown[35]] == ["block 1, head 2", "block 0, head 0"]
+    lines = charrnn(*viz, "--head", "1:2", "--json").stdout.splitlines()
+    assert len(lines) == 30
+    last = json.loads(lines[-1])
+    assert last["seen"] == [*range(21, 30)]  # --context 9
+    assert sum(last["weights"]["1:2"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_attention_of_a_model_that_has_none_is_refused_in_a_line(charrnn, text_file):
+    charrnn("train", text_file, "--steps", 2, "--hidden-size", 8)
+    result = charrnn("viz", "attention", "text", text_file, "-q", check=False)
+    assert result.exit_code == 2
+    assert "charrnn train FILE --attention 512, or --cell transformer" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_surprise_is_the_loss_that_score_gives(charrnn, trained, text_file):
     """viz reads the residual stream of NumPy and multiplies it by the decoder; score uses torch."""
     options = ["-l", 5000, "--memory-weight", 0, "--json"]

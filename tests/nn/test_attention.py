@@ -55,22 +55,28 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def added_by_definition(head, outputs):
-    """What the head adds to each output of one stream, (T, H), one pair of outputs after another."""
+def by_definition(head, outputs):
+    """What the head adds to each output of one stream, (T, H), and the weights of past outputs.
+
+    One pair of outputs after another; the weights of an output are a dict by index.
+    """
     w = {
         name: tensor.detach().numpy().astype(np.float64) for name, tensor in head.named_parameters()
     }
-    past, result, D = [normalised(x) for x in outputs.astype(np.float64)], [], len(w["key_gate"])
+    past, D = [normalised(x) for x in outputs.astype(np.float64)], len(w["key_gate"])
+    added, looked = [], []
     for t, own in enumerate(past):
         q = normalised(w["query.weight"] @ own) * 2 * sigmoid(w["key_gate"]) / D**0.5
-        scores = {t: w["distance_bias"][0]}
+        scores = {}
         for other in range(max(1, t - N + 1), t):  # the first output has none before it as key
             bucket = 1 + int(np.log2(t - other))
             scores[other] = q @ past[other - 1][:D] + w["distance_bias"][bucket]
-        sizes = {at: np.exp(score) for at, score in scores.items()}
-        found = sum(size * past[at] for at, size in sizes.items()) / sum(sizes.values())
-        result.append(sigmoid(w["value_gate"]) * found)
-    return np.stack(result)
+        scores[t] = w["distance_bias"][0]
+        total = sum(map(np.exp, scores.values()))
+        looked.append({at: np.exp(score) / total for at, score in scores.items()})
+        found = sum(weight * past[at] for at, weight in looked[-1].items())
+        added.append(sigmoid(w["value_gate"]) * found)
+    return np.stack(added), looked
 
 
 @pytest.mark.parametrize("windows", [(40,), (1, 2, 9, 13, 15), (1,) * 40])
@@ -83,7 +89,7 @@ def test_the_head_computes_its_definition_however_a_text_is_cut(windows):
         added, past, count = head(window, past, count)
         found.append(added)
         begin += size
-    expected = np.stack([added_by_definition(head, stream) for stream in outputs])
+    expected = np.stack([by_definition(head, stream)[0] for stream in outputs])
     np.testing.assert_allclose(torch.cat(found, 1), expected, rtol=0, atol=2e-6)
     assert count.tolist() == [[N]] * B
 
@@ -136,13 +142,16 @@ def test_values_that_are_not_finite_do_not_stay_in_the_past(network):
 
 def test_the_weights_of_a_step_sum_to_1_and_say_how_far_it_looks(network, ids):
     engine = make_engine(network.config, weight_arrays(dict(network.named_parameters())))
-    state, other = engine.empty_state(), engine.empty_state()
+    state, other, outputs = engine.empty_state(), engine.empty_state(), []
     for t, symbol in enumerate(ids[0].tolist()):
         expected, other = engine.step(symbol, other)
         logits, state, looked = engine.attend(symbol, state)
         np.testing.assert_array_equal(logits, expected)
         assert looked.shape == (1, 1, min(max(t, 1), N))
         assert looked.sum() == pytest.approx(1, abs=1e-6)
+        outputs.append(state.arrays()["h"][-1])
+        *_, expected = by_definition(network.attention, np.stack(outputs))[1]
+        np.testing.assert_allclose(looked[0, 0], list(expected.values()), rtol=0, atol=1e-5)
 
 
 def test_a_step_from_an_earlier_state_is_what_it_was(network, ids):

@@ -539,6 +539,8 @@ def test_every_command_of_the_manual_works(charrnn, monkeypatch):
         charrnn(
             "train", "shakespeare.txt", "--run", run, *(wide if run == "shakespeare" else QUICK)
         )
+    blocks = ["--cell", "transformer", "--num-layers", 4, "--hidden-size", 12, "--num-heads", 3]
+    charrnn("train", "shakespeare.txt", "--run", "tiny", *blocks, "--steps", 10, "-q")
     monkeypatch.setenv("CHARRNN_TRAIN_STEPS", "10")
     assert len(commands) > 12
     for command in commands:

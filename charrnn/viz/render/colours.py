@@ -15,6 +15,10 @@ SURPRISES = (0.25, 0.5, 1, 2, 3, 4.5, 6, 8)
 """Bits at which each level after the first begins."""
 
 
+WEIGHTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)
+"""Weights in attention at which each level after the first begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How levels are shown: as colours, as CSS classes, as marks."""
@@ -72,11 +76,25 @@ PROBABILITY = Scale(
     "",
     "guesses below that, best first:  · under 5%",
 )
+ATTENTION = Scale(
+    "weight",
+    "more weight is darker brown; lighter in a dark theme",
+    "s",
+    (f"under {WEIGHTS[0]:.0%}", *(f"{edge:.0%}+" for edge in WEIGHTS)),
+    SEQUENTIAL,
+    "",
+    "each character, and what it looked at most: character, where (0 is itself), weight",
+)
 
 
 def surprise_levels(bits: NDArray[np.float64]) -> Levels:
     """Return the level of each surprise."""
     return np.asarray(np.searchsorted(SURPRISES, bits, side="right"), dtype=np.int64)
+
+
+def weight_levels(weights: NDArray[np.floating]) -> Levels:
+    """Return the level of each weight in attention."""
+    return np.asarray(np.searchsorted(WEIGHTS, weights, side="right"), dtype=np.int64)
 
 
 def activation_levels(values: NDArray[np.floating]) -> Levels:

@@ -99,12 +99,26 @@ class UnitText:
     """Level of each symbol, (T,), by name of the unit."""
 
 
+@dataclass(frozen=True, slots=True)
+class LookBack:
+    """A text, and the symbols that each symbol looked at: listed, or on a page one by one."""
+
+    glyphs: Sequence[str]
+    """Glyph of each symbol, (T,), as in `Coloured`."""
+    labels: Sequence[str]
+    """The heads that a page offers."""
+    looked: Mapping[str, Sequence[Sequence[tuple[str, float]]]]
+    """What each symbol looked at most, in words, and its weight, (T, K), by label of the head."""
+
+
 def bare(glyph: str) -> str:
     """Return a glyph without its final newline."""
     return glyph.removesuffix("\n")
 
 
-Element = Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | UnitText
+Element = (
+    Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | UnitText | LookBack
+)
 
 
 @dataclass(frozen=True, slots=True)

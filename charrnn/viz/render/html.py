@@ -6,9 +6,18 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from charrnn.core.errors import InputError, escape_controls, printable, reason_of
 from charrnn.core.overwriting import PAGE_START
-from charrnn.viz.render.colours import ACTIVATION, PROBABILITY, Levels, Scale, probability_levels
+from charrnn.viz.render.colours import (
+    ACTIVATION,
+    ATTENTION,
+    PROBABILITY,
+    Levels,
+    Scale,
+    probability_levels,
+)
 from charrnn.viz.render.elements import (
     Chart,
     Coloured,
@@ -16,6 +25,7 @@ from charrnn.viz.render.elements import (
     Guesses,
     Heading,
     Listing,
+    LookBack,
     Picture,
     Remark,
     Rows,
@@ -86,7 +96,11 @@ def section(element: Element) -> Html:
         case UnitText(glyphs, units):
             first = next(iter(units.values()))
             box = text_box(glyphs, first, ACTIVATION, "Text coloured by a unit")
-            return unit_choice(list(units)) + legend(ACTIVATION) + box
+            return choice("Unit", list(units)) + legend(ACTIVATION) + box
+        case LookBack(glyphs, labels):
+            none = np.zeros(len(glyphs), dtype=np.int64)
+            box = text_box(glyphs, none, ATTENTION, "Text, with what each character looked at")
+            return choice("Head", labels) + legend(ATTENTION) + box
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int]) -> Html:
@@ -163,11 +177,11 @@ def grid(element: Guesses) -> Iterator[Html]:
         yield f'<div><b class="{element.scale.letter}{level}">{escape(bare(glyph))}</b>{cells}</div>'
 
 
-def unit_choice(labels: Sequence[str]) -> Html:
-    """Return the menu of units; the first one is selected."""
+def choice(name: str, labels: Sequence[str]) -> Html:
+    """Return the menu of units or heads; the first one is selected."""
     options = "".join(f"<option>{escape(label)}</option>" for label in labels)
     return (
-        '<div class="bar"><label for="unit">Unit</label>'
+        f'<div class="bar"><label for="unit">{name}</label>'
         f'<select id="unit" autocomplete="off">{options}</select></div>'
     )
 

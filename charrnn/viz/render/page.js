@@ -40,6 +40,33 @@
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
 
+  // Attention: of each symbol and head, where those with the most weight are, and their weights.
+  const looks = data.looks;
+  const START = 0x7fff;
+  const looked = (index) => {
+    const size = levels.length / 3;
+    const first = (index * (size / looks.per / letters.length) + chosen) * looks.per;
+    return Array.from({ length: looks.per }, (_, k) => first + k)
+      .map((i) => [((levels[i] | (levels[size + i] << 8)) << 16) >> 16, levels[2 * size + i] / 255])
+      .filter(([, weight]) => weight);
+  };
+  let painted = [];
+  const paintLooked = () => {
+    painted.forEach(([letter, level]) => letter.classList.replace(level, "s0"));
+    painted = looked(at).filter(([offset]) => offset !== START).map(([offset, weight]) => {
+      const level = `s${looks.levels.filter((edge) => weight >= edge).length}`;
+      letters[at + offset].classList.replace("s0", level);
+      return [letters[at + offset], level];
+    });
+  };
+  const lookedWords = (index) => {
+    const found = looked(index).slice(0, 5).filter(([, weight]) => weight >= 0.005);
+    const percent = (weight) => `${Math.round(100 * weight)}%`;
+    const words = found.map(([offset, weight]) => (offset === START ? `start ${percent(weight)}`
+      : `${letters[index + offset].textContent.replace(" ", "␣")} ${offset} ${percent(weight)}`));
+    return `looked at: ${words.join("   ")}`;
+  };
+
   const details = (index) => {
     const sign = letters[index].firstChild.textContent;
     const parts = [`${index + 1} of ${letters.length}: ${named(sign)}`];
@@ -52,6 +79,7 @@
       const guesses = data.guesses[index].map(([sign, share]) => `${data.signs[sign]} ${share}%`);
       parts.push(`${data.what}: ${guesses.join("  ")}`);
     }
+    if (looks && levels) parts.push(lookedWords(index));
     return parts.join("   ");
   };
   const show = (index) => {
@@ -60,6 +88,7 @@
     at = index;
     letters[at].classList.add("at");
     now.textContent = details(at);
+    if (looks && levels) paintLooked();
   };
 
   const under = (event) => {
@@ -100,14 +129,21 @@
   if (!select) return;
   select.addEventListener("change", () => {
     chosen = select.selectedIndex;
-    letters.forEach((letter, index) => {
-      letter.className = `d${Math.round((activation(index) + 1) * 4)}` + (index === at ? " at" : "");
-    });
+    if (!looks) {
+      letters.forEach((letter, index) => {
+        letter.className = `d${Math.round((activation(index) + 1) * 4)}` + (index === at ? " at" : "");
+      });
+    } else if (at >= 0 && levels) paintLooked();
     if (at >= 0) now.textContent = details(at);
   });
-  if (!data.packed || !window.DecompressionStream) return;
-  unpacked(data.packed).then((found) => {
+  const packed = looks ? looks.packed : data.packed;
+  if (!packed || !window.DecompressionStream) return;
+  unpacked(packed).then((found) => {
     levels = found;
+    if (looks) {
+      show(Math.min(letters.length - 1, 99));
+      return;
+    }
     const group = document.createElement("optgroup");
     group.label = `${data.names.length} units, as layer:unit`;
     group.append(...data.names.map((name) => new Option(name)));

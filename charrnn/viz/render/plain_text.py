@@ -11,12 +11,14 @@ from rich.cells import cell_len, set_cell_size
 from charrnn.core.errors import escape_controls, printable
 from charrnn.viz.render.colours import (
     ACTIVATION,
+    ATTENTION,
     COUNT,
     DARK,
     PROBABILITY,
     Levels,
     Scale,
     probability_levels,
+    weight_levels,
 )
 from charrnn.viz.render.elements import (
     Chart,
@@ -25,6 +27,7 @@ from charrnn.viz.render.elements import (
     Guesses,
     Heading,
     Listing,
+    LookBack,
     Picture,
     Points,
     Remark,
@@ -95,6 +98,11 @@ def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
             for name, levels in units.items():
                 yield from ("", f"unit {printable(name)}")
                 yield from text_lines(glyphs, levels, ACTIVATION, colour=colour)
+        case LookBack(glyphs, _, looked):
+            yield ATTENTION.legend
+            for name, sights in looked.items():
+                yield from ("", name)
+                yield from sight_lines(glyphs, sights, colour=colour)
 
 
 # Tables and curves
@@ -102,12 +110,36 @@ def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
 
 def table_lines(rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> Iterator[str]:
     """Yield the rows of a table, each column as wide as its widest cell."""
+    yield from ("  ".join(row).rstrip() for row in aligned(rows, numeric))
+
+
+def aligned(rows: Sequence[Sequence[str]], numeric: Sequence[int]) -> Iterator[list[str]]:
+    """Yield the rows of a table; all cells of a column have the width of its widest."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
         pairs = enumerate(zip(row, blanks, strict=True))
-        yield "  ".join(b + c if i in numeric else c + b for i, (c, b) in pairs).rstrip()
+        yield [b + c if i in numeric else c + b for i, (c, b) in pairs]
+
+
+def sight_lines(
+    glyphs: Sequence[str], sights: Sequence[Sequence[tuple[str, float]]], *, colour: bool
+) -> Iterator[str]:
+    """Yield a line for each symbol: its number, and what it looked at, with weights."""
+    count = max(map(len, sights))
+    rows = [
+        [f"{t}", bare(glyph).replace(" ", "␣"), *(f"{words} {weight:.0%}" for words, weight in row)]
+        for t, (glyph, row) in enumerate(zip(glyphs, sights, strict=True), start=1)
+    ]
+    for cells, row in zip(
+        aligned([each + [""] * (count + 2 - len(each)) for each in rows], (0,)), sights, strict=True
+    ):
+        levels = weight_levels(np.array([weight for _, weight in row]))
+        if colour:
+            for k, _ in enumerate(row):
+                cells[k + 2] = coloured(cells[k + 2 : k + 3], levels[k : k + 1], ATTENTION)
+        yield "  ".join(cells).rstrip()
 
 
 def chart_lines(title: str, series: Mapping[str, Points]) -> Iterator[str]:

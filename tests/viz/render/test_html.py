@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from web_pages import check_phone, check_silence, opened
 
-from charrnn.viz.pictures import coded_unit, packed_levels, packed_units, unit_data
+from charrnn.viz.attention import FAR
+from charrnn.viz.packing import (
+    coded_unit,
+    packed_levels,
+    packed_sights,
+    packed_units,
+    unit_data,
+)
 from charrnn.viz.render.colours import ACTIVATION, SURPRISE, activation_levels
 from charrnn.viz.render.elements import (
     Chart,
@@ -15,6 +22,7 @@ from charrnn.viz.render.elements import (
     Guesses,
     Heading,
     Listing,
+    LookBack,
     Picture,
     Remark,
     Rows,
@@ -167,6 +175,41 @@ def test_a_page_works_in_a_browser_and_asks_nobody(browser):
     check_silence(browser, address)
 
 
+def attention_page():
+    """Four characters and two heads: b looked at a alone, and c at the line end before them."""
+    offsets = np.zeros((4, 2, 2), dtype=np.int16)
+    weights = np.zeros((4, 2, 2), dtype=np.float32)
+    offsets[1, 0, 0], weights[1, 0, 0] = -1, 1
+    offsets[1, 1], weights[1, 1] = (0, -1), (0.97, 0.03)
+    offsets[2, 0], weights[2, 0] = (FAR, -2), (0.8, 0.2)
+    parts = [LookBack(["a", "b", " ", "d"], ["mean", HOSTILE], {})]
+    return page(Picture("Attention", parts, lambda: {"looks": packed_sights(offsets, weights)}))
+
+
+def test_a_page_shows_where_a_character_looked(browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    def levels():
+        script = "return [...document.querySelectorAll('#text i')].map((i) => i.classList[0])"
+        return browser.execute_script(script)
+
+    address = opened(browser, attention_page())
+    now = browser.find_element(By.ID, "now")
+    WebDriverWait(browser, 5).until(lambda _: now.text.startswith("4 of 4"))
+    assert hover(browser, 1)[1] == "2 of 4: b   looked at: a -1 100%"
+    assert levels() == ["s8", "s0", "s0", "s0"]
+    browser.find_element(By.ID, "text").send_keys(Keys.ARROW_RIGHT)
+    assert now.text == "3 of 4: ␣ space   looked at: start 80%   a -2 20%"
+    assert levels() == ["s5", "s0", "s0", "s0"]
+    browser.find_element(By.ID, "text").send_keys(Keys.ARROW_LEFT)
+    Select(browser.find_element(By.ID, "unit")).select_by_index(1)
+    assert now.text == "2 of 4: b   looked at: b 0 97%   a -1 3%"
+    assert levels() == ["s2", "s8", "s0", "s0"]
+    check_silence(browser, address)
+
+
 def test_hebrew_is_laid_out_from_right_to_left_with_its_points(browser):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -194,11 +237,24 @@ def test_a_page_fits_a_phone(browser):
 def pages(made_once):
     """Every kind of page, of a run on a text that is full of markup."""
     text = 'The quick <b>"brown" fox</b> & the dog.\n</script><script>alert(1)</script>\n' * 40
-    quick = ["--steps", "30", "--hidden-size", "16", "--device", "cpu", "--eval-every", "10", "-q"]
+    quick = [
+        "--steps",
+        "30",
+        "--hidden-size",
+        "16",
+        "--attention",
+        "8",
+        "--device",
+        "cpu",
+        "--eval-every",
+        "10",
+        "-q",
+    ]
     kinds = {
         "surprise": ["hostile.txt", "-l", "300"],
         "predictions": ["hostile.txt", "-l", "300"],
         "cells": ["hostile.txt", "-l", "2000", "--search"],
+        "attention": ["hostile.txt", "-l", "300"],
         "evolution": [],
         "report": [],
     }
@@ -209,7 +265,9 @@ def pages(made_once):
     )
 
 
-@pytest.mark.parametrize("name", ["surprise", "predictions", "cells", "evolution", "report"])
+@pytest.mark.parametrize(
+    "name", ["surprise", "predictions", "cells", "attention", "evolution", "report"]
+)
 def test_every_kind_of_page_works_in_both_themes_and_on_a_phone(browser, pages, name):
     from selenium.webdriver.common.by import By
 
@@ -221,7 +279,8 @@ def test_every_kind_of_page_works_in_both_themes_and_on_a_phone(browser, pages, 
         assert "at" in letter.get_attribute("class").split()
         assert said.startswith("21 of ")
         assert "bits" in said
-        assert "expected next: " if name == "predictions" else "expected: " in said
+        looks_ahead = name in ("predictions", "attention")
+        assert ("expected next: " if looks_ahead else "expected: ") in said
     check_phone(browser)
     check_silence(browser, address)
 
