@@ -44,6 +44,7 @@ def test_files_are_written_where_the_page_says(home, done):
         "out.jsonl",
         "texts.jsonl",
         "surprise.html",
+        "attention.html",
         "evolution.html",
         "report.html",
         "page.html",
@@ -52,3 +53,5 @@ def test_files_are_written_where_the_page_says(home, done):
     assert len((home / "out.jsonl").read_text("utf-8").splitlines()) == 1000
     for run in ("shakespeare", "names", "from-stdin", "as-bytes", "letters", "tuned", "same-again"):
         assert (home / "checkpoints" / run / "best.safetensors").is_file()
+    for run in ("lstm", "gru", "rnn", "transformer", "attention"):
+        assert (home / "cells" / run / "best.safetensors").is_file()
