@@ -156,6 +156,7 @@ def find_model(
     name: str | None,
     use: str = "charrnn sample {model}",
     texts: Sequence[str] = (),
+    directions: Sequence[str] = DIRECTIONS,
 ) -> Path:
     """Return the checkpoint file of a MODEL argument.
 
@@ -168,6 +169,7 @@ def find_model(
         name: The MODEL argument.
         use: The command that wants the model, for a message; {model} and {texts} are filled in.
         texts: The texts that the command names.
+        directions: In which the model may read, for a message.
 
     Raises:
         InputError: There is no such model; the message lists those that exist.
@@ -186,7 +188,7 @@ def find_model(
                 head = head_of(path)
                 is_other = not head or head.startswith(b"\x80") or kind_of(head) is not None
                 if not is_other and is_text(checkpoints, name):  # reading it names the others
-                    raise text_for_model(checkpoints, path, use, texts)
+                    raise text_for_model(checkpoints, path, use, texts, directions)
                 return path
     if without_best is not None:
         raise InputError(
@@ -196,11 +198,11 @@ def find_model(
 
 
 def text_for_model(
-    checkpoints: Path, path: Path, use: str, texts: Sequence[str]
+    checkpoints: Path, path: Path, use: str, texts: Sequence[str], directions: Sequence[str]
 ) -> CheckpointError:
     """Return the error of a text that is named where a model is wanted; arguments as `find_model`."""
     models = [text for text in texts if is_model(checkpoints, text)]
-    names = (default_name([path], direction) for direction in DIRECTIONS)
+    names = (default_name([path], direction) for direction in directions)
     runs = [name for name in names if (checkpoints / name / BEST).exists()]
     if models:
         others = [str(path) if text in models else text for text in texts]
@@ -208,7 +210,8 @@ def text_for_model(
     elif runs:
         advice = f"its run is {runs[0]}: " + filled(use, runs[0], texts)
     else:
-        advice = "train on it first: " + filled("charrnn train {texts}", "", [str(path)])
+        option = "" if "forward" in directions else f" --direction {directions[0]}"
+        advice = "train on it first: " + filled("charrnn train {texts}" + option, "", [str(path)])
     return CheckpointError(f"{printable(path)}: is a text, not a model; {printable(advice)}")
 
 

@@ -52,7 +52,7 @@ def named_model(checkpoints: Path, direction: str, name: str) -> Path:
         CheckpointError: It is damaged.
         InputError: There is no such model, or it has another direction.
     """
-    path = find_model(checkpoints, name)
+    path = find_model(checkpoints, name, f"--{direction} {{model}}", directions=(direction,))
     found = read_metadata(path).direction
     if found != direction:
         raise InputError(f"--{direction}: {printable(name)}: is a {found} model")

@@ -1,5 +1,6 @@
 """`charrnn export`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -40,7 +41,9 @@ def export(
     from charrnn.core.output import json_line, print_result
     from charrnn.export.command import ExportRequest, run_export
 
-    path = find_model(common.checkpoints, model)
+    path = find_model(
+        common.checkpoints, model, f"charrnn export {{model}} -o {shlex.quote(str(output))}"
+    )
     check_output(output, [path], force=force)
     request = ExportRequest(model=path, output=output, with_memory=not no_memory, title=title)
     with common.console.waiting("packing the model"):

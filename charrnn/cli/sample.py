@@ -124,11 +124,15 @@ def sample(
     configs = [SampleConfig(**given, temperature=each) for each in temperatures]
 
     from charrnn.checkpoints.names import find_model, newest_note
+    from charrnn.checkpoints.partner import named_model
     from charrnn.mixing.request import parse_mixing
     from charrnn.sampling.generate import SampleRequest, generate
     from charrnn.sampling.prefill import PromptOptions
 
-    path = find_model(common.checkpoints, model if backward is None else model or backward)
+    if model is None and backward is not None:
+        path = named_model(common.checkpoints, "backward", backward)
+    else:
+        path = find_model(common.checkpoints, model)
     if model is None and backward is None:
         common.console.note(newest_note(path))
     if ends_with is not None or backward is not None:

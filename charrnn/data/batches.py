@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.config import TrainConfig
-from charrnn.core.errors import InputError
+from charrnn.core.console import count_text
 from charrnn.core.seeds import derive_seed
 from charrnn.data.corpus import Corpus
+from charrnn.data.file_kinds import unfit
 from charrnn.data.records import Records
 from charrnn.data.vocab import Ids
 
@@ -203,15 +204,7 @@ def fit_streams(num_chars: int, batch_size: int, seq_len: int) -> tuple[int, int
     """Return batch size and window, reduced until a small text fills at least one window.
 
     The batch is halved first, while a stream has fewer than four windows.
-
-    Raises:
-        InputError: The text is shorter than the smallest window.
     """
-    if num_chars < SMALLEST_WINDOW:
-        raise InputError(
-            f"the training text has {num_chars} characters, at least {SMALLEST_WINDOW} are needed; "
-            "use a longer text, or a smaller --val-frac"
-        )
     while batch_size > 1 and num_chars // batch_size < 4 * seq_len:
         batch_size //= 2
     while seq_len > SMALLEST_WINDOW and num_chars // batch_size < seq_len:
@@ -227,6 +220,12 @@ def fit_batches(corpus: Corpus, config: TrainConfig) -> tuple[int, int]:
     """
     if corpus.train_records is not None:
         return min(config.batch_size, len(corpus.train_records)), config.seq_len
+    if (num_chars := len(corpus.train)) < SMALLEST_WINDOW:
+        raise unfit(
+            corpus.files,
+            f"the training text has {count_text(num_chars, 'character')}, at least "
+            f"{SMALLEST_WINDOW} are needed; use a longer text, or a smaller --val-frac",
+        )
     size, window = fit_streams(len(corpus.train), config.batch_size, config.seq_len)
     return size, min(window, longest_window(corpus)) if corpus.train_pieces else window
 
@@ -239,9 +238,10 @@ def longest_window(corpus: Corpus) -> int:
     """
     shortest = int(np.diff([*corpus.train_pieces, len(corpus.train)]).min())
     if shortest <= SMALLEST_WINDOW:
-        raise InputError(
-            f"--val-pieces: a piece of the training text has {shortest} characters, more than "
-            f"{SMALLEST_WINDOW} are needed; use fewer pieces"
+        raise unfit(
+            corpus.files,
+            f"a piece of the training text has {count_text(shortest, 'character')}, more than "
+            f"{SMALLEST_WINDOW} are needed; use fewer --val-pieces",
         )
     return shortest - 1
 

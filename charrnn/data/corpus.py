@@ -252,6 +252,7 @@ def _split(
             val_frac=config.val_frac,
             seed=config.seed,
             rule=config.corpus_rule,
+            files=files,
         )
         train_records, val_records = split.train, split.val
         val = val if len(val) else train

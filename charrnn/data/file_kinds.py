@@ -4,12 +4,13 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 
 HEAD = 1 << 9
@@ -144,6 +145,12 @@ def kind_of_file(path: Path) -> Kind | None:
 def no_text(path: Path, kind: Kind) -> InputError:
     """Return the error of a file that is named and is not text."""
     return InputError(f"{printable(path)}: is {kind.name}, not plain text; {kind.advice}")
+
+
+def unfit(files: Sequence[object], reason: str) -> InputError:
+    """Return the error of a text of one or more files that no model can learn."""
+    more = f" and {count_text(len(files) - 1, 'more file')}" if len(files) > 1 else ""
+    return InputError(f"{printable(files[0])}{more}: {reason}")
 
 
 def damaged(path: Path, error: Exception) -> InputError:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from charrnn.core.config import MAX_SYMBOLS, TrainConfig
-from charrnn.core.console import count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.data import cache
-from charrnn.data.file_kinds import is_compressed
+from charrnn.data.file_kinds import is_compressed, unfit
 from charrnn.data.reading import Reading, Survey, conversion_notes
 from charrnn.data.text_files import CHUNK, NEWLINE, Codes, Text, read_codes
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, Ids, Vocabulary, describe, id_dtype
@@ -75,12 +74,13 @@ def _encode(parts: list[TextPart], reading: Reading, config: TrainConfig, key: s
     is_held = size <= HELD and not any(is_compressed(part.path) for part in parts)
     texts = [Text(part.path, reading, part.adds_newline, [] if is_held else None) for part in parts]
     counts = [_survey(text, survey) for text in texts]
+    files = [part.path for part in parts]
     if not sum(counts):
         are = "the text is empty" if len(parts) == 1 else "the texts are empty"
-        raise _unfit(parts, f"{are}; name a file with at least a few hundred characters")
+        raise unfit(files, f"{are}; name a file with at least a few hundred characters")
     if np.count_nonzero(survey.seen) < 2:
-        raise _unfit(parts, TOO_UNIFORM)
-    vocab = ByteVocabulary() if reading.bytes else _vocabulary(parts, survey)
+        raise unfit(files, TOO_UNIFORM)
+    vocab = ByteVocabulary() if reading.bytes else _vocabulary(files, survey)
     edges = split_edges(parts, counts, config.val_pieces)
     metadata: dict[str, Any] = {
         "vocab": vocab.to_json(),
@@ -112,7 +112,7 @@ def _map_bytes(part: TextPart) -> Encoded:
     """Return a file read with --bytes: the memory-mapped file is the array."""
     ids = np.memmap(part.path, dtype=np.uint8, mode="r")
     if all((ids[i : i + CHUNK] == ids[0]).all() for i in range(0, len(ids), CHUNK)):
-        raise _unfit([part], TOO_UNIFORM)
+        raise unfit([part.path], TOO_UNIFORM)
     return Encoded(ids, ByteVocabulary(), _num_train(part, len(ids)), [int(ids[0])], [])
 
 
@@ -179,23 +179,17 @@ def _survey(text: Text, survey: Survey) -> int:
     return count
 
 
-def _vocabulary(parts: list[TextPart], survey: Survey) -> CharVocabulary:
+def _vocabulary(files: list[Path], survey: Survey) -> CharVocabulary:
     code_points = np.flatnonzero(survey.seen)
     if len(code_points) > MAX_SYMBOLS:
-        raise _unfit(
-            parts,
+        raise unfit(
+            files,
             f"the text has {len(code_points):,} distinct characters, the limit is {MAX_SYMBOLS:,}; "
             "is this the right --encoding? --bytes takes any file",
         )
     if survey.seen[0xD800:0xE000].any():
-        raise _unfit(parts, "the text holds lone surrogates, which no file can hold; use --bytes")
+        raise unfit(files, "the text holds lone surrogates, which no file can hold; use --bytes")
     return CharVocabulary(code_points.tolist())
-
-
-def _unfit(parts: list[TextPart], reason: str) -> InputError:
-    """Return the error of files that no model can learn."""
-    more = f" and {count_text(len(parts) - 1, 'more file')}" if len(parts) > 1 else ""
-    return InputError(f"{printable(parts[0].path)}{more}: {reason}")
 
 
 def _notes(survey: Survey, reading: Reading, *, has_records: bool) -> list[str]:

@@ -1,6 +1,6 @@
 """Records: the lines of a text that is read with --lines, and which of them are held out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from unicodedata import normalize
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.console import count_text
-from charrnn.core.errors import InputError
 from charrnn.core.seeds import derive_seed
+from charrnn.data.file_kinds import unfit
 from charrnn.data.vocab import CharVocabulary, Ids, Vocabulary
 
 LONGEST = 512
@@ -92,14 +92,21 @@ def cut(lines: Records) -> tuple[Records, NDArray[np.int64]]:
 
 
 def split_records(
-    train: Ids, val: Ids, vocab: Vocabulary, *, val_frac: float, seed: int, rule: int
+    train: Ids,
+    val: Ids,
+    vocab: Vocabulary,
+    *,
+    val_frac: float,
+    seed: int,
+    rule: int,
+    files: Sequence[object],
 ) -> RecordSplit:
     """Return training and held-out records.
 
     Held out is about `val_frac` of the distinct records, each once, and none of them occurs in
     training; or all those of `val`, where a file was given for them. By rule 2 the side of a
     record follows from a hash of the record, so that a longer list keeps it; by rule 1 the records
-    are drawn by seed.
+    are drawn by seed. `files` are the names of the text, for a message.
 
     Raises:
         InputError: There are fewer than two records.
@@ -108,7 +115,8 @@ def split_records(
     assert newline is not None  # a text of lines always has it
     lines = find_lines(train, newline)
     if len(lines) < 2:
-        raise InputError(f"the text has {len(lines)} non-empty lines; --lines needs at least 2")
+        lines_text = count_text(len(lines), "non-empty line")
+        raise unfit(files, f"the text has {lines_text}; --lines needs at least 2")
     records, lost = cut(lines)
     counts = int((lost > 0).sum()), int(lost.sum())
     if len(val):

@@ -12,6 +12,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
 from charrnn.data.batches import IGNORED, PAD_TO, Batch, pad_records
 from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.file_kinds import unfit
 from charrnn.data.records import Records
 from charrnn.data.vocab import Ids
 
@@ -204,9 +205,10 @@ def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     """
     corpus = load_corpus(paths, model.train_config())
     if not model.has_learned(corpus):
-        raise InputError(
-            "--held-out: these are not the files that the model was trained on, or they have "
-            "changed; leave out --held-out to use all of the text"
+        raise unfit(
+            paths,
+            "not the text that the model was trained on, or it has changed; leave out --held-out "
+            "to use all of the text",
         )
     if not corpus.num_val:
         raise InputError("--held-out: the run of this model held out no text")

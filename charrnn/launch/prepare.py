@@ -9,11 +9,12 @@ from charrnn.checkpoints.model import load_model
 from charrnn.checkpoints.state import Snapshot
 from charrnn.core.config import NEUTRAL, TrainConfig
 from charrnn.core.console import count_text, time_text
-from charrnn.core.errors import InputError, printable
+from charrnn.core.errors import printable
 from charrnn.core.rank import check_shares
 from charrnn.core.settings import resolve
 from charrnn.data.batches import fit_batches
 from charrnn.data.corpus import Corpus, load_corpus, validation_notes
+from charrnn.data.file_kinds import unfit
 from charrnn.evaluation.text_end import split_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset, probe
 from charrnn.nn.architecture import ModelConfig, size_text
@@ -144,9 +145,10 @@ def fit_to_text(
     check_shares(config.batch_size, num_processes)
     size, window = fit_batches(corpus, config)
     if size < num_processes:
-        raise InputError(
+        raise unfit(
+            corpus.files,
             f"the text is too small for {num_processes} processes: it fills "
-            f"{count_text(size, 'stream')}; use fewer processes"
+            f"{count_text(size, 'stream')}; use fewer processes",
         )
     size -= size % num_processes
     if (size, window) == (config.batch_size, config.seq_len):

@@ -8,10 +8,11 @@ from charrnn.checkpoints.run_folder import Run
 from charrnn.checkpoints.state import Snapshot
 from charrnn.core.config import TrainConfig
 from charrnn.core.console import Console
-from charrnn.core.errors import CharRNNError, InputError
+from charrnn.core.errors import CharRNNError
 from charrnn.core.events import Event
 from charrnn.core.signals import Interrupts
 from charrnn.data.corpus import load_corpus
+from charrnn.data.file_kinds import unfit
 from charrnn.launch.prepare import PreparedRun
 from charrnn.nn.distributed import ALONE, World
 from charrnn.training.trainer import train
@@ -38,7 +39,7 @@ class SharedRun:
         """
         corpus = load_corpus([Path(name) for name in self.sources], self.config)
         if not corpus.has_digest(self.digest):
-            raise InputError("its text differs from the text of process 0")
+            raise unfit(self.sources, "differs from the text of process 0")
         return PreparedRun(self.config, {}, corpus, [], self.resume, self.init)
 
 

@@ -15,6 +15,7 @@ from charrnn.core.console import loss_text
 from charrnn.core.errors import CharRNNError, InputError, printable
 from charrnn.core.files import write_durably
 from charrnn.data.corpus import Corpus, load_corpus
+from charrnn.data.file_kinds import unfit
 from charrnn.evaluation.diagnosis import unigram_entropy
 from charrnn.evaluation.protocols import held_out_ids
 from charrnn.sampling.jobs import Jobs
@@ -210,7 +211,7 @@ def read_corpus_again(run: RunSummary) -> Corpus:
         config = replace(config, val_file=Path(run.val_source))
     corpus = load_corpus([Path(name) for name in run.sources], config)
     if not run.model.has_learned(corpus):
-        raise InputError("the text has changed since training")
+        raise unfit(run.sources, "the text has changed since training")
     return corpus.in_reading_order()
 
 

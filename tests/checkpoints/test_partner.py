@@ -60,6 +60,18 @@ def test_a_named_model_must_have_the_direction(checkpoints, make_run):
         find_partner(checkpoints, model, "backward", "none")
 
 
+def test_a_text_that_is_named_as_a_partner_gets_the_option_that_fits(
+    checkpoints, make_run, tmp_path
+):
+    model, text = make_run("king"), tmp_path / "king.txt"
+    text.write_text("a text\n" * 10)
+    with pytest.raises(CheckpointError, match=r"train .*king\.txt --direction backward$"):
+        find_partner(checkpoints, model, "backward", str(text))
+    make_run("king-backward", "backward")
+    with pytest.raises(CheckpointError, match="its run is king-backward: --backward king-backward"):
+        find_partner(checkpoints, model, "backward", str(text))
+
+
 def test_without_a_partner_a_message_has_the_command_that_trains_one(checkpoints, make_run):
     model = make_run("king")
     assert find_partner(checkpoints, model, "backward") is None

@@ -162,7 +162,8 @@ def test_a_window_fits_into_each_piece(tmp_path, num_chars, pieces, window):
     corpus = load_corpus([path], config)
     assert fit_batches(corpus, config)[1] == (window or 8)
     assert make_batches(corpus, config).pieces == corpus.train_pieces
-    with pytest.raises(InputError, match="of the training text has 7 characters, more than 8 are"):
+    message = "text.txt: a piece of the training text has 7 characters, more than 8 are"
+    with pytest.raises(InputError, match=message):
         fit_batches(load_corpus([path], replace(config, val_pieces=num_chars // 8)), config)
 
 
@@ -272,9 +273,12 @@ def test_what_was_fitted_has_at_least_one_step_and_is_never_larger(num_chars, ba
     assert Streams(np.zeros(num_chars, np.uint8), size, window, 0, 0.0).steps_per_epoch >= 1
 
 
-def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_length():
-    with pytest.raises(InputError, match="has 7 characters, at least 8 are needed"):
-        fit_streams(7, 1, 64)
+def test_a_text_shorter_than_the_smallest_window_is_refused_with_its_name_and_length(tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("abcdefgh")
+    corpus = load_corpus([path], TrainConfig())
+    with pytest.raises(InputError, match=r"short\.txt: .* has 7 characters, at least 8 are needed"):
+        fit_batches(corpus, TrainConfig())
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -39,8 +39,9 @@ def split(text, val="", *, val_frac=0.1, seed=0, rule=2):
     """Return training records and held-out records as texts, and notes."""
     train_ids, val_ids = as_ids(text), as_ids(val)
     found = split_records(
-        train_ids, val_ids, ByteVocabulary(), val_frac=val_frac, seed=seed, rule=rule
-    )
+        train_ids, val_ids, ByteVocabulary(), val_frac=val_frac, seed=seed, rule=rule,
+        files=["a.txt", "b.txt"],
+    )  # fmt: skip
     held_out = texts_of(found.val, val_ids if val else train_ids)
     return texts_of(found.train, train_ids), held_out, record_notes(found)
 
@@ -202,9 +203,13 @@ def test_with_held_out_text_of_its_own_all_lines_are_trained_on():
     assert notes == []
 
 
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("\n\n", 0), ("one line\n", 1)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", "0 non-empty lines"), ("\n\n", "0 non-empty lines"), ("one line\n", "1 non-empty line")],
+)
 def test_fewer_than_two_lines_are_refused_with_their_number(text, count):
-    with pytest.raises(InputError, match=f"has {count} non-empty lines; --lines needs at least 2"):
+    message = f"a.txt and 1 more file: the text has {count}; --lines needs at least 2"
+    with pytest.raises(InputError, match=message):
         split(text)
 
 

@@ -372,7 +372,7 @@ def test_a_rank_that_reads_another_text_says_so_and_trains_nothing(text, monkeyp
         return 0
 
     assert Ranks(2, monkeypatch)(start) == [0, 2]
-    assert "process 1 of 2: its text differs from the text of process 0" in capsys.readouterr().err
+    assert "text.txt: differs from the text of process 0" in capsys.readouterr().err
 
 
 # --- what torchrun says

@@ -141,7 +141,8 @@ def test_a_report_says_that_the_text_is_gone_or_another_one(call):
     Path("hostile.txt").write_text(TEXT, encoding="utf-8")
     call("train", "hostile.txt", *QUICK)
     Path("hostile.txt").write_text(TEXT + "more", encoding="utf-8")
-    assert "Not shown: the text has changed since training" in call("viz", "report", "hostile")[1]
+    page = call("viz", "report", "hostile")[1]
+    assert "hostile.txt: the text has changed since training" in page
     Path("hostile.txt").unlink()
     call("viz", "report", "hostile", "-o", "r.html")
     assert "Not shown: " in Path("r.html").read_text("utf-8")
