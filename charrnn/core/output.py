@@ -61,6 +61,8 @@ class OutputStream:
         self._write(data)
 
     def _write(self, data: bytes) -> None:
+        if not data:
+            return
         self._stream.write(data)
         now = time.monotonic()
         if self.for_terminal or now - self._flushed > FLUSH_SECONDS:

@@ -149,12 +149,13 @@ def sample_of(model: Model, job: Job, ids: list[int] | Ids, finish: str) -> Samp
     if isinstance(vocab, ByteVocabulary):
         raw = vocab.raw(ids)
         ids = list(without_broken_start(raw) if is_backward else WholeCharacters().feed(raw))
+    raw = vocab.raw(ids)
     return Sample(
         index=job.index,
         seed=job.seed,
         prompt=job.prompt,
-        text=vocab.decode(ids),
-        raw=vocab.raw(ids),
+        text=raw.decode("utf-8", "replace"),
+        raw=raw,
         finish=finish,
         temperature=job.config.temperature,
         precision=model.precision,

@@ -100,7 +100,8 @@ def write_samples(
     for count, (sample, copies) in enumerate(samples):
         if count and not records:
             out.put(SEPARATOR)
-        prompt = sample.prompt * echo, vocab.raw(vocab.encode(sample.prompt * echo))
+        is_echoed = echo and sample.prompt
+        prompt = (sample.prompt, vocab.raw(vocab.encode(sample.prompt))) if is_echoed else ("", b"")
         if not sample.is_backward:
             out.text(*prompt)
         write_marked(out, sample, copies)
