@@ -2,8 +2,8 @@
 
 A state consists of named float32 arrays, its parts: h and c of an LSTM, h of a GRU or RNN, each
 (L, B, H); with attention also past outputs, (1, B, N, H), the oldest first, and their count,
-(1, B, 1). A transformer has keys and values, (L, B, N, H), the oldest first, and a position,
-(1, B, 1). Streams are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
+(1, B, 1). A transformer has keys and values, (L, B, N, H), the oldest first, what attention
+and perceptron get of the character before, (L, B, 2, H / 2), and a position, (1, B, 1). Streams are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
 Operations return new states. Other modules know parts by name only, as files and digests do.
 """
 
@@ -26,7 +26,8 @@ def part_shapes(config: ModelConfig, *batch: int) -> dict[str, tuple[int, ...]]:
     """Return name and shape of each part, for one stream or for a batch."""
     if config.cell == "transformer":
         ring = (config.num_layers, *batch, config.context, config.hidden_size)
-        return {"keys": ring, "values": ring, "position": (1, *batch, 1)}
+        before = (config.num_layers, *batch, 2, config.hidden_size // 2)
+        return {"keys": ring, "values": ring, "before": before, "position": (1, *batch, 1)}
     names = "hc" if config.cell == "lstm" else "h"
     result = dict.fromkeys(names, (config.num_layers, *batch, config.hidden_size))
     if config.attention:

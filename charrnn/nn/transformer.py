@@ -19,6 +19,9 @@ from charrnn.nn.transformer_engine import rotations
 EPSILON = 1e-6
 """Added to the root mean square in RMSNorm."""
 
+PARTS = ("keys", "values", "before")
+"""Parts of the state that each block has."""
+
 SPREAD = 0.02
 """Standard deviation of the weights before training, as in GPT-2."""
 
@@ -66,31 +69,36 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        past: tuple[Tensor, Tensor],
+        past: tuple[Tensor, Tensor, Tensor],
         turns: Tensor,
         hidden: Tensor,
         masks: tuple[Tensor | None, ...] = (None, None),
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the residual stream, (B, T, H), and all keys and values, (B, N + T, H).
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the residual stream, (B, T, H), and what `past` is after the window.
 
         Args:
             x: Residual stream, (B, T, H), float32.
-            past: Keys and values before the window, (B, N, H) each.
+            past: Keys and values before the window, (B, N, H) each, and what attention and
+                perceptron read of the character before it, (B, 2, H / 2).
             turns: Rotation at each position of the window, complex, (B, T, 1, 1, D / 2).
             hidden: Added to scores: -inf where a character does not look, (B, 1, T, N + T).
             masks: Dropout of what attention and perceptron add, (B, T, H) each.
         """
-        qkv = self.qkv(normed(x))
+        *rings, before = past
+        mixed, kept = with_character_before(normed(x), before[:, 0])
+        qkv = self.qkv(mixed)
         qkv = qkv.view(*qkv.shape[:2], 3, self.num_heads, -1)
         q, k = rotated(qkv[..., :2, :, :], turns).unbind(2)
         keys, values = (
             torch.cat([old.to(qkv.dtype), new.flatten(-2).to(qkv.dtype)], 1)
-            for old, new in zip(past, (k, qkv[..., 2, :, :]), strict=True)
+            for old, new in zip(rings, (k, qkv[..., 2, :, :]), strict=True)
         )
         found = self._attended(q.to(qkv.dtype), keys, values, hidden)
         x = x + times(self.output(found), masks[0])
-        x = x + times(self.down(torch.relu(self.up(normed(x))).square()), masks[1])
-        return x, keys, values
+        mixed, kept_too = with_character_before(normed(x), before[:, 1])
+        x = x + times(self.down(torch.relu(self.up(mixed)).square()), masks[1])
+        T = x.shape[1]
+        return x, keys[:, T:], values[:, T:], torch.stack([kept, kept_too], 1)
 
     def _attended(self, q: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
         """Return what the heads find, (B, T, H).
@@ -105,9 +113,24 @@ class Block(nn.Module):
         return found
 
 
+def with_character_before(x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x with the first half of each character's units from the one before, as in RWKV.
+
+    Args:
+        x: (B, T, H).
+        before: What the first character gets, (B, H / 2).
+
+    Returns:
+        The mixture, (B, T, H), and what the character after the window gets, (B, H / 2).
+    """
+    first, second = x.tensor_split(2, dim=-1)
+    shifted = torch.cat([before[:, None], first[:, :-1]], 1)
+    return torch.cat([shifted, second], -1), first[:, -1]
+
+
 @torch.no_grad()
-def as_ring(parts: list[Tensor]) -> Tensor:
-    """Return keys or values of all blocks, (L, B, N, H), float32 and finite, without gradient."""
+def as_part(parts: tuple[Tensor, ...]) -> Tensor:
+    """Return a part of the state of all blocks, (L, B, ...), float32, finite, without gradient."""
     return torch.stack(parts).float().nan_to_num_(0.0, 0.0, 0.0)
 
 
@@ -190,18 +213,17 @@ class Transformer(Network):
         turns = self.rotations[(position.long() + steps) % PERIOD][:, :, None, None]
         hidden = self._hidden(position, T)
         x = times(self.embedding(inputs), masks.embedding if masks else None)
-        keys, values = [], []
+        ends = []
         for i, block in enumerate(self.layers):
             own = masks.layers[2 * i : 2 * i + 2] if masks else (None, None)
-            x, k, v = block(x, (parts["keys"][i], parts["values"][i]), turns, hidden, own)
-            keys.append(k[:, T:])
-            values.append(v[:, T:])
+            x, *end = block(x, tuple(parts[name][i] for name in PARTS), turns, hidden, own)
+            ends.append(end)
         new = position + T
         new = torch.where(new >= 2 * PERIOD, new - PERIOD * (new // PERIOD - 1), new)
         logits: Tensor = self.decoder(normed(x)).float()
-        return logits, State.from_arrays(
-            {"keys": as_ring(keys), "values": as_ring(values), "position": new[None]}
-        )
+        joined = map(as_part, zip(*ends, strict=True))
+        after = dict(zip(PARTS, joined, strict=True))
+        return logits, State.from_arrays(after | {"position": new[None]})
 
     def _hidden(self, position: Tensor, T: int) -> Tensor:
         """Return -inf where one of T characters does not look at one of N + T, else 0.

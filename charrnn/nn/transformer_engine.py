@@ -79,17 +79,24 @@ class TransformerEngine(Engine):
         position = old["position"][0, ..., 0]
         turns = self._rotations[position.astype(np.int64) % PERIOD]
         keys, values = self._keys.moved(old["keys"]), self._values.moved(old["values"])
+        before = np.empty_like(old["before"])
         hidden = self._hidden(position + 1)
         x, streams, shares = self._embedding[ids], [], []
         for i, (qkv, output, up, down) in enumerate(self._blocks):
-            both, v = np.split(qkv.times(normed(x)), [2 * H], axis=-1)
+            mixed = with_character_before(
+                normed(x), old["before"][i, ..., 0, :], before[i, ..., 0, :]
+            )
+            both, v = np.split(qkv.times(mixed), [2 * H], axis=-1)
             both = np.ascontiguousarray(both).reshape(*v.shape[:-1], 2, heads, -1)
             both = (both.view(np.complex64) * turns).view(np.float32)
             q, k = both[..., 0, :, :], both[..., 1, :, :].reshape(v.shape)
             keys[i, ..., -1, :], values[i, ..., -1, :] = k, v
             found, share = attended(q, keys[i], values[i], hidden)
             x = x + output.times(found)
-            active = np.maximum(up.times(normed(x)), 0)
+            mixed = with_character_before(
+                normed(x), old["before"][i, ..., 1, :], before[i, ..., 1, :]
+            )
+            active = np.maximum(up.times(mixed), 0)
             active *= active
             x += down.times(active)
             streams.append(x)
@@ -98,7 +105,7 @@ class TransformerEngine(Engine):
         logits += self._bias
         after = position + 1
         after = np.where(after >= 2 * PERIOD, after - PERIOD, after).astype(np.float32)
-        new = {"keys": keys, "values": values, "position": after[None, ..., None]}
+        new = {"keys": keys, "values": values, "before": before, "position": after[None, ..., None]}
         return logits, State.from_arrays(new), streams, shares
 
     def _hidden(self, count: Any) -> Floats | None:
@@ -115,6 +122,13 @@ def normed(x: Floats) -> Floats:
     square = np.einsum("...i,...i->...", x, x)[..., None] * np.float32(1 / x.shape[-1])
     result: Floats = x / (np.sqrt(square) + EPSILON)
     return result
+
+
+def with_character_before(x: Floats, before: Floats, kept: Floats) -> Floats:
+    """Return x with its first half, which is written into `kept`, replaced by that of `before`."""
+    kept[...] = x[..., : kept.shape[-1]]
+    x[..., : kept.shape[-1]] = before
+    return x
 
 
 def attended(

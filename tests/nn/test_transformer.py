@@ -50,6 +50,11 @@ def by_equations(weights, ids, looked=None):
     def norm(x):
         return x / np.sqrt((x * x).mean(-1, keepdims=True))
 
+    def mixed(x):
+        """The first half of the units is that of the character before."""
+        before = np.concatenate([np.zeros_like(x[:1]), x[:-1]])
+        return np.where(np.arange(CONFIG.hidden_size) < CONFIG.hidden_size // 2, before, x)
+
     def complex_pairs(x):
         pairs = x.reshape(heads, D // 2, 2)
         return pairs[..., 0] + 1j * pairs[..., 1]
@@ -57,7 +62,7 @@ def by_equations(weights, ids, looked=None):
     x = w["embedding.weight"][ids]
     for block in range(CONFIG.num_layers):
         name = f"layers.{block}."
-        q, k, v = np.split(norm(x) @ w[name + "qkv.weight"].T, 3, axis=-1)
+        q, k, v = np.split(mixed(norm(x)) @ w[name + "qkv.weight"].T, 3, axis=-1)
         found = np.zeros_like(x)
         for t in range(len(ids)):
             seen = range(max(0, t - N + 1), t + 1)
@@ -72,7 +77,7 @@ def by_equations(weights, ids, looked=None):
             of_head = v[list(seen)].reshape(len(seen), heads, D)
             found[t] = (shares[..., None] * of_head).sum(axis=0).reshape(-1)
         x = x + found @ w[name + "output.weight"].T
-        hidden = np.maximum(norm(x) @ w[name + "up.weight"].T, 0) ** 2
+        hidden = np.maximum(mixed(norm(x)) @ w[name + "up.weight"].T, 0) ** 2
         x = x + hidden @ w[name + "down.weight"].T
     return norm(x) @ w["decoder.weight"].T + w["decoder.bias"]
 
@@ -177,12 +182,12 @@ def test_nothing_of_a_window_sees_a_later_character(network, ids):
 
 
 def test_a_block_sees_no_further_than_the_context(network, ids):
-    """Two blocks of context 5 see 9 characters: the last one of itself and 8 before."""
+    """Two blocks of context 5 see 13 characters: each adds 4, one before those, and one more."""
     changed = ids.copy()
     changed[:, 2] = (changed[:, 2] + 1) % V
     before, after = read(network, ids, [23])[0], read(network, changed, [23])[0]
     differs = (before != after).any(-1).any(0)
-    assert differs.nonzero().flatten().tolist() == list(range(2, 11))
+    assert differs.nonzero().flatten().tolist() == list(range(2, 15))
 
 
 def test_the_gradient_of_the_norm_is_that_of_torch():
@@ -260,7 +265,7 @@ def test_attend_returns_where_each_head_of_each_block_looked(weights, ids):
 
 def test_parts_of_the_state_have_streams_on_axis_1():
     assert part_shapes(CONFIG, 4) == {
-        "keys": (2, 4, 5, 12), "values": (2, 4, 5, 12), "position": (1, 4, 1),
+        "keys": (2, 4, 5, 12), "values": (2, 4, 5, 12), "before": (2, 4, 2, 6), "position": (1, 4, 1),
     }  # fmt: skip
     assert State.empty(CONFIG).arrays()["position"].shape == (1, 1)
 
