@@ -130,13 +130,19 @@ def test_a_text_lists_what_each_character_looked_at():
     lines = shown.split("\n")
     assert lines[3] == "block 1, head 2"
     assert len(lines) == 4 + len(TEXT)
-    [first, second, *_] = looks(model("transformer"), VOCAB.encode(TEXT))
-    start, own = first.weights[1, 2]
-    pair = sorted([(-own, f"a 0 {own:.0%}"), (-start, f"start {start:.0%}")])
-    shown = [text for weight, text in pair if -weight >= LEAST]
-    assert lines[4].split() == ["1", "a", *" ".join(shown).split()]
-    assert f"a -1 {second.weights[1, 2, 1]:.0%}" in lines[5]
-    assert lines[12].split()[:2] == ["9", "↵"]
+    for index, look in enumerate(looks(model("transformer"), VOCAB.encode(TEXT))):
+        listed = [
+            (
+                weight,
+                "start"
+                if at == START
+                else f"{VOCAB.decode([VOCAB.encode(TEXT)[at]])} {at - index}",
+            )
+            for at, weight in zip(look.seen.tolist(), look.weights[1, 2].tolist(), strict=True)
+            if weight >= LEAST
+        ]
+        expected = [f"{name} {weight:.0%}" for weight, name in sorted(listed, reverse=True)]
+        assert lines[4 + index].split()[2:] == " ".join(expected).replace("\n", "↵").split()
 
 
 def test_heads_are_named_by_block_and_number():
