@@ -11,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.errors import InputError
-from charrnn.steering.pattern import Positions, bits, matching, positions_of
+from charrnn.steering.pattern import TOO_SLOW, Class, Positions, bits, matching, positions_of
+from charrnn.steering.utf8 import as_bytes
 
 MOST_CELLS = 1 << 24
 """Limit of S x V: 64 MiB."""
 
 MOST_STEPS = 3_000_000
 """Limit of the steps to build an automaton: about two seconds."""
+
+MOST_LOOKUPS = 10_000_000
+"""Limit of different classes of a pattern x V: some two seconds."""
 
 NEVER, ENDS = -1, -2
 """In a table: a symbol after which nothing matches any more, and one that ends the text before it."""
@@ -45,7 +49,7 @@ class Alphabet:
     """The symbols that a text may have."""
 
     characters: str
-    """One for each symbol."""
+    """One for each symbol; empty for bytes."""
     is_allowed: NDArray[np.bool_]
     """Whether a text may have it, (V,)."""
     separator: int | None = None
@@ -64,6 +68,7 @@ def automaton_of(pattern: str, alphabet: Alphabet, *, is_backward: bool = False)
         InputError: It is not a regular expression, not regular, too large, or matches no text.
     """
     positions = positions_of(pattern)
+    positions = positions if alphabet.characters else as_bytes(positions)
     kinds = Kinds(positions, alphabet)
     steps, accepts = determined(positions.turned_round() if is_backward else positions, kinds)
     distances = distances_to(accepts, steps)
@@ -82,15 +87,11 @@ class Kinds:
     """
 
     def __init__(self, positions: Positions, alphabet: Alphabet) -> None:
-        at: dict[tuple[str, int], int] = {}
+        at: dict[Class, int] = {}
         for position, each in enumerate(positions.classes):
             at[each] = at.get(each, 0) | 1 << position
-        spans = matching(alphabet.characters, tuple(at))
-        members = [
-            np.array([i for span in found for i in range(*span) if alphabet.is_allowed[i]], int)
-            for found in spans
-        ]
-        kinds = np.zeros(len(alphabet.characters), dtype=np.int64)
+        members = [each[alphabet.is_allowed[each]] for each in symbols_of(tuple(at), alphabet)]
+        kinds = np.zeros(len(alphabet.is_allowed), dtype=np.int64)
         for count, symbols in enumerate(members, start=1):
             _, parts = np.unique(kinds[symbols], return_inverse=True)
             kinds[symbols] = count * len(kinds) + parts
@@ -101,6 +102,26 @@ class Kinds:
         for where, symbols in zip(at.values(), members, strict=True):
             for kind in np.unique(self.of_symbols[symbols]).tolist():
                 self.positions[kind] |= where
+
+
+def symbols_of(classes: Sequence[Class], alphabet: Alphabet) -> list[NDArray[np.int64]]:
+    """Return the symbols that each class has.
+
+    Raises:
+        InputError: There are too many classes.
+    """
+    if not alphabet.characters:
+        return [np.array(list(each)).astype(np.int64) for each in classes]
+    if len(classes) * len(alphabet.characters) > MOST_LOOKUPS:
+        raise InputError(
+            f"--match: {len(classes):,} different characters and classes are too many for "
+            f"{len(alphabet.characters):,} characters of the model; write a simpler pattern"
+        )
+    none = np.zeros(0, dtype=np.int64)
+    return [
+        np.concatenate([none, *(np.arange(*span) for span in spans)])
+        for spans in matching(alphabet.characters, classes)
+    ]
 
 
 def determined(positions: Positions, kinds: Kinds) -> tuple[Ints, NDArray[np.bool_]]:
@@ -150,7 +171,7 @@ def check_size(num_states: int, most: int, num_steps: int) -> None:
             "characters; write a simpler pattern, or lower counts"
         )
     if num_steps > MOST_STEPS:
-        raise InputError("--match: takes too long to compile; write a simpler pattern")
+        raise InputError(TOO_SLOW)
 
 
 def distances_to(accepts: NDArray[np.bool_], steps: Ints) -> Ints:

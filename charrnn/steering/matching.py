@@ -81,20 +81,20 @@ def automaton_for(config: SampleConfig, model: Model, bias: Biases | None) -> Au
     if not config.match:
         return None
     vocab = model.vocab
-    if isinstance(vocab, ByteVocabulary):
-        raise InputError("--match: a pattern has characters, but this model writes bytes")
     is_allowed = np.ones(vocab.size, dtype=np.bool_) if bias is None else ~np.isneginf(bias)
     newline = vocab.newline if model.records else None
     if newline is not None:
         is_allowed[newline] = False
-    alphabet = Alphabet(vocab.decode(range(vocab.size)), is_allowed, newline)
+    has_bytes = isinstance(vocab, ByteVocabulary)
+    characters = "" if has_bytes else vocab.decode(range(vocab.size))
+    alphabet = Alphabet(characters, is_allowed, newline)
     pattern = model.reading().convert(config.match)
     automaton = automaton_of(pattern, alphabet, is_backward=model.is_backward)
-    check_length(automaton, config.length)
+    check_length(automaton, config.length, vocab.unit)
     return automaton
 
 
-def check_length(automaton: Automaton, length: int) -> None:
+def check_length(automaton: Automaton, length: int, unit: str = "character") -> None:
     """Refuse a length that no match has.
 
     Raises:
@@ -103,6 +103,6 @@ def check_length(automaton: Automaton, length: int) -> None:
     shortest = int(automaton.least[0])
     if 0 < length < shortest:
         raise InputError(
-            f"--match: the shortest text that matches has {shortest:,} characters, but --length is "
+            f"--match: the shortest text that matches has {shortest:,} {unit}s, but --length is "
             f"{length:,}"
         )

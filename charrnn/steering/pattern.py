@@ -9,7 +9,6 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -19,8 +18,18 @@ from charrnn.core.errors import InputError, printable
 MOST_POSITIONS = 10_000
 """Limit of the characters in a pattern, each repeat counted."""
 
+TOO_LONG = (
+    f"--match: more than {MOST_POSITIONS:,} characters, each repeat counted; write a simpler pattern, "
+    "or lower counts"
+)
+
+TOO_SLOW = "--match: takes too long to compile; write a simpler pattern"
+
 MOST_LINKS = 2_000_000
 """Limit of the pairs of a position and what may follow it that are looked at: about a second."""
+
+SHOWN = 80
+"""Characters of a pattern that an error shows."""
 
 REFUSED = {
     codes.ASSERT: "look-around", codes.ASSERT_NOT: "look-around", codes.FAILURE: "look-around",
@@ -40,6 +49,10 @@ CLASS_FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
 """Flags that change which characters a class has."""
 
 
+Class = tuple[str, int] | bytes
+"""Characters, as a pattern and its flags; or bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a pattern: the positions a text of it may begin and end with."""
@@ -57,11 +70,21 @@ class Positions:
     whole: Part
     follow: list[int]
     """The positions that may come after each."""
-    classes: list[tuple[str, int]]
-    """Class of characters at each position, as a pattern, and its flags."""
+    classes: list[Class]
+    """What may come at each position."""
+
+    def check_links(self) -> None:
+        """Refuse positions with more links than can be looked at one by one.
+
+        Raises:
+            InputError: They have.
+        """
+        if sum(following.bit_count() for following in self.follow) > MOST_LINKS:
+            raise InputError(TOO_SLOW)
 
     def turned_round(self) -> "Positions":
         """Return the positions of the texts from their last character to their first."""
+        self.check_links()
         follow = [0] * len(self.follow)
         for position, following in enumerate(self.follow):
             for other in bits(following):
@@ -91,7 +114,7 @@ def positions_of(pattern: str) -> Positions:
         return Builder().positions(tree)
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise InputError(f"--match: {error.msg}{where}: {printable(pattern)}") from None
+        raise InputError(f"--match: {error.msg}{where}: {printable(pattern[:SHOWN])}") from None
     except (RecursionError, OverflowError):
         raise InputError("--match: its groups or numbers are too deep or large") from None
 
@@ -101,7 +124,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._follow: list[int] = []
-        self._classes: list[tuple[str, int]] = []
+        self._classes: list[Class] = []
         self._begins = self._ends = self._num_links = 0
 
     def positions(self, tree: Any) -> Positions:
@@ -142,10 +165,7 @@ class Builder:
 
     def _position(self, characters: str, flags: int) -> Part:
         if len(self._follow) == MOST_POSITIONS:
-            raise InputError(
-                f"--match: more than {MOST_POSITIONS:,} characters, each repeat counted; write a "
-                "simpler pattern, or lower counts"
-            )
+            raise InputError(TOO_LONG)
         self._follow.append(0)
         self._classes.append((characters, flags))
         own = 1 << len(self._follow) - 1
@@ -194,7 +214,7 @@ class Builder:
             self._follow[position] |= after
             self._num_links += 1
         if self._num_links > MOST_LINKS:
-            raise InputError("--match: takes too long to compile; write a simpler pattern")
+            raise InputError(TOO_SLOW)
 
     def _without_anchors(self, whole: Part) -> Part:
         """Remove ^ and $, which match at both ends of the text alone."""
@@ -250,11 +270,11 @@ def escaped(code_point: int) -> str:
     return f"\\U{code_point:08x}"
 
 
-@lru_cache(maxsize=4)
-def matching(characters: str, classes: tuple[tuple[str, int], ...]) -> list[list[tuple[int, int]]]:
-    """Return for each class the spans of characters that it has."""
+def matching(characters: str, classes: Sequence[Class]) -> list[list[tuple[int, int]]]:
+    """Return for each class of characters the spans of those that it has."""
     found = []
     for pattern, flags in classes:
+        assert isinstance(pattern, str)
         matches = re.finditer(pattern + "+", characters, flags) if pattern else ()
         found.append([match.span() for match in matches])
     return found

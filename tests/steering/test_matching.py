@@ -145,6 +145,15 @@ def test_the_likeliest_match_is_chosen():
     assert ends(samples) == {("aabaa", "match")}
 
 
+def test_a_model_of_bytes_writes_whole_characters_that_match():
+    """Any byte may follow any other: nearly all texts of such a model are no UTF-8."""
+    model = chain({byte: {0: 1.0} for byte in range(256)}, vocab=ByteVocabulary())
+    model.weights["decoder.weight"][:] = 0
+    samples = write(model, r"[а-яё]{2}\w+", count=20, length=14)
+    assert all(re.fullmatch(r"[а-яё]{2}\w+", sample.text) for sample in samples)
+    assert all(sample.raw.decode() == sample.text for sample in samples)
+
+
 # What is refused.
 
 
@@ -154,11 +163,6 @@ def test_stop_strings_are_refused_beside_a_pattern():
         Sampler(cycle("abc"), ["b"]).sample("", config, 1)
     with pytest.raises(InputError, match="--match and --stop"):
         list(Sampler(chain(LINES, records=True), ["b"]).write(Jobs([""], [config], 2, 1)))
-
-
-def test_a_model_of_bytes_is_refused():
-    with pytest.raises(InputError, match="this model writes bytes"):
-        Sampler(cycle(range(256), vocab=ByteVocabulary())).sample("", SampleConfig(match="a"), 1)
 
 
 def test_a_length_below_the_shortest_match_is_refused():
