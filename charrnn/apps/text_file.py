@@ -31,7 +31,7 @@ class TextFile:
     Args:
         path: The file; None until a name is given.
         models: Files that must not be overwritten.
-        force: Whether a file that charrnn did not write may be edited and overwritten.
+        force: Whether a file that charrnn did not write may be opened, and saved again.
     """
 
     def __init__(self, path: Path | None, models: tuple[Path, ...], *, force: bool) -> None:
@@ -102,7 +102,7 @@ class TextFile:
         assert self.path is not None
         name, path = printable(self.path), self.path
         self._check(path)
-        if has_content(path) and identity_of(path) != self._seen and not self._force:
+        if has_content(path) and identity_of(path) != self._seen:
             raise InputError(f"{name}: another program changed it; save under another name")
         path = path.resolve()  # a link stays a link
         data = text.replace("\n", self._line_end).encode("utf-8", "surrogateescape")

@@ -40,11 +40,20 @@ def test_a_piece_that_is_inserted_is_a_step_of_its_own():
 
 
 def test_of_two_equal_letters_the_one_that_was_typed_is_remembered():
-    draft = Draft("aa")
+    draft = Draft("ba")
     draft.move(1)
-    draft.edit("aaa", 2)
+    typed(draft, "ac")  # one step, although the first letter could be the one that was there
+    assert draft.text == "baca"
     draft.undo()
-    assert (draft.text, draft.cursor) == ("aa", 1)
+    assert (draft.text, draft.cursor) == ("ba", 1)
+
+
+def test_a_letter_elsewhere_does_not_join_the_word_before_it():
+    draft = Draft("ab")
+    typed(draft, "c")
+    draft.edit("xabc", 1)
+    draft.undo()
+    assert draft.text == "abc"
 
 
 def test_typing_elsewhere_is_a_new_step_and_ends_what_can_be_done_again():

@@ -135,9 +135,10 @@ def test_a_word_that_was_taken_is_given_back(editor):
 
 
 def test_keys_work_while_a_proposal_is_written_and_typing_cancels_it(editor):
-    began, stopped = threading.Event(), threading.Event()
+    began, stopped, calls = threading.Event(), threading.Event(), []
 
     def slow(request, is_cancelled):
+        calls.append(request)
         began.set()
         while not is_cancelled():
             stopped.wait(0.001)
@@ -146,11 +147,13 @@ def test_keys_work_while_a_proposal_is_written_and_typing_cancels_it(editor):
     e = editor("The", propose=slow)
     e.play(
         (TAB, began.is_set),
+        (TAB + SHIFT_TAB, lambda: True),  # one is under way
         (control("T"), lambda: e.writing.temperature == 0.9),
         ("x", lambda: e.draft.text == "Thex" and e.writing.request is None),
         ("", stopped.is_set),
-        (TAB, lambda: e.writing.request is not None),  # leaving cancels it too
+        (TAB, lambda: calls[-1] is e.writing.request),  # leaving cancels it too
     )
+    assert len(calls) == 3
 
 
 def test_a_proposer_that_fails_costs_no_text(editor):

@@ -36,14 +36,15 @@ def test_a_foreign_file_is_opened_with_force_only():
     assert Path("novel.txt").read_text() == "not ours, edited"
 
 
-def test_a_file_that_another_program_changed_meanwhile_is_not_overwritten():
-    file, _ = opened()
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_another_program_changed_meanwhile_is_not_overwritten(force):
+    file, _ = opened(force=force)
     file.save("mine")
     Path("novel.txt").write_text("theirs")
     with pytest.raises(InputError, match="another program changed it"):
         file.save("mine too")
     assert Path("novel.txt").read_text() == "theirs"
-    file, _ = opened("new.txt")
+    file, _ = opened("new.txt", force=force)
     Path("new.txt").write_text("theirs")
     with pytest.raises(InputError, match="another program changed it"):
         file.save("mine")
