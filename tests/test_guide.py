@@ -35,7 +35,17 @@ def test_every_block_of_shell_passes(done):
 
 def test_the_page_shows_every_command_of_the_program(done):
     shown = set(re.findall(r"\bcharrnn ([a-z]+)", "".join(BLOCKS)))
-    assert shown >= {"train", "sample", "score", "info", "runs", "viz", "export", "completion"}
+    assert shown >= {
+        "train",
+        "sample",
+        "score",
+        "info",
+        "runs",
+        "viz",
+        "export",
+        "serve",
+        "completion",
+    }
 
 
 def test_files_are_written_where_the_page_says(home, done):

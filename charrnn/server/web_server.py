@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -31,6 +30,9 @@ MOST_CONNECTIONS = 256
 
 IDLE_SECONDS = 30.0
 """A connection that sends no whole request for so long is closed."""
+
+KEPT_SECONDS = 60
+"""For uvicorn: longer than IDLE_SECONDS, which alone decides."""
 
 LAST_SECONDS = 0.2
 """Time for requests to end when the server stops."""
@@ -141,7 +143,7 @@ def run(app: ASGIApp, listener: socket.socket, interrupts: Callable[[], str]) ->
     config = uvicorn.Config(
         app, http="h11", ws="none", loop="asyncio", lifespan="off", interface="asgi3",
         log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=KEPT_SECONDS,
     )  # fmt: skip
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -162,7 +164,8 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, interrupts: Callable[[], str]) -> None:
         super().__init__(config)
         self._interrupts = interrupts
-        self._idle_since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._idle: dict[Any, tuple[Any, float]] = {}
+        """By connection, its last request and since when it waits for the next one."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -186,13 +189,16 @@ class Server(uvicorn.Server):
             await asyncio.wait(self.server_state.tasks, timeout=LAST_SECONDS)
 
     def _close_idle(self, now: float) -> None:
+        """Close connections that wait too long for a request."""
+        before, self._idle = self._idle, {}
         for each in list(self.server_state.connections):
             connection: Any = each
-            cycle = connection.cycle  # the request that is being answered, or the last one
-            if cycle is not None and not cycle.response_complete:
-                self._idle_since.pop(connection, None)
-            elif now - self._idle_since.setdefault(connection, now) > IDLE_SECONDS:
-                connection.transport.close()
+            request = connection.cycle  # it is being answered, or is the last one
+            if request is None or request.response_complete:
+                last, since = before.get(connection, (request, now))
+                self._idle[connection] = request, since if last is request else now
+                if now - self._idle[connection][1] > IDLE_SECONDS:
+                    connection.transport.close()
 
 
 class Messages(logging.Handler):

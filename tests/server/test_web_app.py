@@ -2,11 +2,12 @@
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import openai
@@ -19,6 +20,7 @@ from servers import PAGE, serving
 import charrnn.server.web_app
 from charrnn.core.errors import InputError
 from charrnn.server.completion import Piece, Writer
+from charrnn.server.completion_request import fitted, parse_request
 
 TEXT = "the cat sat on the mat\nthe dog ran to the den\n"
 
@@ -326,17 +328,37 @@ def kinds(number):
     }  # fmt: skip
 
 
-def test_of_120_requests_16_at_once_none_is_lost_or_mixed_up(model):
-    from charrnn.server.completion_request import fitted, parse_request
-
-    with serving(model) as served:
-        found = sixteen_at_once(served, 120, kinds)
-    writer = Writer(replace(model))
-    for number, texts in enumerate(found):
+def expected_texts(model, count):
+    """Return the texts of requests, written one after the other without a server."""
+    writer = Writer(model)
+    for number in range(count):
         request = fitted(parse_request(json.dumps(kinds(number)).encode(), "tiny"), model)
         pieces = list(writer.pieces(request, lambda: None))
-        expected = [
+        yield [
             "".join(piece.text for piece in pieces if piece.index == index)
             for index in range(len(request.jobs))
         ]
-        assert texts == expected
+
+
+def test_of_120_requests_16_at_once_none_is_lost_or_mixed_up(model):
+    with serving(model) as served:
+        found = sixteen_at_once(served, 120, kinds)
+    assert found == list(expected_texts(model, 120))
+
+
+@pytest.mark.slow  # twice a thousand requests
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_of_1000_requests_16_at_once_none_is_lost_and_memory_stays_flat(model):
+    with serving(model) as served:
+        sixteen_at_once(served, 1000, kinds)
+        before = resident()
+        found = sixteen_at_once(served, 1000, kinds)
+        grown = resident() - before
+    assert found == list(expected_texts(model, 1000))
+    assert grown < 8 << 20
+    assert served.log.getvalue().count(" 200, ") == 2000
+
+
+def resident():
+    """Return the resident memory of this process in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

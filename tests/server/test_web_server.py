@@ -1,7 +1,9 @@
 """The server on its socket: raw bytes, idle connections, its addresses."""
 
+import http.client
 import socket
 import time
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -59,6 +61,19 @@ def test_a_connection_that_asks_nothing_is_closed(monkeypatch):
         begin = time.monotonic()
         assert answer(served, b"GET / HT") == b""
         assert 0.2 <= time.monotonic() - begin < 5
+
+
+def test_a_connection_that_asks_again_stays(monkeypatch):
+    """Each request is over before the server looks at its connections again, every 0.1 s."""
+    monkeypatch.setattr(charrnn.server.web_server, "IDLE_SECONDS", 0.4)
+    with serving(cycle("abc")) as served:
+        line = http.client.HTTPConnection(urlsplit(served.address).netloc, timeout=10)
+        with closing(line):
+            for _ in range(8):
+                line.request("GET", "/v1/models")
+                assert line.getresponse().read().startswith(b'{"object":"list"')
+                time.sleep(0.12)
+                assert line.sock is not None
 
 
 def test_addresses_for_clients():
