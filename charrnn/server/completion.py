@@ -13,6 +13,9 @@ from charrnn.sampling.sampler import Sampler
 from charrnn.server.completion_request import CompletionRequest
 from charrnn.server.log_probabilities import Follower, LogProbabilities
 
+FINISH: dict[str | None, str] = {"match": "stop"}
+"""Reasons for an end that have another name in the API."""
+
 MANY = 1 << 30
 """Symbols that a server may write: worth compiling the loop."""
 
@@ -28,7 +31,7 @@ class Piece:
     """Symbols of the model that were written."""
     log_probabilities: LogProbabilities | None = None
     finish: str | None = None
-    """Why the text ended, "length" or "stop"; None before its end."""
+    """Why the text ended, "length", "stop" or "match"; None before its end."""
 
     def followed_by(self, other: "Piece") -> "Piece":
         """Return this part of a text and the next one together."""
@@ -183,6 +186,6 @@ class Response:
             "index": piece.index,
             "text": piece.text,
             "logprobs": logs and logs.to_json(self._model, begin, self._request.alternatives or 0),
-            "finish_reason": piece.finish,
+            "finish_reason": FINISH.get(piece.finish, piece.finish),
         }
         return choice | ({"seed": self._jobs[piece.index].seed} if piece.finish else {})

@@ -35,7 +35,9 @@ def server(trained, *arguments, model="text"):
     words = ("serve", model, "--checkpoints", trained, "--port", "0", *arguments)
     started = process(*words, interpreter=python())
     try:
-        yield started, started.stdout.readline().decode().strip()
+        line = started.stdout.readline().decode().strip()
+        assert line, started.stderr.read().decode()
+        yield started, line
     finally:
         started.kill()
         started.communicate()

@@ -37,7 +37,7 @@ FIELDS = {
     "prompt": "Who", "max_tokens": 3, "temperature": 0.8, "top_p": 0.9, "top_k": 5, "min_p": 0.1,
     "n": 1, "stop": ["\n"], "seed": 1, "echo": False, "logprobs": 2, "stream": False,
     "model": "tiny", "memory_weight": 0.5, "ban": "W", "bias": {"e": 1}, "logit_bias": {"e": 1},
-    "best_of": 1, "suffix": "", "presence_penalty": 0, "stream_options": {"include_usage": True},
+    "no_repeat": 5, "match": "[a-z ]{1,3}", "best_of": 1, "suffix": "", "presence_penalty": 0, "stream_options": {"include_usage": True},
     "user": "a",
 }  # fmt: skip
 

@@ -40,12 +40,12 @@ def test_fields_are_settings_of_sampling():
         model="tiny", prompt=["ab", "c"], max_tokens=7, temperature=0, top_p=0.5, top_k=3, min_p=1,
         memory_weight=0.25, n=2, stop="\n", seed=9, echo=True, logprobs=2, stream=True, ban="q",
         stream_options={"include_usage": True}, bias={"e": -2}, logit_bias={"f": 100}, best_of=6,
-        no_repeat=12,
+        no_repeat=12, match="[a-z]*",
         suffix="", presence_penalty=0, frequency_penalty=0.0, user="a person",
     )  # fmt: skip
     assert request.config == SampleConfig(
         length=7, temperature=0.0, top_p=0.5, top_k=3, min_p=1.0, memory_weight=0.25, ban="q",
-        bias=(("e", -2.0), ("f", 100.0)), best_of=3, no_repeat=12,
+        bias=(("e", -2.0), ("f", 100.0)), best_of=3, no_repeat=12, match="[a-z]*",
     )  # fmt: skip
     assert (request.prompts, request.stops, request.count, request.seed) == (
         ("ab", "c"), ("\n",), 2, 9

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -116,6 +117,23 @@ def test_characters_that_are_banned_or_preferred(served):
     assert set(text).isdisjoint("ae")
     (text,) = served.texts(prompt="the ", max_tokens=20, seed=1, logit_bias={"o": 100})
     assert text == "o" * 20
+
+
+def test_a_text_that_matches_a_pattern(served):
+    for fields in ({}, {"n": 3}, {"best_of": 2}):
+        found = served.complete(
+            prompt="the ", max_tokens=20, seed=1, match="[a-d]{2}( o[nm])?", **fields
+        )
+        for choice in found["choices"]:
+            assert re.fullmatch("[a-d]{2}( o[nm])?", choice["text"])
+            assert choice["finish_reason"] == "stop"
+    for fields in (
+        {"match": "(", "stream": True},
+        {"match": "a", "stop": "d"},
+        {"match": "a{9}", "max_tokens": 3},
+    ):
+        status, _, answer = served.ask("/v1/completions", fields)
+        assert (status, answer["error"]["message"][:5]) == (400, "match")
 
 
 def test_the_example_of_the_guide_prints_the_text(capsys):
