@@ -64,8 +64,8 @@ from charrnn.core.overwriting import check_output
 )  # fmt: skip
 @option(
     "--precision", type=click.Choice(("fp32", "bf16")), default="fp32", group="Text",
-    help="Number format of the weights: bf16 takes half the memory, which is faster on a CPU; texts "
-    "for a seed are others. [default: fp32]",
+    help="Number format of the weights: bf16 takes half the memory, which is faster on a CPU; the "
+    "same seed then gives another text. [default: fp32]",
 )  # fmt: skip
 @option(
     "--memory-from", multiple=True, metavar="FILE[:F]", group="Mixing", allow_from_autoenv=False,
@@ -75,9 +75,8 @@ from charrnn.core.overwriting import check_output
 @option(
     "--with", "others", multiple=True, metavar="MODEL[:F]", group="Mixing",
     allow_from_autoenv=False, shell_complete=complete_models,
-    help="Multiply the probabilities of another model in, those of MODEL to the power of 1 - F and "
-    "its own to the power of F: what both find likely is written. [default: 0.5] Can be given "
-    "several times.",
+    help="Multiply the probabilities p of the model with those of another one, q, as p^(1 - F) q^F: "
+    "the text is what both find likely. [default: 0.5] Can be given several times.",
 )  # fmt: skip
 @option(
     "-o", "--output", type=FilePath(), metavar="FILE", group="Output",
@@ -91,13 +90,13 @@ from charrnn.core.overwriting import check_output
 )  # fmt: skip
 @option(
     "--novel", type=FilePath(allow_dash=True), metavar="CORPUS", group="Output",
-    help="Leave out texts that occur in a corpus: records that are one of its lines, other texts "
-    "that it contains as a whole. None comes twice, and -n counts the texts that are kept.",
+    help="Leave out texts that occur in a corpus: as one of its lines, if the model has --lines, else "
+    "anywhere in it. No text is written twice, and -n counts the texts that are kept.",
 )  # fmt: skip
 @option(
     "--check-copies", type=FilePath(allow_dash=True), metavar="CORPUS", group="Output",
     help="Find spans that occur verbatim in a corpus: the longest, if it has 16 characters or more, "
-    "and the share of text in spans of 30 or more, which a terminal shows in reverse.",
+    "and the share of text in spans of 30 or more, which a terminal shows in reverse video.",
 )  # fmt: skip
 @option(
     "--no-echo-prompt", is_flag=True, group="Output", help="Do not print the prompt before a text."

@@ -470,16 +470,16 @@ class SampleConfig:
         group=STEERING, kind="bias", metavar="CHARS=F",
     )  # fmt: skip
     no_repeat: int = setting(
-        0, "Do not write again N characters in a row that stand in the last 10,000, prompt included: "
-        "the longer such a span, the less likely its next character. 0 for off; 12 ends loops.",
+        0, "Avoid repeating N or more characters in a row from the last 10,000, prompt included: the "
+        "longer the repeated span, the less likely its next character. 0 for off; 12 ends loops.",
         check=Check(lambda value: value == 0 or 2 <= value <= LONGEST_SPAN, f"0, or in [2, {LONGEST_SPAN}]"),
         group=STEERING,
     )  # fmt: skip
     match: str = setting(
         "", "Write texts that match this regular expression as a whole, without their prompt, as "
         "re.fullmatch of Python does; without look-around and back-references. A text ends where "
-        "the pattern does, or, where it may end, before a character that leaves it; at --length it "
-        "matches too.",
+        "the pattern must end, or where it may end and the model chooses a character that does not "
+        "continue it. A text that ends at --length matches too.",
         group=STEERING, metavar="REGEX",
     )  # fmt: skip
     best_of: int = setting(
