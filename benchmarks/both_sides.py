@@ -3,6 +3,8 @@
 Prints one table: a hidden character, planted errors, gaps, and how long they take.
 
 python benchmarks/both_sides.py checkpoints/shakespeare shakespeare.txt
+
+With --both RUN, a model of both directions also judges a hidden character and wrong letters.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from charrnn.infill.fill import LOOK, Gap, fillings, proposed, scored
 from charrnn.infill.proof import Proof
 from charrnn.infill.reader import log_unigrams, readers
 from charrnn.infill.suggestions import suggestions
+from charrnn.infill.two_way import TwoWay
 
 MARGIN = 600
 """Symbols at both ends of the text that nothing is hidden in."""
@@ -42,7 +45,7 @@ def own_loss(scores, own):
     return -logs[np.arange(len(own)), own].mean(), (logs.argmax(axis=1) == own).mean()
 
 
-def hidden(pair, ids, count, rng):
+def hidden(pair, ids, count, rng, two_way):
     """Print how well one hidden character is guessed."""
     sides = [
         Side(reader, text, powers)
@@ -63,14 +66,20 @@ def hidden(pair, ids, count, rng):
     )
     first = sides[0].gains(edits, -np.inf)
     whole = (first + sides[1].gains(edits.turned(T), -np.inf)).reshape(count, V)
-    for name, scores in (
+    rows = [
         ("n-grams, forward", ngrams),
         ("network and n-grams, forward", forward),
         ("backward", backward),
         ("product of both guesses", product),
         ("whole span, forward", first.reshape(count, V)),
         ("whole span, both sides", whole),
-    ):
+    ]
+    if two_way:
+        alone = two_way.logs(ids, 0, T)
+        judged = two_way.judged(ids, 0, T, edits, whole.ravel()).reshape(count, V)
+        rows += [("network of both directions", alone[at])]
+        rows += [("whole span, both sides, and that network", judged)]
+    for name, scores in rows:
         loss, right = own_loss(scores, ids[at])
         print(f"| hidden character: {name} | {loss:.3f} nats, {right:.1%} right |", flush=True)
 
@@ -101,14 +110,14 @@ def other(letters, symbol, rng):
     return int(rng.choice(letters[letters != symbol]))
 
 
-def wrong_letters(pair, ids, letters, rng):
+def wrong_letters(pair, ids, letters, rng, two_way):
     """Print how well wrong letters are found and put right."""
     text, at = ids.copy(), places(ids, letters, rng, min(PLANTED, len(ids) // 100))
     text[at] = [other(letters, symbol, rng) for symbol in text[at]]
     is_wrong = np.zeros(len(text), dtype=bool)
     is_wrong[at] = True
     start, work = time.perf_counter(), time.process_time()
-    proof = Proof(pair, text)
+    proof = Proof(pair, text, two_way=two_way)
     found = proof.suspicions()
     took, work = time.perf_counter() - start, time.process_time() - work
     forward = -pair[0].logs(text, 0, len(text))[np.arange(len(text)), text]
@@ -131,7 +140,7 @@ def wrong_letters(pair, ids, letters, rng):
     )
 
 
-def mixed_errors(pair, ids, letters, rng):
+def mixed_errors(pair, ids, letters, rng, two_way):
     """Print how many insertions, deletions, swaps and wrong letters are found, and put right."""
     at = places(ids, letters, rng, min(PLANTED, len(ids) // 100))
     text, marks, kinds = ids.tolist(), [], []
@@ -149,7 +158,7 @@ def mixed_errors(pair, ids, letters, rng):
         marks.append(place)
         kinds.append(kind)
     marks, kinds, written = np.array(marks), np.array(kinds), np.array(text)
-    proof = Proof(pair, written)
+    proof = Proof(pair, written, two_way=two_way)
     changes = sorted(suggestions(proof.suspicions(), 0.0), key=lambda each: -each.probability)
     best = changes[: len(at)]
     begins = np.array([each.begin for each in best])
@@ -225,12 +234,14 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("text", type=Path)
     parser.add_argument("--backward", type=Path, help="run of the other direction")
+    parser.add_argument("--both", type=Path, help="run of both directions")
     parser.add_argument("--places", type=int, default=15_000)
     parser.add_argument("--gaps", type=int, default=500)
     arguments = parser.parse_args()
     begin("Both sides")
     model = load_model(arguments.run / "best.safetensors")
     partner = load_model(arguments.backward / "best.safetensors") if arguments.backward else None
+    two_way = TwoWay.of(load_model(arguments.both / "best.safetensors")) if arguments.both else None
     corpus = load_corpus([arguments.text], model.train_config())
     ids = np.asarray(corpus.val, dtype=np.int64)
     pair, rng = readers(model, partner), np.random.default_rng(1)
@@ -238,9 +249,9 @@ def main() -> None:
     letters, middle = np.array(lower, dtype=np.int64), (len(ids) - PART) // 2
     part = ids[max(0, middle) : middle + PART]
     print("| what | found |\n|---|---|")
-    hidden(pair, ids, arguments.places, rng)
-    wrong_letters(pair, part, letters, rng)
-    mixed_errors(pair, part, letters, rng)
+    hidden(pair, ids, arguments.places, rng, two_way)
+    wrong_letters(pair, part, letters, rng, two_way)
+    mixed_errors(pair, part, letters, rng, two_way)
     gaps(pair, ids, arguments.gaps, rng)
 
 

@@ -4,9 +4,11 @@ Each RUN was trained on the first 90% of a *training* split (or on a text that n
 of), so its held-out text is training text too; each TEXT is the file that it was trained on. At random
 positions of it every symbol is tried in the place of the one that is there. The powers are those that
 make the own symbol likeliest. The last column leaves out the text in the row.
-Prints `PROPOSAL` and `POWERS` of `infill/edits.py`.
+Prints `PROPOSAL` and `POWERS` of `infill/edits.py`; and, where each case also names a run of both
+directions on its text, `TWO_WAY` of `infill/two_way.py`.
 
 python benchmarks/fit_powers.py checkpoints/plays:plays.txt checkpoints/code:code.txt
+python benchmarks/fit_powers.py checkpoints/plays:plays.txt:checkpoints/plays-both
 """
 
 import argparse
@@ -21,6 +23,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.data.corpus import load_corpus
 from charrnn.infill.edits import POWERS, PROPOSAL, Edits, Side
 from charrnn.infill.reader import log_unigrams, readers
+from charrnn.infill.two_way import TWO_WAY, TwoWay
 
 PLACES, MARGIN = 3000, 16
 """Positions of a text that are tried, and symbols at its ends that are not."""
@@ -39,9 +42,11 @@ class Case:
     """Log-probabilities of each symbol: forward, backward, unigram, (n, V, 3)."""
     whole: torch.Tensor
     """Differences of the whole: forward first and rest, backward first and rest, (n, V, 4)."""
+    two_way: torch.Tensor
+    """Gain by the built-in powers, and the prediction of a network of both directions, (n, V, 2)."""
 
 
-def make_case(run: Path, text: Path) -> Case:
+def make_case(run: Path, text: Path, both: Path | None = None) -> Case:
     """Try every symbol at random positions of the held-out text of a run."""
     model = load_model(run / "best.safetensors")
     corpus = load_corpus([text], model.train_config())
@@ -62,11 +67,15 @@ def make_case(run: Path, text: Path) -> Case:
     parts = [*sides[0].differences(edits), *sides[1].differences(edits.turned(T))]
     unigrams = np.broadcast_to(log_unigrams(sides[0].reader.memory), (len(at), V))
     guess = [sides[0].row(at), sides[1].row(T - 1 - at), unigrams]
+    whole = np.stack([part.reshape(-1, V) for part in parts], axis=-1)
+    judge = TwoWay.of(load_model(both / "best.safetensors")) if both else None
+    logs = judge.logs(ids, 0, T)[at] if judge else np.zeros((len(at), V))
     return Case(
         run.name,
         torch.from_numpy(ids[at]),
         torch.from_numpy(np.stack(guess, axis=-1).astype(np.float64)),
-        torch.from_numpy(np.stack([part.reshape(-1, V) for part in parts], axis=-1)),
+        torch.from_numpy(whole),
+        torch.from_numpy(np.stack([whole @ np.ravel(POWERS), logs], axis=-1)),
     )
 
 
@@ -104,13 +113,15 @@ def report(name: str, cases: list[Case], built_in: list[float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="+", metavar="RUN:TEXT")
+    parser.add_argument("cases", nargs="+", metavar="RUN:TEXT[:BOTH]")
     words = parser.parse_args().cases
     begin("The powers of both sides")
-    cases = [make_case(*map(Path, word.rsplit(":", 1))) for word in words]
+    cases = [make_case(*map(Path, word.split(":"))) for word in words]
     forward, backward, unigram = PROPOSAL
     report("guess", cases, [forward, backward, -unigram])
     report("whole", cases, [power for side in POWERS for power in side])
+    if all(word.count(":") == 2 for word in words):
+        report("two_way", cases, [*TWO_WAY])
 
 
 if __name__ == "__main__":

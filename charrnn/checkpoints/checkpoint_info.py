@@ -13,11 +13,15 @@ from charrnn.checkpoints.run_folder import BEST
 from charrnn.checkpoints.state import state_digest
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CheckpointError, printable
+from charrnn.core.events import PSEUDO
 from charrnn.data.vocab import CharVocabulary, visible
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.architecture import size_text
 
-BACKWARD = "backward: reads and writes from the end of a text, so that a prompt is the ending"
+DIRECTIONS = {
+    "backward": "backward: reads and writes from the end of a text, so that a prompt is the ending",
+    "both": "both: predicts a character from those on both sides, and writes no text",
+}
 
 MOST_SHOWN = 100
 """Characters of a vocabulary that the table shows."""
@@ -84,7 +88,7 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("file", f"{info.path}, {info.num_bytes:,} bytes"),
         ("kind", kind),
         ("network", f"{size_text(*sizes)}, {network.num_parameters():,} parameters"),
-        ("direction", BACKWARD if model.is_backward else None),
+        ("direction", DIRECTIONS.get(metadata.direction)),
         ("n-gram memory", _memory_text(model.memory)),
         ("characters", _vocabulary_text(model.vocab.to_json())),
         ("text", f"{files}; {counts}"),
@@ -92,9 +96,12 @@ def format_checkpoint(info: CheckpointInfo) -> list[str]:
         ("step", metadata.progress and metadata.progress.step),
         ("ended", metadata.end and metadata.end.stop_reason),
         ("started from", metadata.parent),
-        ("validation loss", _loss_text(metadata.metrics.val_loss, model.vocab.unit)),
+        (
+            PSEUDO if model.is_both else "validation loss",
+            _loss_text(model, metadata.metrics.val_loss),
+        ),
         *(score_rows(_finished(info)) if metadata.end else ()),
-        ("training loss", _loss_text(metadata.metrics.train_loss, model.vocab.unit)),
+        ("training loss", _loss_text(model, metadata.metrics.train_loss)),
         ("settings", _pairs_text(metadata.settings)),
         ("made on", metadata.environment and _pairs_text(asdict(metadata.environment))),
         ("file digest", metadata.sha256),
@@ -119,9 +126,12 @@ def _pairs_text(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {v}" for name, v in sorted(values.items()) if v is not None)
 
 
-def _loss_text(loss: float | None, unit: str) -> str | None:
+def _loss_text(model: Model, loss: float | None) -> str | None:
     if loss is None:
         return None
+    unit = model.vocab.unit
+    if model.is_both:
+        return f"{loss_text(loss)} nats per {unit}, given both sides of each"
     return f"{loss_text(loss)} nats, {loss / math.log(2):.3f} bits per {unit}"
 
 

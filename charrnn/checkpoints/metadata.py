@@ -144,7 +144,7 @@ class Metadata:
 
     @property
     def direction(self) -> str:
-        """Order in which the model reads and writes, as written: forward or backward."""
+        """Order in which the model reads, as written: forward, backward or both."""
         return str(self.settings.get("direction", "forward"))
 
 
@@ -194,7 +194,7 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
         sizes |= {"context": config.context, "num_heads": config.num_heads}
     for name, value in sizes.items():
         longest = {"attention": LONGEST_PAST, "context": LONGEST_CONTEXT}
-        most = {"num_layers": MOST_LAYERS, **longest}.get(name, 65_536)
+        most = {"num_layers": MOST_LAYERS, "num_directions": 2, **longest}.get(name, 65_536)
         if type(value) is not int or not 1 <= value <= most:
             raise CheckpointError(f"{name} is {printable(value)[:40]}")
     if why := config.mistake():
@@ -203,13 +203,16 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
 
 
 def check_direction(metadata: Metadata) -> None:
-    """Check that a model reads in a direction that this version knows.
+    """Check that a model reads in a direction that this version knows, and its network has.
 
     Raises:
         CheckpointError: It does not.
     """
     if metadata.direction not in DIRECTIONS:
         raise CheckpointError(f"its direction is unknown: {printable(metadata.direction)[:40]!r}")
+    num_directions = 2 if metadata.direction == "both" else 1
+    if metadata.network and metadata.network.num_directions != num_directions:
+        raise CheckpointError("its direction is not that of its network")
 
 
 def parse_plan(entries: Any) -> list[tuple[int, int]]:

@@ -36,8 +36,9 @@ from charrnn.data.vocab import (
     turned_round,
 )
 from charrnn.native.arrays import as_bfloat16
-from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
+from charrnn.ngram.counts import bits_of, mask
 from charrnn.ngram.model import NgramModel
+from charrnn.ngram.stored import parse_memory
 from charrnn.nn.architecture import ModelConfig, shapes
 
 MIGRATIONS: dict[int, Callable[[Tensors, JsonObject], tuple[Tensors, JsonObject]]] = {}
@@ -87,6 +88,11 @@ class Model:
     def is_backward(self) -> bool:
         """Whether the network reads and writes from the end of a text to its start."""
         return self.metadata.direction == "backward"
+
+    @property
+    def is_both(self) -> bool:
+        """Whether two networks predict a symbol: from what is before it, and from what is after."""
+        return self.config.num_directions == 2
 
     def turned(self, ids: Ids) -> Ids:
         """Return ids in reading order as the network reads them, or the other way round."""
@@ -220,71 +226,6 @@ def _build(tensors: Tensors, raw: JsonObject) -> tuple[Model, Tensors]:
         metadata=metadata,
     )
     return model, {n: t for n, t in tensors.items() if not n.startswith(("model/", "memory/"))}
-
-
-def parse_memory(tensors: Tensors, description: Any, vocab_size: int) -> NgramModel | None:
-    """Return the n-gram memory of a checkpoint; None without one.
-
-    Raises:
-        CheckpointError: Its counts are not valid, or differ from its description.
-    """
-    names = {name for name in tensors if name.startswith("memory/")}
-    if description is None and not names:
-        return None
-    order = description.get("order") if isinstance(description, dict) else None
-    if type(order) is not int or not 0 <= order <= 63:
-        raise CheckpointError("its n-gram memory has no description")
-    orders, discounts = [], _discounts(description)
-    for k in range(order + 1):
-        keys, counts = tensors.get(f"memory/{k}/keys"), tensors.get(f"memory/{k}/counts")
-        names -= {f"memory/{k}/keys", f"memory/{k}/counts"}
-        if keys is None or counts is None or not _are_valid_counts(keys, counts, k, vocab_size):
-            raise CheckpointError(f"its n-gram memory has no valid counts of order {k}")
-        orders.append(Order.of(keys, counts, discounts[k]))
-    weight = description.get("weight")
-    if names or not (weight is None or (type(weight) is float and 0 <= weight <= 1)):
-        raise CheckpointError("its n-gram memory does not match its description")
-    memory = NgramModel(orders, vocab_size, weight)
-    if memory.metadata() != description:
-        raise CheckpointError("its n-gram memory does not match its description")
-    return memory
-
-
-def _discounts(description: Mapping[str, Any]) -> list[Discounts]:
-    """Return the Kneser-Ney discounts (D1, D2, D3+) of each order; three equal ones may be one.
-
-    Raises:
-        CheckpointError: A discount is not between 0 and its count.
-    """
-    result = []
-    for values in description["discounts"]:
-        three = tuple(values) if isinstance(values, list) else (values,) * 3
-        if len(three) != 3 or not all(
-            type(d) is float and 0 < d < count for count, d in enumerate(three, start=1)
-        ):
-            raise CheckpointError("its n-gram memory has discounts that are not valid")
-        result.append(three)
-    if len(result) != description["order"] + 1:
-        raise CheckpointError("its n-gram memory does not match its description")
-    return result
-
-
-def _are_valid_counts(
-    keys: NDArray[Any], counts: NDArray[Any], order: int, vocab_size: int
-) -> bool:
-    """Return whether keys ascend, fit their order and end in known ids, and counts are positive."""
-    if keys.dtype != np.uint64 or counts.dtype != np.int32 or keys.shape != counts.shape:
-        return False
-    if keys.ndim != 1 or (order == 0 and not len(keys)):
-        return False
-    bits = bits_of(vocab_size)
-    fits = bits * (order + 1) <= WORD and (not len(keys) or keys[-1] <= mask(bits * (order + 1)))
-    pieces = [slice(i, i + FINITE_CHUNK + 1) for i in range(0, len(keys), FINITE_CHUNK)]
-    return fits and all(
-        bool((keys[p][1:] > keys[p][:-1]).all() and (keys[p] & mask(bits) < vocab_size).all())
-        and bool((counts[p] >= 1).all())
-        for p in pieces
-    )
 
 
 def _starts(pairs: Any, vocab: Vocabulary) -> dict[int, int]:

@@ -23,7 +23,7 @@ def find_partner(
     Args:
         checkpoints: Folder of all runs.
         model: A checkpoint file.
-        direction: forward or backward.
+        direction: forward, backward or both.
         named: Run or file, as the user names it.
 
     Raises:
@@ -55,7 +55,8 @@ def named_model(checkpoints: Path, direction: str, name: str) -> Path:
     path = find_model(checkpoints, name, f"--{direction} {{model}}", directions=(direction,))
     found = read_metadata(path).direction
     if found != direction:
-        raise InputError(f"--{direction}: {printable(name)}: is a {found} model")
+        what = "model of both directions" if found == "both" else f"{found} model"
+        raise InputError(f"--{direction}: {printable(name)}: is a {what}")
     return path
 
 

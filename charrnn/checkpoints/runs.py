@@ -14,7 +14,7 @@ from charrnn.core.console import speed_text, time_text
 from charrnn.core.errors import CheckpointError, InputError, printable, reason_of
 from charrnn.core.files import is_locked
 from charrnn.core.settings import read_settings
-from charrnn.nn.architecture import size_text
+from charrnn.nn.architecture import direction_text, size_text
 
 COLUMNS = ("run", "val loss", "state", "corpus", "size", "steps", "time", "char/s")
 NUMERIC = (1, 5, 6, 7)
@@ -92,7 +92,7 @@ class RunInfo:
         if self.cell is None:
             return "?"
         size = size_text(self.cell, self.num_layers, self.hidden_size, self.attention or 0)
-        return size + " backward" * (self.direction == "backward")
+        return size + direction_text(self.direction)
 
     def _steps_text(self) -> str:
         step = "?" if self.step is None else f"{self.step:,}"
@@ -147,9 +147,13 @@ def split_of(metadata: Metadata) -> str | None:
 
 
 def group_of(info: RunInfo) -> tuple[str, str, str]:
-    """Return text, its digest and split: losses are comparable where all three are equal."""
+    """Return text, its digest and split: losses are comparable where all three are equal.
+
+    The pseudo-likelihood of a model of both directions compares only with those of its kind.
+    """
     text = corpus_text(info.corpus, info.num_files)
-    return text if not info.corpus_digest else "", info.corpus_digest or "", info.split or ""
+    split = (info.split or "") + "|both" * (info.direction == "both")
+    return text if not info.corpus_digest else "", info.corpus_digest or "", split
 
 
 def groups_of(infos: Sequence[RunInfo]) -> list[list[RunInfo]]:

@@ -49,7 +49,9 @@ def find_models(command: str, names: ModelNames, texts: list[str], common: Commo
     from charrnn.infill.models import find_pair
 
     use = f"charrnn {command} {{texts}} -m {{model}}"
-    pair = find_pair(common.checkpoints, names.model, names.backward, use, texts)
+    pair = find_pair(
+        common.checkpoints, names.model, names.backward, use, texts, with_both=command == "proof"
+    )
     for note in pair.notes:
         common.console.note(note)
     return pair

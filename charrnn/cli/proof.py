@@ -67,7 +67,8 @@ def proof(
     print_notes(view, length, common)
     with common.console.waiting("reading from both sides"):
         is_bytes = isinstance(view.model.vocab, ByteVocabulary)
-        found = Proof(pair.sides, view.ids, is_bytes=is_bytes).suspicions()
+        proof = Proof(pair.sides, view.ids, is_bytes=is_bytes, two_way=pair.two_way)
+        found = proof.suspicions()
     changes = suggestions(found, threshold)
     show(
         page, common, lambda: proof_picture(view, found, changes),

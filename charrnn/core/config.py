@@ -14,8 +14,10 @@ CELLS = ("lstm", "gru", "rnn", "transformer")
 LONGEST_CONTEXT = 1 << 14
 """Characters that a transformer can look back on: its positions repeat after as many."""
 
-DIRECTIONS = ("forward", "backward")
-"""Order in which a model reads and writes a text: from its start, or from its end."""
+DIRECTIONS = ("forward", "backward", "both")
+"""Order in which a model reads a text: from its start, from its end, or each half of it its own way.
+
+A model of both directions predicts a character from both sides, so it writes no text."""
 
 MEMORY_ORDER = 7
 """Symbols in the longest context of an n-gram memory by default; fewer for large vocabularies."""
@@ -146,7 +148,8 @@ class TrainConfig:
     )  # fmt: skip
     direction: str = setting(
         "forward", "Order in which the model reads and writes: a backward one starts at the end of "
-        "the text, so that a prompt is the ending (sample --ends-with).",
+        "the text, so that a prompt is the ending (sample --ends-with); both makes a scorer for "
+        "proof, which sees what is before and after a character, and writes no text.",
         choices=DIRECTIONS, group=TEXT,
     )  # fmt: skip
     val_frac: float = setting(
@@ -323,6 +326,8 @@ class TrainConfig:
         if self.val_pieces > 1:
             self._check_pieces()
         self._check_cell()
+        if self.direction == "both":
+            self._check_both()
         conversions = (
             self.newlines or "keep",
             self.normalize,
@@ -353,6 +358,14 @@ class TrainConfig:
             if self.cell != "transformer" and getattr(self, name):
                 option = f"--{name.replace('_', '-')}"
                 raise InputError(f"{option}: only --cell transformer has this setting")
+
+    def _check_both(self) -> None:
+        if self.sample_every:
+            raise InputError(
+                "--sample-every and --direction both: a model of both directions writes no text; "
+                "leave out --sample-every"
+            )
+        object.__setattr__(self, "sample_every", 0)
 
     def _check_pieces(self) -> None:
         wrong = {

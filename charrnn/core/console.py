@@ -68,7 +68,11 @@ def count_text(count: float, noun: str) -> str:
 
 def figures_text(figures: Figures, unit: str) -> str:
     """Return the losses of a score: nats per character or byte, bits, and the network alone."""
+    from charrnn.core.events import PSEUDO
+
     text = f"{figures.loss:.4f} nats per {unit}"
+    if figures.protocol == PSEUDO:
+        return f"{text}, given both sides of each"
     if figures.bits_per_char is not None:
         text += f", {figures.bits_per_char:.3f} bits per character"
     if figures.network_loss != figures.loss:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+PSEUDO = "pseudo-likelihood"
+"""Name of the loss of a model of both directions: it sees all other characters of the text."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
     """Losses of a model on a text, by one protocol."""
 
     protocol: str
-    """How the text is cut and read: streamed, cold-256 or records."""
+    """How the text is cut and read: streamed, cold-256, records or pseudo-likelihood."""
     chars: int
     """Symbols scored."""
     loss: float
@@ -17,7 +20,7 @@ class Figures:
     network_loss: float
     """Nats per symbol, of the network alone; equal to `loss` without a memory."""
     bits_per_char: float | None
-    """None for bytes that are not UTF-8."""
+    """None for bytes that are not UTF-8, and for a pseudo-likelihood."""
     bits_per_byte: float | None
     perplexity: float
     memory: float

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn import __version__
-from charrnn.core.events import Figures
+from charrnn.core.events import PSEUDO, Figures
 from charrnn.data.batches import IGNORED, Batch
 from charrnn.data.corpus import Corpus
 from charrnn.data.vocab import Ids, Vocabulary, num_bytes, num_characters
@@ -108,9 +108,11 @@ def symbol_losses(
         if memory and (tracker is None or len(tracker.lengths) != len(batch.inputs)):
             tracker = ContextTracker(memory, len(batch.inputs))
         state = _restart(model, state, batch)
+        inputs, targets = (
+            torch.from_numpy(part).to(device) for part in (batch.inputs, batch.targets)
+        )
         with autocast(device, precision):
-            logits, state = model(torch.from_numpy(batch.inputs).to(device), state)
-        targets = torch.from_numpy(batch.targets).to(device)
+            logits, state = model(model.given(inputs, targets), state)
         network = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         ).view_as(targets)
@@ -185,14 +187,14 @@ def make_figures(
         ids: The text, (N,); bits are divided by its characters and bytes.
         signature: As from `signature`.
     """
-    size = num_bytes(vocab, ids)
+    size, has_bits = num_bytes(vocab, ids), not protocol.is_pseudo
     return Figures(
         protocol=protocol.name,
         chars=result.chars,
         loss=result.loss,
         network_loss=result.network,
-        bits_per_char=bits_per_char(result.loss, vocab, ids),
-        bits_per_byte=result.bits * len(ids) / size if size else None,
+        bits_per_char=bits_per_char(result.loss, vocab, ids) if has_bits else None,
+        bits_per_byte=result.bits * len(ids) / size if size and has_bits else None,
         perplexity=result.perplexity,
         memory=result.weight,
         signature=signature,
@@ -215,7 +217,11 @@ def signature(
     direction: str = "forward",
 ) -> str:
     """Return all that a score depends on besides weights and text, as one line."""
-    states = {"streamed": "carried", "streamed-adapted": "carried, adapted"}
+    states = {
+        "streamed": "carried",
+        "streamed-adapted": "carried, adapted",
+        PSEUDO: "of both sides",
+    }
     weight = "" if memory is None or memory.weight is None else f"*{memory.weight:g}"
     parts = {
         "split": split,

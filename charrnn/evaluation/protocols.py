@@ -10,6 +10,7 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import TrainConfig
 from charrnn.core.errors import InputError, printable
+from charrnn.core.events import PSEUDO
 from charrnn.data.batches import IGNORED, PAD_TO, Batch, pad_records
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.file_kinds import unfit
@@ -40,10 +41,14 @@ class Protocol:
     is_by_record: bool = False
     is_adapted: bool = False
     """Whether network and n-gram model keep learning on the scored text."""
+    is_pseudo: bool = False
+    """Whether each symbol is predicted from both sides."""
 
     @property
     def name(self) -> str:
         """Name in reports and JSON."""
+        if self.is_pseudo:
+            return PSEUDO
         if self.is_by_record:
             return "records"
         if self.is_adapted:
@@ -62,6 +67,11 @@ class Protocol:
 
 STREAMED, COLD = Protocol(), Protocol(WINDOW)
 BY_RECORD, ADAPTED = Protocol(is_by_record=True), Protocol(is_adapted=True)
+
+
+def pseudo(*, records: bool) -> Protocol:
+    """Return the protocol of a model of both directions, of lines or of other text."""
+    return Protocol(is_by_record=records, is_pseudo=True)
 
 
 def parse_protocol(name: str) -> Protocol:
@@ -166,8 +176,10 @@ def split_name(config: TrainConfig) -> str:
     return f"last-{config.val_frac:g}"
 
 
-def held_out_protocols(corpus: Corpus) -> tuple[Protocol, ...]:
+def held_out_protocols(corpus: Corpus, direction: str = "forward") -> tuple[Protocol, ...]:
     """Return the protocols for held-out text; the first one chooses the best model."""
+    if direction == "both":
+        return (pseudo(records=corpus.val_records is not None),)
     if corpus.val_records is not None:
         return (BY_RECORD,)
     is_long = len(corpus.val) > (COLD.window or 0)

@@ -13,7 +13,7 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import ScoreConfig
 from charrnn.core.console import count_text, figures_text
 from charrnn.core.errors import InputError, printable
-from charrnn.core.events import Figures
+from charrnn.core.events import PSEUDO, Figures
 from charrnn.core.output import trimmed
 from charrnn.data.batches import Batch
 from charrnn.data.ids import read_ids
@@ -30,6 +30,7 @@ from charrnn.evaluation.protocols import (
     Protocol,
     by_record,
     held_out_corpus,
+    pseudo,
     record_groups,
     split_name,
 )
@@ -90,7 +91,13 @@ class Scorer:
             )
         self.notes: list[str] = []
         """About the text that was yielded last."""
-        self.memory = model.memory.weighted(config.memory_weight) if model.memory else None
+        if model.is_both and (protocols or config.memory_weight is not None):
+            raise InputError(
+                "--protocol, --adapt, --memory-weight: a model of both directions has only its "
+                "pseudo-likelihood; leave out these options"
+            )
+        memory = None if model.is_both else model.memory
+        self.memory = memory.weighted(config.memory_weight) if memory else None
         self.network = make_network(model.config)
         load_weights(self.network, model.weights)
         device = pick_device(config.device)
@@ -160,11 +167,12 @@ class Scorer:
             yield from self.record_figures(text, self.record_scores(text), each=each)
             return
         wanted = self.protocols
-        for protocol in wanted or (STREAMED, COLD):
+        usual = (pseudo(records=False),) if self.model.is_both else (STREAMED, COLD)
+        for protocol in wanted or usual:
             if protocol.num_predictions(len(text.ids)):
                 result = self.score_by(text.ids, protocol)
                 yield self.figures(text, protocol, result, text.ids)
-            elif wanted or protocol is STREAMED:
+            elif wanted or protocol is usual[0]:
                 needed = (protocol.window or 1) + 1
                 raise InputError(
                     f"{printable(text.name)}: {count_text(len(text.ids), 'character')}; "
@@ -195,7 +203,7 @@ class Scorer:
         losses = symbol_losses(
             self.network, batches, self.memory, num_symbols=int(records.lengths.sum())
         )
-        home = float64_device(self.network.decoder.weight.device)
+        home = float64_device(self.network.device)
         for group, batch in zip(record_groups(records), losses, strict=True):
             rows = [
                 part.to(home).sum(dim=1, dtype=torch.float64)
@@ -211,13 +219,14 @@ class Scorer:
         records, newline = text.records, self.model.vocab.newline
         assert records is not None  # the scores are those of records
         assert newline is not None  # a text of records has one
+        protocol = pseudo(records=True) if self.model.is_both else BY_RECORD
         if not each:
             ids = records.joined(text.ids, newline)
-            yield self.figures(text, BY_RECORD, mean_score(scores), ids)
+            yield self.figures(text, protocol, mean_score(scores), ids)
             return
         for i, record_score in enumerate(scores):
             ids = records.take(np.array([i])).joined(text.ids, newline)
-            yield self.figures(text, BY_RECORD, mean_score([record_score]), ids)
+            yield self.figures(text, protocol, mean_score([record_score]), ids)
 
     def score_lines(self, text: Text) -> list[str]:
         """Return the scores of a text as lines for people, with the worst of its records."""
@@ -300,7 +309,8 @@ def format_scores(text: Text, scores: Sequence[Figures], unit: str) -> list[str]
         line = figures_text(figures, unit)
         if figures.bits_per_byte not in (None, figures.bits_per_char):
             line += f", {figures.bits_per_byte:.3f} bits per byte"
-        line += f", perplexity {figures.perplexity:.3f}, {figures.chars:,} scored"
+        line += f", perplexity {figures.perplexity:.3f}" * (figures.protocol != PSEUDO)
+        line += f", {figures.chars:,} scored"
         lines.append(f"  {figures.protocol:<16} {line}")
     return lines + [f"  {figures.signature}" for figures in scores]
 

@@ -81,6 +81,7 @@ def run_export(request: ExportRequest) -> Exported:
         CheckpointError: The model file is damaged.
     """
     whole = load_model(request.model)
+    whole.config.check_writes()
     if request.is_page:
         check_network(whole)
     whole = rounded(whole, with_memory=request.with_memory)

@@ -20,6 +20,7 @@ from charrnn.infill.edits import (
     Side,
 )
 from charrnn.infill.reader import Reader, Symbols, log_unigrams
+from charrnn.infill.two_way import TwoWay
 from charrnn.ngram.counts import Floats
 
 ERRORS = 0.01
@@ -58,12 +59,14 @@ class Proof:
         sides: Readers of both directions.
         ids: The text, (T,).
         is_bytes: Whether the symbols are bytes of UTF-8.
+        two_way: A network of both directions, which also judges the symbols in place of others.
     """
 
     def __init__(
-        self, sides: tuple[Reader, Reader], ids: Symbols, *, is_bytes: bool = False
-    ) -> None:
-        self._count, self._is_bytes = len(ids), is_bytes
+        self, sides: tuple[Reader, Reader], ids: Symbols, *, is_bytes: bool = False,
+        two_way: TwoWay | None = None,
+    ) -> None:  # fmt: skip
+        self._count, self._is_bytes, self._two_way = len(ids), is_bytes, two_way
         self._newline = sides[0].newline if sides[0].records else None
         if self._newline is not None and ids[-1] != self._newline:
             ids = np.append(ids, self._newline)  # it ends the last record too
@@ -93,6 +96,10 @@ class Proof:
         self.open(begin, end)
         edits, kinds = self.changes(np.arange(begin, end))
         gains, n = self.gains(edits), end - begin
+        if self._two_way is not None:
+            is_one = kinds == REPLACE
+            ones = edits.take(is_one)
+            gains[is_one] = self._two_way.judged(self.ids, begin, end, ones, gains[is_one])
         others = gains[kinds == REPLACE].reshape(n, -1)  # they come first, in order
         total = np.logaddexp(0, np.logaddexp.reduce(others, axis=1))
         best = np.argsort(-others, axis=1, kind="stable")

@@ -96,7 +96,7 @@ class Reader:
         """
         packed, lengths = (each[begin:end] for each in self.contexts(ids))
         result = np.empty((end - begin, self.memory.vocab_size), dtype=np.float32)
-        scores = self._network_logits(ids, begin, end) if self.network else None
+        scores = self.network_logits(ids, begin, end) if self.network else None
         for part in chunks(end - begin, self.memory.vocab_size):
             prediction = self.predict(packed[part], lengths[part])
             if scores is None:
@@ -105,7 +105,7 @@ class Reader:
                 result[part] = log_probabilities(mix(scores[part], prediction, self.memory.weight))
         return result
 
-    def _network_logits(self, ids: Symbols, begin: int, end: int) -> NDArray[np.float32]:
+    def network_logits(self, ids: Symbols, begin: int, end: int) -> NDArray[np.float32]:
         """Return the logits of the network before each symbol of a part, read in pieces, (n, V)."""
         size = max(LEAST_PIECE, -(-(end - begin) // MOST_PIECES))
         starts = begin + np.arange(max(2, -(-(end - begin) // size))) * size
@@ -172,7 +172,7 @@ def readers(model: Model, partner: Model | None = None) -> tuple[Reader, Reader]
     """Return the readers of both directions.
 
     Args:
-        model: A forward model.
+        model: A forward model; of a model of both directions, only the n-grams are used.
         partner: A backward model with the same vocabulary; without it the n-grams of the forward
             model are turned round.
 
@@ -185,7 +185,7 @@ def readers(model: Model, partner: Model | None = None) -> tuple[Reader, Reader]
         back = Reader(backward(forward_memory), *frame)
     else:
         back = Reader(memory_of(partner), *frame, partner)
-    return Reader(forward_memory, *frame, model), back
+    return Reader(forward_memory, *frame, None if model.is_both else model), back
 
 
 def memory_of(model: Model) -> NgramModel:

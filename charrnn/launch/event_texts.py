@@ -9,6 +9,7 @@ from charrnn.core.console import (
     time_text,
 )
 from charrnn.core.events import (
+    PSEUDO,
     Evaluated,
     Figures,
     Finished,
@@ -74,7 +75,8 @@ def validation_text(event: Evaluated | None, with_memory: str) -> str:
     """Return the validation loss of the network alone, and after it that with the n-gram memory."""
     if event is None:
         return f"val {loss_text(None)}"
-    text = f"val {loss_text(event.network_loss)}"
+    name = PSEUDO if event.protocol == PSEUDO else "val"
+    text = f"{name} {loss_text(event.network_loss)}"
     has_memory = event.loss != event.network_loss
     return text + (f" {with_memory} {loss_text(event.loss)}" if has_memory else "")
 
@@ -108,8 +110,13 @@ def last_evaluation_text(event: Step) -> str:
     return f"trained; evaluating the held-out text, about {time_text(event.seconds_left)}"
 
 
-def finished_rows(event: Finished) -> list[tuple[str, str]]:
-    """Return the summary of a run: verdict, validation loss, n-gram memory, time and speed."""
+def finished_rows(event: Finished, *, is_pseudo: bool = False) -> list[tuple[str, str]]:
+    """Return the summary of a run: verdict, validation loss, n-gram memory, time and speed.
+
+    Args:
+        event: The end of the run.
+        is_pseudo: Whether its loss is a pseudo-likelihood.
+    """
     rows = [("result", REASONS.get(event.stop_reason, event.stop_reason))]
     verdict, memory_is_left_out = split_advice(event.advice)
     if verdict:
@@ -117,7 +124,8 @@ def finished_rows(event: Finished) -> list[tuple[str, str]]:
     if event.val_loss is not None:
         words = perplexity_text(event.val_loss, event.unit)
         loss = f"{event.val_loss:.4f} nats per {event.unit}"
-        rows.append(("validation loss", f"{loss}: {words}"))
+        given = ", given both sides of each" * is_pseudo
+        rows.append((PSEUDO if is_pseudo else "validation loss", f"{loss}{given}: {words}"))
     if memory_is_left_out:
         rows.append(("n-gram memory", "left out: it makes the validation loss worse"))
     elif event.scores and event.scores[0].memory:
@@ -143,5 +151,10 @@ def detail_rows(event: Finished) -> list[tuple[str, str]]:
     if event.train_loss is not None:
         rows.append(("training loss", f"{loss_text(event.train_loss)} nats per {event.unit}"))
     for each in event.scores:
-        rows.append((f"validation loss, {each.protocol}", figures_text(each, event.unit)))
+        rows.append((protocol_text(each.protocol), figures_text(each, event.unit)))
     return rows + [("signature", each.signature) for each in event.scores]
+
+
+def protocol_text(name: str) -> str:
+    """Return the name of a loss on held-out text."""
+    return name if name == PSEUDO else f"validation loss, {name}"

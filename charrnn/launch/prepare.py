@@ -17,7 +17,7 @@ from charrnn.data.corpus import Corpus, load_corpus, validation_notes
 from charrnn.data.file_kinds import unfit
 from charrnn.evaluation.text_end import split_notes
 from charrnn.launch.size_presets import NOMINAL_SPEED, Task, preset, probe
-from charrnn.nn.architecture import ModelConfig, size_text
+from charrnn.nn.architecture import ModelConfig, direction_text, size_text
 from charrnn.nn.device import pick_device, pick_precision, set_threads, speed_class
 from charrnn.training.schedule import DEFAULT_EPOCHS, DEFAULT_SECONDS
 from charrnn.training.transfer import (
@@ -120,13 +120,14 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     is_timed = not has_size and (is_open or config.max_time is not None)
     records, on_gpu = corpus.train_records, device.type == "cuda"
     timed = probe(config.cell, config.attention, on_gpu=on_gpu)
+    speed = speed_class(device, precision, *timed) if is_timed else NOMINAL_SPEED
     return Task(
         num_chars=len(corpus.train),
         vocab_size=corpus.vocab.size,
         epochs=DEFAULT_EPOCHS if is_open else config.epochs,
         steps=config.steps,
         seconds=DEFAULT_SECONDS if is_open else config.max_time,
-        flops_per_second=speed_class(device, precision, *timed) if is_timed else NOMINAL_SPEED,
+        flops_per_second=speed / (2 if config.direction == "both" else 1),  # two networks
         cell=config.cell,
         attention=config.attention,
         on_gpu=on_gpu,
@@ -174,7 +175,7 @@ def plan_text(config: TrainConfig, corpus: Corpus) -> str:
     return (
         f"{names}{more}: {num_symbols:,} {unit}, {corpus.vocab.size:,} different; "
         f"{size_text(config.cell, config.num_layers, config.hidden_size, config.attention)}"
-        f"{' backward' * (config.direction == 'backward')}; {budget_text(config)}"
+        f"{direction_text(config.direction)}; {budget_text(config)}"
     )
 
 

@@ -15,6 +15,7 @@ from charrnn.core.console import (
 )
 from charrnn.core.errors import printable
 from charrnn.core.events import (
+    PSEUDO,
     Evaluated,
     Event,
     Finished,
@@ -128,7 +129,9 @@ class TrainingProgress:
 
     def _finish(self, event: Finished) -> None:
         self._console.close()
-        rows, command = finished_rows(event), self._next_command(event)
+        seen = self._validation
+        is_pseudo = seen is not None and seen.protocol == PSEUDO
+        rows, command = finished_rows(event, is_pseudo=is_pseudo), self._next_command(event)
         if self._console.verbosity > 0:
             rows += detail_rows(event)
         if self._console.is_live:

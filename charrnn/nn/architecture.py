@@ -1,7 +1,7 @@
 """The architecture of a network: its sizes, and the names and shapes of its weights."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from charrnn.core.config import LONGEST_CONTEXT, TrainConfig
@@ -18,6 +18,9 @@ LAYER_NORM_EPSILON = 1e-5
 """What LayerNorm adds to the variance."""
 PERIOD = LONGEST_CONTEXT
 """Characters after which all angles of a transformer's positions repeat."""
+
+SIDES = ("before", "after")
+"""The networks of both directions: what they read, seen from the character that they predict."""
 
 DEFAULT_CONTEXT, DEFAULT_HEAD = 256, 64
 """Characters that a transformer looks back on, and the least width of a head."""
@@ -46,6 +49,8 @@ class ModelConfig:
     """Characters that a transformer looks back on, the last one included (N)."""
     num_heads: int = 0
     """Heads of a transformer."""
+    num_directions: int = 1
+    """2: one network reads what is before a character, another of these sizes what is after it."""
 
     @classmethod
     def from_settings(cls, config: TrainConfig, vocab_size: int) -> "ModelConfig":
@@ -65,6 +70,7 @@ class ModelConfig:
             attention=config.attention,
             context=config.context or DEFAULT_CONTEXT * is_transformer,
             num_heads=config.num_heads or default_heads(H) * is_transformer,
+            num_directions=2 if config.direction == "both" else 1,
         )
         if why := found.mistake():
             raise InputError(f"--num-heads and --hidden-size: {why}")
@@ -84,6 +90,22 @@ class ModelConfig:
         values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
         return {name: value for name, (value, default) in values.items() if value != default}
 
+    def check_writes(self) -> None:
+        """Refuse a network of both directions where text is written.
+
+        Raises:
+            InputError: It is one.
+        """
+        if self.num_directions == 2:
+            raise InputError(
+                "a model of both directions predicts a character from those on both sides, so it "
+                "writes no text; use a forward or backward model, or charrnn proof"
+            )
+
+    def half(self) -> "ModelConfig":
+        """Return the architecture of one of two directions."""
+        return replace(self, num_directions=1)
+
     def num_parameters(self) -> int:
         """Return the number of trainable parameters."""
         return sum(math.prod(shape) for shape in shapes(self).values())
@@ -93,6 +115,8 @@ class ModelConfig:
 
         They are 6 for each matrix weight, and for each product of a score with a number.
         """
+        if self.num_directions == 2:
+            return 2 * self.half().flops_per_char()
         products = [s for n, s in shapes(self).items() if len(s) == 2 and n != "embedding.weight"]
         looked_at = self.attention * (key_width(self) + self.hidden_size)  # they have no gradient
         scores = 2 * self.num_layers * self.context * self.hidden_size
@@ -117,6 +141,9 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
     The gates are stacked along the rows: i, f, g, o for LSTM; r, z, n for GRU.
     """
+    if config.num_directions == 2:
+        half = shapes(config.half())
+        return {f"{side}.{name}": shape for side in SIDES for name, shape in half.items()}
     if config.cell == "transformer":
         return transformer_shapes(config)
     V, E, H = config.vocab_size, config.embedding_size, config.hidden_size
@@ -140,6 +167,11 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 def size_text(cell: str, num_layers: int | None, hidden_size: int | None, attention: int) -> str:
     """Return cell and size of a network, for messages and tables."""
     return f"{cell} {num_layers}×{hidden_size}" + (f" attention {attention}" if attention else "")
+
+
+def direction_text(direction: str | None) -> str:
+    """Return what follows the size of a network that does not read forward."""
+    return f" {direction}" if direction in ("backward", "both") else ""
 
 
 def key_width(config: ModelConfig) -> int:

@@ -5,12 +5,16 @@ Shapes as in `nn/network.py`.
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from charrnn.core.seeds import derive_seed
+from charrnn.data.batches import IGNORED
 from charrnn.nn.architecture import GATES, ModelConfig
 from charrnn.nn.attention import Attention
 from charrnn.nn.network import Masks, Network, draw_mask, load_weights, times
@@ -203,8 +207,80 @@ def _keep_by_words(shape: tuple[int, int], rate: float, seed: tuple[int, int]) -
     return drawn >= round(rate * WORD_LEVELS), (shape[1], 1)
 
 
+@dataclass(frozen=True, slots=True)
+class BothMasks:
+    """Dropout of one step of both directions."""
+
+    before: Masks
+    after: Masks
+
+    def part(self, rows: slice) -> "BothMasks":
+        """Return the masks of some streams."""
+        return BothMasks(self.before.part(rows), self.after.part(rows))
+
+
+class BothDirections(Network):
+    """Two networks, which read what is before a character and what is after it.
+
+    A decoder that reads both outputs is the sum of two decoders: so are its logits. This is the
+    bidirectional network of arXiv:1504.01575; in deeper layers, too, no direction sees the other,
+    which would have seen the character itself.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.before, self.after = make_network(config.half()), make_network(config.half())
+
+    def given(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return inputs and targets, (2, B, T)."""
+        return torch.stack([inputs, targets])
+
+    def forward(self, inputs: Tensor, state: State, masks: Any = None) -> tuple[Tensor, State]:
+        """Return logits of each target given all others of its row, and the state after the inputs.
+
+        The network of what is after begins with an empty state behind the last target of a row.
+
+        Args:
+            inputs: As from `given`; targets that are ignored end a row.
+            state: Of the network of what is before.
+            masks: Dropout of this step.
+        """
+        inputs, targets = inputs
+        (B, T), steps = targets.shape, torch.arange(targets.shape[1], device=targets.device)
+        self.before.is_time_major = self.after.is_time_major = self.is_time_major
+        logits, state = self.before(inputs, state, masks and masks.before)
+        ends = (targets != IGNORED).sum(1, keepdim=True)
+        turned = targets.gather(1, (ends - 1 - steps) % T)[:, : max(1, T - 1)].clamp(min=0)
+        later, _ = self.after(turned, self.after.empty_state(B), masks and masks.after)
+        later = nn.functional.pad(later, (0, 0, 1, 0))[:, :T]  # nothing is after the last one
+        index = (ends - 1 - steps).clamp(min=0)[..., None].expand(-1, -1, later.shape[2])
+        return logits + later.gather(1, index), state
+
+    def draw_weights(self, generator: torch.Generator) -> None:
+        """Fill all weights, one direction after the other."""
+        self.before.draw_weights(generator)
+        self.after.draw_weights(generator)
+
+    def draw_masks(
+        self,
+        rates: tuple[float, float, float],
+        shape: tuple[int, int],
+        generator: torch.Generator,
+        rule: int = 3,
+    ) -> Any:
+        """Return the dropout masks of one step, others for each direction."""
+        B, T = shape
+        other = torch.Generator(generator.device)
+        other.manual_seed(derive_seed(generator.initial_seed(), "after", 0))
+        before = self.before.draw_masks(rates, shape, generator, rule)
+        after = self.after.draw_masks(rates, (B, max(1, T - 1)), other, rule)
+        return BothMasks(before, after) if before and after else None
+
+
 def make_network(config: ModelConfig) -> Network:
     """Return the network of an architecture; its weights are not set."""
+    if config.num_directions == 2:
+        return BothDirections(config)
     return Transformer(config) if config.cell == "transformer" else CharRNN(config)
 
 

@@ -45,7 +45,6 @@ class Network(nn.Module):
     Its weights are not set: `initialise` draws them, `load_weights` copies them.
     """
 
-    decoder: nn.Linear
     is_time_major = False
     """Whether tensors lie in memory as (T, B, ...), in which recurrent layers read and write."""
 
@@ -56,13 +55,17 @@ class Network(nn.Module):
     @property
     def device(self) -> torch.device:
         """Device of the weights."""
-        return self.decoder.weight.device
+        return next(self.parameters()).device
 
     def empty_state(self, batch_size: int) -> State:
         """Return the state before any text: float32 zeros."""
         return State.empty(
             self.config, batch_size, zeros=lambda shape: torch.zeros(shape, device=self.device)
         )
+
+    def given(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return what `forward` reads of a window: its inputs, unless a network reads both sides."""
+        return inputs
 
     def forward(
         self, inputs: Tensor, state: State, masks: Masks | None = None

@@ -251,7 +251,11 @@ def make_engine(config: ModelConfig, weights: Mapping[str, Floats]) -> Engine:
     Args:
         config: The architecture.
         weights: Arrays named as in shapes(config).
+
+    Raises:
+        InputError: The network has two directions, and no next character.
     """
+    config.check_writes()
     kind = TransformerEngine if config.cell == "transformer" else RecurrentEngine
     return kind(config, weights)
 

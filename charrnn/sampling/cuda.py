@@ -98,7 +98,7 @@ class BatchGenerator:
         self, network: Network, memories: Sequence[DeviceNgrams], config: SampleConfig, num_rows: int,
         steered: DeviceSteering | None = None, *, tf32: bool = True,
     ) -> None:  # fmt: skip
-        device, B, self._tf32 = network.decoder.weight.device, num_rows, tf32
+        device, B, self._tf32 = network.device, num_rows, tf32
         self._network, self._config, self._steered = network, config, steered
         self._memories = [(memory, Gate(memory.weight, device)) for memory in memories]
         self._longest = max(memories, key=lambda memory: memory.longest, default=None)

@@ -73,6 +73,7 @@ class Sampler:
         added: Sequence[NgramModel] = (),
         engine: Engine | None = None,
     ) -> None:
+        model.config.check_writes()
         self.model, self._num_symbols = model, num_symbols
         self._added, self._given_engine = tuple(added), engine
         self._memories: dict[float | None, NgramModel | None] = {}

@@ -120,7 +120,7 @@ class Learner:
             state = state.clear(self._on_device(part.is_fresh))
         with autocast(self.device, self.precision):
             masks = self._masks((num_rows, inputs.shape[1]), step, rows)
-            logits, state = self.forward(inputs, state, masks)
+            logits, state = self.forward(self.model.given(inputs, targets), state, masks)
         if num_rows == self.batch_size:
             self.state = state.detach()
         if self.model.is_time_major:
@@ -261,7 +261,7 @@ def load_initial(model: Network, init: Initial) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             weight = torch.from_numpy(init.weights[name].copy())
-            if name in PER_CHARACTER:
+            if name.endswith(PER_CHARACTER):
                 parameter[old] = weight[old]
             else:
                 parameter.copy_(weight)
@@ -274,8 +274,9 @@ def copied(array: NDArray[Any], device: torch.device) -> Tensor:
 
 def make_optimizer(model: Network, weight_decay: float) -> torch.optim.AdamW:
     """Return AdamW with weight decay on matrices, not on the embedding and the biases."""
-    decayed = [p for n, p in model.named_parameters() if p.ndim == 2 and n != "embedding.weight"]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or n == "embedding.weight"]
+    named, kept = list(model.named_parameters()), "embedding.weight"
+    decayed = [p for n, p in named if p.ndim == 2 and not n.endswith(kept)]
+    others = [p for n, p in named if p.ndim != 2 or n.endswith(kept)]
     groups = [
         {"params": decayed, "target_decay": weight_decay},
         {"params": others, "target_decay": 0.0},

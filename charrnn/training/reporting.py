@@ -119,7 +119,7 @@ def finished_event(
 ) -> Finished:
     """Return the summary of a run: losses of its best model, advice, speed and time."""
     scores, val_loss = validator.figures, validator.loss
-    corpus, epoch = validator.corpus, budget.epoch(step)
+    corpus, epoch, is_pseudo = validator.corpus, budget.epoch(step), validator.is_pseudo
     losses = Losses(
         network=scores[0].network_loss if scores else None,
         train=train_loss.mean,
@@ -136,9 +136,9 @@ def finished_event(
         epoch=epoch,
         stop_reason=stop_reason,
         val_loss=val_loss,
-        bits_per_char=bits_per_char(
-            val_loss, corpus.vocab, held_out_ids(corpus.in_reading_order())
-        ),
+        bits_per_char=None
+        if is_pseudo
+        else bits_per_char(val_loss, corpus.vocab, held_out_ids(corpus.in_reading_order())),
         scores=scores,
         advice=diagnose(losses, memory_hurts=validator.memory_hurts),
         fit=fit.kind if (fit := diagnose_fit(losses)) else "",

@@ -19,7 +19,7 @@ MOST_SHOWN = 40
 """Most characters that a note lists."""
 
 PER_CHARACTER = ("embedding.weight", "decoder.weight", "decoder.bias")
-"""Tensors with one row per character."""
+"""Last parts of the names of tensors with one row per character."""
 
 
 def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,8 +119,9 @@ def transfer(model: Model, vocab: Vocabulary) -> Initial:
     is_new = np.array([character not in index for character in ours])
     rows = np.array([index.get(character, 0) for character in ours])
     weights = dict(model.weights)
-    for name in PER_CHARACTER:
-        weights[name] = weights[name][rows]
+    for name in weights:
+        if name.endswith(PER_CHARACTER):
+            weights[name] = weights[name][rows]
     return Initial(
         weights=weights,
         is_new=is_new,

@@ -62,7 +62,7 @@ class Validator:
         corpus: The text, with its held-out part.
         config: Settings of the run.
         should_stop: Called before each batch; an interrupted score is discarded.
-        memory: n-gram model, mixed into every prediction.
+        memory: n-gram model, mixed into every prediction that is made from one side.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class Validator:
         should_stop: Callable[[], object],
         memory: NgramModel | None = None,
     ) -> None:
-        self.learner, self.corpus, self.config, self.memory = learner, corpus, config, memory
+        self.learner, self.corpus, self.config = learner, corpus, config
+        self.memory = memory if config.direction != "both" else None
         self.should_stop = should_stop
-        self.protocols = held_out_protocols(corpus)
+        self.protocols = held_out_protocols(corpus, config.direction)
         self.best = BestSoFar()
         self.best_model: BestModel | None = None
         self.final: dict[str, Score] = {}
@@ -156,6 +157,11 @@ class Validator:
             is_best=is_best,
             is_final=is_final,
         )
+
+    @property
+    def is_pseudo(self) -> bool:
+        """Whether the losses are pseudo-likelihoods."""
+        return self.protocols[0].is_pseudo
 
     @property
     def memory_hurts(self) -> bool:

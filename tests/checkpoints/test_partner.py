@@ -87,5 +87,7 @@ def test_without_a_partner_a_message_has_the_command_that_trains_one(checkpoints
 def test_an_unknown_direction_is_refused(make_run):
     assert not load_model(make_run("forward")).is_backward
     assert load_model(make_run("backward", "backward")).is_backward
-    with pytest.raises(CheckpointError, match="its direction is unknown: 'both'"):
+    with pytest.raises(CheckpointError, match="its direction is unknown: 'sideways'"):
+        load_model(make_run("sideways", "sideways"))
+    with pytest.raises(CheckpointError, match="its direction is not that of its network"):
         load_model(make_run("both", "both"))

@@ -261,13 +261,22 @@ def evaluated(events):
     return [event.loss for event in events if isinstance(event, Evaluated)]
 
 
-@pytest.mark.parametrize(("lines", "attention"), [(False, 0), (True, 0), (False, 12)])
-def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines, attention):
+@pytest.mark.parametrize(
+    ("lines", "attention", "direction"),
+    [
+        (False, 0, "forward"),
+        (True, 0, "forward"),
+        (False, 12, "forward"),
+        (False, 0, "both"),
+        (True, 0, "both"),
+    ],
+)
+def test_ranks_train_as_one_process_does_whoever_resumes(monkeypatch, lines, attention, direction):
     """Dropout, restarts, a memory; 19 lines in batches of 4, so that a last one has only 3."""
     Path("text.txt").write_text("".join(f"name {i * i} x\n" for i in range(21)), "utf-8")
     session = Session(
         Path("text.txt"), batch_size=4, steps=9, eval_every=4, memory=2, lines=lines,
-        attention=attention,
+        attention=attention, direction=direction,
     )  # fmt: skip
     corpus, config = session.corpus, session.config
     (alone, state) = train_as_rank(ALONE, corpus, config, session.new_run())
