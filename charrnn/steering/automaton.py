@@ -14,8 +14,8 @@ from charrnn.core.errors import InputError
 from charrnn.steering.pattern import TOO_SLOW, Class, Positions, bits, matching, positions_of
 from charrnn.steering.utf8 import as_bytes
 
-MOST_CELLS = 1 << 24
-"""Limit of S x V: 64 MiB."""
+MOST_CELLS = 1 << 23
+"""Limit of S x V: 32 MiB; a server keeps several tables."""
 
 MOST_STEPS = 3_000_000
 """Limit of the steps to build an automaton: about two seconds."""
