@@ -36,8 +36,8 @@ class Trained:
     """Duration of the run."""
 
     @property
-    def reading_flags(self) -> list[str]:
-        """The options that are needed to read and split the text in the same way."""
+    def kept_flags(self) -> list[str]:
+        """The options that read and split the text in the same way, and choose the same cell."""
         usual = TrainConfig()
         flags = [f"--{name}" for name in ("bytes", "lines") if self.settings.get(name) is True]
         for name in (
@@ -49,6 +49,8 @@ class Trained:
             "val_frac",
             "val_pieces",
             "direction",
+            "cell",
+            "attention",
         ):
             value = {**HISTORICAL, **self.settings}.get(name)
             if name == "newlines" and flags:
@@ -75,7 +77,7 @@ class Trained:
 def training_step(kind: str, trained: Trained) -> tuple[str, list[str]]:
     """Return the reason and the words of the training command to try after an outcome."""
     texts = text_arguments(trained.sources)
-    anew = ["charrnn", "train", *texts, *trained.reading_flags, *trained.checkpoints_option]
+    anew = ["charrnn", "train", *texts, *trained.kept_flags, *trained.checkpoints_option]
     longer, as_long = [*anew, *trained.budget(MORE)], [*anew, *trained.budget(1)]
     dropout = min(MOST_DROPOUT, trained.setting("dropout") + MORE_DROPOUT)
     by_kind = {

@@ -270,7 +270,8 @@ def network_text(info: RunInfo) -> str:
     if info.num_layers is None:
         return "?"
     head = f", attention to {info.attention} outputs" if info.attention else ""
-    return f"{info.cell}, {count_text(info.num_layers, 'layer')} of {info.hidden_size} units{head}"
+    noun = "block" if info.cell == "transformer" else "layer"
+    return f"{info.cell}, {count_text(info.num_layers, noun)} of {info.hidden_size} units{head}"
 
 
 def loss_words(loss: float | None, unit: str, of_which: str = "") -> str:

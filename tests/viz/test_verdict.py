@@ -125,6 +125,21 @@ def test_a_run_without_a_test_is_judged_by_the_text_that_is_shown():
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({"cell": "transformer", "context": 256, "num_heads": 3}, "--cell transformer"),
+        ({"cell": "gru", "attention": 512}, "--cell gru --attention 512"),
+        ({"cell": "lstm", "attention": 0}, ""),
+    ],
+)
+def test_a_new_run_has_the_cell_of_the_old_one_and_sizes_of_its_own(settings, options):
+    found = facts(loss=1.0, train=1.3, seconds=1800)
+    found.model.metadata.raw["config"]["train"] |= settings | {"hidden_size": 192}
+    command = " ".join(["train 'my plays.txt'", *options.split(), "--max-time 1h30m"])
+    assert steps(found)[0].endswith(command)
+
+
 def test_what_is_left_is_told_and_a_new_run_reads_as_the_old_one():
     """30 s for 10 of 40 steps: 90 s are left."""
     found = facts("stopped", step=10, total_steps=40, seconds=30)
