@@ -59,11 +59,12 @@ class DeviceSteering:
         self._states.zero_()
         self._left.fill_(min(length, int(FAR) - 1))
         if self._shortest:
-            state = repeats.Repeats(self._shortest, fed, length)
-            self._past.fill_(-1)
-            self._runs.zero_()
-            self._past[:, self._past.shape[1] - state.window :] = torch.from_numpy(state.past)
-            self._runs[:, self._past.shape[1] - state.window :] = torch.from_numpy(state.runs)
+            texts, rows = repeats.distinct(fed)
+            state = repeats.Repeats(self._shortest, texts, length)
+            for tensor, array in ((self._past, state.past), (self._runs, state.runs)):
+                tensor.fill_(-1 if tensor is self._past else 0)
+                whole = torch.from_numpy(array).to(tensor)[torch.from_numpy(rows).to(tensor.device)]
+                tensor[:, tensor.shape[1] - state.window :] = whole
 
     def apply(self, logits: Tensor) -> Tensor:
         """Return the logits of the next symbols after all constraints, (B, V)."""

@@ -36,6 +36,15 @@ def penalties(shortest: int) -> Logits:
     return np.where(beyond < 0, 0, np.minimum(growing, HIGHEST)).astype(np.float32)
 
 
+def distinct(
+    texts: Sequence[Sequence[int]],
+) -> tuple[list[tuple[int, ...]], NDArray[np.int64]]:
+    """Return the different ones of texts, and for each text which of them it is, (B,)."""
+    number_of: dict[tuple[int, ...], int] = {}
+    rows = [number_of.setdefault(tuple(text), len(number_of)) for text in texts]
+    return list(number_of), np.array(rows)
+
+
 class Repeats:
     """The spans that texts side by side repeat at their ends.
 
@@ -51,16 +60,17 @@ class Repeats:
         """Symbols that are looked back on (W)."""
         self.penalties = penalties(shortest)
         self._shortest, self._end = shortest, self.window
-        self._text = np.full((len(fed), 3 * self.window), -1, dtype=np.int32)
-        self.runs = np.zeros((len(fed), self.window), dtype=np.int32)
+        texts, rows = distinct([symbols[-self.window :] for symbols in fed])
+        self._text = np.full((len(texts), 2 * self.window), -1, dtype=np.int32)
+        self.runs = np.zeros((len(texts), self.window), dtype=np.int32)
         """Symbols at the end of each text that stand also W, ..., 2, 1 symbols before, (B, W)."""
-        padded = np.full((len(fed), min(self.window, longest)), -1, dtype=np.int32)
-        for row, symbols in enumerate(fed):
-            end = list(symbols)[-self.window :]
-            padded[row, padded.shape[1] - len(end) :] = end
+        padded = np.full((len(texts), min(self.window, longest)), -1, dtype=np.int32)
+        for row, symbols in enumerate(texts):
+            padded[row, padded.shape[1] - len(symbols) :] = symbols
         for column in padded.T:
             self.read(column)
         self.runs *= self.past[:, -1:] >= 0  # a text without symbols repeats nothing
+        self.runs, self._text = self.runs[rows], self._text[rows]
 
     @property
     def past(self) -> Ints:
