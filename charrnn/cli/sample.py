@@ -1,7 +1,7 @@
 """`charrnn sample`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from charrnn.cli.options import Common, GroupedCommand, common, config_options, 
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
 from charrnn.core.overwriting import check_output
+
+if TYPE_CHECKING:
+    from charrnn.sampling.generate import SampleRequest
+    from charrnn.sampling.writer import Explain
 
 
 @click.command(cls=GroupedCommand)
@@ -99,6 +103,12 @@ from charrnn.core.overwriting import check_output
     "and the share of text in spans of 30 or more, which a terminal shows in reverse video.",
 )  # fmt: skip
 @option(
+    "--explain", is_flag=True, group="Output",
+    help="Show where each character comes from: the share of the n-gram memory in its probability, "
+    "as colours or as marks below each line, and spans of 12 characters or more of the training "
+    "text (or of --check-copies), with file and line. With --json: shares and passages.",
+)  # fmt: skip
+@option(
     "--no-echo-prompt", is_flag=True, group="Output", help="Do not print the prompt before a text."
 )
 @option(
@@ -110,7 +120,7 @@ def sample(
     ends_with: str | None, backward: str | None,
     num_samples: int, stops: tuple[str, ...], seed: int | None, batch_size: int | None,
     device: str, precision: str, memory_from: tuple[str, ...], others: tuple[str, ...], output: Path | None, force: bool, resume: bool, novel: Path | None, check_copies: Path | None,
-    no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
+    explain: bool, no_echo_prompt: bool, raw: bool, common: Common, **settings: Any,
 ) -> None:  # fmt: skip
     """Generate text with a trained model.
 
@@ -160,7 +170,24 @@ def sample(
     given_prompts = PromptOptions(
         ends_with=ends_with, prompt=prompt, file=prompt_file, lines=prompts
     )
-    generate(request, given_prompts, common.console, common.checkpoints)
+    origins = make_origins(request, common) if explain else None
+    generate(request, given_prompts, common.console, common.checkpoints, origins)
+
+
+def make_origins(request: "SampleRequest", common: Common) -> "Explain":
+    """Return what writes texts with their origins.
+
+    Raises:
+        InputError: Several models are multiplied: no part of a product has a share.
+    """
+    from charrnn.viz.origins import Origins
+
+    if request.mixing.models:
+        raise InputError("--explain and --with: a product of models has no shares; leave out one")
+    added = tuple(str(path) for path, weight in request.mixing.texts if weight)
+    return Origins(
+        request.model, request.configs[0], added, request.as_json, request.echo, common.console
+    ).write
 
 
 def backward_model(model: Path, ending: str | None, named: str | None, common: Common) -> Path:

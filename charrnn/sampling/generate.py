@@ -20,9 +20,11 @@ from charrnn.sampling.output_file import ResumedFile, resumed_file
 from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
+    Explain,
     checked,
     grouped,
     make_sampler,
+    order_text,
     write_columns,
     write_json,
     write_samples,
@@ -87,12 +89,14 @@ class Generation:
         sampler: Sampler of the model.
         console: Console for progress and notes.
         copied: Files with the corpora that are pipes, by the name given.
+        explain: Writes the texts with their origins, if that is asked for.
     """
 
     request: SampleRequest
     sampler: Sampler
     console: Console
     copied: Mapping[Path, Path] = field(default_factory=dict)
+    explain: Explain | None = None
     num_tried: int = field(default=0, init=False)
     num_kept: int = field(default=0, init=False)
 
@@ -179,7 +183,10 @@ class Generation:
 
     def is_streamed(self, jobs: Jobs, source: Source | None, novelty: Novelty | None) -> bool:
         """True if the only text can be written while it is generated."""
-        is_plain = not (self.request.as_json or source or novelty) and jobs.configs[0].best_of == 1
+        is_plain = (
+            not (self.request.as_json or source or novelty or self.explain)
+            and jobs.configs[0].best_of == 1
+        )
         return self.is_single(jobs) and is_plain and self.sampler.is_streaming
 
     def is_single(self, jobs: Jobs) -> bool:
@@ -269,23 +276,16 @@ class Generation:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
         with_copies = checked(samples, source, self.console)
         num_columns = len(self.request.configs)
-        if self.request.as_json:
+        if self.explain is not None:
+            self.explain(out, with_copies, self.sampler, source)
+        elif self.request.as_json:
             write_json(out, with_copies)
         elif out.for_terminal and num_columns > 1:
             write_columns(out, with_copies, jobs.prompt_of, echo=self.request.echo)
         else:
             if num_columns > 1:
-                self.console.note(self.order_text())
+                self.console.note(order_text(jobs, are_at_most=self.request.novel is not None))
             write_samples(out, with_copies, self.sampler, echo=self.request.echo)
-
-    def order_text(self) -> str:
-        """Return which texts of each prompt have which temperature."""
-        count, fewer = self.request.num_samples, "at most " * bool(self.request.novel)
-        texts = count_text(count, "text")
-        parts = [
-            f"{fewer}{texts} at temperature {each.temperature:g}" for each in self.request.configs
-        ]
-        return ", then ".join(parts) + ", for each prompt" * (len(self.request.prompts) > 1)
 
     def sum_up(self) -> None:
         """Print how many texts are new, and how many an output file got."""
@@ -299,8 +299,9 @@ class Generation:
 
 
 def generate(
-    request: SampleRequest, given: PromptOptions, console: Console, checkpoints: Path
-) -> None:
+    request: SampleRequest, given: PromptOptions, console: Console, checkpoints: Path,
+    explain: Explain | None = None,
+) -> None:  # fmt: skip
     """Run a `sample` request; a corpus that is a pipe is copied into the folder `checkpoints`.
 
     Raises:
@@ -324,4 +325,4 @@ def generate(
         if console.verbosity > 0:
             weights = "" if model.precision == "fp32" else f", weights in {model.precision}"
             console.line(f"model {printable(request.model)}; {sampler.engine}{weights}")
-        Generation(request, sampler, console, copied).run()
+        Generation(request, sampler, console, copied, explain).run()

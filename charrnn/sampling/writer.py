@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice, zip_longest
+from typing import Any, TypeVar
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.core.console import Console
+from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, escape_controls
 from charrnn.core.output import OutputStream, json_line, rendered
 from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
@@ -14,7 +15,7 @@ from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Engine
 from charrnn.sampling.corpus.copies import LONG, WINDOW, Copies
 from charrnn.sampling.corpus.source import Source
-from charrnn.sampling.jobs import Job, Sample
+from charrnn.sampling.jobs import Job, Jobs, Sample
 from charrnn.sampling.sampler import Sampler
 
 SEPARATOR = b"\n---\n"
@@ -30,6 +31,11 @@ CHECKED_TOGETHER = 64
 
 Checked = tuple[Sample, Copies | None]
 """A sample, and its copied spans if the request has --check-copies."""
+
+Explain = Callable[[OutputStream, Iterable[Checked], Sampler, Source | None], None]
+"""Writes texts of a sampler with their origins, and passages of a corpus."""
+
+T = TypeVar("T")
 
 
 def make_sampler(
@@ -158,7 +164,7 @@ def checked(
     )
 
 
-def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+def grouped(samples: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield samples in lists of `size`; the last one may be shorter."""
     iterator = iter(samples)
     while group := list(islice(iterator, size)):
@@ -166,20 +172,34 @@ def grouped(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def write_json(out: OutputStream, samples: Iterable[Checked]) -> None:
-    """Write samples as JSON objects, one on each line; what is neutral is left out."""
+    """Write samples as JSON objects, one on each line."""
     for sample, copies in samples:
-        fields = {name: getattr(sample, name) for name in FIELDS}
-        if sample.precision != "fp32":
-            fields["precision"] = sample.precision
-        if sample.is_backward:
-            fields["direction"] = "backward"
-        fields |= sample.steering
-        if sample.best_of > 1:
-            fields |= {"best_of": sample.best_of, "loss": sample.loss}
-        if copies is not None:
-            span = piece_of(sample, copies, *copies.longest)
-            fields |= {"copied": copies.share, "longest_copy": span}
-        out.put(json_line(fields).encode("utf-8") + b"\n")
+        out.put(json_line(sample_fields(sample, copies)).encode("utf-8") + b"\n")
+
+
+def sample_fields(sample: Sample, copies: Copies | None) -> dict[str, Any]:
+    """Return a sample as a JSON object; what is neutral is left out."""
+    fields = {name: getattr(sample, name) for name in FIELDS}
+    if sample.precision != "fp32":
+        fields["precision"] = sample.precision
+    if sample.is_backward:
+        fields["direction"] = "backward"
+    fields |= sample.steering
+    if sample.best_of > 1:
+        fields |= {"best_of": sample.best_of, "loss": sample.loss}
+    if copies is not None:
+        fields |= {
+            "copied": copies.share,
+            "longest_copy": piece_of(sample, copies, *copies.longest),
+        }
+    return fields
+
+
+def order_text(jobs: Jobs, *, are_at_most: bool) -> str:
+    """Return which texts of each prompt have which temperature."""
+    texts = "at most " * are_at_most + count_text(jobs.num_samples, "text")
+    parts = [f"{texts} at temperature {each.temperature:g}" for each in jobs.configs]
+    return ", then ".join(parts) + ", for each prompt" * (len(jobs.prompts) > 1)
 
 
 def write_columns(

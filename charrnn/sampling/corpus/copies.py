@@ -70,11 +70,13 @@ class Windows:
     """Index of the text of each window, (n,)."""
     positions: Positions
     """Position of each window in its text, (n,)."""
+    size: int
+    """Symbols of a window."""
 
     @classmethod
-    def of(cls, texts: Sequence[Symbols]) -> "Windows":
-        """Return the windows of texts; a text shorter than WINDOW has none."""
-        hashes = [hashes_of(text) for text in texts]
+    def of(cls, texts: Sequence[Symbols], size: int = WINDOW) -> "Windows":
+        """Return the windows of texts; a text with fewer symbols than a window has none."""
+        hashes = [hashes_of(text, size) for text in texts]
         numbers = np.repeat(np.arange(len(texts)), [len(each) for each in hashes])
         positions = np.concatenate([np.zeros(0, int), *(np.arange(len(each)) for each in hashes)])
         all_hashes = np.concatenate([np.zeros(0, np.uint64), *hashes])
@@ -85,6 +87,7 @@ class Windows:
             hashes=all_hashes[order],
             numbers=numbers[order],
             positions=positions[order],
+            size=size,
         )
 
     def matches(self, block: Symbols) -> Iterator[tuple[int, int, int]]:
@@ -92,7 +95,20 @@ class Windows:
 
         They are all spans of LONG symbols or more, and the longest of each text.
         """
-        hashes = hashes_of(block)
+        for numbers, begins, lengths, _ in self.aligned(block):
+            spans = np.flatnonzero(lengths >= LONG).tolist()
+            order = np.lexsort((lengths, numbers))  # the last of each text is its longest
+            spans += order[np.diff(numbers[order], append=-1) != 0].tolist()
+            for i in spans:
+                if lengths[i] >= self.size:  # less if only the hashes match
+                    yield int(numbers[i]), int(begins[i]), int(begins[i] + lengths[i])
+
+    def aligned(self, block: Symbols) -> Iterator[tuple[Positions, ...]]:
+        """Yield spans that occur in a block: text, begin, length, and position in the block, (n,).
+
+        Each is as long as it can be; it is shorter than a window if only the hashes match.
+        """
+        hashes = hashes_of(block, self.size)
         first = np.searchsorted(self.hashes, hashes)
         count = np.searchsorted(self.hashes, hashes, side="right") - first
         hits = np.flatnonzero(count)
@@ -102,13 +118,13 @@ class Windows:
             offset = ends[begin - 1] if begin else 0
             end = max(begin + 1, int(np.searchsorted(ends, offset + PAIRS, side="right")))
             part = hits[begin:end]
-            yield from self._spans(block, part, first[part], count[part])
+            yield self._spans(block, part, first[part], count[part])
             begin = end
 
     def _spans(
         self, block: Symbols, hits: Positions, first: Positions, count: Positions
-    ) -> Iterator[tuple[int, int, int]]:
-        """Yield the spans that begin at `hits`, positions of a block, (n,).
+    ) -> tuple[Positions, ...]:
+        """Return the spans that begin at `hits`, positions of a block, as `aligned` yields them.
 
         `first` is the index of the first window with the hash at each, `count` their number.
         """
@@ -122,12 +138,7 @@ class Windows:
         in_block, in_texts, chosen = in_block[~is_inner], in_texts[~is_inner], chosen[~is_inner]
         numbers, begins = self.numbers[chosen], self.positions[chosen]
         lengths = self._common(in_texts, self.offsets[numbers + 1], block, in_block)
-        spans = np.flatnonzero(lengths >= LONG).tolist()
-        order = np.lexsort((lengths, numbers))  # the last of each text is its longest
-        spans += order[np.diff(numbers[order], append=-1) != 0].tolist()
-        for i in spans:
-            if lengths[i] >= WINDOW:  # less if only the hashes match
-                yield int(numbers[i]), int(begins[i]), int(begins[i] + lengths[i])
+        return numbers, begins, lengths, in_block
 
     def _common(
         self, in_texts: Positions, ends: Positions, block: Symbols, in_block: Positions
@@ -144,11 +155,11 @@ class Windows:
         return lengths
 
 
-def hashes_of(codes: Symbols) -> Hashes:
-    """Return the hash of each window, (N - WINDOW + 1,); empty for fewer symbols."""
-    size = max(0, len(codes) - WINDOW + 1)
-    result = np.zeros(size, dtype=np.uint64)
-    for i in range(WINDOW if size else 0):
+def hashes_of(codes: Symbols, size: int = WINDOW) -> Hashes:
+    """Return the hash of each window, (N - size + 1,); empty for fewer symbols."""
+    count = max(0, len(codes) - size + 1)
+    result = np.zeros(count, dtype=np.uint64)
+    for i in range(size if count else 0):
         result *= BASE
-        result += codes[i : i + size] + np.uint64(1)
+        result += codes[i : i + count] + np.uint64(1)
     return result

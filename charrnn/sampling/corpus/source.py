@@ -1,6 +1,6 @@
 """A corpus in which generated texts are searched, read block by block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,23 +40,33 @@ class Source:
             return np.frombuffer(raw, np.uint8).astype(np.uint32)
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
+    def chunks_of(self, number: int) -> Iterable[Codes]:
+        """Return a file in pieces, as training reads it."""
+        chunks = read_codes(self.files[number], self.reading, Survey())
+        return closed(chunks, adds_newline=number < len(self.files) - 1)
+
     def chunks(self) -> Iterator[Codes]:
         """Yield the corpus in pieces, as training reads it."""
-        for i, path in enumerate(self.files):
-            chunks = read_codes(path, self.reading, Survey())
-            yield from closed(chunks, adds_newline=i < len(self.files) - 1)
+        for number in range(len(self.files)):
+            yield from self.chunks_of(number)
 
     def blocks(self) -> Iterator[Symbols]:
         """Yield the corpus in blocks; each begins with the end of the block before."""
+        yield from (block for _, block in self.placed_blocks())
+
+    def placed_blocks(self) -> Iterator[tuple[int, Symbols]]:
+        """Yield the blocks, and the position of each in the corpus."""
         held: list[Codes] = []
+        position = 0
         for chunk in self.chunks():
             held.append(chunk)
             if sum(map(len, held)) >= BLOCK:
                 block = np.concatenate(held).astype(np.uint32)
-                yield block
+                yield position, block
                 held = [block[-LONGEST:]]
+                position += len(block) - len(held[0])
         if held:
-            yield np.concatenate(held).astype(np.uint32)
+            yield position, np.concatenate(held).astype(np.uint32)
 
     def search(self, texts: Sequence[Symbols]) -> list[Copies]:
         """Return the spans of each text that occur in the corpus."""

@@ -87,6 +87,18 @@ ATTENTION = Scale(
 )
 
 
+SHARE = Scale(
+    "share of n-gram memories in the probability of each character",
+    "a larger share is darker brown; lighter in a dark theme",
+    "s",
+    ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
+    SEQUENTIAL,
+    STRENGTHS,
+    "share of n-gram memories below each line:  "
+    + "  ".join(f"{glyph} {i / 8:.0%}" for i, glyph in enumerate(STRENGTHS) if i and i % 2 == 0),
+)
+
+
 def surprise_levels(bits: NDArray[np.float64]) -> Levels:
     """Return the level of each surprise."""
     return np.asarray(np.searchsorted(SURPRISES, bits, side="right"), dtype=np.int64)
