@@ -15,6 +15,7 @@ from prompt_toolkit.output import DummyOutput
 from terminals import in_terminal
 
 from charrnn.apps.draft import Draft
+from charrnn.apps.editor import rescuing
 from charrnn.apps.keys import bind
 from charrnn.apps.screen import Screen
 from charrnn.apps.text_file import TextFile
@@ -256,3 +257,16 @@ def test_a_signal_leaves_the_text_in_a_file(trained):
     assert process.returncode == 129
     assert "charrnn-write.txt.save" in errors.decode()
     assert (trained / "charrnn-write.txt.save").read_text() == "not saved"
+
+
+def test_a_signal_that_follows_does_not_stop_the_rescue():
+    saved = []
+
+    def rescue():
+        os.kill(os.getpid(), signal.SIGTERM)  # a terminal that closes sends more than one
+        saved.append("text")
+
+    with pytest.raises(SystemExit), rescuing(rescue):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert saved
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
