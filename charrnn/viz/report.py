@@ -144,7 +144,7 @@ def report_picture(folder: Path, *, has_ended: bool = False) -> Picture:
     run, surprise = read_run(folder, has_ended=has_ended)
     elements = [
         *verdict(run),
-        *sample_elements(run.model),
+        *sample_elements(run),
         *preview_elements(run.history),
         *curve_elements([run.history]),
         Heading("Surprise on held-out text"),
@@ -239,10 +239,28 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def sample_elements(model: Model) -> list[Element]:
-    """Return a sample of the model's text; the seed is fixed."""
+def sample_elements(run: RunSummary) -> list[Element]:
+    """Return a sample of the model's text, and how to write with it; the seed is fixed."""
     remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
-    return [Heading("What it writes"), Remark(remark), Listing(sample_text(model))]
+    commands = "\n".join(f"{why}:\n    {command}" for why, command in ways_to_write(run))
+    return [
+        Heading("What it writes"),
+        Remark(remark),
+        Listing(sample_text(run.model)),
+        *([Listing(commands)] if commands else []),
+    ]
+
+
+def ways_to_write(run: RunSummary) -> list[tuple[str, str]]:
+    """Return how a user writes together with a model, as pairs: what, command."""
+    config, name, where = run.model.config, run.info.run, run.checkpoints_option
+    if run.model.is_backward:
+        return []
+    ways = [("write together with it, in the terminal", ["charrnn", "write", name, *where])]
+    if config.cell != "transformer" and not config.attention:  # what a page can run
+        page = ["charrnn", "export", name, "-o", "page.html", *where]
+        ways.append(("or on a page, in any browser, without a network", page))
+    return [(why, shlex.join(command)) for why, command in ways]
 
 
 def sample_text(model: Model) -> str:

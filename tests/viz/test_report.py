@@ -137,6 +137,16 @@ def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     assert "Not shown" not in html
 
 
+def test_a_report_says_how_to_write_with_the_model(call, trained):
+    commands = {"charrnn write hostile", "charrnn export hostile -o page.html"}
+    text = call("viz", "report", "hostile")[1]
+    assert commands <= set(map(str.strip, text.splitlines()))
+    call("train", "hostile.txt", *QUICK, "--direction", "backward", "--run", "back")
+    text = call("viz", "report", "back")[1]
+    assert "charrnn write" not in text
+    assert "charrnn export" not in text
+
+
 def test_a_report_says_that_the_text_is_gone_or_another_one(call):
     Path("hostile.txt").write_text(TEXT, encoding="utf-8")
     call("train", "hostile.txt", *QUICK)
