@@ -502,6 +502,8 @@ class SampleConfig:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        pairs = self.bias.items() if isinstance(self.bias, Mapping) else self.bias
+        object.__setattr__(self, "bias", tuple((each, float(number)) for each, number in pairs))
         check_fields(self)
 
     def steering(self) -> dict[str, Any]:

@@ -60,6 +60,14 @@ def test_a_bias_out_of_range_is_refused(pairs):
         SampleConfig(bias=pairs)
 
 
+@pytest.mark.parametrize("given", [{"ab": 1, "c": -2}, [("ab", 1), ("c", -2)]])
+def test_a_bias_may_be_a_dictionary_or_a_list(given):
+    config = SampleConfig(bias=given)
+    assert config == SampleConfig(bias=(("ab", 1.0), ("c", -2.0)))
+    assert hash(config)
+    assert bias_of(cycle("abc"), bias=given).tolist() == [1, 1, -2]
+
+
 def test_settings_that_steer_are_those_of_json():
     assert SampleConfig(temperature=0.3).steering() == {}
     config = SampleConfig(ban="x", bias=(("a", 2.0),))
