@@ -209,6 +209,13 @@ def num_held_out(corpus: Corpus) -> int:
     return max(0, len(corpus.val) - 1)
 
 
+def num_warm_up(corpus: Corpus) -> int:
+    """Return the symbols that the streamed protocol reads before those it scores."""
+    if corpus.val_records is not None or num_held_out(corpus) < 2 * CONTEXT:
+        return 0
+    return min(PIECES, num_held_out(corpus) // CONTEXT) * CONTEXT
+
+
 def held_out_corpus(model: Model, paths: list[Path]) -> Corpus:
     """Return the corpus of a model's run in reading order, with the same held-out text.
 

@@ -8,7 +8,7 @@ from charrnn.checkpoints.state import Timing
 from charrnn.core.config import TrainConfig
 from charrnn.data.batches import Batches
 from charrnn.data.corpus import Corpus
-from charrnn.evaluation.protocols import num_held_out
+from charrnn.evaluation.protocols import num_held_out, num_warm_up
 from charrnn.training.schedule import UNKNOWN, steps_for_budget
 from charrnn.training.throughput import Throughput
 
@@ -63,6 +63,8 @@ class Budget:
         chars_per_step: Mean number of training characters of a step.
         is_float32: Whether training computes in float32.
         num_scores: How many times the final evaluations score the held-out text.
+        num_warm_up: Characters that a validation reads before those it scores: a validation of few
+            takes twice as long a character as the final evaluations.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Budget:
         chars_per_step: float,
         is_float32: bool = True,
         num_scores: int = 1,
+        num_warm_up: int = 0,
     ) -> None:
         self._config, self._num_held_out = config, num_held_out
         self.steps_per_epoch, self.throughput = steps_per_epoch, throughput
         self._chars_per_step = chars_per_step
         self._is_float32, self._num_scores = is_float32, num_scores
+        self._num_warm_up = num_warm_up
         self.most_steps, self.most_seconds = steps_for_budget(
             config.epochs, config.steps, config.max_time, steps_per_epoch
         )
@@ -191,7 +195,8 @@ class Budget:
             affordable = int(OVERHEAD * run_cost / NUM_VALIDATIONS * scored_per_cost)
             self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
             self._has_set_eval_chars = True
-        steps_apart = self.eval_chars / scored_per_cost / OVERHEAD / step_cost
+        read = self.eval_chars + self._num_warm_up * (self.most_seconds is not None)
+        steps_apart = read / scored_per_cost / OVERHEAD / step_cost
         apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
         self.eval_every = self.eval_every or apart
         if self.sample_every is None:
@@ -263,9 +268,13 @@ class Budget:
     def seconds_to_end(self) -> float:
         """Return the seconds after the last step: validation, final evaluations, two saves."""
         # The final ones are in float32, which takes twice as long where training is not.
-        last = self.final_chars() * self._num_scores * (1 if self._is_float32 else 2)
-        scored = self.eval_chars + last
-        return scored / self.throughput.scored_per_second + 2 * self.throughput.save_seconds
+        final = self.final_chars() * self._num_scores + self._num_warm_up
+        read = self.num_read(self.eval_chars) + final * (1 if self._is_float32 else 2)
+        return read / self.throughput.scored_per_second + 2 * self.throughput.save_seconds
+
+    def num_read(self, num_scored: int) -> int:
+        """Return the characters that a validation reads to score so many."""
+        return num_scored + self._num_warm_up
 
     def forecast(self, step: int) -> float:
         """Return the seconds that the whole run will take."""
@@ -311,4 +320,5 @@ def make_budget(
         chars_per_step=corpus.num_train / batches.steps_per_epoch,
         is_float32=is_float32,
         num_scores=num_scores,
+        num_warm_up=num_warm_up(corpus),
     )

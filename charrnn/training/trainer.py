@@ -265,11 +265,11 @@ class Trainer:
         """Score the averaged weights on held-out text; save them if they are the best so far."""
         if not self.budget.eval_chars:
             return
-        begin, best_model = self.clock(), self.validator.best_model
+        begin, best_model, budget = self.clock(), self.validator.best_model, self.budget
         result = self.validator.validate(self.step, self.budget.eval_chars)
         if result is None:
             return
-        self.throughput.evaluated(self.step, result.chars, self.clock() - begin)
+        self.throughput.evaluated(self.step, budget.num_read(result.chars), self.clock() - begin)
         self.threads.compare_again()
         yield result
         if self.validator.best_model is not best_model:

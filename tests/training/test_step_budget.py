@@ -168,6 +168,19 @@ def timed(config=None, *, held_out=1_000_000, step_seconds=0.1, **kinds):
     return budget, clock
 
 
+@pytest.mark.parametrize(("is_float32", "seconds"), [(True, 5.0), (False, 9.2)])
+def test_the_end_of_a_run_is_timed_by_what_is_read_and_not_by_what_is_scored(is_float32, seconds):
+    """A validation reads 16,000 + 16,000 characters in 0.8 s: 40,000 a second.
+
+    Both final evaluations score 76,000, and one warms up: 168,000 characters, 4.2 or 8.4 s.
+    """
+    budget, _ = timed(held_out=76_000, num_scores=2, num_warm_up=16_000, is_float32=is_float32)
+    budget.eval_chars = 16_000
+    budget.throughput.evaluated(30, budget.num_read(16_000), 0.8)
+    budget.throughput.saved(0.0)
+    assert budget.seconds_to_end() == pytest.approx(seconds)
+
+
 def test_nothing_is_due_at_the_very_end_but_the_end():
     budget = Budget(
         TrainConfig(steps=20, eval_every=5, save_every=7),
