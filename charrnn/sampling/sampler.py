@@ -41,7 +41,7 @@ MOST_RECORDS, SCORES = 256, 1 << 18
 MOST_MEMORIES = 4
 """Memory weights that are remembered, each with a cache of predictions."""
 
-MOST_STEERINGS = 8
+MOST_STEERINGS = 4
 """Configs whose constraints are remembered, compiled; one `sample` has one for each temperature."""
 
 
