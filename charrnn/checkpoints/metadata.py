@@ -190,8 +190,6 @@ def parse_network(values: Mapping[str, Any]) -> ModelConfig:
     sizes = {name: value for name, value in config.to_json().items() if name != "cell"}
     if config.cell not in CELLS:
         raise CheckpointError(f"its cell is unknown: {printable(config.cell)[:40]!r}")
-    if config.cell == "transformer":
-        sizes |= {"context": config.context, "num_heads": config.num_heads}
     for name, value in sizes.items():
         longest = {"attention": LONGEST_PAST, "context": LONGEST_CONTEXT}
         most = {"num_layers": MOST_LAYERS, "num_directions": 2, **longest}.get(name, 65_536)

@@ -77,8 +77,12 @@ class ModelConfig:
         return found
 
     def mistake(self) -> str | None:
-        """Return why a transformer cannot have so many heads, or None."""
-        if self.cell != "transformer" or self.hidden_size % (2 * self.num_heads) == 0:
+        """Return why there can be no such transformer, or None."""
+        if self.cell != "transformer":
+            return None
+        if not (self.context and self.num_heads):
+            return "a transformer needs context and num_heads"
+        if self.hidden_size % (2 * self.num_heads) == 0:
             return None
         return (
             f"{count_text(self.num_heads, 'head')} cannot share a width of {self.hidden_size}: "

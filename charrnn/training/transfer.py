@@ -1,7 +1,7 @@
 """Initial weights from another model, mapped to a new vocabulary."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,9 @@ def architecture(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: Other values are given.
     """
-    config = model.config
-    fixed: dict[str, Any] = {
-        "cell": config.cell,
-        "hidden_size": config.hidden_size,
-        "num_layers": config.num_layers,
-        "embedding_size": config.embedding_size,
-        "attention": config.attention,
-        "direction": model.setting("direction"),
-        "context": config.context,
-        "num_heads": config.num_heads,
-    }
+    settings = {each.name for each in fields(TrainConfig)}
+    fixed = {n: value for n, value in asdict(model.config).items() if n in settings}
+    fixed["direction"] = model.setting("direction")
     for name, value in fixed.items():
         if given.get(name, value) != value:
             raise InputError(

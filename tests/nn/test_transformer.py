@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from charrnn.checkpoints.metadata import parse_network
+from charrnn.core.errors import CheckpointError
 from charrnn.nn.architecture import PERIOD, ModelConfig, default_heads, shapes
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise, load_weights
@@ -275,6 +277,13 @@ def test_parts_of_the_state_have_streams_on_axis_1():
 )
 def test_a_head_has_at_least_64_units_and_an_even_part_of_the_width(width, heads):
     assert default_heads(width) == heads
+
+
+@pytest.mark.parametrize("missing", ["context", "num_heads"])
+def test_a_file_of_a_transformer_names_context_and_heads(missing):
+    assert parse_network(CONFIG.to_json()) == CONFIG
+    with pytest.raises(CheckpointError, match="needs context and num_heads"):
+        parse_network({n: v for n, v in CONFIG.to_json().items() if n != missing})
 
 
 def test_parameters_and_operations_are_counted_by_hand():
