@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charrnn.checkpoints.log import METRICS, SAMPLES
+from charrnn.checkpoints.metadata import read_metadata
 from charrnn.checkpoints.run_folder import BEST, CONFIG, LOCK, Run
 from charrnn.core.config import DIRECTIONS
 from charrnn.core.errors import BusyError, CheckpointError, InputError, printable, reason_of
@@ -157,12 +158,14 @@ def find_model(
     use: str = "charrnn sample {model}",
     texts: Sequence[str] = (),
     directions: Sequence[str] = DIRECTIONS,
+    *,
+    writes: bool = False,
 ) -> Path:
     """Return the checkpoint file of a MODEL argument.
 
     That is the best model of a run (by name or folder), or a file; without a name, the best model
-    that was written last. A run comes before a file or folder of the same name, which may be the
-    text that it was trained on.
+    that was written last; to write text, the last one that reads forward, if there is one. A run
+    comes before a file or folder of the same name, which may be the text that it was trained on.
 
     Args:
         checkpoints: Folder of all runs.
@@ -170,13 +173,14 @@ def find_model(
         use: The command that wants the model, for a message; {model} and {texts} are filled in.
         texts: The texts that the command names.
         directions: In which the model may read, for a message.
+        writes: Whether the command writes text.
 
     Raises:
         InputError: There is no such model; the message lists those that exist.
         CheckpointError: It is a text.
     """
     if name is None:
-        return _newest_best(checkpoints)
+        return _newest_best(checkpoints, writes=writes)
     without_best, name = None, expanded(name)
     for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL
@@ -230,7 +234,9 @@ def is_model(checkpoints: Path, name: str) -> bool:
 
 def newest_note(path: Path) -> str:
     """Return the note that names the model that is used if none is named."""
-    return f"no model is named; the newest is used: {path.parent.name}"
+    is_newest = best_models(path.parent.parent)[-1:] == [path]
+    which = "newest" if is_newest else f"newest {direction_of(path)} model"
+    return f"no model is named; the {which} is used: {path.parent.name}"
 
 
 def find_folder(checkpoints: Path, name: str, file: str) -> Path | None:
@@ -291,8 +297,22 @@ def best_models(checkpoints: Path) -> list[Path]:
         raise InputError(f"--checkpoints: {printable(checkpoints)}: {reason_of(error)}") from None
 
 
-def _newest_best(checkpoints: Path) -> Path:
-    if found := best_models(checkpoints):
+def direction_of(path: Path) -> str:
+    """Return the direction of a checkpoint; a damaged one counts as forward."""
+    try:
+        return read_metadata(path).direction
+    except (CheckpointError, InputError):
+        return "forward"  # the command that loads it says what is wrong
+
+
+def _newest_best(checkpoints: Path, *, writes: bool) -> Path:
+    """Return the newest best model; to write text, the newest of the first direction that is there."""
+    found = best_models(checkpoints)
+    for direction in DIRECTIONS if writes else ():
+        for path in reversed(found):
+            if direction_of(path) == direction:
+                return path
+    if found:
         return found[-1]
     raise InputError(
         f"no model in {printable(checkpoints)} yet; train one first: charrnn train FILE"

@@ -41,9 +41,8 @@ def export(
     from charrnn.core.output import json_line, print_result
     from charrnn.export.command import ExportRequest, run_export
 
-    path = find_model(
-        common.checkpoints, model, f"charrnn export {{model}} -o {shlex.quote(str(output))}"
-    )
+    use = f"charrnn export {{model}} -o {shlex.quote(str(output))}"
+    path = find_model(common.checkpoints, model, use, writes=True)
     check_output(output, [path], force=force)
     request = ExportRequest(model=path, output=output, with_memory=not no_memory, title=title)
     with common.console.waiting("packing the model"):

@@ -124,8 +124,8 @@ def sample(
 ) -> None:  # fmt: skip
     """Generate text with a trained model.
 
-    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest model of
-    all runs. Without a prompt, a text starts at the beginning of a line. With --json, each text is
+    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest
+    forward model. Without a prompt, a text starts at the beginning of a line. With --json, each text is
     an object with its seed; -n 1 --batch-size 2 --seed SEED generates it again.
     """
     given = {name: value for name, value in settings.items() if value is not None}
@@ -141,7 +141,7 @@ def sample(
     if model is None and backward is not None:
         path = named_model(common.checkpoints, "backward", backward)
     else:
-        path = find_model(common.checkpoints, model)
+        path = find_model(common.checkpoints, model, writes=ends_with is None)
     if model is None and backward is None:
         common.console.note(newest_note(path))
     if ends_with is not None or backward is not None:

@@ -31,8 +31,8 @@ EXTRA = ("starlette", "anyio", "uvicorn", "h11")
 def serve(model: str | None, host: str, port: int, common: Common) -> None:
     """Serve a model over HTTP, for programs and browsers.
 
-    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest model of
-    all runs. Clients of OpenAI's API write with it (/v1/completions), and the page of `charrnn
+    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest
+    forward model. Clients of OpenAI's API write with it (/v1/completions), and the page of `charrnn
     export` is at /. The address is printed on stdout when clients can connect; Ctrl-C ends the
     server. It needs two more packages: pip install 'charrnn-text[serve]'.
     """
@@ -48,7 +48,7 @@ def serve(model: str | None, host: str, port: int, common: Common) -> None:
             f"serve: {error.name} is not installed; pip install 'charrnn-text[serve]'"
         ) from None
 
-    path = find_model(common.checkpoints, model)
+    path = find_model(common.checkpoints, model, writes=True)
     request = web_server.ServeRequest(model=path, host=host, port=port)
     if model is None:
         common.console.note(newest_note(path))

@@ -10,6 +10,7 @@ from pathlib import Path
 from charrnn.checkpoints.names import (
     create_run,
     default_name,
+    direction_of,
     find_model,
     known_runs,
     open_run,
@@ -55,8 +56,12 @@ class TrainRequest:
 
     @property
     def direction(self) -> str:
-        """The direction, as far as the settings name it."""
-        return str(self.given.all.get("direction", "forward"))
+        """The direction that the settings name, or that of the model of --init-from."""
+        named = self.given.all.get("direction")
+        if named is None and self.init_from:
+            with suppress(CharRNNError):  # loading it says what is wrong
+                named = direction_of(find_model(self.checkpoints, self.init_from))
+        return str(named or "forward")
 
 
 def without_weights(files: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:

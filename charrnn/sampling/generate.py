@@ -17,7 +17,7 @@ from charrnn.sampling.corpus.novelty import Novelty
 from charrnn.sampling.corpus.source import Source
 from charrnn.sampling.jobs import Job, Jobs, Sample, joined
 from charrnn.sampling.output_file import ResumedFile, resumed_file
-from charrnn.sampling.prefill import PromptOptions, fitted, prompt_ids
+from charrnn.sampling.prefill import PromptOptions, check_prompts, fitted
 from charrnn.sampling.sampler import Sampler
 from charrnn.sampling.writer import (
     Explain,
@@ -103,7 +103,6 @@ class Generation:
     def run(self) -> None:
         """Write all texts, or the texts that a resumed output file lacks."""
         request = self.request
-        self.check_prompts()
         for config in request.configs:
             self.sampler.steering(config)  # an error comes before any output
         model = self.sampler.model
@@ -130,15 +129,6 @@ class Generation:
     def file_of(self, corpus: Path) -> Path:
         """Return the file or folder to read for a corpus."""
         return self.copied.get(corpus, corpus)
-
-    def check_prompts(self) -> None:
-        """Refuse prompts with unknown characters before anything is written."""
-        for number, prompt in enumerate(self.request.prompts, start=1):
-            try:
-                prompt_ids(self.sampler.model, prompt)
-            except InputError as error:
-                where = f"prompt {number}: " if len(self.request.prompts) > 1 else "prompt: "
-                raise InputError(where + str(error).removeprefix("prompt: ")) from None
 
     def seed(self, resumed: ResumedFile | None) -> int:
         """Return the seed of the first text; print it if it is random."""
@@ -325,4 +315,5 @@ def generate(
         if console.verbosity > 0:
             weights = "" if model.precision == "fp32" else f", weights in {model.precision}"
             console.line(f"model {printable(request.model)}; {sampler.engine}{weights}")
+        check_prompts(model, prompts, given.name)
         Generation(request, sampler, console, copied, explain).run()

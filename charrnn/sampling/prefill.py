@@ -46,6 +46,11 @@ class PromptOptions:
         if len(names) > 1:
             raise InputError(f"{' and '.join(names)}: they exclude each other; give one of them")
 
+    @property
+    def name(self) -> str:
+        """What messages call a prompt."""
+        return "prompt" if self.ends_with is None else "--ends-with"
+
     def read(self, reading: Reading, survey: Survey | None = None) -> list[str]:
         """Return the prompts; one empty prompt if none is given.
 
@@ -94,7 +99,7 @@ def fitted(
     stops = tuple(reading.convert(stop, stop_survey) for stop in stops)
     for stop in stops:
         model.vocab.encode(stop, "--stop")
-    notes = [f"prompt: {note}" for note in conversion_notes(survey, reading)]
+    notes = [f"{given.name}: {note}" for note in conversion_notes(survey, reading)]
     notes += [f"--stop: {note}" for note in conversion_notes(stop_survey, reading)]
     if model.is_backward and any(prompts) and given.ends_with is None:
         notes.append("a backward model: a prompt is the end of the text")
@@ -160,7 +165,22 @@ def parse_json_line(line: str, number: int, name: str) -> str:
     return prompt
 
 
-def prompt_ids(model: Model, prompt: str) -> list[int]:
+def check_prompts(model: Model, prompts: Sequence[str], name: str) -> None:
+    """Refuse prompts that cannot be read, before anything is written.
+
+    Raises:
+        InputError: As of `prompt_ids`; it names the prompt if there are several.
+    """
+    for number, prompt in enumerate(prompts, start=1):
+        try:
+            prompt_ids(model, prompt, name)
+        except InputError as error:
+            if len(prompts) == 1:
+                raise
+            raise InputError(f"prompt {number}: " + str(error).removeprefix("prompt: ")) from None
+
+
+def prompt_ids(model: Model, prompt: str, name: str = "prompt") -> list[int]:
     """Return the ids that the network reads before it generates.
 
     A text without a prompt, and every record, starts after a newline if the vocabulary has one. For
@@ -170,12 +190,26 @@ def prompt_ids(model: Model, prompt: str) -> list[int]:
         InputError: The prompt has characters that the vocabulary lacks, or is more than one record.
     """
     if model.records and "\n" in prompt:
+        advice = "; give each line a prompt of its own, for example with --prompts FILE"
         raise InputError(
-            "prompt: has a line end, but each text of this model is a single line; give each line "
-            "a prompt of its own, for example with --prompts FILE"
+            f"{name}: has a line end, but each text of this model is a single line"
+            + advice * (name == "prompt")
         )
-    ids, newline = model.turned(model.vocab.encode(prompt)).tolist(), model.vocab.newline
-    return [newline, *ids] if newline is not None and (model.records or not ids) else ids
+    ids = model.turned(model.vocab.encode(prompt, name)).tolist()
+    return [*line_end(model), *ids] if model.records or not ids else ids
+
+
+def line_end(model: Model) -> list[int]:
+    """Return the ids of the line end that a text begins after: a newline, if there is one.
+
+    A backward model reads all of a Windows line end: the text would end in its CR.
+    """
+    newline = model.vocab.newline
+    if newline is None:
+        return []
+    if model.is_backward and model.line_ends() == "crlf":
+        return [newline, int(model.vocab.encode("\r")[0])]
+    return [newline]
 
 
 def start_logits(model: Model) -> Floats:

@@ -4,6 +4,7 @@ Both learn the same symbols in the same order, so weights, figures and texts are
 """
 
 import json
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from command_line import QUICK
 
 from charrnn.__main__ import run_cli
 from charrnn.checkpoints.model import load_model
+from charrnn.sampling.prefill import prompt_ids
 from charrnn.sampling.sampler import Sampler
 
 TEXT = "The quick brown fox jumps over the lazy dog,\nsaid Zoë ünd Jürgen: 1234.\n\n" * 40
@@ -258,7 +260,7 @@ def test_without_a_backward_model_the_error_has_a_command_that_trains_one(call, 
         (["--backward", "text-backward"], "--backward: is for --ends-with TEXT"),
         (["--ends-with", "a", "-p", "b"], "--ends-with and --prompt: they exclude each other"),
         (["--ends-with", "a", "--backward", "text"], "--backward: text: is a forward model"),
-        (["--ends-with", "€"], "not among the 40 characters this model has seen: U+20AC"),
+        (["--ends-with", "€"], "error: --ends-with: not among the 40 characters this model has "),
     ],
 )
 def test_endings_that_cannot_be_written_are_refused(call, runs, options, message):
@@ -310,4 +312,34 @@ def test_notes_are_about_the_text_in_reading_order(charrnn):
 def test_a_model_of_windows_line_ends_knows_them_from_its_memory(charrnn):
     Path("crlf.txt").write_bytes(TEXT.replace("\n", "\r\n").encode())
     charrnn("train", "crlf.txt", "--newlines", "keep", "--direction", "backward", *QUICKER)
-    assert best("crlf-backward").line_ends() == "crlf"
+    model = best("crlf-backward")
+    assert model.line_ends() == "crlf"
+    assert prompt_ids(model, "") == model.vocab.encode("\n\r").tolist()
+    ends = charrnn("sample", "crlf-backward", "-l", 9, "-n", 5, "--seed", 1, "--json").stdout
+    assert not any(json.loads(line)["text"].endswith("\r") for line in ends.splitlines())
+
+
+def test_an_ending_of_two_lines_is_refused_without_advice_on_prompts(call, runs):
+    code, _, err = call("sample", "names", "--ends-with", "a\nb", "-q")
+    assert code == 2
+    assert "--ends-with: has a line end, but each text of this model is a single line" in err
+    assert "--prompts" not in err
+
+
+def test_without_a_name_a_forward_model_writes_although_another_is_newer(call, runs):
+    for age, run in enumerate(("text-backward", "text", "names-backward"), start=1):
+        os.utime(Path("checkpoints", run, "best.safetensors"), (2**31 + age, 2**31 + age))
+    err = call("sample", "-l", 3)[2]
+    assert "no model is named; the newest forward model is used: text\n" in err
+    assert "the newest is used: names-backward" in call("score", "names.txt")[2]
+    for folder in Path("checkpoints").iterdir():
+        if not folder.name.endswith("-backward"):
+            shutil.rmtree(folder)
+    assert "the newest is used: names-backward" in call("sample", "-l", 3)[2]
+
+
+def test_a_run_from_a_backward_model_has_its_name(call, runs):
+    words = ["train", "text.txt", "--init-from", "names-backward", "--steps", 2, "-q"]
+    shutil.rmtree("checkpoints/text-backward")
+    assert call(*words)[1] == "checkpoints/text-backward/best.safetensors\n"
+    assert call(*words, "--direction", "forward")[0] == 2
