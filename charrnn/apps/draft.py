@@ -90,7 +90,7 @@ class Draft:
         return True
 
     def _extend(self, edit: Edit) -> bool:
-        """Join a typed character to the last step if it goes on with its word."""
+        """Join a typed character to the last step if it continues its word."""
         last = self._past[-1] if self._past and self._is_open else None
         if last is None or last.removed or edit.removed or len(edit.inserted) != 1:
             return False

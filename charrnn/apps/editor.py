@@ -65,8 +65,10 @@ class Written:
     def line(self) -> str:
         """Return the last line for the user."""
         count = count_text(len(self.text), "character")
-        if self.path is None or not self.is_saved:
-            return f"{count} not saved"
+        if self.path is None:
+            return f"{count} not saved" if self.text else "no text"
+        if not self.is_saved:
+            return f"{printable(self.path)}: the last changes are not saved"
         return f"{printable(self.path)}: {count}"
 
 

@@ -80,11 +80,11 @@ class TextFile:
     def _check(self, path: Path) -> None:
         name = printable(path)
         try:
-            found = path.stat() if path.exists() else None
+            found = path.stat() if path.resolve().exists() else None
             if found is None and not path.absolute().parent.is_dir():
                 raise InputError(f"-o: {name}: there is no folder {printable(path.parent)}")
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name; a link to itself
+            reason = reason_of(error) if isinstance(error, OSError) else printable(error)
             raise InputError(f"-o: {name}: {reason}") from None
         if found is not None and not stat.S_ISREG(found.st_mode):
             raise InputError(f"-o: {name}: is not a file")

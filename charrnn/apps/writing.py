@@ -91,7 +91,7 @@ class Writing:
     def drop(self) -> None:
         """Leave the proposals, and cancel what is awaited."""
         self._sets, self._at, self.chosen, self._taken = [], 0, 0, []
-        self.request, self.message = None, ""
+        self.request, self.message, self.unknown = None, "", ""
 
     def propose(self) -> None:
         """Show the next set of proposals, and ask for one if there is none."""

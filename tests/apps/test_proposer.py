@@ -180,6 +180,6 @@ def test_reading_and_writing_stop_when_the_text_changes():
     assert len(calls) == 11
     calls.clear()
     assert proposer.propose(request, after(len(TEXT))) is None
-    assert len(calls) == len(TEXT) + 1  # it went on where it had stopped, and wrote a little
+    assert len(calls) == len(TEXT) + 1  # it continued where it had stopped, and wrote a little
     fresh = proposer_of(model).propose(request, lambda: False)
     assert proposer.propose(request, lambda: False) == fresh

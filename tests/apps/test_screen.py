@@ -15,7 +15,7 @@ from prompt_toolkit.output import DummyOutput
 from terminals import in_terminal
 
 from charrnn.apps.draft import Draft
-from charrnn.apps.editor import rescuing
+from charrnn.apps.editor import Written, rescuing
 from charrnn.apps.keys import bind
 from charrnn.apps.screen import Screen
 from charrnn.apps.text_file import TextFile
@@ -270,3 +270,11 @@ def test_a_signal_that_follows_does_not_stop_the_rescue():
         os.kill(os.getpid(), signal.SIGTERM)
     assert saved
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_last_line_says_what_is_in_the_file():
+    path = Path("a.txt")
+    assert Written(path, "two", True).line() == "a.txt: 3 characters"
+    assert Written(path, "two", False).line() == "a.txt: the last changes are not saved"
+    assert Written(None, "two", False).line() == "3 characters not saved"
+    assert Written(None, "", True).line() == "no text"

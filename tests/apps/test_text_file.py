@@ -50,11 +50,14 @@ def test_a_file_that_another_program_changed_meanwhile_is_not_overwritten(force)
         file.save("mine")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "folder", "none/novel.txt", "other"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "folder", "none/novel.txt", "other", "nul\0", "loop"]
+)
 def test_what_cannot_be_a_text_is_refused_before_a_word_is_written(name):
     MODEL.write_bytes((9).to_bytes(8, "little") + b'{"a": 1} and more')
     Path("other").write_bytes(MODEL.read_bytes())
     Path("folder").mkdir()
+    Path("loop").symlink_to("loop")
     before = MODEL.read_bytes()
     with pytest.raises(InputError, match="^-o: "):
         opened(name, force=True)

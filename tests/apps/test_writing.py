@@ -166,6 +166,8 @@ def test_a_model_that_proposes_nothing_or_lacks_a_character_is_said():
     answer(writing, unknown="é")
     assert writing.message == "The model proposes nothing here."
     assert writing.unknown == "é"
+    writing.edited("Ab", 2)
+    assert (writing.message, writing.unknown) == ("", "")
 
 
 def test_undo_and_redo_leave_the_proposals_and_say_when_there_is_nothing():
