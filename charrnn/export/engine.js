@@ -249,13 +249,18 @@ const engine = (() => {
     return sigmoid(sum);
   };
 
-  // The logarithms of the mixture (1 - w) network + w n-grams.
-  const mix = (weights, logits, prediction, fixed) => {
+  // The probabilities of the network, and the weight of the n-gram prediction.
+  const weighed = (weights, logits, prediction, fixed) => {
     const highest = largest(logits), p = Float64Array.from(logits, (value) => Math.exp(value - highest));
     const sum = p.reduce((a, b) => a + b), log = Math.log(sum);
     const logs = Float64Array.from(logits, (value) => value - highest - log);
     for (let i = 0; i < p.length; i++) p[i] /= sum;
-    const w = fixed === null ? gate(weights, logs, p, prediction) : fixed;
+    return { p, w: fixed === null ? gate(weights, logs, p, prediction) : fixed };
+  };
+
+  // The logarithms of the mixture (1 - w) network + w n-grams.
+  const mix = (weights, logits, prediction, fixed) => {
+    const { p, w } = weighed(weights, logits, prediction, fixed);
     return Float32Array.from(p, (value, i) => Math.log(Math.max(value + w * (prediction.p[i] - value), 1e-37)));
   };
 
@@ -345,6 +350,15 @@ const engine = (() => {
       const logits = this.logits(state);
       if (!this.memory || !state.length) return logits;
       return mix(this.data.gate, logits, this.memory.predict(state.nodes), this.memory.weight);
+    }
+
+    // The share of the n-gram memory in the mixed probability of a symbol.
+    share(state, symbol) {
+      if (!this.memory || !state.length) return 0;
+      const prediction = this.memory.predict(state.nodes);
+      const { p, w } = weighed(this.data.gate, this.logits(state), prediction, this.memory.weight);
+      const ours = w * prediction.p[symbol];
+      return ours / (ours + (1 - w) * p[symbol]) || 0;
     }
 
     draw(state, settings, uniform) {

@@ -234,8 +234,9 @@
     const { best, here } = draft.guesses(draft.before(caret));
     mark(here ? spans[indexAt(caret)] : null);
     const percent = (share) => (share < 0.005 ? "under 1%" : `${Math.round(100 * share)}%`);
+    const from = ({ memory }) => (data.memory ? `, of which ${percent(memory)} from the n-grams` : "");
     get("here").textContent = here
-      ? `At the cursor is ${here.name}, ${percent(here.share)}. Take another, and continue from there:`
+      ? `At the cursor is ${here.name}, ${percent(here.share)}${from(here)}. Take another, and continue from there:`
       : "Likeliest next, to take and continue:";
     get("best").replaceChildren(...best.map(({ id, name, share }) => {
       const button = document.createElement("button");

@@ -169,14 +169,15 @@ const texts = (() => {
 
     // The likeliest symbols after `count` symbols, with their probabilities, and the one that is there.
     guesses(count, most = 5) {
-      const scores = this.model.scores(this.track.at(count));
+      const state = this.track.at(count), scores = this.model.scores(state);
       const highest = scores.reduce((a, b) => Math.max(a, b), -Infinity);
       const p = Float64Array.from(scores, (score) => Math.exp(score - highest));
       const sum = p.reduce((a, b) => a + b);
       const best = Array.from(p.keys()).sort((a, b) => p[b] - p[a] || a - b).slice(0, most);
       const describe = (id) => ({ id, name: this.alphabet.name(id), share: p[id] / sum });
       const here = this.track.ids[count];
-      return { best: best.filter((id) => p[id] > 0).map(describe), here: here === undefined ? null : describe(here) };
+      const shown = here === undefined ? null : { ...describe(here), memory: this.model.share(state, here) };
+      return { best: best.filter((id) => p[id] > 0).map(describe), here: shown };
     }
   }
 

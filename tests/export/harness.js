@@ -30,6 +30,11 @@ const works = (model) => {
     // Of a read text: the logits of the network, and of the mixture, after each symbol.
     logits: (ids) => Array.from(states(ids), (state) => plain(model.logits(state))),
     scores: (ids) => Array.from(states(ids), (state) => plain(model.scores(state))),
+    // The share of the n-gram memory in each symbol after the first.
+    shares: (ids) => {
+      let index = 0;
+      return Array.from(states(ids.slice(0, -1)), (state) => model.share(state, ids[++index]));
+    },
     start: () => plain(model.scores(model.start())),
     // The mean surprise at each symbol after the first, in nats.
     loss: (ids) => {

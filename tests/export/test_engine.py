@@ -18,6 +18,7 @@ from charrnn.nn.numpy_engine import make_engine
 from charrnn.sampling.filters import apply_filters, draw
 from charrnn.sampling.jobs import uniforms
 from charrnn.sampling.sampler import Sampler
+from charrnn.viz.origins import contexts_before, mixture_shares
 
 FROM_START = 60
 
@@ -62,6 +63,19 @@ def test_a_fixed_weight_takes_the_place_of_the_gate():
     ids = [int(i) for i in model.vocab.encode(TEXT[:50])]
     (scores,) = asked(model, ["scores", ids])
     assert np.abs(arrays(scores) - read_by_numpy(model, ids)[1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("weight", [None, 0.25])
+def test_the_share_of_the_memory_is_that_of_explain(weight):
+    model = make_model()
+    model.memory.weight = weight
+    ids = model.vocab.encode(TEXT[:50])
+    (shares,) = asked(model, ["shares", ids.tolist()])
+    logits = read_by_numpy(model, ids.tolist())[0][:-1]
+    contexts, lengths = contexts_before([model.memory], ids[:1], ids[1:])
+    expected = mixture_shares(logits, [model.memory], contexts, lengths, ids[1:])
+    assert shares == pytest.approx(expected[1].tolist(), abs=1e-3)
+    assert max(shares) - min(shares) > 0.05
 
 
 def of_lines(order):
