@@ -87,6 +87,14 @@ def test_addresses_for_clients():
         assert address_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
 
 
+def test_small_packets_of_a_connection_do_not_wait():
+    with bind("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_model_has_the_name_of_its_run_or_file(tmp_path):
     def name(path):
         return ServeRequest(model=tmp_path / path, host="localhost", port=0).name
