@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 import click
 import pytest
@@ -12,6 +13,7 @@ from charrnn.cli.app import cli
 
 TEXT = page("README.md")
 TABLE = re.findall(r"^\| .* \| `(charrnn .*)` \|$", TEXT, re.MULTILINE)
+KEEP_RUNNING = ("charrnn write", "charrnn serve")
 TARGETS = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 
 
@@ -73,7 +75,7 @@ def test_the_quick_start_passes(home):
 
 
 def test_every_command_of_the_table_passes(home):
-    commands = [each for each in TABLE if not each.startswith("charrnn write")]
+    commands = [each for each in TABLE if not each.startswith(KEEP_RUNNING)]
     assert len(commands) >= 10
     script = "\n".join(command.replace("-n 100000", "-n 500 -l 20") for command in commands)
     found = bash(home, script)
@@ -82,14 +84,16 @@ def test_every_command_of_the_table_passes(home):
     assert "<html" in (home / "surprise.html").read_text("utf-8")
 
 
-def test_what_needs_a_terminal_starts_in_one(home):
-    (command,) = (each for each in TABLE if each.startswith("charrnn write"))
-    with in_terminal(["bash", "-c", command], home, **environment(home)) as (
-        process,
-        keys,
-        wait_for,
-    ):
+def test_what_keeps_running_starts_in_a_terminal_and_ends(home):
+    write, serve = (each for start in KEEP_RUNNING for each in TABLE if each.startswith(start))
+    variables = environment(home, CHARRNN_SERVE_PORT="0")
+    with in_terminal(["bash", "-c", write], home, **variables) as (process, keys, wait_for):
         wait_for(b"Tab")
         os.write(keys, b"\x11")
         process.communicate(timeout=60)
-    assert process.returncode == 0
+        assert process.returncode == 0
+    with in_terminal(["bash", "-c", serve], home, **variables) as (process, keys, wait_for):
+        wait_for(b"http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
