@@ -122,8 +122,10 @@
   const redo = () => restore(future, past);
 
   // --- what the page tells
-  const say = (text) => { status.textContent = text; };
-  const announce = (text) => { get("heard").textContent = text; };
+  const say = (text, heard = text) => { // heard: what screen readers read
+    status.textContent = text;
+    get("heard").textContent = heard;
+  };
   const note = () => {
     const unknown = Array.from(draft.unknown, (sign) => `“${sign}”`).slice(0, 10).join(" ");
     say(unknown ? `The model has never seen ${unknown}, and reads the text without.` : "");
@@ -184,38 +186,38 @@
       if (isFollowed) end.scrollIntoView({ block: "nearest" });
     }
     paint();
-    if (job && track.pending) say(`Reading: ${track.pending} characters left`);
+    if (job && track.pending) say(`Reading: ${track.pending} characters left`, "");
   };
   const write = (first) => { // from the cursor on; first: a symbol that is taken instead of drawn
     const caret = box.selectionStart;
     remember();
-    if (caret < draft.text.length) {
-      draft.set(draft.text.slice(0, caret));
-    }
+    const hasReplaced = caret < draft.text.length;
+    if (hasReplaced) draft.set(draft.text.slice(0, caret));
     const amount = get("amount").value;
     job = {
       amount, settings: settings(), most: MOST_AT_ONCE[amount] || Number(amount), count: 0, text: "",
-      hasLetters: false, began: performance.now(),
+      hasLetters: false, hasReplaced, began: performance.now(),
     };
     get("write").textContent = "Stop";
     get("guesses").hidden = true;
     mark(null);
+    say("Writing");
     if (first !== undefined) {
       while (track.pending) track.step();
       job.text = draft.append(first);
       job.count = 1;
       if (isEnough(job.text)) stop();
     }
-    say("Writing");
     pump();
   };
   const stop = () => {
     if (!job) return;
-    const { count, text, began } = job, seconds = (performance.now() - began) / 1000;
+    const { count, text, began, hasReplaced } = job, seconds = (performance.now() - began) / 1000;
     job = null;
     get("write").textContent = "Continue";
-    say(`${count} characters, ${Math.round(count / Math.max(seconds, 1e-3))} a second`);
-    announce(`Written: ${text}`);
+    const speed = Math.round(count / Math.max(seconds, 1e-3));
+    const replaced = hasReplaced ? ". It replaced what was after the cursor: Undo brings that back." : "";
+    say(`${count} character${count === 1 ? "" : "s"}, ${speed} a second${replaced}`, `Written: ${text}${replaced}`);
   };
   const toggle = () => (job ? stop() : write());
 
@@ -225,6 +227,11 @@
     marked = span;
     if (marked) marked.classList.add("at");
   };
+  const uncover = (span) => { // the guesses stick to the lower edge: move the cursor above them
+    const { top, bottom } = span.getBoundingClientRect();
+    const covered = bottom - get("guesses").getBoundingClientRect().top;
+    if (top < window.innerHeight && covered > 0) window.scrollBy(0, covered);
+  };
   let looked = "";
   const look = () => {
     if (job || track.pending) return;
@@ -233,7 +240,7 @@
     looked = key;
     const { best, here } = draft.guesses(draft.before(caret));
     mark(here ? spans[indexAt(caret)] : null);
-    const percent = (share) => (share < 0.005 ? "under 1%" : `${Math.round(100 * share)}%`);
+    const percent = (share) => (share < 0.005 ? "<1%" : `${Math.round(100 * share)}%`);
     const from = ({ memory }) => (data.memory ? `, of which ${percent(memory)} from the n-grams` : "");
     get("here").textContent = here
       ? `At the cursor is ${here.name}, ${percent(here.share)}${from(here)}. Take another, and continue from there:`
@@ -250,6 +257,7 @@
       return button;
     }));
     get("guesses").hidden = false;
+    uncover(here ? spans[indexAt(caret)] : end);
   };
   let timer = 0;
   const lookSoon = () => {
@@ -306,6 +314,7 @@
   });
   get("write").addEventListener("click", toggle);
   get("undo").addEventListener("click", undo);
+  get("redo").addEventListener("click", redo);
   get("copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(draft.text);
@@ -314,7 +323,6 @@
       document.execCommand("copy");
     }
     say("Copied.");
-    announce("Copied.");
   });
 
   replaceText(box.value, box.value.length); // a browser may bring back the text of the last visit

@@ -78,6 +78,9 @@ def test_tab_continues_what_is_typed_and_undo_takes_it_back(page):
     press(page, "\ue009y")
     assert value(page) == both
     press(page, "\ue009z")
+    page.execute_script("document.getElementById('redo').click()")
+    assert value(page) == both
+    press(page, "\ue009z")
     press(page, "\ue009z")
     assert value(page) == ""
     assert len(written(page)) == 200
@@ -100,6 +103,30 @@ def test_another_character_is_taken_by_keyboard(page):
     assert value(page).startswith("hat " + sign)
     assert len(value(page)) == 4 + 200
     assert page.switch_to.active_element.get_attribute("id") == "text"
+
+
+def test_a_character_that_is_enough_ends_the_writing_and_tells_what_it_replaced(page):
+    page.execute_script("document.getElementById('amount').selectedOptions[0].value = '1'")
+    press(page, "hat hat")
+    press(page, "\ue012")  # to the left
+    guesses(page)
+    page.execute_script("document.querySelector('#best button').click()")
+    wait(lambda: is_done(page))
+    assert len(value(page)) == 7
+    assert text_of(page, "status").startswith("1 character, ")
+    assert text_of(page, "status").endswith(
+        "It replaced what was after the cursor: Undo brings that back."
+    )
+    assert text_of(page, "heard").endswith(text_of(page, "status").partition(".")[2].strip())
+
+
+def test_screen_readers_hear_messages(page):
+    press(page, "\ue00c")  # Escape
+    assert text_of(page, "heard") == text_of(page, "status") == "Tab now leaves the text."
+    press(page, "\ue009z")
+    assert text_of(page, "heard") == "Nothing to undo."
+    press(page, "é")
+    wait(lambda: "“é”" in text_of(page, "heard"))
 
 
 def test_a_click_looks_at_the_character_under_the_pointer(page):
@@ -168,3 +195,23 @@ def test_every_control_has_a_name(page):
     )
     assert len(names) > 10
     assert "" not in names
+
+
+PHONE = {"width": 360, "height": 640, "deviceScaleFactor": 2, "mobile": True}
+
+
+def test_a_phone_shows_message_and_cursor_of_a_long_text(page):
+    """Neither is below the lower edge, nor behind the guesses, which stick to it."""
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    press(page, "the cat " * 60)
+    written(page)
+    places = page.execute_script(
+        "return ['status', 'end', 'guesses'].map((id) => document.getElementById(id).getBoundingClientRect().bottom)"
+    )
+    message, cursor, edge = places
+    height = "return document.getElementById('guesses').offsetHeight"
+    covered = page.execute_script(height)
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert 0 < message < 100
+    assert edge <= 640
+    assert message < cursor <= edge - covered + 1
