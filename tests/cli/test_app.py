@@ -46,14 +46,15 @@ def test_a_bug_is_one_line_and_a_traceback_only_with_debug(call, trained, monkey
     def fail(*arguments):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("charrnn.checkpoints.names.find_model", fail)
-    code, _, err = call("sample", "--checkpoints", trained)
+    # No other module binds this function: one that is imported now would keep a patched name.
+    monkeypatch.setattr("charrnn.sampling.generate.generate", fail)
+    code, _, err = call("sample", "text", "--checkpoints", trained)
     assert code == 1
     assert err == (
         "charrnn: error: RuntimeError: boom; this is a bug, --debug shows where (exit code 1)\n"
     )
     with pytest.raises(RuntimeError):
-        call("sample", "--checkpoints", trained, "--debug")
+        call("sample", "text", "--checkpoints", trained, "--debug")
 
 
 def test_the_reference_of_all_options_is_up_to_date(call):
