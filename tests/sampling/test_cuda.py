@@ -192,7 +192,8 @@ def test_rows_follow_from_the_vocabulary():
     assert [rows_for(config) for config in configs] == [4096, 4096, 4096, 838, 64]
     sizes = {"embedding_size": 192, "hidden_size": 192, "num_heads": 3, "context": 256}
     transformer = ModelConfig(cell="transformer", vocab_size=65, num_layers=4, **sizes)
-    assert rows_for(transformer) == (1 << 28) // (4 * 2 * 256 * 192 + 1)
+    rings, before, position = 4 * 2 * 256 * 192, 4 * 192, 1
+    assert rows_for(transformer) == (1 << 28) // (rings + before + position)
 
 
 def test_few_texts_are_written_in_a_small_batch(device, monkeypatch):
