@@ -1,9 +1,9 @@
 """`charrnn train`: stdout, stderr, settings, signals, and bad input."""
 
 import json
+import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -102,9 +102,10 @@ def test_stdin_is_a_text_and_is_kept_in_the_run(text_file):
 
 
 def test_a_model_goes_straight_from_train_to_sample(text_file):
+    charrnn = shlex.join([*python(), "-m", "charrnn"])
     script = (
-        f"model=$({sys.executable} -m charrnn train {text_file} {' '.join(QUICK)} -q) && "
-        f'{sys.executable} -m charrnn sample "$model" -n 3 -l 10 --json > out.jsonl'
+        f"model=$({charrnn} train {text_file} {' '.join(QUICK)} -q) && "
+        f'{charrnn} sample "$model" -n 3 -l 10 --json > out.jsonl'
     )
     subprocess.run(["bash", "-c", script], check=True, stderr=subprocess.DEVNULL)
     lines = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
