@@ -34,7 +34,7 @@ of_models = as_one(
     "models", ModelNames,
     option(
         "-m", "--model", metavar="MODEL", group="Text", shell_complete=complete_models,
-        help="Name or folder of a run, or a checkpoint file. [default: the newest model]",
+        help="Name or folder of a run, or a checkpoint file. [default: the newest forward model]",
     ),
     option(
         "--backward", metavar="MODEL", group="Text", shell_complete=complete_models,

@@ -55,9 +55,9 @@ def write(
 ) -> None:  # fmt: skip
     """Write a text together with a model, in the terminal.
 
-    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest model. You
-    type; Tab proposes how the text could continue at the cursor; the arrow keys choose a proposal,
-    and take it whole or word by word. The screen shows its keys.
+    MODEL is the name or folder of a run, or a checkpoint file; the default is the newest forward
+    model. You type; Tab proposes how the text could continue at the cursor; the arrow keys choose a
+    proposal, and take it whole or word by word. The screen shows its keys.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     config = SampleConfig(length=length, temperature=temperature, min_p=min_p, **given)
@@ -67,7 +67,8 @@ def write(
     from charrnn.checkpoints.partner import find_partner, name_of, no_partner
     from charrnn.core.output import json_line, print_result
 
-    named = find_model(common.checkpoints, model, "charrnn write {model}", [model] if model else [])
+    texts = [model] if model else []
+    named = find_model(common.checkpoints, model, "charrnn write {model}", texts, writes=True)
     if model is None:
         common.console.note(newest_note(named))
     path = find_partner(common.checkpoints, named, "forward")

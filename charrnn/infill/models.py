@@ -40,7 +40,7 @@ def find_pair(
 
     Args:
         checkpoints: Folder of all runs.
-        name: The model as the user names it; the newest without it.
+        name: The model as the user names it; the newest forward one without it.
         backward: The backward model as the user names it; or one of both directions.
         use: The command, for the message that a text was named as a model.
         texts: The texts that the command names.
@@ -50,7 +50,7 @@ def find_pair(
         CheckpointError: A model is damaged.
         InputError: There is no such model, or it does not fit.
     """
-    named = find_model(checkpoints, name, use, texts)
+    named = find_model(checkpoints, name, use, texts, writes=True)
     path = find_partner(checkpoints, named, "forward")
     if path is None and not is_both(named):
         raise no_partner(named, "forward")

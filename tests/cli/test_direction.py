@@ -329,8 +329,10 @@ def test_an_ending_of_two_lines_is_refused_without_advice_on_prompts(call, runs)
 def test_without_a_name_a_forward_model_writes_although_another_is_newer(call, runs):
     for age, run in enumerate(("text-backward", "text", "names-backward"), start=1):
         os.utime(Path("checkpoints", run, "best.safetensors"), (2**31 + age, 2**31 + age))
-    err = call("sample", "-l", 3)[2]
-    assert "no model is named; the newest forward model is used: text\n" in err
+    for command in (["sample", "-l", 3], ["write"], ["fill", "--before", "a", "--after", "b"]):
+        err = call(*command)[2]
+        assert "no model is named; the newest forward model is used: text\n" in err
+        assert "reads from the end" not in err
     assert "the newest is used: names-backward" in call("score", "names.txt")[2]
     for folder in Path("checkpoints").iterdir():
         if not folder.name.endswith("-backward"):
