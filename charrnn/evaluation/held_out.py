@@ -84,5 +84,6 @@ def leak_notes(corpus: Corpus) -> list[str]:
         return told if lines >= TOLD_FROM else []
     share = max(lines, known_share(corpus.train, corpus.val))
     what = f"{share:.0%} of the held-out text is in the training part too"
-    hint = "--lines would never do that" if lines == share else "leave out what is there twice"
+    twice = "leave out what is there twice"
+    hint = f"if it is a list, train with --lines; else {twice}" if lines == share else twice
     return [f"{what}, {worse}; {hint}"] if share >= TOLD_FROM else []

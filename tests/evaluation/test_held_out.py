@@ -53,7 +53,7 @@ def test_lines_that_come_again_in_another_order_are_found(tmp_path):
     assert known_line_share(corpus, 1) == pytest.approx(0.5, abs=0.06)
     (note,) = leak_notes(corpus)
     assert "of the held-out text is in the training part too" in note
-    assert "--lines would never do that" in note
+    assert "if it is a list, train with --lines; else leave out what is there twice" in note
     assert leak_notes(load(tmp_path, "".join(lines), lines=True)) == []
 
 
