@@ -205,13 +205,14 @@ def test_a_phone_shows_message_and_cursor_of_a_long_text(page):
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     press(page, "the cat " * 60)
     written(page)
-    places = page.execute_script(
-        "return ['status', 'end', 'guesses'].map((id) => document.getElementById(id).getBoundingClientRect().bottom)"
-    )
-    message, cursor, edge = places
-    height = "return document.getElementById('guesses').offsetHeight"
-    covered = page.execute_script(height)
+    place = "return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()"
+    after = {name: page.execute_script(place, name) for name in ("#status", "#end", "#guesses")}
+    press(page, "\ue012")  # to the left: the guesses have more words, and are higher
+    guesses(page)
+    left = {name: page.execute_script(place, name) for name in (".at", "#guesses")}
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert 0 < message < 100
-    assert edge <= 640
-    assert message < cursor <= edge - covered + 1
+    assert 0 < after["#status"]["bottom"] < 100
+    assert after["#end"]["bottom"] <= after["#guesses"]["top"] + 1
+    assert after["#guesses"]["bottom"] <= 641
+    assert left["#guesses"]["top"] < after["#guesses"]["top"]
+    assert left[".at"]["bottom"] <= left["#guesses"]["top"] + 1
