@@ -72,7 +72,7 @@ def test_held_out_of_another_text_is_refused(trained):
     Path("other.txt").write_text(WORDS * 30)
     result = trained("score", "other.txt", "--held-out", check=False)
     assert result.exit_code == 2
-    assert "not the files that the model was trained on" in result.stderr
+    assert "other.txt: not the text that the model was trained on" in result.stderr
 
 
 def test_unknown_characters_are_named_or_left_out(trained):
