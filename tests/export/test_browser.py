@@ -216,3 +216,24 @@ def test_a_phone_shows_message_and_cursor_of_a_long_text(page):
     assert after["#guesses"]["bottom"] <= 641
     assert left["#guesses"]["top"] < after["#guesses"]["top"]
     assert left[".at"]["bottom"] <= left["#guesses"]["top"] + 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(page, scheme):
+    """By the rules of axe-core, with help, guesses and a unit's colours shown."""
+    name = "axe_selenium_python"
+    axe = pytest.importorskip(name, reason="pip install axe-selenium-python to check accessibility")
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    press(page, "the cat")
+    written(page)
+    show = (
+        "document.querySelector('details').open = true; const s = document.getElementById('unit');"
+    )
+    page.execute_script(show + "s.value = '3'; s.dispatchEvent(new Event('change'))")
+    checker = axe.Axe(page)
+    checker.inject()
+    found = checker.run()
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert [rule["id"] for rule in found["violations"]] == []
+    assert len(found["passes"]) > 20
