@@ -216,7 +216,7 @@
     job = null;
     get("write").textContent = "Continue";
     const speed = Math.round(count / Math.max(seconds, 1e-3));
-    const replaced = hasReplaced ? ". It replaced what was after the cursor: Undo brings that back." : "";
+    const replaced = hasReplaced ? ". Undo brings back what that replaced." : "";
     say(`${count} character${count === 1 ? "" : "s"}, ${speed} a second${replaced}`, `Written: ${text}${replaced}`);
   };
   const toggle = () => (job ? stop() : write());
@@ -282,6 +282,7 @@
     note();
     pump();
   });
+  const LEAVING = "Tab now leaves the text.";
   let isLeaving = false;
   box.addEventListener("keydown", (event) => {
     const isPlain = !event.altKey && !event.ctrlKey && !event.metaKey, key = event.key.toLowerCase();
@@ -290,13 +291,17 @@
       toggle();
     } else if (key === "escape") {
       isLeaving = !job;
-      if (isLeaving) say("Tab now leaves the text."); else stop();
+      if (isLeaving) say(LEAVING); else stop();
       return;
     } else if ((event.ctrlKey || event.metaKey) && !event.altKey && (key === "z" || key === "y")) {
       event.preventDefault();
       (key === "y" || event.shiftKey ? redo : undo)();
     }
     if (key !== "shift") isLeaving = false;
+  });
+  box.addEventListener("blur", () => {
+    isLeaving = false;
+    if (status.textContent === LEAVING) note();
   });
   box.addEventListener("click", (event) => { // the character under the pointer, not the gap beside it
     const found = document.elementsFromPoint(event.clientX, event.clientY).find((each) => each.parentNode === under);

@@ -114,15 +114,16 @@ def test_a_character_that_is_enough_ends_the_writing_and_tells_what_it_replaced(
     wait(lambda: is_done(page))
     assert len(value(page)) == 7
     assert text_of(page, "status").startswith("1 character, ")
-    assert text_of(page, "status").endswith(
-        "It replaced what was after the cursor: Undo brings that back."
-    )
+    assert text_of(page, "status").endswith("Undo brings back what that replaced.")
     assert text_of(page, "heard").endswith(text_of(page, "status").partition(".")[2].strip())
 
 
 def test_screen_readers_hear_messages(page):
     press(page, "\ue00c")  # Escape
     assert text_of(page, "heard") == text_of(page, "status") == "Tab now leaves the text."
+    press(page, "\t")
+    assert text_of(page, "status") == ""
+    page.execute_script("document.getElementById('text').focus()")
     press(page, "\ue009z")
     assert text_of(page, "heard") == "Nothing to undo."
     press(page, "é")
