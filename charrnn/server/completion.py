@@ -9,6 +9,7 @@ from typing import Any
 from charrnn.checkpoints.model import Model
 from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
 from charrnn.sampling.jobs import Job, Sample
+from charrnn.sampling.likelihood import written_ids
 from charrnn.sampling.sampler import Sampler
 from charrnn.server.completion_request import CompletionRequest
 from charrnn.server.log_probabilities import Follower, LogProbabilities
@@ -110,13 +111,10 @@ class Writer:
         self, sample: Sample, request: CompletionRequest, check: Callable[[], None]
     ) -> Piece:
         """Return a finished text."""
-        vocab = self.model.vocab
-        is_bytes = isinstance(vocab, ByteVocabulary)
-        ids = list(sample.raw) if is_bytes else vocab.encode(sample.text).tolist()
-        logs = None
+        ids, logs = written_ids(sample, self.model).tolist(), None
         if follower := self._follower(request, check):
             read = follower.prompt(sample.prompt)
-            logs = follower.text(ids[::-1] if sample.is_backward else ids)
+            logs = follower.text(ids)
             logs = read.followed_by(logs) if request.echo else logs
             logs = logs.reversed() if sample.is_backward else logs
         return Piece(
