@@ -69,7 +69,6 @@ def score_dynamically(
     *,
     rate: float = RATE,
     decay: float = DECAY,
-    window: int = WINDOW,
     show_done: Callable[[int], object] = lambda done: None,
 ) -> Score:
     """Score a text as one stream, with a network and an n-gram model that learn from it.
@@ -80,14 +79,13 @@ def score_dynamically(
         memory: n-gram model to mix in; it is not changed.
         rate: Learning rate of Adam; 0 leaves the network as it is.
         decay: Fraction of the way back to the trained weights at each update.
-        window: Symbols between two updates.
         show_done: Called with the number of symbols that are done.
     """
     learner = AdaptiveNetwork(network, rate, decay)
     online, totals = OnlineNgrams(memory) if memory else None, np.zeros(3)
     tracker = ContextTracker(memory, 1) if memory else None
-    for begin in range(0, len(ids) - 1, window):
-        end = min(begin + window, len(ids) - 1)
+    for begin in range(0, len(ids) - 1, WINDOW):
+        end = min(begin + WINDOW, len(ids) - 1)
         targets = ids[begin + 1 : end + 1]
         logs = log_probabilities(learner.read(ids[begin:end], targets).cpu().numpy())
         p = np.exp(logs[np.arange(len(targets)), targets])
