@@ -18,6 +18,7 @@ from charrnn.checkpoints.model import load_model
 from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console, count_text, is_terminal
 from charrnn.core.errors import InputError, printable
+from charrnn.core.seeds import random_seed
 from charrnn.core.signals import NAMES, exit_code_of
 
 MOST_PROPOSALS = 20
@@ -38,7 +39,7 @@ class WriteRequest:
     count: int
     """Number of proposals."""
     config: SampleConfig
-    seed: int = field(default_factory=lambda: int.from_bytes(os.urandom(6), "big"))
+    seed: int = field(default_factory=random_seed)
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_PROPOSALS:

@@ -1,6 +1,5 @@
 """`charrnn fill`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from charrnn.cli.completion import complete_files, complete_models
 from charrnn.cli.option_types import Integer
 from charrnn.cli.options import Common, GroupedCommand, as_one, common, option
 from charrnn.core.errors import InputError
+from charrnn.core.seeds import random_seed
 
 if TYPE_CHECKING:
     from charrnn.checkpoints.model import Model
@@ -97,7 +97,7 @@ def fill(
     from charrnn.infill.draft import FillConfig, filled
 
     is_random = seed is None
-    seed = int.from_bytes(os.urandom(6), "big") if seed is None else seed
+    seed = random_seed() if seed is None else seed
     config = FillConfig(least, most, count, seed)
     pair = find_models("fill", models, [draft] if draft else [], common)
     pieces = read_pieces(pair.model, draft, before or "", after, common)

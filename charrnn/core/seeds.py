@@ -1,6 +1,12 @@
 """Derive seeds from (seed, purpose, step), so that no generator state needs to be saved."""
 
 import hashlib
+import os
+
+
+def random_seed() -> int:
+    """Return the seed of a command that names none: 48 random bits."""
+    return int.from_bytes(os.urandom(6), "big")
 
 
 def derive_seed(seed: int, purpose: str, step: int) -> int:

@@ -1,6 +1,5 @@
 """Run one `sample` request from prompts to output."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +10,11 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import Console, count_text
 from charrnn.core.errors import InputError, printable
 from charrnn.core.output import OutputStream, open_output
+from charrnn.core.seeds import random_seed
 from charrnn.core.stdin import spooled
 from charrnn.mixing.request import Mixing
 from charrnn.sampling.corpus.novelty import Novelty
-from charrnn.sampling.corpus.source import Source
+from charrnn.sampling.corpus.source import TOGETHER, Source
 from charrnn.sampling.jobs import Job, Jobs, Sample, joined
 from charrnn.sampling.output_file import ResumedFile, resumed_file
 from charrnn.sampling.prefill import PromptOptions, check_prompts, fitted
@@ -31,9 +31,6 @@ from charrnn.sampling.writer import (
     write_stream,
     written_alone,
 )
-
-SEARCHED_TOGETHER = 64
-"""Samples that are searched in one pass over a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +135,7 @@ class Generation:
             if resumed.seed is None:
                 raise resumed.mismatch("it does not begin with text 0, so --seed is needed")
             return resumed.seed
-        seed = int.from_bytes(os.urandom(6), "big")
+        seed = random_seed()
         self.console.line(f"seed {seed}")
         return seed
 
@@ -241,7 +238,7 @@ class Generation:
             indices = range(max(first, begin), begin + len(jobs))
             wanted = (i for i in indices if found[jobs.group_of(i)] < jobs.num_samples)
             samples = self.sampler.write((jobs[i] for i in wanted), self.request.batch_size)
-            for group in grouped(samples, SEARCHED_TOGETHER):
+            for group in grouped(samples, TOGETHER):
                 for sample, is_new in zip(group, novelty.are_new(group), strict=True):
                     number = jobs.group_of(sample.index)
                     if found[number] == jobs.num_samples:

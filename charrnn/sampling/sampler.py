@@ -10,9 +10,7 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
-from charrnn.data.vocab import (
-    CharVocabulary,
-)
+from charrnn.data.vocab import CharVocabulary
 from charrnn.ngram.context import BatchMixer, StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe

@@ -14,7 +14,7 @@ from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Engine
 from charrnn.sampling.corpus.copies import LONG, WINDOW, Copies
-from charrnn.sampling.corpus.source import Source
+from charrnn.sampling.corpus.source import TOGETHER, Source
 from charrnn.sampling.jobs import Job, Jobs, Sample
 from charrnn.sampling.sampler import Sampler
 
@@ -25,9 +25,6 @@ MARK, UNMARK = b"\x1b[7m", b"\x1b[27m"
 
 FIELDS = ("index", "seed", "prompt", "text", "finish", "temperature")
 """Keys of a sample in JSON."""
-
-CHECKED_TOGETHER = 64
-"""Samples that are searched in one pass over a corpus."""
 
 Checked = tuple[Sample, Copies | None]
 """A sample, and its copied spans if the request has --check-copies."""
@@ -149,7 +146,7 @@ def checked(
         yield from ((sample, None) for sample in samples)
         return
     longest, copied, total = "", 0.0, 0
-    for group in grouped(samples, CHECKED_TOGETHER):
+    for group in grouped(samples, TOGETHER):
         found = source.search([source.codes(sample.text, sample.raw) for sample in group])
         for sample, copies in zip(group, found, strict=True):
             longest = max(longest, piece_of(sample, copies, *copies.longest), key=len)

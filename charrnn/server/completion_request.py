@@ -1,6 +1,5 @@
 """The body of a request to `/v1/completions`: parsed and checked."""
 
-import os
 import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args, get_type_hints
@@ -8,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError, printable
+from charrnn.core.seeds import random_seed
 from charrnn.sampling.jobs import Jobs
 from charrnn.sampling.prefill import prompt_ids
 from charrnn.server.fields import (
@@ -84,7 +84,7 @@ def parse_request(body: bytes, name: str) -> CompletionRequest:
         config=sample_config(given, best_of),
         count=count,
         stops=given.take("stop", stops_of, ()),
-        seed=given.take("seed", integer, int.from_bytes(os.urandom(6), "big")),
+        seed=given.take("seed", integer, random_seed()),
         echo=given.take("echo", flag, False),
         alternatives=given.take("logprobs", integer, None),
         is_streamed=given.take("stream", flag, False),

@@ -27,7 +27,7 @@ from charrnn.ngram.gate import SMALLEST, log_probabilities, mixed, share
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.sampling.corpus.copies import Copies
 from charrnn.sampling.corpus.passages import Passage, find_passages
-from charrnn.sampling.corpus.source import Source
+from charrnn.sampling.corpus.source import TOGETHER, Source
 from charrnn.sampling.jobs import Sample
 from charrnn.sampling.likelihood import written_ids
 from charrnn.sampling.sampler import Sampler
@@ -39,9 +39,6 @@ from charrnn.viz.view import View, glyph
 
 NETWORK, MEMORY = "network", "memory"
 """Names of the sources of a probability; another text has its path."""
-
-TOGETHER = 64
-"""Texts whose passages are found in one pass over the corpus."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ BLOCK = 4_000_000
 LONGEST = 10_000
 """Symbols that a block shares with the block before: the longest span across its end."""
 
+TOGETHER = 64
+"""Texts that are searched in one pass over a corpus."""
+
 
 class Source:
     """A corpus in which generated texts are searched.
