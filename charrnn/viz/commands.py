@@ -76,7 +76,7 @@ class Trained:
 
 def training_step(kind: str, trained: Trained) -> tuple[str, list[str]]:
     """Return the reason and the words of the training command to try after an outcome."""
-    texts = text_arguments(trained.sources)
+    texts = text_arguments(trained.sources, trained.settings)
     anew = ["charrnn", "train", *texts, *trained.kept_flags, *trained.checkpoints_option]
     longer, as_long = [*anew, *trained.budget(MORE)], [*anew, *trained.budget(1)]
     dropout = min(MOST_DROPOUT, trained.setting("dropout") + MORE_DROPOUT)
@@ -104,9 +104,14 @@ def checkpoints_option(folder: Path) -> list[str]:
     return [] if parent == Path("checkpoints") else ["--checkpoints", str(parent)]
 
 
-def text_arguments(sources: Sequence[str]) -> list[str]:
-    """Return paths of training files and folders for a command line."""
-    return [relative_path(name) for name in sources] or ["FILE..."]
+def text_arguments(sources: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return paths of training files and folders for a command line, with their weights."""
+    paths = [relative_path(name) for name in sources] or ["FILE..."]
+    weights = str(settings.get("weights") or "").split(",")
+    if len(weights) != len(sources):
+        return paths
+    weighted = zip(paths, weights, strict=True)
+    return [f"{path}:{weight}" if weight not in ("", "1") else path for path, weight in weighted]
 
 
 def relative_path(name: str) -> str:

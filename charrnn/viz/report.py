@@ -273,15 +273,16 @@ def sample_text(model: Model) -> str:
 def reproduction(run: RunSummary) -> list[Element]:
     """Return the command that repeats a run, and its settings."""
     metadata = run.model.metadata
+    texts = text_arguments(run.sources, metadata.settings)
     again = ["--config", str(run.info.folder / CONFIG), "--run", "again", *run.checkpoints_option]
     rows = [
-        ("text", ", ".join(text_arguments(run.sources)[:5])),
+        ("text", ", ".join(texts[:5])),
         ("digest of the text and its split", str(metadata.corpus and metadata.corpus.digest)),
         *((name, str(v)) for name, v in sorted(metadata.settings.items()) if v is not None),
         ("trained with", f"charrnn {metadata.version}"),
     ]
     return [
         Heading("How to repeat the run"),
-        Listing(shlex.join(["charrnn", "train", *text_arguments(run.sources), *again])),
+        Listing(shlex.join(["charrnn", "train", *texts, *again])),
         Rows(("setting", "value"), rows, summary="all settings"),
     ]

@@ -55,6 +55,13 @@ def test_weights_are_recorded_and_resumed_exactly(charrnn):
     assert digest("plain") != digest("whole")
 
 
+def test_the_commands_to_try_next_and_to_repeat_a_run_keep_the_weights(charrnn):
+    err = charrnn("train", "a.txt:6", "b.txt:2", "--run", "whole", *QUICK).stderr
+    assert "try next: charrnn train a.txt:3 b.txt --" in err
+    report = charrnn("viz", "report", "whole").stdout
+    assert report.count("charrnn train a.txt:3 b.txt --") == 2
+
+
 def test_an_interrupted_run_with_weights_ends_as_one_that_never_was(charrnn, monkeypatch):
     names = ["a.txt:3", "b.txt:1"]
     train(charrnn, *names, "--run", "whole", "--save-every", 5)
