@@ -75,7 +75,7 @@ def write(
     if path is None:
         raise no_partner(named, "forward")
     if path != named:
-        common.console.note(f"{name_of(named)} reads from the end; {name_of(path)} writes")
+        common.console.note(f"{name_of(named)} does not read forward; {name_of(path)} writes")
     random = {} if seed is None else {"seed": seed}
     request = WriteRequest(
         model=path,

@@ -332,7 +332,7 @@ def test_without_a_name_a_forward_model_writes_although_another_is_newer(call, r
     for command in (["sample", "-l", 3], ["write"], ["fill", "--before", "a", "--after", "b"]):
         err = call(*command)[2]
         assert "no model is named; the newest forward model is used: text\n" in err
-        assert "reads from the end" not in err
+        assert "does not read forward" not in err
     assert "the newest is used: names-backward" in call("score", "names.txt")[2]
     for folder in Path("checkpoints").iterdir():
         if not folder.name.endswith("-backward"):
