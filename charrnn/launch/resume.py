@@ -93,6 +93,11 @@ def resumed_config(
     return replace(config, threads=snapshot.environment.threads)
 
 
+def source_of(name: str) -> str:
+    """Return what gives a setting on the command line: its option, or the text itself."""
+    return "FILE:WEIGHT" if name == "weights" else f"--{name.replace('_', '-')}"
+
+
 def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
     """Check that only settings of MAY_CHANGE differ from those of the checkpoint.
 
@@ -100,7 +105,7 @@ def check_settings(snapshot: Snapshot, config: TrainConfig) -> None:
         InputError: Others differ; the message has both values.
     """
     differing = [
-        f"--{name.replace('_', '-')} (was {printable(old)}, is {printable(new)})"
+        f"{source_of(name)} (was {printable(old)}, is {printable(new)})"
         for name in (each.name for each in fields(TrainConfig))
         if name not in MAY_CHANGE
         and (old := getattr(snapshot.config, name)) != (new := getattr(config, name))

@@ -82,7 +82,7 @@ def test_other_weights_are_other_settings(charrnn):
     for names in (["a.txt:2", "b.txt:1"], ["a.txt:1", "b.txt:1"]):
         result = charrnn("train", *names, "--run", "r", "--resume", "--steps", 40, check=False)
         assert result.exit_code == 2
-        assert "--weights (was 3,1, is " in result.stderr
+        assert "FILE:WEIGHT (was 3,1, is " in result.stderr  # there is no option --weights
 
 
 @pytest.mark.parametrize("name", ["a.txt:0", "a.txt:1.5", "a.txt:-1", "a.txt:1000"])
