@@ -161,7 +161,9 @@ def prompts_of(value: Any, name: str) -> tuple[str, ...]:
 
 
 def stops_of(value: Any, name: str) -> tuple[str, ...]:
-    """Return the stop strings."""
+    """Return the stop strings; clients send an empty list for none."""
+    if value == []:
+        return ()
     found = texts(value, name, MOST_STOPS)
     if max(map(len, found)) > LONGEST_STOP:
         raise RequestError(400, f"{name}: a string is longer than {LONGEST_STOP} characters", name)

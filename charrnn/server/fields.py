@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from charrnn.core.config import MOST_BIAS, are_biases
 from charrnn.core.errors import printable
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -129,7 +130,10 @@ def biases(value: Any, name: str) -> tuple[tuple[str, float], ...]:
     pairs = mapping(value, name).items()
     if not all(len(character) == 1 for character, _ in pairs):
         raise RequestError(400, f"{name}: its names must be single characters", name)
-    return tuple((text(character, name), number(bias, name)) for character, bias in pairs)
+    found = tuple((text(character, name), number(bias, name)) for character, bias in pairs)
+    if not are_biases(found):
+        raise wrong(name, f"numbers from -{MOST_BIAS} to {MOST_BIAS}", value)
+    return found
 
 
 CHECKS: dict[Any, Callable[[Any, str], Any]] = {

@@ -104,7 +104,8 @@ REFUSED = [
     ({"presence_penalty": 0.1}, "presence_penalty: this server does not support it"),
     ({"logit_bias": {"50256": -100}}, "logit_bias: its names must be single characters"),
     ({"bias": {"e": "much"}}, "bias: must be a number, got 'much'"),
-    ({"bias": {"e": 101}}, "bias: must be CHARS=F with F in [-100, 100], got (('e', 101.0),)"),
+    ({"bias": {"e": 101}}, "bias: must be numbers from -100 to 100, got {'e': 101}"),
+    ({"logit_bias": {"e": -101}}, "logit_bias: must be numbers from -100 to 100, got {'e': -101}"),
 ]  # fmt: skip
 
 
@@ -181,3 +182,7 @@ def test_a_prompt_that_the_model_cannot_read_is_refused():
 
 def test_a_stop_string_with_other_characters_never_comes_and_is_no_error():
     assert fitted(parse(stop="<|end|>"), model_of("ab\n")).stops == ("<|end|>",)
+
+
+def test_an_empty_list_of_stop_strings_is_none():
+    assert parse_request(b'{"stop": []}', "m").stops == ()
