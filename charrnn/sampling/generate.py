@@ -158,11 +158,8 @@ class Generation:
                 raise resumed.mismatch(
                     f"its text {index} is different: other settings or another model"
                 )
-            has_copies = "copied" in resumed.last
-            if has_copies != (self.request.check_copies is not None):
-                raise resumed.mismatch(
-                    f"it is {'with' if has_copies else 'without'} --check-copies"
-                )
+            resumed.check_keys("copied", "--check-copies", self.request.check_copies is not None)
+            resumed.check_keys("shares", "--explain", self.explain is not None)
         resumed.truncate()
         if resumed.next_index:
             self.console.note(f"continues after text {resumed.next_index - 1:,}")
@@ -263,6 +260,9 @@ class Generation:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
         with_copies = checked(samples, source, self.console)
         num_columns = len(self.request.configs)
+        has_columns = out.for_terminal and self.explain is None
+        if num_columns > 1 and not (self.request.as_json or has_columns):
+            self.console.note(order_text(jobs, are_at_most=self.request.novel is not None))
         if self.explain is not None:
             self.explain(out, with_copies, self.sampler, source)
         elif self.request.as_json:
@@ -270,8 +270,6 @@ class Generation:
         elif out.for_terminal and num_columns > 1:
             write_columns(out, with_copies, jobs.prompt_of, echo=self.request.echo)
         else:
-            if num_columns > 1:
-                self.console.note(order_text(jobs, are_at_most=self.request.novel is not None))
             write_samples(out, with_copies, self.sampler, echo=self.request.echo)
 
     def sum_up(self) -> None:

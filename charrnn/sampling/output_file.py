@@ -87,6 +87,15 @@ class ResumedFile:
         if what:
             raise self.mismatch(what)
 
+    def check_keys(self, key: str, option: str, is_given: bool) -> None:
+        """Compare the keys of the last line with those that an option adds.
+
+        Raises:
+            InputError: The file was written without the option, or with it.
+        """
+        if self.last and (key in self.last) != is_given:
+            raise self.mismatch(f"it is {'without' if is_given else 'with'} {option}")
+
     def mismatch(self, what: str) -> InputError:
         """Return the error that the file is of another request."""
         return InputError(

@@ -123,7 +123,7 @@ class Origins:
         levels = probability_levels(np.concatenate(values))
         elements: list[Element] = [
             Coloured([*chain(*glyphs)], levels, SHARE, "Text coloured by the share of n-grams"),
-            Remark(f"shares: {', '.join(means)}"),
+            Remark(f"shares: {', '.join(means) or 'none, the text is empty'}"),
         ]
         if explained.passages:
             rows = [self.row(explained, each) for each in explained.passages]

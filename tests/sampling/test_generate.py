@@ -107,7 +107,14 @@ def test_a_file_with_other_columns_is_not_resumed(sample, trained):
     arguments = ("-n", 9, "-l", 30, "--json", "-o", "out.jsonl", "--resume")
     code, _, err = sample(*arguments, "--check-copies", corpus)
     assert (code, "it is without --check-copies" in err) == (2, True)
+    code, _, err = sample(*arguments, "--explain")
+    assert (code, "it is without --explain" in err) == (2, True)
     assert sample(*arguments)[0] == 0
+    sample("-n", 5, "-l", 30, "--seed", 7, "--json", "-o", "explained.jsonl", "--explain")
+    arguments = ("-n", 9, "-l", 30, "--json", "-o", "explained.jsonl", "--resume")
+    code, _, err = sample(*arguments)
+    assert (code, "it is with --explain" in err) == (2, True)
+    assert sample(*arguments, "--explain")[0] == 0
 
 
 def test_a_file_that_another_process_resumes_is_not_emptied(sample):

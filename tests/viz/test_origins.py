@@ -112,6 +112,12 @@ def test_an_empty_text_is_no_failure(call, folder):
     code, out, _ = call("sample", "fox", "-l", 0, "--explain", "-q")
     assert code == 0
     assert out.startswith("share of n-gram memories")
+    assert out.endswith("shares: none, the text is empty\n")
+
+
+def test_a_note_says_which_text_has_which_temperature(call, folder):
+    _, _, err = call("sample", "fox", "-l", 9, "--explain", "-t", "0.5,1", "--seed", 1)
+    assert "1 text at temperature 0.5, then 1 text at temperature 1" in err
 
 
 @pytest.mark.parametrize("has_colour", [True, False])
