@@ -181,6 +181,8 @@ def find_model(
     """
     if name is None:
         return _newest_best(checkpoints, writes=writes)
+    if not name:
+        raise InputError("the name of the model is empty; name a run or a checkpoint file")
     without_best, name = None, expanded(name)
     for path in (checkpoints / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name too long, or with a NUL

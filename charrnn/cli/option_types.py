@@ -50,7 +50,9 @@ class FilePath(click.Path):
         super().__init__(path_type=Path, allow_dash=allow_dash)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path."""
+        """Return the path; an empty one is a usage error, and not the working folder."""
+        if value == "":
+            self.fail("the name is empty", param, ctx)
         return super().convert(expanded(value) if isinstance(value, str) else value, param, ctx)
 
 

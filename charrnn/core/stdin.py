@@ -17,6 +17,8 @@ def spooled(files: tuple[str, ...], checkpoints: Path) -> Iterator[list[Path]]:
     """Yield the paths to read; stdin (-) and named pipes are copied to temporary files first."""
     if files.count("-") > 1:
         raise InputError("-: stdin can be read only once")
+    if "" in files:
+        raise InputError("the name of a file is empty")
     with ExitStack() as stack:
         yield [
             stack.enter_context(copied(name, checkpoints)) if is_pipe(name) else Path(name)

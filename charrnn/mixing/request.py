@@ -8,6 +8,7 @@ from charrnn.checkpoints.model import Model, load_model
 from charrnn.checkpoints.names import find_model
 from charrnn.core.errors import InputError, printable
 from charrnn.core.files import expanded, split_number
+from charrnn.core.stdin import shown_name
 from charrnn.data.text_files import find_files
 from charrnn.mixing.memories import count_file
 from charrnn.mixing.product import multiplied
@@ -81,7 +82,8 @@ class Mixing:
             except InputError as error:
                 raise InputError(f"--memory-from: {error}") from None
             for each in notes:
-                note(f"--memory-from: {each}")
+                shown = each.replace(printable(file), printable(shown_name(str(path))))
+                note(f"--memory-from: {shown}")
             found.append(NgramModel(memory.orders, memory.vocab_size, weight))
         return found
 
@@ -102,17 +104,32 @@ def parse_mixing(memory_from: Sequence[str], models: Sequence[str], checkpoints:
     named = [weighted("--with", name) for name in models]
     return Mixing(
         texts=tuple((Path(expanded(name)), weight) for name, weight in texts),
-        models=tuple((find_model(checkpoints, name), weight) for name, weight in named),
+        models=tuple((other_model(checkpoints, name), weight) for name, weight in named),
     )
+
+
+def other_model(checkpoints: Path, name: str) -> Path:
+    """Return the checkpoint of a model of --with.
+
+    Raises:
+        InputError: There is no such model.
+        CheckpointError: It is a text.
+    """
+    try:
+        return find_model(checkpoints, name, "--with {model}")
+    except InputError as error:
+        raise InputError(f"--with: {error}") from None
 
 
 def weighted(option: str, text: str) -> tuple[str, float]:
     """Return the name and the weight in one value of an option.
 
     Raises:
-        InputError: The weight is not in [0, 1].
+        InputError: There is no name, or the weight is not in [0, 1].
     """
     name, weight = split_number(text)
+    if not name:
+        raise InputError(f"{option}: the name is empty")
     weight = DEFAULT_WEIGHT if weight is None else weight
     if not 0 <= weight <= 1:
         raise InputError(f"{option}: {printable(name)}: weight must be in [0, 1], got {weight:g}")

@@ -49,13 +49,15 @@ def test_a_network_without_memory_gets_one(sample, other):
     assert "the lazy dog" in out
 
 
-def test_a_text_from_a_pipe_is_read_once(sample, trained):
+def test_a_text_from_a_pipe_is_read_once_and_named_in_notes(call, trained):
     os.mkfifo("pipe")
-    writer = threading.Thread(target=lambda: Path("pipe").write_text(OTHER * 9, "utf-8"))
+    writer = threading.Thread(target=lambda: Path("pipe").write_text(OTHER * 9 + "Ж", "utf-8"))
     writer.start()
-    code, out, err = sample("-t", 0.1, "-l", 60, "--memory-from", "pipe:1", "--seed", 2)
+    arguments = ("-t", 0.1, "-l", 60, "--memory-from", "pipe:1", "--seed", 2)
+    code, out, err = call("sample", "--checkpoints", trained, *arguments)
     writer.join()
     assert (code, "the lazy dog" in out) == (0, True), err
+    assert "note: --memory-from: pipe: " in err
     assert not list(trained.glob(".stdin*"))
 
 
@@ -98,3 +100,24 @@ def test_what_cannot_be_mixed_is_one_line(sample, other, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert Path(other).read_text("utf-8") == OTHER * 9
+
+
+@pytest.mark.parametrize(
+    "option", ["--memory-from", "--with", "--novel", "--check-copies", "--prompt-file", "-o"]
+)
+def test_an_empty_name_is_not_the_working_folder(sample, option):
+    code, out, err = sample("-l", 9, option, "")
+    assert (code, out) == (2, "")
+    assert option in err
+    assert "the name is empty" in err
+
+
+def test_the_error_about_another_model_names_the_option(sample):
+    assert "--with: nope: no such run or file" in sample("-l", 9, "--with", "nope")[2]
+
+
+@pytest.mark.parametrize("command", [("sample", ""), ("score", "text", ""), ("train", "")])
+def test_an_empty_argument_is_not_the_working_folder(call, trained, command):
+    code, out, err = call(*command, "--checkpoints", trained)
+    assert (code, out) == (2, "")
+    assert "is empty" in err
