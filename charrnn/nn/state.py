@@ -3,7 +3,8 @@
 A state consists of named float32 arrays, its parts: h and c of an LSTM, h of a GRU or RNN, each
 (L, B, H); with attention also past outputs, (1, B, N, H), the oldest first, and their count,
 (1, B, 1). A transformer has keys and values, (L, B, N, H), the oldest first, what attention
-and perceptron get of the character before, (L, B, 2, H / 2), and a position, (1, B, 1). Streams are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
+and perceptron get of the character before, (L, B, 2, H / 2), and a position, (1, B, 1). Streams
+are axis 1 of every part; the state of a single stream in NumPy lacks that axis.
 Operations return new states. Other modules know parts by name only, as files and digests do.
 """
 
