@@ -191,12 +191,12 @@ class Budget:
 
     def _set_validations(self, step: int) -> None:
         run_cost, step_cost, scored_per_cost = self._costs(step)
+        warm_up = self._num_warm_up if self.most_seconds is not None else 0
         if not self._is_eval_fixed:
-            affordable = int(OVERHEAD * run_cost / NUM_VALIDATIONS * scored_per_cost)
+            affordable = int(OVERHEAD * run_cost / NUM_VALIDATIONS * scored_per_cost) - warm_up
             self.eval_chars = min(self._num_held_out, max(FEWEST_SCORED, affordable))
             self._has_set_eval_chars = True
-        read = self.eval_chars + self._num_warm_up * (self.most_seconds is not None)
-        steps_apart = read / scored_per_cost / OVERHEAD / step_cost
+        steps_apart = (self.eval_chars + warm_up) / scored_per_cost / OVERHEAD / step_cost
         apart = max(1, self.total_steps // NUM_VALIDATIONS, math.ceil(steps_apart))
         self.eval_every = self.eval_every or apart
         if self.sample_every is None:
@@ -260,17 +260,21 @@ class Budget:
             run_cost, _, scored_per_cost = self._costs(0)
         else:
             run_cost = max(self.most_seconds, self.throughput.elapsed())
-            scored_per_cost = self.throughput.scored_per_second
+            scored_per_cost = self.throughput.scored_per_second / self._slower_at_end
         affordable = int(FINAL_SHARE * run_cost * scored_per_cost / self._num_scores)
         fewest = max(FEWEST_SCORED, min(FEWEST_FINAL, FINAL_EXCESS * affordable))
         return min(self._num_held_out, max(fewest, affordable))
 
     def seconds_to_end(self) -> float:
         """Return the seconds after the last step: validation, final evaluations, two saves."""
-        # The final ones are in float32, which takes twice as long where training is not.
         final = self.final_chars() * self._num_scores + self._num_warm_up
-        read = self.num_read(self.eval_chars) + final * (1 if self._is_float32 else 2)
+        read = self.num_read(self.eval_chars) + final * self._slower_at_end
         return read / self.throughput.scored_per_second + 2 * self.throughput.save_seconds
+
+    @property
+    def _slower_at_end(self) -> int:
+        """How many times slower the final evaluations are: they are in float32."""
+        return 1 if self._is_float32 else 2
 
     def num_read(self, num_scored: int) -> int:
         """Return the characters that a validation reads to score so many."""

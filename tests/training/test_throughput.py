@@ -43,9 +43,9 @@ def test_a_resumed_session_keeps_the_measurements_and_has_cold_steps_of_its_own(
 
 def test_the_slower_of_the_last_two_validations_is_the_speed_of_the_next():
     throughput = Throughput(Clock())
-    assert throughput.scored_per_second == 20_000  # nothing was measured
+    assert throughput.scored_per_second == 30_000  # nothing was measured
     throughput.trained(4, 1, 100, 0.5)
-    assert throughput.scored_per_second == 2 * 200
+    assert throughput.scored_per_second == 3 * 200
     found = []
     for step, seconds in ((10, 0.5), (20, 0.25), (30, 0.1), (40, 0.2)):
         throughput.evaluated(step, 100, seconds)
