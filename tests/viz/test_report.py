@@ -401,9 +401,11 @@ def test_a_page_goes_where_a_link_leads_and_over_no_device(call, trained):
     assert call(*begin, "link.html")[0] == 0
     assert Path("link.html").is_symlink()
     assert "Surprise" in Path("own.html").read_text("utf-8")
-    for path in ("pipe", ".", "", "/dev/null/x.html"):
+    for path in ("pipe", ".", "/dev/null/x.html"):
         code, _, err = call(*begin, path)
         assert (code, err.count("charrnn: error: -o: ")) == (2, 1)
+    code, _, err = call(*begin, "")
+    assert (code, err.count("the name is empty")) == (2, 1)
 
 
 def test_a_name_that_is_no_utf_8_can_be_shown(call, trained):
