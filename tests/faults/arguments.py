@@ -31,6 +31,7 @@ def lines_for(command: str, option: str, value: str | None) -> list[list[str]]:
     """Return the command lines that give an option a value, as one argument and as two."""
     begin = [command, *(["text.txt", *QUICK, "--dry-run"] if command == "train" else [])]
     begin += ["--length", "3"] if command == "sample" else []
+    begin += ["no-such-model"] if command == "serve" else []  # a server would not end
     if value is None:
         return [[*begin, option]]
     if value == HUGE and option in ENDLESS:
