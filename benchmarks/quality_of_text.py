@@ -65,7 +65,7 @@ def variety(found: list[str]) -> float:
 
 
 def blocks(text: str, every: int, first: int = 0) -> str:
-    """Return every so manieth block of a text."""
+    """Return one block of a text in so many, from the given one on."""
     return "".join(
         text[i * BLOCK : (i + 1) * BLOCK] for i in range(first, -(-len(text) // BLOCK), every)
     )

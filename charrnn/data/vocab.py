@@ -133,12 +133,19 @@ class Decoder:
     def __init__(self, vocab: Vocabulary) -> None:
         self._vocab = vocab
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._whole = WholeCharacters()
 
     def feed(self, ids: Sequence[int], *, final: bool = False) -> str:
         """Return the characters completed by these ids."""
         if isinstance(self._vocab, ByteVocabulary):
-            return self._utf8.decode(self._vocab.raw(ids), final)
+            raw = self._vocab.raw(ids)
+            self._whole.feed(raw)
+            return self._utf8.decode(raw, final)
         return self._vocab.decode(ids)
+
+    def end(self) -> str:
+        """Return the rest of a text: "" if it is UTF-8, whose last character may be unfinished."""
+        return "" if self._whole.is_utf8 else self.feed([], final=True)
 
 
 class WholeCharacters:

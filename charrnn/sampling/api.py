@@ -5,7 +5,7 @@ from typing import Any
 
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
-from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
+from charrnn.data.vocab import Decoder
 from charrnn.sampling.sampler import Sampler
 
 
@@ -25,13 +25,11 @@ def stream(
             no_repeat, match, best_of, as in SampleConfig.
     """
     decoder, reading = Decoder(model.vocab), model.reading()
-    config, whole = SampleConfig(**settings), WholeCharacters()
+    config = SampleConfig(**settings)
     sampler = Sampler(model, [*map(reading.convert, stops)], num_symbols=config.length)
     if model.is_backward or config.best_of > 1:
         yield from sampler.sample(reading.convert(prompt), config, seed).text
         return
     for ids in sampler.stream(reading.convert(prompt), config, seed):
-        whole.feed(model.vocab.raw(ids))
         yield from decoder.feed(ids)
-    if isinstance(model.vocab, ByteVocabulary) and not whole.is_utf8:
-        yield from decoder.feed([], final=True)
+    yield from decoder.end()

@@ -89,8 +89,8 @@ def write_stream(
     for ids in sampler.stream(prompt, config, seed):
         raw = vocab.raw(ids)
         out.text(decoder.feed(ids), whole.feed(raw) if isinstance(vocab, ByteVocabulary) else raw)
-    if not whole.is_utf8:
-        out.text(decoder.feed([], final=True), b"")
+    if rest := decoder.end():
+        out.text(rest, b"")
     if out.for_terminal or sampler.model.records:
         out.put(b"\n")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charrnn.checkpoints.model import Model
-from charrnn.data.vocab import ByteVocabulary, Decoder, WholeCharacters
+from charrnn.data.vocab import Decoder
 from charrnn.sampling.jobs import Job, Sample
 from charrnn.sampling.likelihood import written_ids
 from charrnn.sampling.sampler import Sampler
@@ -87,8 +87,7 @@ class Writer:
 
     def _streamed(self, sampler: Sampler, request: CompletionRequest, job: Job) -> Iterator[Piece]:
         """Yield the only text of a request while it is written."""
-        vocab, follower = self.model.vocab, self._follower(request, sampler.check)
-        decoder, whole = Decoder(vocab), WholeCharacters()
+        decoder, follower = Decoder(self.model.vocab), self._follower(request, sampler.check)
         read = follower.prompt(job.prompt) if follower else None
         if request.echo:
             yield Piece(index=0, text=job.prompt, log_probabilities=read)
@@ -99,13 +98,11 @@ class Writer:
             except StopIteration as end:
                 finish = end.value
                 break
-            whole.feed(vocab.raw(ids))
             logs = follower.text(ids) if follower else None
             yield Piece(
                 index=0, text=decoder.feed(ids), num_symbols=len(ids), log_probabilities=logs
             )
-        is_cut = isinstance(vocab, ByteVocabulary) and not whole.is_utf8
-        yield Piece(index=0, text=decoder.feed([], final=True) if is_cut else "", finish=finish)
+        yield Piece(index=0, text=decoder.end(), finish=finish)
 
     def _whole(
         self, sample: Sample, request: CompletionRequest, check: Callable[[], None]

@@ -95,7 +95,7 @@ class Throughput:
 
     @property
     def scored_per_second(self) -> float:
-        """Characters that a validation reads per second; before the first one thrice the training speed.
+        """Characters that a validation reads per second; before the first one three times the training speed.
 
         Training passes forwards and backwards, which takes twice as long as forwards.
         """

@@ -232,3 +232,16 @@ def test_the_rest_of_a_character_at_the_start_is_left_out(raw, kept):
 @pytest.mark.parametrize("raw", [b"\x80\x80\x80\x80a", b"\x80a\xff", b"\xffa"])
 def test_what_is_no_utf_8_otherwise_stays(raw):
     assert without_broken_start(raw) == raw
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "rest"),
+    [
+        (b"ab", "ab", ""),
+        ("é".encode()[:1], "", ""),  # cut at the end of a text
+        (b"\xff" + "é".encode()[:1], "\ufffd", "\ufffd"),  # of data that is no text
+    ],
+)
+def test_the_rest_of_a_text_is_shown_only_if_it_is_not_utf8(data, text, rest):
+    decoder = Decoder(ByteVocabulary())
+    assert (decoder.feed(list(data)), decoder.end()) == (text, rest)

@@ -237,7 +237,7 @@ def test_a_rollback_keeps_what_was_planned_at_its_step():
 def test_the_end_takes_longer_where_training_is_in_16_bits():
     """In float32 half as many characters are scored in the time, down to the floor of 200,000."""
     (single, _), (half, _) = timed(), timed(is_float32=False)
-    rate = 3 * 10_000  # thrice the speed of training
+    rate = 3 * 10_000  # three times the speed of training
     assert (single.final_chars(), half.final_chars()) == pytest.approx((300_000, 200_000), abs=5)
     for budget, factor in ((single, 1), (half, 2)):
         read = budget.eval_chars + factor * budget.final_chars()

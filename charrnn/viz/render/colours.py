@@ -67,11 +67,12 @@ ACTIVATION = Scale(
     "#=-. .:+@",
     "activation below each line:  # = - .  from -1 to 0,  . : + @  from 0 to 1",
 )
+EIGHTHS = ("0%", "", "25%", "", "50%", "", "75%", "", "100%")
 PROBABILITY = Scale(
     "probability of a guess",
     "likelier is darker brown; lighter in a dark theme",
     "s",
-    ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
+    EIGHTHS,
     SEQUENTIAL,
     "",
     "guesses below that, best first:  · under 5%",
@@ -91,7 +92,7 @@ SHARE = Scale(
     "share of n-gram memories in the probability of each character",
     "a larger share is darker brown; lighter in a dark theme",
     "s",
-    ("0%", "", "25%", "", "50%", "", "75%", "", "100%"),
+    EIGHTHS,
     SEQUENTIAL,
     STRENGTHS,
     "share of n-gram memories below each line:  "
