@@ -16,14 +16,13 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.seeds import derive_seed
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary, WholeCharacters
-from charrnn.ngram.context import BatchMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.numpy_engine import make_engine
 from charrnn.nn.state import State
-from charrnn.sampling.filters import apply_filters, draw
+from charrnn.sampling.filters import Chooser
 from charrnn.sampling.prefill import prompt_ids, start_logits
-from charrnn.steering.steering import SteeringState, steering_of
+from charrnn.steering.steering import steering_of
 
 LOOK_BACK = 2000
 """Characters before the cursor that are read at least, and half of what is read at most."""
@@ -131,17 +130,14 @@ class Proposer:
     ) -> list[str] | None:  # fmt: skip
         """Return texts that are written side by side; None if cancelled."""
         logits, state = np.tile(read[0], (count, 1)), read[1].repeated(count)
-        fed, steering = [ids] * count, self._steering
-        mixer = BatchMixer([self._memory], fed) if self._memory else None
-        steered = SteeringState(steering, fed, config.length) if steering else None
+        memories = [self._memory] if self._memory else []
+        chooser = Chooser(memories, self._steering, [ids] * count, config)
         texts: list[list[int]] = [[] for _ in range(count)]
         rows, has_begun = np.arange(count), np.full(count, self._model.records)
         for _ in range(config.length):
             if is_cancelled():
                 return None
-            logits = mixer.mixed(logits) if mixer else logits
-            logits = steered.apply(logits) if steered else logits
-            chosen = draw(apply_filters(logits, config), rng.random(len(rows)))
+            chosen = chooser.choose(logits, rng.random(len(rows)))
             is_open = ~(self._is_end[chosen] & has_begun)
             has_begun = (has_begun | self._is_visible[chosen])[is_open]
             rows, chosen = rows[is_open], chosen[is_open]
@@ -149,13 +145,9 @@ class Proposer:
                 texts[row].append(symbol)
             if not len(rows):
                 break
-            if mixer is not None:
-                mixer.keep(is_open)
-                mixer.read(chosen)
-            if steered is not None:
-                steered.keep(is_open)
-                steered.read(chosen)
-            state = state if is_open.all() else state.rows(is_open)
+            if not is_open.all():
+                state = state.rows(is_open)
+                chooser.keep(is_open)
             logits, state = self._engine.step(chosen, state)
         cut = set(rows.tolist())
         return [self._text_of(each, is_cut=row in cut) for row, each in enumerate(texts)]

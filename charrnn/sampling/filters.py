@@ -1,12 +1,20 @@
-"""Temperature, top-k, top-p, min-p, and the draw: pure functions on logits."""
+"""Temperature, top-k, top-p, min-p, and the draw: pure functions on logits.
+
+`Chooser` is the whole way from the logits of the network to the next symbols, step by step as in
+the compiled loop and on a GPU.
+"""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.core.config import SampleConfig
+from charrnn.ngram.context import BatchMixer
+from charrnn.ngram.model import NgramModel
+from charrnn.steering.steering import Steering, SteeringState
 
 Logits = NDArray[np.float32]
 """Logits, (..., V); -inf for an impossible symbol."""
@@ -107,3 +115,49 @@ def probabilities(logits: Logits) -> Logits:
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: Logits = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
+
+
+class Chooser:
+    """Chooses the next symbols of texts side by side: n-gram memories, constraints, filters.
+
+    Args:
+        memories: n-gram memories, mixed in one after the other.
+        steering: The constraints, if there are any.
+        fed: Symbols so far of each text (B).
+        config: Filters; `length` is the most symbols that a text gets.
+    """
+
+    def __init__(
+        self, memories: Sequence[NgramModel], steering: Steering | None,
+        fed: Sequence[Sequence[int]], config: SampleConfig,
+    ) -> None:  # fmt: skip
+        self._mixer = BatchMixer(memories, fed) if memories else None
+        self._steered = SteeringState(steering, fed, config.length) if steering else None
+        self._config = config
+        self.matching = self._steered.matching if self._steered else None
+        """The states of the texts, if they have to match a pattern."""
+
+    def choose(self, logits: Logits, uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the next symbol of each text, (B,), and append it to what was read.
+
+        Args:
+            logits: Of the network, (B, V).
+            uniforms: A number in [0, 1) for each text, (B,).
+        """
+        if self._mixer is not None:
+            logits = self._mixer.mixed(logits)
+        if self._steered is not None:
+            logits = self._steered.apply(logits)
+        chosen: NDArray[np.int64] = draw(apply_filters(logits, self._config), uniforms)
+        if self._mixer is not None:
+            self._mixer.read(chosen)
+        if self._steered is not None:
+            self._steered.read(chosen)
+        return chosen
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Drop all texts but these."""
+        if self._mixer is not None:
+            self._mixer.keep(rows)
+        if self._steered is not None:
+            self._steered.keep(rows)

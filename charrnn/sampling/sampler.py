@@ -11,13 +11,13 @@ from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import CharVocabulary
-from charrnn.ngram.context import BatchMixer, StreamMixer
+from charrnn.ngram.context import StreamMixer
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import is_safe
 from charrnn.nn.engine import Engine
 from charrnn.nn.native import CompiledSteps, native_engine
 from charrnn.nn.numpy_engine import make_engine
-from charrnn.sampling.filters import apply_filters, draw
+from charrnn.sampling.filters import Chooser, apply_filters, draw
 from charrnn.sampling.jobs import (
     Job,
     Sample,
@@ -267,26 +267,16 @@ class Sampler:
         if self._loop:
             return self._loop.batch(jobs, config, self.memories(config), steering)
         logits, state = self.prefill.many([job.prompt for job in jobs])
-        fed, memories = [prompt_ids(self.model, job.prompt) for job in jobs], self.memories(config)
-        mixer = BatchMixer(memories, fed) if memories else None
-        steered = SteeringState(steering, fed, config.length) if steering else None
-        matching = steered.matching if steered else None
+        fed = [prompt_ids(self.model, job.prompt) for job in jobs]
+        chooser = Chooser(self.memories(config), steering, fed, config)
+        matching = chooser.matching
         finders = [StopFinder(self.stops) for _ in jobs]
         texts: list[list[int]] = [[] for _ in jobs]
         draws = [uniforms(job.seed) for job in jobs]
         rows = np.arange(len(jobs))  # index of the text in each row of the state
         for count in range(1, config.length + 1):
             self.check()
-            uniform = np.array([next(draws[row]) for row in rows])
-            if mixer is not None:
-                logits = mixer.mixed(logits)
-            if steered is not None:
-                logits = steered.apply(logits)
-            chosen = draw(apply_filters(logits, config), uniform)
-            if mixer is not None:
-                mixer.read(chosen)
-            if steered is not None:
-                steered.read(chosen)
+            chosen = chooser.choose(logits, np.array([next(draws[row]) for row in rows]))
             has_left = matching.is_left if matching and not self.model.records else rows < 0
             for row, symbol, is_part in zip(rows, chosen.tolist(), ~has_left, strict=True):
                 texts[row] += finders[row].feed(symbol) if is_part else []
@@ -300,9 +290,6 @@ class Sampler:
             if not is_open.all():
                 rows, chosen = rows[is_open], chosen[is_open]
                 state = state.rows(is_open)
-                if mixer is not None:
-                    mixer.keep(is_open)
-                if steered is not None:
-                    steered.keep(is_open)
+                chooser.keep(is_open)
             logits, state = self._engine.step(chosen, state)
         return [finished(text, finder) for text, finder in zip(texts, finders, strict=True)]
