@@ -1,6 +1,6 @@
 """Run one `export` request: load, round, cut, write; what a user should know about the result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from charrnn.core.errors import InputError, printable, reason_of
 from charrnn.core.files import write_durably
 from charrnn.export.model import check_network, checkpoint_bytes, fitted, rounded
 from charrnn.export.page import LARGEST_PAGE, page_bytes
+from charrnn.export.text import PageText, page_text
 
 PAGES, CHECKPOINTS = (".html", ".htm"), (".safetensors",)
 """Suffixes of what can be written."""
@@ -23,6 +24,8 @@ class ExportRequest:
     output: Path
     with_memory: bool
     title: str | None
+    texts: Sequence[Path] = ()
+    """Files and folders in which the page finds passages."""
 
     def __post_init__(self) -> None:
         name = printable(self.output)
@@ -30,6 +33,8 @@ class ExportRequest:
             raise InputError(f"-o: {name}: name a page (.html) or a model (.safetensors)")
         if self.output.exists() and not self.output.is_file():
             raise InputError(f"-o: {name}: not a file; name another one")
+        if self.texts and not self.is_page:
+            raise InputError("--with-text: only a page shows passages; name a page (-o FILE.html)")
 
     @property
     def is_page(self) -> bool:
@@ -55,6 +60,8 @@ class Exported:
     """The model, its weights rounded."""
     model: Model
     """The same with the n-gram memory that the file has."""
+    text: PageText | None
+    """What the page has from a text."""
 
     @property
     def order(self) -> int:
@@ -63,6 +70,7 @@ class Exported:
 
     def notes(self) -> Iterator[str]:
         """Yield what is left out, and what is large."""
+        yield from self.text.notes if self.text else ()
         if self.whole.memory and self.order < self.whole.memory.order:
             yield (
                 f"n-gram memory with contexts of up to {self.order} {self.whole.vocab.unit}s "
@@ -70,14 +78,16 @@ class Exported:
                 f"{LARGEST_PAGE / 1e6:g} MB"
             )
         if self.is_page and self.num_bytes > LARGEST_PAGE:
-            yield f"{self.num_bytes / 1e6:.1f} MB: the network alone is large for a page"
+            what = "network and text are" if self.text else "the network alone is"
+            yield f"{self.num_bytes / 1e6:.1f} MB: {what} large for a page"
 
 
 def run_export(request: ExportRequest) -> Exported:
     """Write the page or the checkpoint.
 
     Raises:
-        InputError: The model cannot be exported, or the file cannot be written.
+        InputError: The model cannot be exported, a text cannot be read, or the file cannot be
+            written.
         CheckpointError: The model file is damaged.
     """
     whole = load_model(request.model)
@@ -85,10 +95,14 @@ def run_export(request: ExportRequest) -> Exported:
     if request.is_page:
         check_network(whole)
     whole = rounded(whole, with_memory=request.with_memory)
-    model, data = fitted(whole, lambda each: page_bytes(each, request.page_title))
+    text = page_text(request.texts, whole) if request.texts else None
+    of_text = text and text.fields
+    model, data = fitted(whole, lambda each: page_bytes(each, request.page_title, of_text))
     data = data if request.is_page else checkpoint_bytes(model)
     try:
         write_durably(request.output.resolve(), data)  # a link stays a link
     except OSError as error:
         raise InputError(f"-o: {printable(request.output)}: {reason_of(error)}") from None
-    return Exported(is_page=request.is_page, num_bytes=len(data), whole=whole, model=model)
+    return Exported(
+        is_page=request.is_page, num_bytes=len(data), whole=whole, model=model, text=text
+    )

@@ -372,5 +372,5 @@ const engine = (() => {
     data.memory && await inflated(data.memory.data),
   );
 
-  return { load, filtered, draw };
+  return { load, inflated, filtered, draw };
 })();

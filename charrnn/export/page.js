@@ -2,6 +2,7 @@
 // The page: what readers type, click and see. Work is done in slices, so that it always answers.
 (async () => {
   const SLICE = 25; // milliseconds of work between two events
+  const MOST_QUOTED = 160; // characters of a passage
   const MOST_AT_ONCE = { word: 40, line: 400 }; // characters, if no blank or line end comes
 
   const get = (id) => document.getElementById(id);
@@ -31,9 +32,13 @@
   const cell = { lstm: "An LSTM", gru: "A GRU", rnn: "A recurrent network" }[data.network.cell];
   const grams = data.memory ? ` with n-grams of up to ${data.memory.order + 1} characters` : "";
   get("facts").textContent = `${cell} of ${model.L} × ${model.H} units${grams} writes here, one character at a time.`;
+  for (const [unit, name] of data.units) get("named-units").append(new Option(name, String(unit)));
   for (let unit = 0; unit < track.size; unit++) {
-    get("unit").append(new Option(`${Math.floor(unit / model.H)}:${unit % model.H}`, String(unit)));
+    get("all-units").append(new Option(`${Math.floor(unit / model.H)}:${unit % model.H}`, String(unit)));
   }
+  get("named-units").hidden = !data.units.length;
+  const source = data.passages && await passages.load(data.passages);
+  get("about-passages").hidden = !source;
 
   // --- settings
   const number = (id, fallback) => {
@@ -96,6 +101,28 @@
       const level = unit < 0 ? 3 : Math.round(3 + 3 * track.activation(symbol, unit));
       spans[painted].className = (level === 3 ? "" : `u${level}`) + (spans[painted] === marked ? " at" : "");
     }
+  };
+
+  // --- what is also in the text that came with the page
+  let copied = [], searched = null; // passages, and the text that has them
+  const underline = () => {
+    if (!source || searched === draft.text) return;
+    searched = draft.text;
+    copied = source.of(passages.codesOf(searched));
+    let next = 0;
+    spans.forEach((span, index) => {
+      while (next < copied.length && copied[next].end <= index) next++;
+      span.toggleAttribute("data-copied", next < copied.length && copied[next].begin <= index);
+    });
+  };
+  const tellPassage = (index) => {
+    const found = copied.find(({ begin, end }) => begin <= index && index < end);
+    get("passage").hidden = !found;
+    if (!found) return;
+    const { name, line } = source.place(found);
+    const signs = Array.from(draft.text).slice(found.begin, found.end);
+    const words = signs.slice(0, MOST_QUOTED).join("") + (signs.length > MOST_QUOTED ? "…" : "");
+    get("passage").textContent = `“${words}” is in ${name}, line ${line}.`;
   };
 
   // --- history
@@ -238,6 +265,8 @@
     const caret = box.selectionStart, key = `${caret} ${draft.text}`;
     if (key === looked && !get("guesses").hidden) return;
     looked = key;
+    underline();
+    tellPassage(indexAt(caret));
     const { best, here } = draft.guesses(draft.before(caret));
     mark(here ? spans[indexAt(caret)] : null);
     const percent = (share) => (share < 0.005 ? "<1%" : `${Math.round(100 * share)}%`);

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import zlib
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -16,15 +17,22 @@ from charrnn.export.memory import packed
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT
 from charrnn.viz.render.html import Html, as_data
 
-SCRIPTS = ("engine.js", "text.js", "page.js")
+SCRIPTS = ("engine.js", "text.js", "passages.js", "page.js")
 
 LARGEST_PAGE = 5_000_000
 """Bytes; a larger page is slow to send and to open."""
 
 
-def page_bytes(model: Model, title: str) -> bytes:
-    """Return the page of a model whose weights are rounded to float16."""
-    return page(as_data(page_data(model)), title).encode("utf-8", "backslashreplace")
+def page_bytes(model: Model, title: str, of_text: Mapping[str, Any] | None = None) -> bytes:
+    """Return the page of a model whose weights are rounded to float16.
+
+    Args:
+        model: The model.
+        title: Title of the page.
+        of_text: What the page has from a text, in place of the same fields of `page_data`.
+    """
+    data = page_data(model) | (of_text or {})
+    return page(as_data(data), title).encode("utf-8", "backslashreplace")
 
 
 def page(data: str, title: str) -> Html:
@@ -52,7 +60,7 @@ def allowed(*texts: str) -> str:
 
 
 def page_data(model: Model) -> dict[str, Any]:
-    """Return what engine.js and page.js read."""
+    """Return what engine.js and page.js read, of a page without a text."""
     memory, newline = model.memory, model.vocab.newline
     return {
         "network": model.config.to_json(),
@@ -71,6 +79,8 @@ def page_data(model: Model) -> dict[str, Any]:
         "lineEnds": model.line_ends(),
         "records": model.records,
         "starts": [[symbol, count] for symbol, count in model.starts.items() if count],
+        "passages": None,
+        "units": [],
     }
 
 

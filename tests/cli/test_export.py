@@ -70,6 +70,49 @@ def test_a_shorter_memory_is_said_on_stderr(export, monkeypatch):
     assert err.count("\n") == 1
 
 
+def test_a_page_has_a_text_only_with_the_option(export):
+    """Any text, read as the model reads its own."""
+    export("text", "-o", "page.html", "-q")
+    assert json.loads(data_of("page.html"))["passages"] is None
+    Path("dogs.txt").write_text("A dog.\r\nTwo lazy dogs, said Zoë.\r\n", encoding="utf-8")
+    assert export("text", "-o", "page.html", "--with-text", "dogs.txt", "-q")[0] == 0
+    (found,) = ask(Path("page.html"), ["passages", "The lazy dogs, said Zo\u00eb"])
+    assert found == [[3, 23, "dogs.txt", 2]]
+
+
+def data_of(name):
+    return Path(name).read_text("utf-8").partition('id="data">')[2].partition("</script>")[0]
+
+
+def test_a_text_in_a_page_leaves_less_room_for_the_memory(export, monkeypatch):
+    Path("text.txt").write_text("A lazy dog.\n", encoding="utf-8")
+    export("text", "-o", "page.html", "-q")
+    monkeypatch.setattr("charrnn.export.model.LARGEST_PAGE", Path("page.html").stat().st_size)
+    monkeypatch.setattr("charrnn.export.model.LEAST_MEMORY", 0)
+    err = export("text", "-o", "page.html", "--with-text", "text.txt")[2]
+    assert err.startswith("note: n-gram memory with contexts of up to")
+    monkeypatch.setattr("charrnn.export.command.LARGEST_PAGE", 1000)
+    err = export("text", "-o", "page.html", "--with-text", "text.txt")[2]
+    assert " MB: network and text are large for a page\n" in err
+
+
+@pytest.mark.parametrize(
+    ("output", "text", "message"),
+    [
+        ("x.safetensors", "text.txt", "--with-text: only a page shows passages"),
+        ("page.html", "none.txt", "--with-text: none.txt: "),
+        ("page.html", "page.html", "-o: page.html: this command reads it"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_one_line(export, output, text, message):
+    for name in ("page.html", "text.txt"):
+        Path(name).write_text("x", encoding="utf-8")
+    code, out, err = export("text", "-o", output, "--with-text", text, "--force")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert Path("page.html").read_text("utf-8") == "x"
+
+
 def test_a_foreign_file_is_not_overwritten(export):
     Path("page.html").write_text("mine", encoding="utf-8")
     code, out, err = export("text", "-o", "page.html")

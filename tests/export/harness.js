@@ -6,11 +6,11 @@ const vm = require("vm");
 
 const html = fs.readFileSync(process.argv[2], "utf8");
 const data = JSON.parse(html.match(/id="data">([^]*?)<\/script>/)[1]);
-for (const [, source] of Array.from(html.matchAll(/<script>([^]*?)<\/script>/g)).slice(0, 2)) vm.runInThisContext(source);
-const { engine, texts } = vm.runInThisContext("({ engine, texts })");
+for (const [, source] of Array.from(html.matchAll(/<script>([^]*?)<\/script>/g)).slice(0, 3)) vm.runInThisContext(source);
+const { engine, texts, passages } = vm.runInThisContext("({ engine, texts, passages })");
 const plain = (values) => Array.from(values, (value) => (Number.isFinite(value) ? value : null));
 
-const works = (model) => {
+const works = (model, source) => {
   const alphabet = new texts.Alphabet(data);
   const states = function* (ids) {
     const state = model.start();
@@ -55,6 +55,12 @@ const works = (model) => {
       return { ids, offsets, unknown: Array.from(unknown) };
     },
     decode: (ids) => ids.map(alphabet.decoder()),
+    // The text that came with the page, and the passages of another text: begin, end, file and line.
+    source: () => String.fromCodePoint(...source.codes),
+    passages: (text) => source.of(passages.codesOf(text)).map((span) => {
+      const { name, line } = source.place(span);
+      return [span.begin, span.end, name, line];
+    }),
     // What is known of a text after several changes, and of the same text read anew.
     edited: (versions) => {
       const outcome = (draft) => {
@@ -74,8 +80,8 @@ const works = (model) => {
   };
 };
 
-engine.load(data).then((model) => {
-  const known = works(model);
+engine.load(data).then(async (model) => {
+  const known = works(model, data.passages && await passages.load(data.passages));
   const requests = JSON.parse(fs.readFileSync(0, "utf8"));
   process.stdout.write(JSON.stringify(requests.map(([name, ...rest]) => known[name](...rest))));
 });

@@ -1,13 +1,15 @@
 """The page in a real browser, by keyboard alone: write, look at a character, take another, undo."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_pages import make_model
+from exported_pages import TEXT, make_model
 from web_pages import check_phone, check_silence, opened
 
 from charrnn.export.page import page_bytes
+from charrnn.export.text import page_text
 from charrnn.nn.numpy_engine import make_engine
 
 TITLE = "</title><script>document.title='owned'</script>"
@@ -170,6 +172,27 @@ def test_a_unit_colours_the_text_while_it_is_written(page):
     assert shown(page, "scale")
 
 
+def test_a_page_with_a_text_shows_passages_and_named_units(browser):
+    """The cursor shows file and line; without a text there is nothing of it."""
+    model = make_model()
+    Path("cats.txt").write_text("A text.\n" + TEXT, encoding="utf-8")
+    fields = page_text([Path("cats.txt")], model).fields | {"units": [[14, "1:3 in quotes"]]}
+    address = opened(browser, page_bytes(model, "t", fields).decode("utf-8"))
+    wait(lambda: shown(browser, "controls"))
+    press(browser, "hat sat on the mat. hat")
+    guesses(browser)
+    copied = "return Array.from(document.querySelectorAll('[data-copied]'), (e) => e.textContent)"
+    assert "".join(browser.execute_script(copied)) == "t sat on the mat."
+    assert not shown(browser, "passage")
+    press(browser, "\ue012" * 8)  # to the left
+    guesses(browser)
+    assert text_of(browser, "passage") == "“t sat on the mat.” is in cats.txt, line 2."
+    first = "return document.querySelectorAll('#unit option')[1].textContent"
+    assert browser.execute_script(first) == "1:3 in quotes"
+    assert shown(browser, "about-passages")
+    check_silence(browser, address)
+
+
 def test_characters_that_the_model_lacks_are_named(page):
     press(page, "the cat é ☺")
     assert "“é” “☺”" in text_of(page, "status")
@@ -186,6 +209,13 @@ def test_it_fits_a_phone_and_has_two_themes(page):
         page.execute_script("document.getElementById('theme').click()")
     assert len(set(colours)) == 2
     check_phone(page)
+
+
+def test_a_page_without_a_text_shows_nothing_of_it(page):
+    press(page, "the cat sat on the mat.")
+    guesses(page)
+    assert not any(shown(page, name) for name in ("about-passages", "passage", "named-units"))
+    assert page.execute_script("return document.querySelector('[data-copied]')") is None
 
 
 def test_every_control_has_a_name(page):

@@ -42,7 +42,7 @@ def test_only_the_styles_and_scripts_of_the_page_may_run(html):
         "default-src": "'none'", "img-src": "data:", "style-src": hashes("style"),
         "script-src": hashes("script"), "base-uri": "'none'", "form-action": "'none'",
     }  # fmt: skip
-    assert len(parts(html, "script")) == 3
+    assert len(parts(html, "script")) == 4
 
 
 def test_the_page_has_no_address_and_no_inline_handler_or_style(html):

@@ -50,6 +50,6 @@ def ask(page, *requests):
     return json.loads(done.stdout)
 
 
-def asked(model, *requests):
+def asked(model, *requests, of_text=None):
     """Return what the engine of the page of a model answers to requests."""
-    return ask(page_bytes(model, "page"), *requests)
+    return ask(page_bytes(model, "page", of_text), *requests)
