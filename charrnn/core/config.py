@@ -506,11 +506,12 @@ class SampleConfig:
         object.__setattr__(self, "bias", tuple((each, float(number)) for each, number in pairs))
         check_fields(self)
 
-    def steering(self) -> dict[str, Any]:
-        """Return the settings that steer texts, as in JSON, without those at their neutral value."""
-        given = {name: getattr(self, name) for name in STEERED}
-        given["bias"] = [list(pair) for pair in self.bias]
-        return {name: value for name, value in given.items() if value}
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings that are not at their default, as in JSON, but for the temperature."""
+        given = {e.name: getattr(self, e.name) for e in fields(self) if e.name != "temperature"}
+        defaults = {each.name: each.default for each in fields(self)}
+        found = {name: value for name, value in given.items() if value != defaults[name]}
+        return found | ({"bias": [list(pair) for pair in self.bias]} if self.bias else {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

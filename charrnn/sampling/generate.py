@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from charrnn.checkpoints.model import load_model
 from charrnn.core.config import SampleConfig
@@ -75,6 +76,16 @@ class SampleRequest:
     def jobs(self, seed: int) -> Jobs:
         """Return the jobs of all texts, given the seed of the first one."""
         return Jobs(self.prompts, self.configs, self.num_samples, seed)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what made all texts, besides their configs, as in JSON, without what is neutral."""
+        mixed = {"memory_from": self.mixing.texts, "with": self.mixing.models}
+        found: dict[str, Any] = {
+            name: [[str(path), weight] for path, weight in pairs if weight]
+            for name, pairs in mixed.items()
+        }
+        found |= {"stop": list(self.stops), "device": self.device if self.device != "cpu" else ""}
+        return {name: value for name, value in found.items() if value}
 
 
 @dataclass(slots=True)
@@ -150,7 +161,7 @@ class Generation:
         if resumed is None:
             return 0
         num_rounds = jobs.num_rounds if self.request.novel else 1
-        resumed.check(jobs, num_rounds, self.request.precision)
+        resumed.check(jobs, num_rounds, self.request.precision, self.request.recorded())
         if resumed.last:
             index = resumed.next_index - 1
             (again,) = self.sampler.write([jobs[index]])
@@ -258,7 +269,9 @@ class Generation:
         self, out: OutputStream, samples: Iterator[Sample], source: Source | None, jobs: Jobs
     ) -> None:
         """Write samples as JSON, side by side on a terminal, or one after the other."""
-        with_copies = checked(samples, source, self.console)
+        made_by = self.request.recorded()
+        whole = (replace(each, settings=each.settings | made_by) for each in samples)
+        with_copies = checked(whole, source, self.console)
         num_columns = len(self.request.configs)
         has_columns = out.for_terminal and self.explain is None
         if num_columns > 1 and not (self.request.as_json or has_columns):

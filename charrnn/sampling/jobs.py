@@ -122,8 +122,8 @@ class Sample:
     """Number format that the matrices of the network were rounded to."""
     is_backward: bool = False
     """Whether the prompt is the end of the text, instead of its start."""
-    steering: dict[str, Any] = field(default_factory=dict)
-    """Settings that steered the text, as in JSON; empty if none did."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Other settings that made the text, as in JSON, without those at their default."""
     best_of: int = 1
     """Number of texts of which this is the likeliest."""
     loss: float | None = None
@@ -160,7 +160,7 @@ def sample_of(model: Model, job: Job, ids: list[int] | Ids, finish: str) -> Samp
         temperature=job.config.temperature,
         precision=model.precision,
         is_backward=is_backward,
-        steering=job.config.steering(),
+        settings=job.config.recorded(),
         best_of=job.config.best_of,
     )
 

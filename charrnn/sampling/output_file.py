@@ -3,9 +3,10 @@
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from charrnn.checkpoints.format import are_counts
@@ -17,6 +18,11 @@ from charrnn.sampling.jobs import Jobs
 
 BEGINNING = b'{"index": '
 """First bytes of each line in a file of samples."""
+
+LATER = (
+    "length", "top_k", "top_p", "min_p", "memory_weight", "memory_from", "with", "stop", "device",
+)  # fmt: skip
+"""Keys that earlier versions did not write: they are compared only where a line has them."""
 
 PIECE = 1 << 16
 """Bytes that are read together, backwards from the end."""
@@ -56,13 +62,17 @@ class ResumedFile:
             begin = self._file.tell()
             yield sample
 
-    def check(self, jobs: Jobs, num_rounds: int = 1, precision: str = "fp32") -> None:
+    def check(
+        self, jobs: Jobs, num_rounds: int = 1, precision: str = "fp32",
+        made_by: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         """Compare the last line with the job of its index.
 
         Args:
             jobs: The jobs of this command.
             num_rounds: How often each of them may be tried.
             precision: Number format of the weights of this command.
+            made_by: What makes all texts of this command, besides the jobs, as in JSON.
 
         Raises:
             InputError: The line is of another job.
@@ -76,7 +86,9 @@ class ResumedFile:
         else:
             job, found = jobs[index], {"precision": "fp32", "best_of": 1} | self.last
             expected = {"seed": job.seed, "prompt": job.prompt}
-            expected |= dict.fromkeys(STEERED) | job.config.steering()
+            settings = job.config.recorded() | made_by
+            names = (*STEERED, *(name for name in LATER if name in self.last))
+            expected |= {name: settings.get(name) for name in names}
             expected |= {"temperature": job.config.temperature, "precision": precision}
             expected |= {"best_of": job.config.best_of}
             what = ", ".join(

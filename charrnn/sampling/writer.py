@@ -181,9 +181,9 @@ def sample_fields(sample: Sample, copies: Copies | None) -> dict[str, Any]:
         fields["precision"] = sample.precision
     if sample.is_backward:
         fields["direction"] = "backward"
-    fields |= sample.steering
+    fields |= sample.settings
     if sample.best_of > 1:
-        fields |= {"best_of": sample.best_of, "loss": sample.loss}
+        fields["loss"] = sample.loss
     if copies is not None:
         fields |= {
             "copied": copies.share,

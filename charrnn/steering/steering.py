@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.model import Model
-from charrnn.core.config import SampleConfig
+from charrnn.core.config import STEERED, SampleConfig
 from charrnn.steering.automaton import Automaton
 from charrnn.steering.characters import Biases, character_bias
 from charrnn.steering.matching import Matching, automaton_for
@@ -39,7 +39,7 @@ def steering_of(config: SampleConfig, model: Model) -> Steering | None:
     Raises:
         InputError: A constraint does not fit the model.
     """
-    if not config.steering():
+    if not any(getattr(config, name) for name in STEERED):
         return None
     bias = character_bias(config, model)
     return Steering(bias, config.no_repeat, automaton_for(config, model, bias))

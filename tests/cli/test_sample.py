@@ -261,6 +261,45 @@ def test_a_file_is_continued_only_with_the_settings_that_steered_it(sample):
     assert "best_of of text 1 was 1, is 2" in err
 
 
+def test_a_line_has_every_setting_that_made_its_text(sample):
+    """None at its default; what was mixed in has its weight, and nothing of weight 0 is there."""
+    always = {"index", "seed", "prompt", "text", "finish", "temperature"}
+    assert json.loads(sample("--seed", 7, "--json")[1]).keys() == always
+    Path("other.txt").write_text("See the dog, Joe.\n" * 9, "utf-8")
+    options = {
+        "--length": 9, "--top-k": 5, "--top-p": 0.9, "--min-p": 0.01, "--memory-weight": 0.5,
+        "--ban": "Z", "--bias": "a=1", "--no-repeat": 12, "--best-of": 2, "--stop": "q",
+        "--memory-from": "other.txt:0.25",
+    }  # fmt: skip
+    words = [str(word) for pair in options.items() for word in pair]
+    line = json.loads(sample("--seed", 7, "--json", *words, "--memory-from", "other.txt:0")[1])
+    assert {name: line[name] for name in line.keys() - always - {"loss"}} == {
+        "length": 9, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "memory_weight": 0.5, "ban": "Z",
+        "bias": [["a", 1.0]], "no_repeat": 12, "best_of": 2, "stop": ["q"],
+        "memory_from": [["other.txt", 0.25]],
+    }  # fmt: skip
+    line = json.loads(sample("--seed", 7, "--json", "--with", "text:0.5", "--device", "auto")[1])
+    ((name, weight),) = line["with"]
+    assert (Path(name).parts[-2:], weight) == (("text", "best.safetensors"), 0.5)
+    assert line["device"] == "auto"
+
+
+def test_a_file_without_the_settings_of_its_texts_is_continued(sample):
+    """Versions before did not record them: the text that is written again decides."""
+    command = ("-n", 2, "-l", 5, "--seed", 7, "--json", "-o", "out.jsonl", "--resume")
+    sample(*command, "--top-k", 5)
+    code, _, err = sample(*command, "--top-k", 1)
+    assert (code, "top_k of text 1 was 5, is 1" in err) == (2, True)
+    lines = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
+    before = [
+        {name: line[name] for name in line if name not in ("top_k", "length")} for line in lines
+    ]
+    Path("out.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in before[:1]), "utf-8")
+    assert sample(*command, "--top-k", 5)[0] == 0
+    after = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
+    assert after == [before[0], lines[1]]
+
+
 def test_stop_strings_are_not_read_from_the_environment(sample, monkeypatch):
     plain = sample("-l", 40, "--seed", 3)[1]
     monkeypatch.setenv("CHARRNN_SAMPLE_STOPS", "o")

@@ -69,9 +69,9 @@ def test_a_bias_may_be_a_dictionary_or_a_list(given):
 
 
 def test_settings_that_steer_are_those_of_json():
-    assert SampleConfig(temperature=0.3).steering() == {}
+    assert SampleConfig(temperature=0.3).recorded() == {}
     config = SampleConfig(ban="x", bias=(("a", 2.0),))
-    assert config.steering() == {"ban": "x", "bias": [["a", 2.0]]}
+    assert config.recorded() == {"ban": "x", "bias": [["a", 2.0]]}
 
 
 def test_characters_are_read_as_the_text_of_the_model_was():

@@ -66,4 +66,4 @@ def test_one_text_is_that_of_a_batch(settings):
     (together,) = Sampler(model).write(Jobs(["a"], [config], 1, 5))
     alone = "".join(stream(model, "a", seed=5, length=40, temperature=1.0, **settings))
     assert together.text == alone
-    assert together.steering == config.steering()
+    assert together.settings == config.recorded()
