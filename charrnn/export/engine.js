@@ -264,6 +264,18 @@ const engine = (() => {
     return Float32Array.from(p, (value, i) => Math.log(Math.max(value + w * (prediction.p[i] - value), 1e-37)));
   };
 
+  // Logits less the penalty of each symbol that would repeat a span of the symbols so far.
+  const discouraged = (logits, ids, { window, penalties }) => {
+    const shortest = penalties.findIndex((penalty) => penalty > 0), end = ids.length;
+    const spans = new Int32Array(logits.length);
+    for (let i = Math.max(0, end - window); i < end; i++) {
+      let span = 1;
+      while (span + 1 < penalties.length && i >= span && ids[i - span] === ids[end - span]) span++;
+      if (span >= shortest && span > spans[ids[i]]) spans[ids[i]] = span;
+    }
+    return logits.map((value, symbol) => value - penalties[spans[symbol]]);
+  };
+
   // Temperature, top-k, top-p and min-p, in this order; the largest logit of the result is 0.
   const filtered = (logits, { temperature, topK = 0, topP = 1, minP = 0 }) => {
     const highest = largest(logits);
@@ -361,8 +373,11 @@ const engine = (() => {
       return ours / (ours + (1 - w) * p[symbol]) || 0;
     }
 
-    draw(state, settings, uniform) {
-      return draw(filtered(this.scores(state), settings), uniform);
+    // A symbol after those so far.
+    draw(state, ids, settings, uniform) {
+      const scores = this.scores(state);
+      const steered = settings.noRepeat ? discouraged(scores, ids, this.data.repeats) : scores;
+      return draw(filtered(steered, settings), uniform);
     }
   }
 

@@ -48,7 +48,7 @@
   };
   const settings = () => ({
     temperature: number("temperature"), minP: number("min-p"),
-    topK: Math.floor(number("top-k", 0)), topP: number("top-p", 1),
+    topK: Math.floor(number("top-k", 0)), topP: number("top-p", 1), noRepeat: get("no-repeat").checked,
   });
   for (const id of ["temperature", "min-p"]) {
     const show = () => { get(`${id}-value`).textContent = number(id).toFixed(2); };

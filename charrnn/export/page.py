@@ -15,9 +15,13 @@ from charrnn.core.errors import printable
 from charrnn.core.overwriting import PAGE_START
 from charrnn.export.memory import packed
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT
+from charrnn.steering.repeats import WINDOW, penalties
 from charrnn.viz.render.html import Html, as_data
 
 SCRIPTS = ("engine.js", "text.js", "passages.js", "page.js")
+
+SHORTEST = 12
+"""Characters of a span that is not repeated where readers choose so."""
 
 LARGEST_PAGE = 5_000_000
 """Bytes; a larger page is slow to send and to open."""
@@ -74,6 +78,10 @@ def page_data(model: Model) -> dict[str, Any]:
             "data": text_of(packed(memory)),
         },
         "gate": {"input": GATE_INPUT, "output": GATE_OUTPUT},
+        "repeats": {
+            "window": WINDOW,
+            "penalties": [float(f"{p:.9g}") for p in penalties(SHORTEST)],
+        },
         "vocabulary": model.vocab.to_json(),
         "newline": newline,
         "lineEnds": model.line_ends(),

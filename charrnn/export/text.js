@@ -164,7 +164,7 @@ const texts = (() => {
     }
 
     write(settings, uniform) {
-      return this.append(this.model.draw(this.track.state, settings, uniform));
+      return this.append(this.model.draw(this.track.state, this.track.ids, settings, uniform));
     }
 
     // The likeliest symbols after `count` symbols, with their probabilities, and the one that is there.

@@ -147,6 +147,20 @@ def test_the_text_for_given_uniforms_is_that_of_sample(cell, prompt):
     assert text == Sampler(model).sample(prompt, config, 5).text
 
 
+@pytest.mark.parametrize("prompt", ["", "the cat sat on the mat. the cat s"])
+def test_a_text_without_repeats_is_that_of_sample(monkeypatch, prompt):
+    """At a temperature at which the model loops; a window of 150 symbols forgets the rest."""
+    monkeypatch.setattr("charrnn.steering.repeats.WINDOW", 150)
+    monkeypatch.setattr("charrnn.export.page.WINDOW", 150)
+    model, values = make_model(), {"temperature": 0.3}
+    requests = (["write", prompt, values | {"noRepeat": n}, first_uniforms(5, 400)] for n in (0, 1))
+    plain, steered = asked(model, *requests)
+    for text, shortest in ((plain, 0), (steered, 12)):
+        config = SampleConfig(length=400, no_repeat=shortest, **values)
+        assert text == Sampler(model).sample(prompt, config, 5).text
+    assert plain != steered
+
+
 def test_a_text_without_newlines_begins_as_its_lines_begin():
     """Counts of 2 and 1: a uniform of 0.6 draws the first symbol, 0.7 the second, none the third."""
     model = make_model(text="abcab")
