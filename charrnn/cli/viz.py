@@ -268,7 +268,7 @@ def viewed(text: TextInput, page: PageTarget, common: Common) -> Iterator["View"
         view = read_view(
             path, paths, names, length=text.length, is_held_out=text.held_out, memory_weight=weight
         )
-    view.model.config.check_writes()
+    view.model.config.check_writes("it does not read a text in one direction, as viz shows it")
     note = common.console.note
     if not text.held_out and has_learned(view, paths):
         note("the model was trained on this text; --held-out shows the part that was held out")

@@ -94,16 +94,19 @@ class ModelConfig:
         values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
         return {name: value for name, (value, default) in values.items() if value != default}
 
-    def check_writes(self) -> None:
-        """Refuse a network of both directions where text is written.
+    def check_writes(self, consequence: str = "it writes no text") -> None:
+        """Refuse a network of both directions where one that writes is needed.
+
+        Args:
+            consequence: What a network of both directions cannot do, for the message.
 
         Raises:
             InputError: It is one.
         """
         if self.num_directions == 2:
             raise InputError(
-                "a model of both directions predicts a character from those on both sides, so it "
-                "writes no text; use a forward or backward model, or charrnn proof"
+                "a model of both directions predicts a character from those on both sides, so "
+                f"{consequence}; use a forward or backward model, or charrnn proof"
             )
 
     def half(self) -> "ModelConfig":

@@ -179,7 +179,7 @@ def read_run(folder: Path, *, has_ended: bool = False) -> tuple[RunSummary, Pict
     Without a held-out text the picture is a remark that says why.
     """
     history, model = read_history(folder), load_model(folder / BEST)
-    model.config.check_writes()
+    model.config.check_writes("it has no report, which shows a text of the model")
     steps = step_files(folder)
     newest = read_metadata(steps[-1]) if steps else Metadata()
     run = RunSummary(
