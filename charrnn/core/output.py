@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import stat
 import sys
@@ -42,7 +43,7 @@ class OutputStream:
     def __init__(self, stream: BinaryIO, *, for_terminal: bool = False, raw: bool = False) -> None:
         self.for_terminal = for_terminal
         self._stream, self._raw, self._held = stream, raw, ""
-        self._flushed = time.monotonic()
+        self._flushed = -math.inf
 
     def text(self, text: str, raw: bytes) -> None:
         """Write a piece: the text to a terminal, its raw bytes elsewhere."""
@@ -54,6 +55,10 @@ class OutputStream:
             self._write(shown.encode("utf-8", "backslashreplace"))
         else:
             self._write(raw)
+
+    def hurry(self) -> None:
+        """Flush the next piece, for which a reader has waited."""
+        self._flushed = -math.inf
 
     def put(self, data: bytes) -> None:
         """Write bytes as they are."""
@@ -87,9 +92,11 @@ def open_output(
     """
     if path is None and sys.stdout is None:
         raise CharRNNError("stdout is closed: the output has no destination; use -o FILE")
-    is_ours = path is not None and stream is None
+    is_ours, wrapper = path is not None and stream is None, None
     try:
         stream = stream or (sys.stdout.buffer if path is None else emptied(path))
+        if isinstance(stream, io.RawIOBase):  # PYTHONUNBUFFERED: each write would be a system call
+            stream = wrapper = io.BufferedWriter(stream)
     except OSError as error:
         raise InputError(f"-o: {printable(path)}: {reason_of(error)}") from None
     try:
@@ -106,6 +113,9 @@ def open_output(
         if is_ours:
             with suppress(OSError):  # everything is flushed, or the error is already raised
                 stream.close()
+        if wrapper is not None:
+            with suppress(OSError):  # as above; what is detached is not closed
+                wrapper.detach()
         if path is not None:
             remember_output(path)
 

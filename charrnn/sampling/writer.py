@@ -85,6 +85,7 @@ def write_stream(
     decoder = Decoder(vocab)
     if echo:
         out.text(prompt, vocab.raw(vocab.encode(prompt)))
+    out.hurry()
     whole = WholeCharacters()
     for ids in sampler.stream(prompt, config, seed):
         raw = vocab.raw(ids)

@@ -137,17 +137,62 @@ class Counted(io.BytesIO):
         self.num_flushes += 1
 
 
-@pytest.mark.parametrize(("for_terminal", "expected"), [(True, 4), (False, 1)])
+@pytest.mark.parametrize(("for_terminal", "expected"), [(True, 4), (False, 2)])
 def test_a_terminal_sees_each_piece_at_once_and_a_pipe_ten_times_a_second(
     monkeypatch, for_terminal, expected
 ):
-    now = iter([0.0, 0.05, 0.09, 0.11, 0.2])  # opened, and four pieces
+    """The first piece is seen at once."""
+    now = iter([0.05, 0.09, 0.11, 0.2])
     monkeypatch.setattr("charrnn.core.output.time.monotonic", lambda: next(now))
     stream = Counted()
     out = OutputStream(stream, for_terminal=for_terminal)
     for piece in (b"a", b"b", b"c", b"d"):
         out.put(piece)
     assert (stream.num_flushes, stream.getvalue()) == (expected, b"abcd")
+
+
+def test_a_piece_in_a_hurry_is_seen_at_once(monkeypatch):
+    monkeypatch.setattr("charrnn.core.output.time.monotonic", lambda: 0.0)
+    stream = Counted()
+    out = OutputStream(stream)
+    flushes = []
+    for piece in (b"prompt", b"first", b"second"):
+        out.put(piece)
+        flushes.append(stream.num_flushes)
+        out.hurry() if piece == b"prompt" else None
+    assert flushes == [1, 2, 2]
+
+
+class Unbuffered(io.RawIOBase):
+    """Counts its writes; takes at most 1,000 bytes in each, as a pipe may."""
+
+    def __init__(self):
+        self.num_writes, self.data = 0, b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.num_writes += 1
+        self.data += bytes(data[:1000])
+        return min(1000, len(data))
+
+
+def test_an_unbuffered_stdout_gets_pieces_together_and_stays_open(monkeypatch):
+    """As with PYTHONUNBUFFERED, in containers."""
+    raw, stdout = Unbuffered(), Terminal()
+    stdout.buffer, stdout.isatty = raw, lambda: False
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr("charrnn.core.output.time.monotonic", lambda: 0.0)
+    with open_output(None, raw=False) as out:
+        for _ in range(2500):
+            out.put(b"x")
+    assert raw.data == b"x" * 2500
+    assert raw.num_writes == 4  # the first piece, and 2,499 in three parts
+    assert not raw.closed
+    with open_output(None, raw=False) as out:
+        out.put(b"y")
+    assert raw.data.endswith(b"xy")
 
 
 # Lines, JSON and tables.
