@@ -220,13 +220,18 @@ def evolution(runs: tuple[str, ...], page: PageTarget, common: Common) -> None:
 def report(run: str, page: PageTarget, common: Common) -> None:
     """Report on a run: how it went, what to try next, what it writes, curves, surprise.
 
-    With -o, the report is a page; train --report writes one at the end of a run.
+    With -o, the report is a page; train --report writes one at the end of a run. In the folder of the
+    run, it links to the page of charrnn export there, if there is one.
     """
     from charrnn.viz.report import report_numbers, report_picture
 
     folder = folder_of(common.checkpoints, run)
     check_output(page.output, [], force=page.force)
-    show(page, common, lambda: report_picture(folder), lambda: [report_numbers(folder)])
+    is_inside = page.output is not None and page.output.absolute().parent == folder.absolute()
+    show(
+        page, common, lambda: report_picture(folder, is_inside=is_inside),
+        lambda: [report_numbers(folder)],
+    )  # fmt: skip
 
 
 def folder_of(checkpoints: Path, run: str) -> Path:

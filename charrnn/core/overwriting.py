@@ -19,6 +19,9 @@ PAGE_START = (
 )
 """The first characters of every page that charrnn writes."""
 
+EXPORT_START = PAGE_START + "style-src 'sha256-"
+"""The first characters of a page of `export`; those of `viz` do not name their styles by a hash."""
+
 SAMPLE_START = re.compile(rb'\{"index": \d+, "seed": \d+, "prompt": ')
 """The first bytes of every file of samples in JSON."""
 
@@ -83,11 +86,16 @@ def is_model(path: Path) -> bool:
     return path.suffix == CHECKPOINT or (start[8:9] == b"{" and 0 < size < path.stat().st_size)
 
 
+def is_exported(path: Path) -> bool:
+    """Return whether a file is a page of `export`."""
+    return start_of(path).startswith(EXPORT_START.encode())
+
+
 def start_of(path: Path) -> bytes:
     """Return the first bytes of a file; none if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(len(PAGE_START))
+            return file.read(len(EXPORT_START))
     except OSError:
         return b""
 

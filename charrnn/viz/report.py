@@ -14,6 +14,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CharRNNError, InputError, printable
 from charrnn.core.files import write_durably
+from charrnn.core.overwriting import is_exported
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.file_kinds import unfit
 from charrnn.evaluation.diagnosis import unigram_entropy
@@ -28,6 +29,7 @@ from charrnn.viz.render.elements import (
     Chart,
     Element,
     Heading,
+    Link,
     Listing,
     Picture,
     Remark,
@@ -38,7 +40,8 @@ from charrnn.viz.render.html import page_bytes
 from charrnn.viz.verdict import RunSummary, headline, next_steps, outcome, verdict
 from charrnn.viz.view import View
 
-REPORT = "report.html"
+REPORT, PAGE = "report.html", "page.html"
+"""Names of pages in a run's folder; a report there links to any page of `export` there."""
 
 SHOWN_SURPRISE = 1000
 """Symbols of held-out text that a report shows."""
@@ -130,12 +133,13 @@ def preview_title(preview: Preview) -> str:
 # Report
 
 
-def report_picture(folder: Path, *, has_ended: bool = False) -> Picture:
+def report_picture(folder: Path, *, has_ended: bool = False, is_inside: bool = False) -> Picture:
     """Return the report of a run.
 
     Args:
         folder: The run's folder.
         has_ended: The run has just ended, although its lock is still held.
+        is_inside: The report is for a page in that folder, and may link to others there.
 
     Raises:
         InputError: The run has no log, or no model yet.
@@ -144,7 +148,7 @@ def report_picture(folder: Path, *, has_ended: bool = False) -> Picture:
     run, surprise = read_run(folder, has_ended=has_ended)
     elements = [
         *verdict(run),
-        *sample_elements(run),
+        *sample_elements(run, is_inside=is_inside),
         *preview_elements(run.history),
         *curve_elements([run.history]),
         Heading("Surprise on held-out text"),
@@ -235,30 +239,34 @@ def write_report(folder: Path) -> Path:
         OSError: The page cannot be written, for example because the disk is full.
     """
     path = folder / REPORT
-    write_durably(path, page_bytes(report_picture(folder, has_ended=True)))
+    write_durably(path, page_bytes(report_picture(folder, has_ended=True, is_inside=True)))
     return path
 
 
-def sample_elements(run: RunSummary) -> list[Element]:
+def sample_elements(run: RunSummary, *, is_inside: bool) -> list[Element]:
     """Return a sample of the model's text, and how to write with it; the seed is fixed."""
     remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
-    commands = "\n".join(f"{why}:\n    {command}" for why, command in ways_to_write(run))
+    pages = [each.name for each in sorted(run.info.folder.glob("*.html")) if is_exported(each)]
+    link = pages[0] if pages and is_inside else None
+    ways = ways_to_write(run, has_page=link is not None)
+    commands = "\n".join(f"{why}:\n    {command}" for why, command in ways)
     return [
         Heading("What it writes"),
         Remark(remark),
         Listing(sample_text(run.model)),
         *([Listing(commands)] if commands else []),
+        *([Link("or on its page, in this browser, without a network", link)] if link else []),
     ]
 
 
-def ways_to_write(run: RunSummary) -> list[tuple[str, str]]:
+def ways_to_write(run: RunSummary, *, has_page: bool) -> list[tuple[str, str]]:
     """Return how a user writes together with a model, as pairs: what, command."""
     config, name, where = run.model.config, run.info.run, run.checkpoints_option
     if run.model.is_backward:
         return []
     ways = [("write together with it, in the terminal", ["charrnn", "write", name, *where])]
-    if config.cell != "transformer" and not config.attention:  # what a page can run
-        page = ["charrnn", "export", name, "-o", "page.html", *where]
+    if config.cell != "transformer" and not config.attention and not has_page:  # a page can run it
+        page = ["charrnn", "export", name, "-o", str(run.info.folder / PAGE), *where]
         ways.append(("or on a page, in any browser, without a network", page))
     return [(why, shlex.join(command)) for why, command in ways]
 

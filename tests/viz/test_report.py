@@ -7,6 +7,7 @@ import shlex
 import webbrowser
 from pathlib import Path
 from random import Random
+from urllib.parse import unquote
 
 import pytest
 
@@ -130,15 +131,43 @@ def test_a_report_is_one_page_in_which_a_text_is_no_markup(call, trained):
     html = Path("checkpoints/hostile/report.html").read_text("utf-8")
     assert html.count("<script") == 2  # the data and the script
     assert "&lt;" in html
-    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:,)""", html)
+    assert addresses(html) == ["data:,"]
     for part in ("How it went", "What to try next", "Curves", "How the text changed", "What it writes",
                  "Surprise on held-out text", "How to repeat the run"):  # fmt: skip
         assert part in html
     assert "Not shown" not in html
 
 
+def addresses(html):
+    """Return all that a page loads or links to, however it is quoted."""
+    return re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", html)
+
+
+def test_a_report_in_the_folder_of_its_run_links_to_the_page_there_and_nowhere_else(call, trained):
+    """A page of viz is none; from elsewhere, and without a page, the command makes one."""
+    folder = Path("checkpoints/hostile")
+    command = "charrnn export hostile -o checkpoints/hostile/page.html"
+
+    def report(path):
+        assert call("viz", "report", "hostile", "-o", path, "-q")[0] == 0
+        return Path(path).read_text("utf-8")
+
+    call("viz", "evolution", "hostile", "-o", folder / "a.html")
+    html = report(folder / "report.html")
+    assert (addresses(html), command in html) == (["data:,"], True)
+    name = 'it\'s "my" <page> & javascript:.html'
+    assert call("export", "hostile", "-o", folder / name, "-q")[0] == 0
+    html = report(folder / "report.html")
+    links = addresses(html)[1:]
+    assert [unquote(link) for link in links] == [name]
+    assert re.fullmatch(r"[\w.%-]+", links[0])  # no scheme and no folder
+    assert command not in html
+    html = report("report.html")
+    assert (addresses(html), command in html) == (["data:,"], True)
+
+
 def test_a_report_says_how_to_write_with_the_model(call, trained):
-    commands = {"charrnn write hostile", "charrnn export hostile -o page.html"}
+    commands = {"charrnn write hostile", "charrnn export hostile -o checkpoints/hostile/page.html"}
     text = call("viz", "report", "hostile")[1]
     assert commands <= set(map(str.strip, text.splitlines()))
     call("train", "hostile.txt", *QUICK, "--direction", "backward", "--run", "back")

@@ -27,6 +27,15 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A sentence that leads to a file in the folder of the page."""
+
+    text: str
+    name: str
+    """Name of the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """Lines shown as they are: commands, or text from a model."""
 
@@ -117,7 +126,17 @@ def bare(glyph: str) -> str:
 
 
 Element = (
-    Heading | Remark | Listing | Rows | Chart | Stages | Coloured | Guesses | UnitText | LookBack
+    Heading
+    | Remark
+    | Link
+    | Listing
+    | Rows
+    | Chart
+    | Stages
+    | Coloured
+    | Guesses
+    | UnitText
+    | LookBack
 )
 
 

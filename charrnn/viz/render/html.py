@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from charrnn.viz.render.elements import (
     Element,
     Guesses,
     Heading,
+    Link,
     Listing,
     LookBack,
     Picture,
@@ -75,6 +77,8 @@ def section(element: Element) -> Html:
         case Remark(text, is_main):
             kind = "main" if is_main else "faint"
             return f'<p class="{kind}">{escape(text)}</p>'
+        case Link(text, name):
+            return f'<p><a href="{quote(name, safe="")}">{escape(text)}</a></p>'
         case Listing(text):
             return f'<pre dir="auto">{escape(escape_controls(text))}</pre>'
         case Rows(names, rows, numeric, summary):

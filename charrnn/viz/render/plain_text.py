@@ -26,6 +26,7 @@ from charrnn.viz.render.elements import (
     Element,
     Guesses,
     Heading,
+    Link,
     Listing,
     LookBack,
     Picture,
@@ -74,6 +75,8 @@ def element_lines(element: Element, *, colour: bool) -> Iterator[str]:
         case Remark(text):
             columns = get_terminal_size().columns
             yield fill(printable(text), columns) if colour else printable(text)
+        case Link(text, name):
+            yield f"{printable(text)}: {printable(name)}"
         case Listing(text):
             yield escape_controls(text)
         case Rows(names, rows, numeric):
