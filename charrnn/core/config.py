@@ -507,10 +507,15 @@ class SampleConfig:
         check_fields(self)
 
     def recorded(self) -> dict[str, Any]:
-        """Return the settings that are not at their default, as in JSON, but for the temperature."""
-        given = {e.name: getattr(self, e.name) for e in fields(self) if e.name != "temperature"}
+        """Return the settings that are not at their default, as in JSON, but for the temperature.
+
+        The length is shown by the text; only a match depends on it otherwise.
+        """
         defaults = {each.name: each.default for each in fields(self)}
-        found = {name: value for name, value in given.items() if value != defaults[name]}
+        given = {name: getattr(self, name) for name in defaults if name != "temperature"}
+        found = {
+            n: v for n, v in given.items() if v != defaults[n] and (n != "length" or self.match)
+        }
         return found | ({"bias": [list(pair) for pair in self.bias]} if self.bias else {})
 
 

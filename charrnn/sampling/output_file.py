@@ -86,7 +86,7 @@ class ResumedFile:
         else:
             job, found = jobs[index], {"precision": "fp32", "best_of": 1} | self.last
             expected = {"seed": job.seed, "prompt": job.prompt}
-            settings = job.config.recorded() | made_by
+            settings = {**job.config.recorded(), **made_by}
             names = (*STEERED, *(name for name in LATER if name in self.last))
             expected |= {name: settings.get(name) for name in names}
             expected |= {"temperature": job.config.temperature, "precision": precision}

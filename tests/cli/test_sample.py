@@ -274,10 +274,12 @@ def test_a_line_has_every_setting_that_made_its_text(sample):
     words = [str(word) for pair in options.items() for word in pair]
     line = json.loads(sample("--seed", 7, "--json", *words, "--memory-from", "other.txt:0")[1])
     assert {name: line[name] for name in line.keys() - always - {"loss"}} == {
-        "length": 9, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "memory_weight": 0.5, "ban": "Z",
+        "top_k": 5, "top_p": 0.9, "min_p": 0.01, "memory_weight": 0.5, "ban": "Z",
         "bias": [["a", 1.0]], "no_repeat": 12, "best_of": 2, "stop": ["q"],
         "memory_from": [["other.txt", 0.25]],
     }  # fmt: skip
+    line = json.loads(sample("--seed", 7, "--json", "-l", 9, "--match", "[a-z ]+")[1])
+    assert line.keys() - always == {"length", "match"}
     line = json.loads(sample("--seed", 7, "--json", "--with", "text:0.5", "--device", "auto")[1])
     ((name, weight),) = line["with"]
     assert (Path(name).parts[-2:], weight) == (("text", "best.safetensors"), 0.5)
@@ -291,9 +293,7 @@ def test_a_file_without_the_settings_of_its_texts_is_continued(sample):
     code, _, err = sample(*command, "--top-k", 1)
     assert (code, "top_k of text 1 was 5, is 1" in err) == (2, True)
     lines = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
-    before = [
-        {name: line[name] for name in line if name not in ("top_k", "length")} for line in lines
-    ]
+    before = [{name: line[name] for name in line if name != "top_k"} for line in lines]
     Path("out.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in before[:1]), "utf-8")
     assert sample(*command, "--top-k", 5)[0] == 0
     after = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").splitlines()]
