@@ -96,7 +96,7 @@ def run_export(request: ExportRequest) -> Exported:
         check_network(whole)
     whole = rounded(whole, with_memory=request.with_memory)
     text = page_text(request.texts, whole) if request.texts else None
-    of_text = text and text.fields
+    of_text = text.fields if text else None
     model, data = fitted(whole, lambda each: page_bytes(each, request.page_title, of_text))
     data = data if request.is_page else checkpoint_bytes(model)
     try:

@@ -35,7 +35,7 @@ def page_bytes(model: Model, title: str, of_text: Mapping[str, Any] | None = Non
         title: Title of the page.
         of_text: What the page has from a text, in place of the same fields of `page_data`.
     """
-    data = page_data(model) | (of_text or {})
+    data = {**page_data(model), **(of_text or {})}
     return page(as_data(data), title).encode("utf-8", "backslashreplace")
 
 

@@ -84,8 +84,8 @@ def as_shown(codes: Codes, model: Model) -> Codes:
         text = codes.astype(np.uint8).tobytes().decode("utf-8", "replace")
         codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     if model.line_ends() == "cr":
-        return np.where(codes == RETURN, np.uint32(NEWLINE), codes)
-    return codes[codes != RETURN]
+        return np.where(codes == RETURN, NEWLINE, codes).astype(np.uint32)
+    return np.delete(codes, np.flatnonzero(codes == RETURN))
 
 
 def packed_text(codes: Codes) -> bytes:
@@ -95,11 +95,9 @@ def packed_text(codes: Codes) -> bytes:
 
 def named_units(model: Model, codes: Codes) -> list[list[Any]]:
     """Return units that respond to a property of a text, best first: index over all, and name."""
-    vocab = model.vocab
-    ids = codes[-SEARCHED:].astype(np.int64)
+    vocab, ids = model.vocab, codes[-SEARCHED:].astype(np.uint16)
     if isinstance(vocab, CharVocabulary):
-        known = filter(vocab.knows, string_of(codes[-SEARCHED:]))
-        ids = vocab.encode("".join(known)).astype(np.int64)
+        ids = vocab.encode("".join(filter(vocab.knows, string_of(codes[-SEARCHED:]))))
     kind, read = kind_of(model, is_hidden=False), ids.tolist()
     if not read:
         return []

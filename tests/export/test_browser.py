@@ -182,11 +182,11 @@ def test_a_page_with_a_text_shows_passages_and_named_units(browser):
     press(browser, "hat sat on the mat. hat")
     guesses(browser)
     copied = "return Array.from(document.querySelectorAll('[data-copied]'), (e) => e.textContent)"
-    assert "".join(browser.execute_script(copied)) == "t sat on the mat."
+    assert "".join(browser.execute_script(copied)) == "at sat on the mat."
     assert not shown(browser, "passage")
     press(browser, "\ue012" * 8)  # to the left
     guesses(browser)
-    assert text_of(browser, "passage") == "“t sat on the mat.” is in cats.txt, line 2."
+    assert text_of(browser, "passage") == "“at sat on the mat.” is in cats.txt, line 2."
     first = "return document.querySelectorAll('#unit option')[1].textContent"
     assert browser.execute_script(first) == "1:3 in quotes"
     assert shown(browser, "about-passages")
