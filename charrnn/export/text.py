@@ -26,8 +26,12 @@ MOST_CHARACTERS = 20_000_000
 SEARCHED = 5_000
 """Symbols at the end of the text, which training holds out, that units are chosen by."""
 
-MOST_UNITS, LEAST_LEAD = 6, 0.1
-"""Units that get a name, and by how much each must beat the best unit of untrained networks."""
+MOST_UNITS = 6
+"""Units that get a name."""
+
+LEAST_SCORE = {"AUC": 0.8, "|r|": 0.5}
+"""What a reader sees: the score that a unit needs by each measure, besides that it is better than
+those of untrained networks."""
 
 RETURN, NEWLINE = 13, 10
 
@@ -105,7 +109,7 @@ def named_units(model: Model, codes: Codes) -> list[list[Any]]:
     ours = activations_of(states_in_pieces(model, read), kind)
     names: dict[int, str] = {}
     for match in search_units(ours, random, *View(model, ids, "").characters):
-        if match.score - match.random >= LEAST_LEAD:
+        if match.score > match.random and match.score >= LEAST_SCORE[match.measure]:
             names.setdefault(match.layer * model.config.hidden_size + match.unit, name_of(match))
     return [[index, name] for index, name in names.items()][:MOST_UNITS]
 
