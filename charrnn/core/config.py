@@ -173,8 +173,8 @@ class TrainConfig:
         group=TEXT, kind="hidden",
     )  # fmt: skip
     step_rule: int = setting(
-        3, "Number of the rule by which a step draws its masks, pads its records, and averages.",
-        check=within(1, 3), group=TEXT, kind="hidden",
+        4, "Number of the rule by which a step draws its masks, pads its records, and learns.",
+        check=within(1, 4), group=TEXT, kind="hidden",
     )  # fmt: skip
     val_file: Path | None = setting(
         None, "Separate file with the held-out text.", group=TEXT, metavar="FILE"

@@ -168,7 +168,7 @@ def _matrix_mask(
     """
     if not rate or generator.device.type != "cpu":
         return draw_mask(shape, rate, generator)
-    keep = {1: _keep_by_words, 2: _keep_by_bytes, 3: _keep_shifted}[rule]
+    keep = {1: _keep_by_words, 2: _keep_by_bytes}.get(rule, _keep_shifted)
     kept, strides = keep(shape, rate, (generator.initial_seed(), layer))
     factors = kept.astype(np.float32)
     np.multiply(factors, np.float32(1.0 / (1.0 - rate)), out=factors)

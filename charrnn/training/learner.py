@@ -154,7 +154,9 @@ class Learner:
             group["weight_decay"] = min(group["target_decay"], 1 / lr if lr else 1.0)
         is_bad = (~torch.isfinite(norm)).float()
         self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
+        only_decayed = decayed(self.optimizer, 1 - is_bad) if self.config.step_rule > 3 else {}
         self.scaler.step(self.optimizer)
+        leave_out_opposed(self.optimizer, only_decayed)
         self.scaler.update()
         seen = torch.stack([loss, norm, torch.ones_like(norm)])
         self.sums += torch.where(is_bad > 0, torch.zeros_like(seen), seen)
@@ -270,6 +272,36 @@ def load_initial(model: Network, init: Initial) -> None:
 def copied(array: NDArray[Any], device: torch.device) -> Tensor:
     """Return a copy of an array as a tensor; arrays of a checkpoint are views into its bytes."""
     return torch.from_numpy(array.copy()).to(device)
+
+
+def decayed(optimizer: torch.optim.AdamW, is_good: Tensor) -> dict[Tensor, Tensor]:
+    """Return the weights that have a gradient, after weight decay alone."""
+    with torch.no_grad():
+        return {
+            parameter: parameter * (1 - group["lr"] * group["weight_decay"] * is_good)
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        }
+
+
+def leave_out_opposed(optimizer: torch.optim.AdamW, before: Mapping[Tensor, Tensor]) -> None:
+    """Keep of an update only what goes down the gradient, and enlarge that to make up for the rest.
+
+    AdamW follows a mean of gradients, to which the newest one is often opposed
+    (arXiv:2411.16085). Weights without a gradient, such as those that are dropped, stay.
+
+    Args:
+        optimizer: After its step.
+        before: Weights without the update.
+    """
+    with torch.no_grad():
+        for parameter, start in before.items():
+            factors = optimizer.state[parameter]["exp_avg"] * parameter.grad
+            num_moved = factors.count_nonzero()
+            factors.gt_(0)
+            factors.mul_(num_moved / factors.sum().clamp(min=1))
+            torch.lerp(start, parameter, factors, out=parameter)
 
 
 def make_optimizer(model: Network, weight_decay: float) -> torch.optim.AdamW:

@@ -1,4 +1,4 @@
-"""Learning rate from step and plan: warm-up, cosine, cycles; the limits of a budget."""
+"""Learning rate from step and plan: warm-up, decay, cycles; the limits of a budget."""
 
 import math
 
@@ -32,20 +32,24 @@ def position(step: int, plan: Plan) -> tuple[int, float]:
     return cycle, done
 
 
-def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine to 0.
+def learning_rate(step: int, plan: Plan, peak: float, warmup_steps: int, rule: int = 4) -> float:
+    """Return the learning rate of a step: linear warm-up, then a straight line to 0.
+
+    Before rule 4 it was half a cosine.
 
     Args:
         step: From 0.
         plan: (from step, total steps) of the first plan and of each correction.
         peak: Highest rate of the first cycle.
         warmup_steps: Length of the warm-up; at most a tenth of the plan.
+        rule: The setting `step_rule` of the run.
     """
     warmup = min(warmup_steps, plan[-1][1] // 10)
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     cycle, done = position(step, plan)
     height = LATER_PEAK if cycle else 1.0
-    return peak * height * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+    left = 1.0 - done if rule > 3 else 0.5 * (1.0 + math.cos(math.pi * done))
+    return peak * height * rise * left
 
 
 def steps_for_budget(

@@ -153,8 +153,9 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step under the current plan."""
-        peak = self.config.lr / 2**self.halvings
-        return learning_rate(step, self.budget.plan, peak, self.config.warmup_steps)
+        config, plan = self.config, self.budget.plan
+        peak = config.lr / 2**self.halvings
+        return learning_rate(step, plan, peak, config.warmup_steps, config.step_rule)
 
     def events(self) -> Iterator[Event]:
         """Train, and yield events from the first step to the last save."""
@@ -249,8 +250,7 @@ class Trainer:
         self.validator.roll_back(self.good.best, self.step)
         self.throughput.roll_back(self.step)
         self.budget.roll_back(self.step)
-        lr = self.config.lr / 2**halvings
-        yield RolledBack(step=diverged_at, good_step=self.step, lr=lr)
+        yield RolledBack(step=diverged_at, good_step=self.step, lr=self.config.lr / 2**halvings)
         if self.step > 0:
             yield from self.save()  # so that a resumed run has the smaller rate
 

@@ -86,7 +86,8 @@ def test_an_update_copies_nothing_to_or_from_the_device(monkeypatch, cell, atten
         *(tuple(each.to(meta) for each in part) for part in (masks.layers, masks.recurrent)),
     )
     monkeypatch.setattr(learner, "_masks", lambda *a: on_device)
-    monkeypatch.setattr(learner.optimizer, "step", lambda: None)
+    moments = {p: {"exp_avg": torch.zeros_like(p)} for p in learner.model.parameters()}
+    monkeypatch.setattr(learner.optimizer, "step", lambda: learner.optimizer.state.update(moments))
     ids = torch.zeros((S, T), dtype=torch.int64, device=meta)
     batch = GpuBatch(ids, ids, np.zeros(S, dtype=np.bool_))
     with GraphRules():
@@ -123,8 +124,10 @@ def test_the_state_is_carried_from_window_to_window(batches):
     assert not learner.state.arrays()["h"].requires_grad
 
 
-def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches):
-    plain = {"dropout": 0.0, "embedding_dropout": 0.0, "weight_drop": 0.0}
+@pytest.mark.parametrize("rule", [3, 4])
+def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches, rule):
+    """By rule 4, without the elements that point up the gradient, and the others enlarged."""
+    plain = {"dropout": 0.0, "embedding_dropout": 0.0, "weight_drop": 0.0, "step_rule": rule}
     learner, other = make_learner(**plain), make_learner(**plain)
     train(learner, batches, range(3))
     decayed = [p for n, p in other.model.named_parameters() if p.ndim == 2 and "embed" not in n]
@@ -138,7 +141,17 @@ def test_an_update_equals_torchs_plain_adamw_on_clipped_gradients(batches):
         reference.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(other.model.parameters(), 1.0)
+        before = weights(other)
         reference.step()
+        if rule == 4:
+            for name, parameter in other.model.named_parameters():
+                moments = reference.state[parameter]
+                mean = moments["exp_avg"] / (1 - 0.9 ** (step + 1))
+                update = mean / ((moments["exp_avg_sq"] / (1 - 0.99 ** (step + 1))).sqrt() + 1e-8)
+                agrees = update * parameter.grad > 0
+                decay = 0.01 * 0.01 * (parameter.ndim == 2 and "embed" not in name)
+                factors = agrees * (update * parameter.grad != 0).sum() / agrees.sum()
+                parameter.data = before[name] * (1 - decay) - 0.01 * factors * update
     for name, weight in weights(learner).items():
         torch.testing.assert_close(weight, weights(other)[name], atol=1e-6, rtol=1e-5)
 

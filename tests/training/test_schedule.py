@@ -38,27 +38,36 @@ def test_a_plan_that_begins_at_the_end_of_another_is_a_new_cycle():
 
 
 def test_before_a_time_budget_is_planned_nothing_has_decayed():
-    assert learning_rate(5000, [(0, UNKNOWN)], 0.004, 60) == pytest.approx(0.004)
+    assert learning_rate(5000, [(0, UNKNOWN)], 0.004, 60) == pytest.approx(0.004, rel=1e-5)
 
 
-def test_the_rate_warms_up_then_falls_as_half_a_cosine():
+def test_the_rate_warms_up_then_falls_in_a_straight_line():
     plan, peak = [(0, 1000)], 2.0
     assert learning_rate(0, plan, peak, 50) == pytest.approx(2.0 / 50)
-    assert learning_rate(24, plan, peak, 50) == pytest.approx(
+    assert learning_rate(24, plan, peak, 50) == pytest.approx(2.0 * 25 / 50 * 0.976)
+    assert learning_rate(250, plan, peak, 50) == pytest.approx(1.5)
+    assert learning_rate(1000, plan, peak, 50) == pytest.approx(0.0)
+
+
+def test_the_rate_of_an_older_run_falls_as_half_a_cosine():
+    plan, peak = [(0, 1000)], 2.0
+    assert learning_rate(250, plan, peak, 50, 3) == pytest.approx(1 + math.sqrt(0.5))
+    assert learning_rate(0, plan, peak, 50, 3) == pytest.approx(2.0 / 50)
+    assert learning_rate(24, plan, peak, 50, 3) == pytest.approx(
         2.0 * 25 / 50 * 0.5 * (1 + math.cos(math.pi * 0.024))
     )
-    assert learning_rate(500, plan, peak, 50) == pytest.approx(1.0)
-    assert learning_rate(1000, plan, peak, 50) == pytest.approx(0.0)
+    assert learning_rate(500, plan, peak, 50, 3) == pytest.approx(1.0)
+    assert learning_rate(1000, plan, peak, 50, 3) == pytest.approx(0.0)
 
 
 def test_warm_up_takes_at_most_a_tenth_of_the_plan():
     # 100 steps: 10 of warm-up, so step 9 is at the peak of the ramp.
-    ramp = learning_rate(9, [(0, 100)], 1.0, 60) / (0.5 * (1 + math.cos(math.pi * 0.09)))
+    ramp = learning_rate(9, [(0, 100)], 1.0, 60) / 0.91
     assert ramp == pytest.approx(1.0)
     assert learning_rate(0, [(0, 5)], 1.0, 60) == pytest.approx(1.0)
     # It follows a correction: 300 steps have 30.
     assert learning_rate(14, [(0, 100), (8, 300)], 1.0, 60) == pytest.approx(
-        0.5 * 0.5 * (1 + math.cos(math.pi * position(14, [(0, 100), (8, 300)])[1]))
+        0.5 * (1 - position(14, [(0, 100), (8, 300)])[1])
     )
 
 
