@@ -23,6 +23,13 @@ FEWEST_BATCHES = 16
 AVERAGED_PARTS = 16
 """The average of weights spans about 1/16 of the run."""
 
+DECAY_PASSES = 3.0
+"""Weight decay forgets an update in 1 / (rate * decay) steps (arXiv:2405.13698): in so many passes
+over the text at the peak rate. Best at 10, 40 and 200 passes (docs/experiments.md)."""
+
+LEAST_DECAY, MOST_DECAY = 0.01, 1.0
+"""Bounds of weight decay: texts of many megabytes have the smallest, those of a few pages the largest."""
+
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
     "dropout", "embedding_dropout", "weight_drop", "weight_decay", "ema_decay", "memory",
@@ -48,7 +55,7 @@ class Row:
 
 
 TABLE = (
-    Row(128, 0, 0, 1e-2, 16, 32),
+    Row(128, 0, 0, 1.4e-2, 16, 32),
     Row(192, 3e11, 20_000, 9e-3, 16, 32),
     Row(256, 1e12, 50_000, 8e-3, 16, 32),
     Row(384, 1.4e13, 200_000, 5e-3, 16, 32),
@@ -178,18 +185,19 @@ def _affords(row: Row, task: Task) -> bool:
 def regularisation(chosen: dict[str, Any], task: Task) -> dict[str, Any]:
     """Return dropout, weight decay and averaging for the expected number of epochs.
 
-    Dropout: none up to two epochs, then 0.0625 more with each doubling. Weight decay: 0.01 an
-    epoch, up to 0.1. (Measured after ten epochs: decay 0.1 with half the dropout is 0.042 nats
-    better than decay 0.01, and 0.3 is worse again. After three epochs there is no difference.)
+    Dropout: none up to two epochs, then 0.0625 more with each doubling. Weight decay forgets an
+    update after DECAY_PASSES.
     """
     steps = expected_steps(chosen, task)
-    passes = steps * chars_per_step(chosen, task) / max(1, task.num_chars)
+    steps_per_pass = max(1, task.num_chars) / chars_per_step(chosen, task)
+    passes = steps / steps_per_pass
+    decay = 1 / (chosen["lr"] * DECAY_PASSES * steps_per_pass) if chosen["lr"] else MOST_DECAY
     dropout = round(min(0.5, max(0.0, 0.0625 * math.log2(max(passes, 1e-9) / 2))), 2)
     return {
         "dropout": dropout,
         "embedding_dropout": round(dropout / 5, 2),
         "weight_drop": round(dropout / 2, 2),
-        "weight_decay": round(min(0.1, max(0.01, 0.01 * passes)), 2),
+        "weight_decay": round(min(MOST_DECAY, max(LEAST_DECAY, decay)), 3),
         "ema_decay": round(min(0.999, max(0.9, 1 - AVERAGED_PARTS / max(1.0, steps))), 4),
     }
 

@@ -134,10 +134,15 @@ def test_a_given_dropout_is_not_overruled():
     assert preset("auto", TINY_SHAKESPEARE, {"dropout": 0.33})["dropout"] == 0.33
 
 
-@pytest.mark.parametrize(("epochs", "decay"), [(0.5, 0.01), (1, 0.01), (5, 0.05), (40, 0.1)])
-def test_weight_decay_grows_with_the_passes(epochs, decay):
-    task = with_(seconds=None, epochs=epochs)
-    assert preset("auto", task, {})["weight_decay"] == pytest.approx(decay)
+@pytest.mark.parametrize(
+    ("num_chars", "decay"),
+    [(5_000, 1.0), (100_000, 0.213), (1_000_000, 0.043), (5_000_000, 0.01)],
+)
+def test_weight_decay_forgets_an_update_in_three_passes(num_chars, decay):
+    """512 characters a step; 1 / (3 · steps of a pass · rate): 8e-3 for 256, 4e-3 for 512."""
+    for epochs in (0.5, 40):
+        task = with_(seconds=None, epochs=epochs, num_chars=num_chars)
+        assert preset("auto", task, {})["weight_decay"] == pytest.approx(decay)
 
 
 def test_steps_of_a_time_budget_by_hand():

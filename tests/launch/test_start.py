@@ -138,7 +138,7 @@ def test_what_came_from_stdin_is_found_in_the_run(charrnn, text_file):
         (["--hidden-size", "32"], "--hidden-size (was 16, is 32)"),
         (["--cell", "gru", "--seed", "3"], "--cell (was lstm, is gru), --seed (was 0, is 3)"),
         (["--val-frac", "0.2"], "--val-frac (was 0.1, is 0.2)"),
-        (["--lr", "0.5"], "--lr (was 0.01, is 0.5)"),
+        (["--lr", "0.5"], "--lr (was 0.014, is 0.5)"),
     ],
 )
 def test_a_resume_with_other_settings_names_them_and_touches_nothing(
