@@ -25,7 +25,7 @@ from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.protocols import streamed
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import features, log_probabilities, share
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import count_corpus
 from charrnn.nn.model import make_network
 from charrnn.nn.network import load_weights
 
@@ -72,13 +72,13 @@ def unpack(gate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @cache
-def make_case(run: Path, text: Path, kind: str) -> Case:
+def make_case(run: Path, text: Path, kind: str, *, has_words: bool) -> Case:
     """Score the held-out text of a run."""
     model = load_model(run / "best.safetensors")
     corpus = load_corpus([text], model.train_config())
     if not model.has_learned(corpus):
         raise SystemExit(f"{run} was trained on another text than {text}")
-    memory = count_corpus(corpus, MEMORY_ORDER)
+    memory = count_corpus(corpus, MEMORY_ORDER, has_words=has_words)
     assert memory is not None  # an order is given
     network = make_network(model.config)
     load_weights(network, model.weights)
@@ -86,9 +86,9 @@ def make_case(run: Path, text: Path, kind: str) -> Case:
     for batch in streamed(corpus.val[:ASKED]):
         state = state or network.empty_state(len(batch.inputs))
         reader = reader or ContextTracker(memory, len(batch.inputs))
-        keep = torch.from_numpy(~batch.is_fresh)[None, :, None]
         with torch.no_grad():
-            scores, state = network(torch.from_numpy(batch.inputs), tuple(p * keep for p in state))
+            state = state.clear(torch.from_numpy(batch.is_fresh))
+            scores, state = network(torch.from_numpy(batch.inputs), state)
         contexts, lengths = reader.read(batch.inputs, batch.is_fresh)
         asked = batch.targets != IGNORED
         if not asked.any():
@@ -147,12 +147,15 @@ def print_gate(gate: torch.Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="+", metavar="RUN:TEXT:KIND")
-    words = parser.parse_args().cases
+    parser.add_argument(
+        "--words", action="store_true", help="the gate of a memory that knows words"
+    )
+    arguments = parser.parse_args()
     begin("The gate of the memory")
     cases = []
-    for word in words:
-        run, text, kind = word.rsplit(":", 2)
-        cases.append(make_case(Path(run), Path(text), kind))
+    for case in arguments.cases:
+        run, text, kind = case.rsplit(":", 2)
+        cases.append(make_case(Path(run), Path(text), kind, has_words=arguments.words))
     gate = fit(cases)
     without = {
         kind: fit([case for case in cases if case.kind != kind] or cases)

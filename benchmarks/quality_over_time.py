@@ -34,7 +34,8 @@ from charrnn.evaluation.protocols import cold, streamed
 from charrnn.launch.text_info import memory_loss
 from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import log_probabilities, share
-from charrnn.ngram.model import NgramModel, count_corpus
+from charrnn.ngram.model import NgramModel
+from charrnn.ngram.word_model import count_corpus
 
 NANOGPT_CPU = [
     "--device=cpu", "--compile=False", "--eval_iters=20", "--block_size=64",
@@ -190,7 +191,7 @@ def main() -> None:
           "| streamed | cold-256 | cold-64 |\n" + "|---" * 11 + "|")  # fmt: skip
     corpus = load_corpus([arguments.text], TrainConfig())
     begin_at = time.monotonic()
-    memory = count_corpus(corpus, MEMORY_ORDER)
+    memory = count_corpus(corpus, MEMORY_ORDER, has_words=True)
     assert memory is not None  # an order is given
     print(memory_row(corpus, memory, time.monotonic() - begin_at), flush=True)
     at_most = Duration().convert(arguments.at_most, None, None)

@@ -19,8 +19,9 @@ from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.loss import _mixture_losses
 from charrnn.native.build import load_or_build
 from charrnn.ngram.context import ContextTracker
-from charrnn.ngram.model import chunks, count_corpus
+from charrnn.ngram.model import chunks
 from charrnn.ngram.native import predictor
+from charrnn.ngram.word_model import count_corpus
 
 ORDER, NUM_STREAMS, MOST = 7, 16, 1 << 16
 

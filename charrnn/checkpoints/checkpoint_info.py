@@ -119,7 +119,10 @@ def _memory_text(memory: NgramModel | None) -> str:
     if memory is None:
         return "none"
     weight = "chosen at each character" if memory.weight is None else memory.weight
-    return f"contexts of up to {memory.order}, {memory.num_entries:,} entries, weight {weight}"
+    words = ", words" if memory.words else ""
+    return (
+        f"contexts of up to {memory.order}{words}, {memory.num_entries:,} entries, weight {weight}"
+    )
 
 
 def _pairs_text(values: Mapping[str, Any]) -> str:

@@ -248,6 +248,11 @@ class TrainConfig:
         "predictions are mixed with those of the network; or off.",
         check=within(0, 63), group=TUNING, kind="order",
     )  # fmt: skip
+    memory_words: str = setting(
+        "off", "Whether the n-gram memory also counts what comes after the word so far, and after "
+        "one and two words before it. A preset turns it on, but not for records as short as names.",
+        choices=("on", "off"), group=TUNING,
+    )  # fmt: skip
     lr: float = setting(4e-3, "Peak learning rate.", check=positive(), group=TUNING)
     batch_size: int = setting(
         32,
@@ -394,6 +399,7 @@ NEUTRAL = {
     "val_pieces": 1,
     "corpus_rule": 1,
     "weights": "",
+    "memory_words": "off",
     "step_rule": 1,
     "normalize": "keep",
     "column": "",

@@ -88,6 +88,11 @@ class Corpus:
         return _num_chars(self.train, self.train_records)
 
     @property
+    def chars_per_record(self) -> float | None:
+        """Mean characters of a record and its newline; None for a text of streams."""
+        return self.num_train / len(self.train_records) if self.train_records else None
+
+    @property
     def num_val(self) -> int:
         """Number of held-out characters."""
         return _num_chars(self.val, self.val_records)

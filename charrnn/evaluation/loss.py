@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from charrnn.data.corpus import Corpus
 from charrnn.data.vocab import Ids, Vocabulary, num_bytes, num_characters
 from charrnn.evaluation.protocols import Protocol, held_out_batches
 from charrnn.ngram.context import ContextTracker
-from charrnn.ngram.counts import Keys
 from charrnn.ngram.gate import log_probabilities, share, target_probabilities
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.ngram.native import Predict, predictor
@@ -128,7 +128,7 @@ def _mixture_losses(
     targets: NDArray[np.int64],
     predict: Predict,
     fixed: float | None,
-    contexts: Keys,
+    contexts: NDArray[Any],
     lengths: NDArray[np.int64],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return loss and n-gram weight of each target in the mixture, both (B, T)."""
@@ -228,7 +228,7 @@ def signature(
         "state": states.get(protocol.name, "empty"),
         "W": protocol.window or "-",
         "precision": precision,
-        "memory": f"{memory.order}{weight}" if memory else "off",
+        "memory": f"{memory.order}{'+words' * bool(memory.words)}{weight}" if memory else "off",
         "seed": seed,
         "charrnn": __version__,
     } | ({"direction": direction} if direction != "forward" else {})

@@ -65,7 +65,7 @@ def allowed(*texts: str) -> str:
 
 def page_data(model: Model) -> dict[str, Any]:
     """Return what engine.js and page.js read, of a page without a text."""
-    memory, newline = model.memory, model.vocab.newline
+    memory, newline = model.memory and model.memory.characters, model.vocab.newline
     return {
         "network": model.config.to_json(),
         "shapes": {name: list(array.shape) for name, array in model.weights.items()},

@@ -198,7 +198,7 @@ def memory_of(model: Model) -> NgramModel:
         raise InputError(
             "the model has no n-gram memory, which this needs; train without --memory off"
         )
-    return model.memory
+    return model.memory.characters  # words have no place in spans and their reversal
 
 
 def log_unigrams(memory: NgramModel) -> Floats:

@@ -118,7 +118,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
     has_size = config.size != "auto" or {"hidden_size", "num_layers"} <= given.keys()
     set_threads(config.threads, device)
     is_timed = not has_size and (is_open or config.max_time is not None)
-    records, on_gpu = corpus.train_records, device.type == "cuda"
+    on_gpu = device.type == "cuda"
     timed = probe(config.cell, config.attention, on_gpu=on_gpu)
     speed = speed_class(device, precision, *timed) if is_timed else NOMINAL_SPEED
     return Task(
@@ -131,7 +131,7 @@ def make_task(config: TrainConfig, corpus: Corpus, given: Mapping[str, Any]) -> 
         cell=config.cell,
         attention=config.attention,
         on_gpu=on_gpu,
-        chars_per_record=corpus.num_train / len(records) if records else None,
+        chars_per_record=corpus.chars_per_record,
     )
 
 

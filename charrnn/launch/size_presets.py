@@ -30,10 +30,13 @@ over the text at the peak rate. Best at 10, 40 and 200 passes (docs/experiments.
 LEAST_DECAY, MOST_DECAY = 0.01, 1.0
 """Bounds of weight decay: texts of many megabytes have the smallest, those of a few pages the largest."""
 
+LEAST_OF_WORDS = 24
+"""Characters of records that have words before words, as lines of verse and unlike names."""
+
 PRESET_FIELDS = (
     "hidden_size", "num_layers", "embedding_size", "batch_size", "seq_len", "lr",
     "dropout", "embedding_dropout", "weight_drop", "weight_decay", "ema_decay", "memory",
-    "context", "num_heads",
+    "memory_words", "context", "num_heads",
 )  # fmt: skip
 """Settings that a preset chooses unless another source names them."""
 
@@ -137,13 +140,21 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
         "seq_len": row.seq_len,
         "lr": row.lr,
         "memory": MEMORY_ORDER,
+        "memory_words": "on" if knows_words(task.chars_per_record) else "off",
     } | {name: value for name, value in given.items() if name in PRESET_FIELDS}
     if is_transformer and chosen["embedding_size"] != chosen["hidden_size"]:
         raise InputError(
             "--embedding-size and --cell transformer: its embedding is as wide as its residual "
             "stream; use --hidden-size for both"
         )
+    if not chosen["memory"] and "memory_words" not in given:
+        chosen["memory_words"] = "off"
     return regularisation(chosen, task) | ({"weight_drop": 0.0} if is_transformer else {}) | chosen
+
+
+def knows_words(chars_per_record: float | None) -> bool:
+    """True if the n-gram memory gains by knowing words: not that of a list of names."""
+    return chars_per_record is None or chars_per_record >= LEAST_OF_WORDS
 
 
 def num_rows(row: Row, task: Task) -> int:

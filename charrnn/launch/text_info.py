@@ -19,7 +19,8 @@ from charrnn.data.vocab import CharVocabulary, describe, visible
 from charrnn.evaluation.protocols import held_out_batches, held_out_protocols, num_held_out
 from charrnn.evaluation.text_end import memory_loss, split_notes
 from charrnn.launch.prepare import SettingSources, budget_text, prepare
-from charrnn.ngram.model import count_corpus
+from charrnn.launch.size_presets import knows_words
+from charrnn.ngram.word_model import count_corpus
 from charrnn.nn.architecture import ModelConfig, size_text
 
 RARE = 10
@@ -158,7 +159,8 @@ def split_finding(corpus: Corpus) -> Finding:
 def memory_finding(corpus: Corpus) -> Finding:
     """Return the loss of the n-gram memory alone on the held-out text."""
     begin = time.monotonic()
-    memory = count_corpus(corpus, MEMORY_ORDER)
+    has_words = knows_words(corpus.chars_per_record)
+    memory = count_corpus(corpus, MEMORY_ORDER, has_words=has_words)
     assert memory is not None  # None only for order 0
     seconds = time.monotonic() - begin
     loss = memory_loss(memory, scored_batches(corpus))

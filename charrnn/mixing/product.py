@@ -16,9 +16,10 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.errors import InputError
 from charrnn.data.vocab import CharVocabulary, Vocabulary
-from charrnn.ngram.counts import mask
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.gate import SMALLEST, log_probabilities, mix
 from charrnn.ngram.model import NgramModel
+from charrnn.ngram.words import CONTEXT
 from charrnn.nn.engine import Engine, Floats
 from charrnn.nn.numpy_engine import make_engine
 from charrnn.nn.state import State
@@ -28,7 +29,7 @@ class Factor:
     """One model of a product, and what it predicts for the symbols of all.
 
     A state has the parts of its network, and more: `logs` are the logarithms of its prediction, in
-    its own symbols, (1, B, V_i); `context` and `length`, (1, B, 1), are those of its memory.
+    its own symbols, (1, B, V_i); `context`, as numbers, and `length`, (1, B, 1), are those of its memory.
 
     Args:
         model: The model.
@@ -47,9 +48,10 @@ class Factor:
     def empty_state(self, *batch: int) -> State:
         """Return the state before any text, of one stream or of a batch."""
         logs = np.broadcast_to(self._start, (1, *batch, len(self._start))).copy()
-        context = np.zeros((1, *batch, 1), dtype=np.uint64)
+        size = CONTEXT.itemsize // 8 if self._memory and self._memory.words else 1
+        context = np.zeros((1, *batch, size), dtype=np.uint64)
         own = self.engine.empty_state(*batch).arrays()
-        length = np.zeros(context.shape, np.int64)
+        length = np.zeros((1, *batch, 1), np.int64)
         return State(own | {"logs": logs, "context": context, "length": length})
 
     def step(self, ids: Any, state: State) -> tuple[Floats, State]:
@@ -71,11 +73,13 @@ class Factor:
         if (memory := self._memory) is None:
             logs = log_probabilities(logits)
         else:
-            context = extra["context"] << np.uint64(memory.bits)
-            context |= symbols.astype(np.uint64)[..., None]
-            extra["context"] = context = context & mask(memory.bits * memory.order)
-            extra["length"] = length = np.minimum(extra["length"] + 1, memory.order)
-            prediction = memory.predict(context.reshape(-1), length.reshape(-1))
+            tracker = ContextTracker(memory, 0)
+            tracker.contexts = extra["context"].view(tracker.contexts.dtype).reshape(-1)
+            tracker.lengths = extra["length"].reshape(-1)
+            tracker.read(symbols.reshape(-1, 1))
+            prediction = memory.predict(tracker.contexts, tracker.lengths)
+            extra["context"] = tracker.contexts.view(np.uint64).reshape(extra["context"].shape)
+            extra["length"] = tracker.lengths.reshape(extra["length"].shape)
             logs = mix(logits.reshape(-1, logits.shape[-1]), prediction, memory.weight)
         extra["logs"] = logs.reshape(extra["logs"].shape).astype(np.float32)
         return State(new.arrays() | extra)

@@ -51,13 +51,22 @@ class Order(ctypes.Structure):
     )
 
 
+class Words(ctypes.Structure):
+    """The struct `words`."""
+
+    _fields_ = (
+        *fields("count", "orders factors forms"),
+        *fields("base", "powers"),
+    )
+
+
 class Ngrams(ctypes.Structure):
     """The struct `ngrams`."""
 
     _fields_ = (
         *fields("highest bits vocab split", "tables table_statistics orders gate"),
         ("weight", ctypes.c_double),
-        *fields("longest", "next"),
+        *fields("longest parts", "words next"),
     )
 
 
@@ -222,10 +231,23 @@ def predictions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return what an n-gram model predicts after n contexts: p, (n, V), and statistics, (n, 3)."""
     n, sizes = len(contexts), np.ascontiguousarray(lengths, dtype=np.int64)
-    contexts = np.ascontiguousarray(contexts, dtype=np.uint64)
+    contexts = np.ascontiguousarray(contexts)
     p, room, statistics = np.empty((n, vocab)), np.empty(vocab), np.empty((n, 3))
     library.ngram_predict(
         address, n, contexts.ctypes.data, sizes.ctypes.data,
         p.ctypes.data, room.ctypes.data, statistics.ctypes.data,
     )  # fmt: skip
     return p, statistics
+
+
+def word_predictions(
+    library: ctypes.CDLL, address: int, vocab: int, contexts: NDArray[Any], lengths: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return what the words of an n-gram model predict after n contexts, (n, V)."""
+    n, sizes = len(contexts), np.ascontiguousarray(lengths, dtype=np.int64)
+    contexts = np.ascontiguousarray(contexts)
+    p, room = np.empty((n, vocab)), np.empty(vocab)
+    library.word_predict(
+        address, n, contexts.ctypes.data, sizes.ctypes.data, p.ctypes.data, room.ctypes.data
+    )
+    return p

@@ -19,6 +19,7 @@ POINTER, INTEGER = ctypes.c_void_p, ctypes.c_int64
 FUNCTIONS = {
     "network_step": (None, [POINTER, INTEGER, INTEGER, *[POINTER] * 5]),
     "ngram_predict": (None, [POINTER, INTEGER, *[POINTER] * 5]),
+    "word_predict": (None, [POINTER, INTEGER, *[POINTER] * 4]),
     "ngram_mix": (None, [POINTER, INTEGER, *[POINTER] * 4]),
     "steer": (None, [POINTER, *[INTEGER] * 4, *[POINTER] * 3]),
     "steer_read": (INTEGER, [POINTER, *[INTEGER] * 3, POINTER]),

@@ -46,7 +46,10 @@ static void append(const ngrams *memory, batch *b, int64_t text, int64_t symbol,
     if (!memory)
         return;
     const uint64_t mask = ((uint64_t)1 << memory->bits * memory->longest) - 1;
-    b->contexts[text] = (b->contexts[text] << memory->bits | (uint64_t)symbol) & mask;
+    uint64_t *context = b->contexts + text * memory->parts;
+    if (memory->words)
+        word_read(memory, context, symbol);
+    context[0] = (context[0] << memory->bits | (uint64_t)symbol) & mask;
     b->lengths[text] += b->lengths[text] < memory->longest;
 }
 
@@ -67,10 +70,10 @@ int64_t write_texts(const network *net, const ngrams *memory, const steering *st
 {
     const int64_t S = net->symbols, N = net->gates * net->padded, width = b->tail + b->steps;
     float *logits = malloc(sizeof(float) * b->size * S), *gates = malloc(sizeof(float) * 2 * b->size * N);
-    float *mixing = malloc(sizeof(float) * S);
-    double *p = malloc(sizeof(double) * S), *room = malloc(sizeof(double) * 2 * S), statistics[3];
+    float *mixing = malloc(sizeof(float) * 2 * S);
+    double *p = malloc(sizeof(double) * S), *words = malloc(sizeof(double) * S), *room = malloc(sizeof(double) * 2 * S), statistics[3];
     int64_t *ids = malloc(sizeof(int64_t) * b->size);
-    const int is_ready = logits && gates && mixing && p && room && ids;
+    const int is_ready = logits && gates && mixing && p && words && room && ids;
     for (int64_t t = 0; is_ready && t < b->steps && b->open; t++) {
         for (int64_t row = 0; row < b->open; row++)
             ids[row] = b->next[b->texts[row]] < 0 ? 0 : b->next[b->texts[row]];
@@ -82,7 +85,11 @@ int64_t write_texts(const network *net, const ngrams *memory, const steering *st
             if (b->next[text] < 0)
                 start(net, b, row, own);
             for (const ngrams *m = b->lengths[text] ? memory : 0; m; m = m->next) {
-                ngram_predict(m, 1, b->contexts + text, b->lengths + text, p, room, statistics);
+                const uint64_t *context = b->contexts + text * m->parts;
+                if (m->words)
+                    word_product(m, S, context, b->lengths[text], p, words, room, mixing, statistics);
+                else
+                    ngram_predict(m, 1, context, b->lengths + text, p, room, statistics);
                 ngram_mix(m, S, own, p, statistics, mixing);
             }
             if (steered)
@@ -92,7 +99,7 @@ int64_t write_texts(const network *net, const ngrams *memory, const steering *st
                 close_row(net, b, row);
         }
     }
-    free(logits), free(gates), free(mixing), free(p), free(room), free(ids);
+    free(logits), free(gates), free(mixing), free(p), free(words), free(room), free(ids);
     return is_ready;
 }
 

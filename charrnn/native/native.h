@@ -13,6 +13,7 @@
 #else
 #define LANES 8 /* GCC takes vectors of 64 bytes apart */
 #endif
+#define TOGETHER 32 /* contexts that are looked up side by side: their cache misses overlap */
 #define WIDE 32 /* columns of a panel */
 #define HALF (WIDE / 2)
 #define PAIRS (HALF / LANES) /* pairs of vectors in a row of a panel */
@@ -44,6 +45,19 @@ typedef struct {
     double discounts[4];      /* of counts of 0, 1, 2, and 3 or more */
 } order;
 
+/* Counts after word contexts. A context of a text is `parts` numbers: its last symbols, packed; then, if a
+   memory knows words, hashes of run, word, and word before. */
+#define PARTS 4
+
+typedef struct {
+    int64_t count;          /* word contexts */
+    const order *orders;    /* keys are hash << bits | symbol, (count) */
+    const uint64_t *factors; /* of the parts in the hash; 0: not in it, (count, PARTS - 1) */
+    const int32_t *forms;   /* (V) */
+    int64_t base;           /* characters whose prediction the words refine */
+    const double *powers;   /* of characters and words */
+} words;
+
 typedef struct ngrams {
     int64_t highest, bits, vocab; /* K, bits of a symbol, V */
     int64_t split;                /* orders below are interpolated first, as NumPy does it */
@@ -53,6 +67,8 @@ typedef struct ngrams {
     const float *gate;            /* weights of the tanh units, (10, 6), then of the sigmoid, (7) */
     double weight;                /* of the prediction in the mixture; below 0: the gate's */
     int64_t longest;              /* symbols in the contexts of texts: the largest K of this and the next ones */
+    int64_t parts;                /* numbers in a context of a text: 1, or PARTS */
+    const words *words;           /* or none */
     const struct ngrams *next;    /* what is mixed in after this; or none */
 } ngrams;
 
@@ -89,7 +105,7 @@ typedef struct {
     int64_t *texts;       /* the text of each row, (B) */
     int64_t *next;        /* the symbol that the network reads next; -1: none yet, (B) */
     const float *start;   /* logits if nothing was read, (S) */
-    uint64_t *contexts;   /* last K symbols, packed, (B) */
+    uint64_t *contexts;   /* (B, parts) */
     int64_t *lengths;     /* symbols in the context, (B) */
     int64_t *written;     /* symbols of a text so far, (B) */
     int64_t *wanted;      /* symbols that are still to come, (B) */
@@ -168,8 +184,18 @@ static inline float largest_of(long count, const float *x) /* a multiple of LANE
 void network_step(const network *net, int64_t rows, int64_t stride, const int64_t *ids, float *h, float *c, float *gates,
           float *logits);
 /* ngrams.c */
+void key_search(const order *o, int64_t n, const uint64_t *values, int64_t *at);
 void ngram_predict(const ngrams *memory, int64_t n, const uint64_t *contexts, const int64_t *lengths, double *p,
                    double *room, double *statistics);
+void ngram_predict_twice(const ngrams *memory, const uint64_t *context, int64_t length, int64_t base, double *p,
+                         double *low, double *room, double *statistics);
+/* words.c */
+void word_predict(const ngrams *memory, int64_t n, const uint64_t *contexts, const int64_t *lengths, double *p,
+                  double *room);
+void word_product(const ngrams *memory, int64_t symbols, const uint64_t *context, int64_t length, double *p,
+                  double *words, double *room, float *logs, double *statistics);
+void word_read(const ngrams *memory, uint64_t *context, uint64_t symbol);
+
 /* mixture.c */
 void ngram_mix(const ngrams *memory, int64_t symbols, float *logits, const double *p, const double *statistics, float *room);
 /* choice.c */

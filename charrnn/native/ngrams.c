@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define MOST 64     /* orders: a key has 64 bits */
-#define TOGETHER 32 /* contexts that are looked up side by side: their cache misses overlap */
 
 /* The keys that begin with each context, by order, and the highest order that has any. */
 typedef struct {
@@ -20,7 +19,7 @@ typedef struct {
 } ranges;
 
 /* The index of the first key that is not below each value. */
-static void search(const order *o, int64_t n, const uint64_t *values, int64_t *at)
+void key_search(const order *o, int64_t n, const uint64_t *values, int64_t *at)
 {
     const uint64_t *base[TOGETHER];
     int64_t size = o->size;
@@ -48,8 +47,8 @@ static void find(const ngrams *m, int64_t first, int64_t n, const uint64_t *cont
             if (lengths[rows[i]] >= k)
                 rows[asked++] = rows[i];
         for (int64_t i = 0; i < asked; i++)
-            low[i] = k ? (contexts[rows[i]] & (((uint64_t)1 << m->bits * k) - 1)) << m->bits : 0;
-        search(o, asked, low, at);
+            low[i] = k ? (contexts[rows[i] * m->parts] & (((uint64_t)1 << m->bits * k) - 1)) << m->bits : 0;
+        key_search(o, asked, low, at);
         for (int64_t i = 0; i < asked; i++) {
             const int64_t row = rows[i];
             int64_t end = at[i];
@@ -99,12 +98,12 @@ static void interpolate(const ngrams *m, int64_t first, const ranges *r, int64_t
 }
 
 /* The prediction of the orders below `split`: from a table of all contexts of its length, or computed. */
-static void predict_low(const ngrams *m, uint64_t context, int64_t length, double *p, double *room, double *statistics)
+static void predict_low(const ngrams *m, const uint64_t *context, int64_t length, double *p, double *room, double *statistics)
 {
     const int64_t d = length < m->split ? length : m->split - 1;
     int64_t row = 0, size = 1;
     for (int64_t i = d; i-- > 0; size *= m->vocab)
-        row = row * m->vocab + (context >> m->bits * i & (((uint64_t)1 << m->bits) - 1));
+        row = row * m->vocab + (*context >> m->bits * i & (((uint64_t)1 << m->bits) - 1));
     if (m->tables) {
         memcpy(p, m->tables[d] + row * m->vocab, sizeof(double) * m->vocab);
         EACH(i, 3) statistics[i] = m->table_statistics[d][i * size + row];
@@ -114,8 +113,25 @@ static void predict_low(const ngrams *m, uint64_t context, int64_t length, doubl
     for (int64_t v = 0; v < m->vocab; v++)
         p[v] = 1.0 / m->vocab;
     statistics[0] = statistics[1] = statistics[2] = 1;
-    find(m, 0, 1, &context, &d, &r);
+    find(m, 0, 1, context, &d, &r);
     interpolate(m, 0, &r, 0, p, room, statistics);
+}
+
+/* The prediction after one context, p, (V), and after its last symbols, `base` of them at most. */
+void ngram_predict_twice(const ngrams *m, const uint64_t *context, int64_t length, int64_t base, double *p, double *low,
+                         double *room, double *statistics)
+{
+    ranges r;
+    find(m, 0, 1, context, &length, &r);
+    const int64_t top = r.top[0];
+    for (int64_t v = 0; v < m->vocab; v++)
+        low[v] = 1.0 / m->vocab;
+    statistics[0] = 0, statistics[1] = statistics[2] = 1;
+    r.top[0] = top < base ? top : base;
+    interpolate(m, 0, &r, 0, low, room, statistics);
+    memcpy(p, low, sizeof(double) * m->vocab);
+    r.top[0] = top;
+    interpolate(m, base + 1, &r, 0, p, room, statistics);
 }
 
 /* Predictions after n contexts: p, (n, V), and order, total and followers of the longest known one, (n, 3).
@@ -126,10 +142,10 @@ void ngram_predict(const ngrams *m, int64_t n, const uint64_t *contexts, const i
     ranges r;
     for (int64_t i = 0; i < n; i += TOGETHER) {
         const int64_t size = n - i < TOGETHER ? n - i : TOGETHER;
-        find(m, m->split, size, contexts + i, lengths + i, &r);
+        find(m, m->split, size, contexts + i * m->parts, lengths + i, &r);
         for (int64_t row = 0; row < size; row++) {
             double *own = p + (i + row) * m->vocab, *how = statistics + 3 * (i + row);
-            predict_low(m, contexts[i + row], lengths[i + row], own, room, how);
+            predict_low(m, contexts + (i + row) * m->parts, lengths[i + row], own, room, how);
             interpolate(m, m->split, &r, row, own, room, how);
         }
     }

@@ -26,7 +26,9 @@ from charrnn.native.arrays import (
     Order,
     Steered,
     Stops,
+    Words,
     predictions,
+    word_predictions,
 )
 from charrnn.native.library import open_library
 
@@ -42,7 +44,7 @@ def passes(library: ctypes.CDLL) -> bool:
     """True if the library computes the reference results of every function."""
     with np.load(REFERENCE) as file:
         reference = dict(file)
-    memory = Counts(reference)
+    memory, with_words = Counts(reference), Counts(reference, has_words=True)
     networks = [
         (cell, network_of(cell, reference, is_half=is_half))
         for cell in CELLS
@@ -51,27 +53,33 @@ def passes(library: ctypes.CDLL) -> bool:
     return (
         all(_steps(library, *pair, reference) for pair in networks)
         and _predicts(library, memory, reference)
+        and _predicts_words(library, with_words, reference)
         and _mixes(library, memory, reference)
         and _matches(library, reference)
-        and all(_writes(library, *pair, memory, reference) for pair in networks)
+        and all(_writes(library, *pair, with_words, reference) for pair in networks)
     )
 
 
 class Counts:
-    """The n-gram model of the reference, as ngrams.c reads it."""
+    """The n-gram model of the reference, as ngrams.c reads it; with its words, as words.c does."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, *, has_words: bool = False) -> None:
         self._kept = reference
         highest, bits, vocab, split = (int(i) for i in reference["ngrams/sizes"])
-        self._orders = (Order * (highest + 1))()
-        for k, order in enumerate(self._orders):
-            arrays = [reference[f"ngrams/{name}/{k}"] for name in ("keys", "counts", "discounted")]
-            order.size = len(arrays[0])
-            order.keys, order.counts, order.discounted = (a.ctypes.data for a in arrays)
-            order.discounts[:] = reference["ngrams/discounts"][k].tolist()
+        self._orders = orders_of(reference, "ngrams")
+        self._word_orders = orders_of(reference, "words")
+        factors, forms, powers = (
+            reference[f"words/{name}"].ctypes.data for name in ("factors", "forms", "powers")
+        )
+        self._words = Words(
+            len(self._word_orders), ctypes.addressof(self._word_orders), factors, forms,
+            int(reference["words/base"]), powers,
+        )  # fmt: skip
         self._structure = Ngrams(
             highest, bits, vocab, split, None, None, ctypes.addressof(self._orders),
-            reference["ngrams/gate"].ctypes.data, -1.0, highest, None,
+            reference["ngrams/gate"].ctypes.data, -1.0, highest,
+            reference["words/contexts"].shape[1] if has_words else 1,
+            ctypes.addressof(self._words) if has_words else None, None,
         )  # fmt: skip
 
     def address(self, weight: float) -> int | None:
@@ -83,6 +91,11 @@ class Counts:
         """Return probabilities, (n, V), and statistics, (n, 3)."""
         address = ctypes.addressof(self._structure)
         return predictions(library, address, self._structure.vocab, contexts, lengths)
+
+    def predict_words(self, library: ctypes.CDLL, contexts: Any, lengths: Any) -> Any:
+        """Return the predictions of the words, (n, V)."""
+        address = ctypes.addressof(self._structure)
+        return word_predictions(library, address, self._structure.vocab, contexts, lengths)
 
     def add_tables(self, library: ctypes.CDLL) -> None:
         """Add the tables of the low orders, as the library itself computes them."""
@@ -98,6 +111,18 @@ class Counts:
             tables.append((p, statistics.T))
         self._tables = NgramTables(tables)
         self._structure.tables, self._structure.table_statistics = self._tables.addresses
+
+
+def orders_of(reference: Reference, kind: str) -> Any:
+    """Return the structures of the orders of characters ("ngrams") or the word contexts ("words")."""
+    all_discounts = reference[f"{kind}/discounts"].tolist()
+    orders = (Order * len(all_discounts))()
+    for k, (order, discounts) in enumerate(zip(orders, all_discounts, strict=True)):
+        arrays = [reference[f"{kind}/{name}/{k}"] for name in ("keys", "counts", "discounted")]
+        order.size = len(arrays[0])
+        order.keys, order.counts, order.discounted = (a.ctypes.data for a in arrays)
+        order.discounts[:] = discounts
+    return orders
 
 
 def network_of(cell: str, reference: Reference, *, is_half: bool) -> NetworkArrays:
@@ -150,6 +175,12 @@ def _predicts(library: ctypes.CDLL, memory: Counts, reference: Reference) -> boo
     )
 
 
+def _predicts_words(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
+    """True if the predictions of the words have the bits of NumPy."""
+    asked = reference["words/contexts"], reference["words/lengths"]
+    return np.array_equal(memory.predict_words(library, *asked), reference["words/p"])
+
+
 def _mixes(library: ctypes.CDLL, memory: Counts, reference: Reference) -> bool:
     """True if logits of a network are mixed with the predictions, with each weight."""
     logits, p = reference["mixture/logits"], reference["ngrams/p"]
@@ -193,7 +224,7 @@ def write(
     start[: len(reference["texts/start"])] = reference["texts/start"]
     texts, wanted = np.arange(B), np.full(B, T)
     written, stopped = np.zeros((2, B), dtype=np.int64)
-    contexts = np.maximum(first, 0).astype(np.uint64)
+    contexts = reference["texts/contexts"].copy()
     known = (first >= 0).astype(np.int64)
     ids = np.full((B, tail + T), -1, dtype=np.int32)
     ids[:, tail - 1] = first

@@ -83,6 +83,31 @@ class Order:
         np.cumsum(each, out=each)
         return sums
 
+    def refined(self, p: Floats, low: int, ones: int) -> tuple[Floats, int, int] | None:
+        """Return a prediction refined by the counts after one context; None if it does not occur.
+
+        Args:
+            p: The prediction after a shorter context, (V,).
+            low: The context, with zeros for a symbol.
+            ones: The bits of a symbol.
+
+        Returns:
+            Probabilities, (V,), sum of the counts, and number of distinct symbols.
+        """
+        begin = int(self.keys.searchsorted(np.uint64(low)))
+        end = int(self.keys.searchsorted(np.uint64(low | ones), side="right"))
+        if begin == end:
+            return None
+        total = int(self.sums[end] - self.sums[begin])
+        p = p * (float(self.discount_sums[end] - self.discount_sums[begin]) / total)
+        if end - begin == 1:  # the common case for long contexts
+            p[int(self.keys[begin]) & ones] += 1 - float(self.discounts[min(total, 3) - 1]) / total
+        else:
+            counts = self.counts[begin:end]
+            names = (self.keys[begin:end] & np.uint64(ones)).astype(np.intp)
+            p[names] += (counts - self.discounted(counts)) / total
+        return p, total, end - begin
+
 
 def discounts_of(order: int) -> Discounts:
     """Return the discounts of an order."""

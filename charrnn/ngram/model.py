@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.corpus import Corpus
 from charrnn.ngram.counts import (
     Floats,
     Keys,
@@ -29,8 +28,8 @@ from charrnn.ngram.counts import (
     count,
     mask,
     shortened,
-    texts_of,
 )
+from charrnn.ngram.words import Words, chars_of
 
 SMALLEST_PROBABILITY = np.float32(1e-30)
 """Lower bound of probabilities in logarithms; smaller ones add nothing to an entropy."""
@@ -97,6 +96,10 @@ class NgramModel:
         weight: Weight in the mixture with the network; None lets the gate choose it.
     """
 
+    words: Words | None = None
+    word_orders: Sequence[Order] = ()
+    """Names of word contexts and counts after them, of a `WordModel`."""
+
     def __init__(
         self, orders: Sequence[Order], vocab_size: int, weight: float | None = None
     ) -> None:
@@ -108,6 +111,11 @@ class NgramModel:
     def order(self) -> int:
         """Number of symbols in the longest context (K)."""
         return len(self.orders) - 1
+
+    @property
+    def characters(self) -> "NgramModel":
+        """The n-gram model of characters alone."""
+        return self
 
     @property
     def num_entries(self) -> int:
@@ -148,13 +156,14 @@ class NgramModel:
         end = np.searchsorted(keys, low | np.uint64((1 << self.bits) - 1), side="right")
         return begin, end
 
-    def predict(self, contexts: Keys, lengths: NDArray[Any]) -> NgramPrediction:
+    def predict(self, contexts: NDArray[Any], lengths: NDArray[Any]) -> NgramPrediction:
         """Return the prediction after each context.
 
         Args:
-            contexts: The last K symbols, packed, oldest in the high bits, (n,).
+            contexts: The last K symbols, packed, oldest in the high bits, (n,); or rows of CONTEXT.
             lengths: Number of symbols in each context, 0 to K, (n,).
         """
+        contexts = chars_of(contexts)
         n, tables = len(contexts), self.tables
         known = np.minimum(lengths, len(tables) - 1)
         p, stats = np.empty((n, self.vocab_size)), np.empty((3, n))
@@ -264,6 +273,11 @@ class NgramModel:
         """Discounts of counts of 0, 1, 2, and 3 or more, by order: (K + 1, 4)."""
         return np.array([[0.0, *order.discounts] for order in self.orders])
 
+    def predict_next(self, contexts: NDArray[Any], length: int) -> NgramPrediction:
+        """Return the prediction after one context, (1,): that of `predict_one`."""
+        length = min(length, self.order)
+        return self.predict_one(int(chars_of(contexts)[0] & mask(self.bits * length)), length)
+
     @cached_property
     def predict_one(self) -> Callable[[int, int], NgramPrediction]:
         """Prediction after one context, cached: (packed symbols, their number) -> NgramPrediction.
@@ -286,22 +300,11 @@ class NgramModel:
 
     def _refined(self, shorter: NgramPrediction, context: int, k: int) -> NgramPrediction:
         """Return the prediction after a context of k symbols, from that after k - 1 symbols."""
-        order, low = self.orders[k], context << self.bits
-        begin = int(order.keys.searchsorted(np.uint64(low)))
-        end = int(order.keys.searchsorted(np.uint64(low | self._ones), side="right"))
-        if begin == end:
+        found = self.orders[k].refined(shorter.p[0], context << self.bits, self._ones)
+        if found is None:
             return shorter
-        total = int(order.sums[end] - order.sums[begin])
-        p = shorter.p[0] * (float(order.discount_sums[end] - order.discount_sums[begin]) / total)
-        if end - begin == 1:  # the common case for long contexts
-            p[int(order.keys[begin]) & self._ones] += (
-                1 - float(order.discounts[min(total, 3) - 1]) / total
-            )
-        else:
-            counts = order.counts[begin:end]
-            names = (order.keys[begin:end] & np.uint64(self._ones)).astype(np.intp)
-            p[names] += (counts - order.discounted(counts)) / total
-        return NgramPrediction(p[None], *np.array([[k], [total], [end - begin]], dtype=np.float64))
+        p, total, followers = found
+        return NgramPrediction(p[None], *np.array([[k], [total], [followers]], dtype=np.float64))
 
 
 def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
@@ -309,13 +312,6 @@ def chunks(num_contexts: int, vocab_size: int) -> Iterator[slice]:
     size = max(1, ASKED_TOGETHER // vocab_size)
     for begin in range(0, num_contexts, size):
         yield slice(begin, begin + size)
-
-
-def count_corpus(corpus: Corpus, order: int) -> NgramModel | None:
-    """Return the n-gram model of the training text of a corpus; None for order 0."""
-    if not order:
-        return None
-    return build(texts_of(corpus), corpus.vocab.size, order)
 
 
 def build(texts: Texts, vocab_size: int, order: int) -> NgramModel:

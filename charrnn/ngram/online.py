@@ -1,11 +1,15 @@
 """An n-gram model that keeps counting: each symbol of a text is predicted, then counted."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.vocab import Ids
-from charrnn.ngram.counts import Floats, Keys, mask
+from charrnn.ngram.counts import Floats, Keys, Order, mask
 from charrnn.ngram.model import NgramModel, NgramPrediction
+from charrnn.ngram.word_model import BASE, product
+from charrnn.ngram.words import chars_of
 
 
 class OnlineNgrams:
@@ -21,31 +25,50 @@ class OnlineNgrams:
     def __init__(self, memory: NgramModel) -> None:
         self.memory = memory
         self._new: list[dict[int, dict[int, int]]] = [{} for _ in memory.orders]
+        self._words = [OnlineContext(order, memory) for order in memory.word_orders]
 
-    def follow(self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids) -> NgramPrediction:
+    def follow(
+        self, contexts: NDArray[Any], lengths: NDArray[np.int64], symbols: Ids
+    ) -> NgramPrediction:
         """Return the prediction at each symbol, and count the symbol after it.
 
         Args:
-            contexts: The K symbols before each, packed, (n,).
-            lengths: Their number, 0 to K, (n,).
+            contexts: The K symbols before each, packed, (n,); or rows of CONTEXT.
+            lengths: Number of symbols in each context, 0 to K, (n,).
             symbols: Consecutive symbols of the text, (n,).
         """
-        found = (
+        prediction, base = self._follow(chars_of(contexts), lengths, symbols)
+        if self.memory.words is None:
+            return prediction
+        keys = self.memory.words.keys(contexts)
+        for i, symbol in enumerate(symbols.tolist()):
+            for context, low in zip(self._words, keys, strict=True):
+                base[i] = context.refined(base[i], int(low[i]), symbol)
+        return product(prediction, base)
+
+    def _follow(
+        self, contexts: Keys, lengths: NDArray[np.int64], symbols: Ids
+    ) -> tuple[NgramPrediction, Floats]:
+        """Return the prediction of the characters, and that of the last `BASE` of them, (n, V)."""
+        sought = (
             self.memory.followers(k, contexts & mask(self.memory.bits * k))
             for k in range(len(self.memory.orders))
         )  # for all at once: a search for one context is mostly Python
-        ranges = np.array([np.broadcast_arrays(*each, contexts)[:2] for each in found])
+        ranges = np.array([np.broadcast_arrays(*each, contexts)[:2] for each in sought])
         steps = zip(
             contexts.tolist(), lengths.tolist(), symbols.tolist(),
             ranges.transpose(2, 0, 1).tolist(), strict=True,
         )  # fmt: skip
-        p, statistics = zip(*(self._predict_and_count(*step) for step in steps), strict=True)
-        return NgramPrediction(np.stack(p), *np.array(statistics).T)
+        found = [self._predict_and_count(*step) for step in steps]
+        p, base, statistics = zip(*found, strict=True)
+        return NgramPrediction(np.stack(p), *np.array(statistics).T), np.stack(base)
 
     def _predict_and_count(
         self, context: int, length: int, symbol: int, ranges: list[list[int]]
-    ) -> tuple[Floats, tuple[float, ...]]:
-        """Return the probabilities after a context, (V,), and the statistics of the prediction.
+    ) -> tuple[Floats, Floats, tuple[float, ...]]:
+        """Return the probabilities after a context, (V,), those after its end, and statistics.
+
+        The end is its last `BASE` symbols; the statistics are those of the first prediction.
 
         Args:
             context: Packed.
@@ -53,7 +76,7 @@ class OnlineNgrams:
             symbol: The symbol after it.
             ranges: By order, begin and end of the stored keys that begin with the context.
         """
-        p = np.full(self.memory.vocab_size, 1.0 / self.memory.vocab_size)
+        p = base = np.full(self.memory.vocab_size, 1.0 / self.memory.vocab_size)
         statistics = (0.0, 1.0, 1.0)  # order, total, followers
         seen: list[int] = []
         is_known = True
@@ -70,8 +93,9 @@ class OnlineNgrams:
                 total, discounts = counts.sum(), self.memory.orders[k].discounted(counts)
                 p = (counts - discounts + discounts.sum() * p) / total
                 statistics = (float(k), float(total), float(np.count_nonzero(counts)))
+                base = p if k <= BASE else base
         self._count(context, symbol, seen)
-        return p, statistics
+        return p, base, statistics
 
     def _counts(self, order: int, context: int, begin: int, end: int) -> NDArray[np.int64]:
         """Return the count of each symbol after a context, (V,)."""
@@ -101,3 +125,36 @@ class OnlineNgrams:
             counts[symbol] = counts.get(symbol, 0) + 1
             if not is_new:
                 return
+
+
+class OnlineContext:
+    """Counts after one word context that go on with a text."""
+
+    def __init__(self, order: Order, memory: NgramModel) -> None:
+        self._order, self._ones = order, int(mask(memory.bits))
+        self._new: dict[int, dict[int, int]] = {}
+
+    def refined(self, p: Floats, low: int, symbol: int) -> Floats:
+        """Return a prediction refined by the counts, (V,); then count the symbol.
+
+        Args:
+            p: The prediction before, (V,).
+            low: The context, as `Words.keys` returns it.
+            symbol: The symbol that came.
+        """
+        if not low:
+            return p
+        keys = self._order.keys
+        begin = int(keys.searchsorted(np.uint64(low)))
+        end = int(keys.searchsorted(np.uint64(low | self._ones), side="right"))
+        counts = np.zeros(len(p), dtype=np.int64)
+        names = (keys[begin:end] & np.uint64(self._ones)).astype(np.intp)
+        counts[names] = self._order.counts[begin:end]
+        new = self._new.setdefault(low, {})
+        for each, count in new.items():
+            counts[each] += count
+        new[symbol] = new.get(symbol, 0) + 1
+        if total := counts.sum():
+            discounts = self._order.discounted(counts)
+            p = (counts - discounts + discounts.sum() * p) / total
+        return p

@@ -12,7 +12,7 @@ from torch import Tensor
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import id_dtype
-from charrnn.ngram.cuda import DeviceNgrams, Gate
+from charrnn.ngram.cuda import DeviceNgrams, DeviceReader, Gate
 from charrnn.ngram.model import NgramModel
 from charrnn.nn.device import float32_products
 from charrnn.nn.model import network_on
@@ -101,10 +101,11 @@ class BatchGenerator:
         device, B, self._tf32 = network.device, num_rows, tf32
         self._network, self._config, self._steered = network, config, steered
         self._memories = [(memory, Gate(memory.weight, device)) for memory in memories]
-        self._longest = max(memories, key=lambda memory: memory.longest, default=None)
+        self._reader = DeviceReader(memories) if memories else None
         self._state = network.empty_state(B)
         self._logits = torch.zeros((B, network.config.vocab_size), device=device)
-        self._contexts = torch.zeros(B, dtype=torch.int64, device=device)
+        num_parts = self._reader.num_parts if self._reader else 1
+        self._contexts = torch.zeros((B, num_parts), dtype=torch.int64, device=device)
         self._lengths = torch.zeros(B, dtype=torch.int64, device=device)
         self._uniforms = torch.zeros((CHARACTERS, B), dtype=torch.float64, device=device)
         self._chosen = torch.zeros((CHARACTERS, B), dtype=torch.int32, device=device)
@@ -236,10 +237,9 @@ class BatchGenerator:
         logits, state = self._network(symbols[:, None], self._state)
         self._logits.copy_(logits[:, 0])
         self._state.copy_(state)
-        if self._longest is not None:
-            packed = (self._contexts << self._longest.bits | symbols) & self._longest.mask
-            self._contexts.copy_(packed)
-            self._lengths.copy_((self._lengths + 1).clamp(max=self._longest.longest))
+        if self._reader is not None:
+            self._contexts.copy_(self._reader.after(self._contexts, symbols))
+            self._lengths.copy_((self._lengths + 1).clamp(max=self._reader.longest))
 
 
 class DeviceSampler(Sampler):

@@ -14,7 +14,7 @@ import numpy as np
 from charrnn.checkpoints.model import Model
 from charrnn.core.config import SampleConfig
 from charrnn.native.arrays import IMPOSSIBLE, Batch, Filters, Stops
-from charrnn.ngram.context import longest_of
+from charrnn.ngram.context import ContextTracker
 from charrnn.ngram.model import NgramModel
 from charrnn.ngram.native import NgramArrays
 from charrnn.nn.native import NativeEngine
@@ -103,15 +103,12 @@ class Texts:
 def contexts(
     ids: Sequence[Sequence[int]], memories: Sequence[NgramModel]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the packed last symbols of texts and their number, as n-gram memories see them."""
-    packed, lengths = np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
-    for text, symbols in enumerate(ids if memories else ()):
-        memory, context = longest_of(memories), 0
-        last = list(symbols)[max(0, len(symbols) - memory.order) :]
-        for symbol in last:
-            context = context << memory.bits | symbol
-        packed[text], lengths[text] = context, len(last)
-    return packed, lengths
+    """Return the contexts of texts, as n-gram memories see them, and their lengths, (B,)."""
+    if not memories:
+        return np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
+    tracker = ContextTracker(memories, len(ids))
+    tracker.begin(ids)
+    return tracker.contexts, tracker.lengths
 
 
 class NativeLoop:
@@ -201,8 +198,9 @@ class NativeLoop:
             if len(self._memories) == MOST_MEMORIES:
                 self._memories.clear()
             arrays: NgramArrays | None = None
+            has_words = any(memory.words for memory in memories)
             for memory in reversed(memories):
-                arrays = NgramArrays(memory, arrays)
+                arrays = NgramArrays(memory, arrays, has_words=has_words)
             assert arrays is not None
             self._memories[key] = memories, arrays
         return self._memories[key][1].address

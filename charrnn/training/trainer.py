@@ -12,7 +12,8 @@ from charrnn.core.events import Event, Finished, RolledBack, Sampled, ThreadsCha
 from charrnn.data.batches import make_batches
 from charrnn.data.corpus import Corpus
 from charrnn.data.cuda import maybe_to_gpu
-from charrnn.ngram.model import NgramModel, count_corpus
+from charrnn.ngram.model import NgramModel
+from charrnn.ngram.word_model import new_memory
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import be_deterministic
 from charrnn.nn.distributed import ALONE, World
@@ -63,7 +64,7 @@ def train(
         DivergedError: Training diverged repeatedly, at ever smaller learning rates.
         CharRNNError: The last save failed.
     """
-    memory = resume.model.memory if resume else count_corpus(corpus, config.memory)
+    memory = resume.model.memory if resume else new_memory(config, corpus)
     trainer = Trainer(config, corpus, run, should_stop, clock, init, memory, world)
     if resume is not None:
         trainer.resume(resume)
@@ -74,10 +75,9 @@ def train(
 
 
 class Trainer:
-    """The parts of one run, its loop, and its state; arguments as of `train`.
+    """The parts of one run, its loop, and its state.
 
-    Args:
-        memory: n-gram model of the training text, mixed into every evaluation; None without one.
+    Arguments are those of `train`, and the n-gram memory, mixed into every evaluation.
     """
 
     def __init__(

@@ -21,8 +21,8 @@ from charrnn.core.errors import CharRNNError, printable
 from charrnn.core.output import OutputStream, json_line, stdout_has_colours
 from charrnn.data.corpus import load_corpus
 from charrnn.data.vocab import Ids
-from charrnn.ngram.context import ContextTracker, longest_of
-from charrnn.ngram.counts import Floats, Keys
+from charrnn.ngram.context import ContextTracker
+from charrnn.ngram.counts import Floats
 from charrnn.ngram.gate import SMALLEST, log_probabilities, mixed, share
 from charrnn.ngram.model import NgramModel, chunks
 from charrnn.sampling.corpus.copies import Copies
@@ -207,29 +207,27 @@ def network_logits(sampler: Sampler, prompt: str, ids: Ids) -> Iterator[Any]:
 
 def contexts_before(
     memories: Sequence[NgramModel], prompt: Sequence[int], ids: Ids
-) -> tuple[Keys, Any]:
-    """Return the packed context before each symbol of a text, (T,), and its length, (T,)."""
+) -> tuple[Any, Any]:
+    """Return the context before each symbol of a text, (T,), and its length, (T,)."""
     if not memories:
         return np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
     whole = np.array([*prompt, *ids.tolist()], dtype=np.int64)
-    contexts, lengths = ContextTracker(longest_of(memories), 1).read(whole[None])
+    contexts, lengths = ContextTracker(memories, 1).read(whole[None])
     before = slice(len(prompt), len(prompt) + len(ids))
-    first = np.zeros(1, dtype=np.int64)
-    return (
-        np.concatenate([first.astype(np.uint64), contexts[0]])[before],
-        np.concatenate([first, lengths[0]])[before],
-    )
+    pairs = ((np.zeros(1, each.dtype), each[0]) for each in (contexts, lengths))
+    first, second = (np.concatenate(pair)[before] for pair in pairs)
+    return first, second
 
 
 def mixture_shares(
-    logits: Any, memories: Sequence[NgramModel], contexts: Keys, lengths: Any, targets: Ids
+    logits: Any, memories: Sequence[NgramModel], contexts: Any, lengths: Any, targets: Ids
 ) -> Floats:
     """Return the share of network and memories in the probability of one symbol each, (1 + M, n).
 
     Args:
         logits: Of the network, (n, V).
         memories: Mixed in one after the other.
-        contexts: What they read before each symbol, packed, (n,).
+        contexts: What they read before each symbol, (n,).
         lengths: Number of symbols in each context, (n,); nothing is mixed in where it is 0.
         targets: The symbols, (n,).
     """

@@ -4,12 +4,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charrnn.checkpoints import model as checkpoint
 from charrnn.checkpoints.format import FORMAT_VERSION, pack, unpack
 from charrnn.checkpoints.model import load_model, read_model, upgrade
 from charrnn.core.errors import CheckpointError
+from charrnn.ngram.context import ContextTracker
 from charrnn.sampling.api import stream
 
 FOLDER = Path(__file__).parent.parent / "golden"
@@ -36,10 +38,11 @@ def path(request):
     return request.param
 
 
-def test_every_version_has_a_golden_file_and_format_1_one_of_lines_too():
+def test_every_version_has_a_golden_file_and_format_1_one_of_lines_and_one_of_words_too():
     assert {path.stem for path in FILES} == {
         *(file_of(version).stem for version in VERSIONS),
         "golden-v1-lines",
+        "golden-v1-words",
     }
 
 
@@ -52,6 +55,17 @@ def test_a_golden_file_is_small_and_writes(path):
 
 def test_a_golden_file_writes_the_same_texts_as_ever(path):
     assert golden.sample_texts(path) == expected_of(path)["texts"]
+
+
+def test_the_golden_file_of_words_predicts_as_ever():
+    """Its rule has powers, discounts, hashes, and what the words refine."""
+    model = load_model(FOLDER / "golden-v1-words.safetensors")
+    ids = model.vocab.encode("Who came at 10 o'clock? The miller said it was the piper's wind.")
+    contexts, lengths = ContextTracker(model.memory, 1).read(ids[None, :-1])
+    p = model.memory.predict(contexts[0], lengths[0]).p
+    assert -np.log(p[np.arange(len(p)), ids[1:]]).mean() == pytest.approx(
+        1.658883985656857, rel=1e-9
+    )
 
 
 def test_the_golden_file_of_lines_has_two_layers_and_an_n_gram_memory():

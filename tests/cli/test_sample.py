@@ -229,7 +229,7 @@ def test_steered_texts_say_how(sample):
 def test_every_text_matches_a_pattern(sample):
     """Two words of three letters and what follows a blank; JSON tells the pattern and the end."""
     pattern = "[A-Z][a-z]{2} [a-z]{3}( .*)?"
-    options = ("-n", 20, "-l", 12, "--seed", 7, "--match", pattern, "--json")
+    options = ("-n", 20, "-l", 12, "-t", 1.5, "--seed", 7, "--match", pattern, "--json")
     lines = [json.loads(line) for line in sample(*options)[1].splitlines()]
     assert all(re.fullmatch(pattern, line["text"]) for line in lines)
     assert {line["match"] for line in lines} == {pattern}

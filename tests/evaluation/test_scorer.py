@@ -56,7 +56,9 @@ def test_json_has_one_object_a_file_and_protocol(trained):
         assert line["bits_per_char"] == pytest.approx(line["loss"] / math.log(2))
         assert line["perplexity"] == pytest.approx(math.exp(line["loss"]))
         assert 0 < line["memory"] < 1
-        assert line["signature"].startswith("split:all|state:empty|W:16|precision:fp32|memory:7|")
+        assert line["signature"].startswith(
+            "split:all|state:empty|W:16|precision:fp32|memory:7+words|"
+        )
 
 
 def test_held_out_gives_what_training_reported(trained):

@@ -13,7 +13,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.events import Event
 from charrnn.data.corpus import load_corpus
 from charrnn.launch.resume import newest_snapshot
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import count_corpus
 from charrnn.training.trainer import Trainer
 
 CONFIG = TrainConfig(

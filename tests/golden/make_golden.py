@@ -18,7 +18,7 @@ from charrnn.checkpoints.run_folder import step_files
 from charrnn.checkpoints.state import load_snapshot, state_digest
 from charrnn.core.config import SampleConfig, TrainConfig
 from charrnn.data.corpus import load_corpus
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import new_memory
 from charrnn.sampling.sampler import Sampler
 from charrnn.training.trainer import Trainer
 
@@ -37,7 +37,16 @@ LINES = TrainConfig(
     save_every=1000, sample_every=0, warmup_steps=3, device="cpu", precision="fp32", threads=1,
 )  # fmt: skip
 
-CONFIGS = {f"golden-v{FORMAT_VERSION}": STREAMS, f"golden-v{FORMAT_VERSION}-lines": LINES}
+WORDS = TrainConfig(
+    cell="rnn", memory=5, memory_words="on", hidden_size=12, embedding_size=5, batch_size=3,
+    seq_len=8, steps=40, lr=0.01, eval_every=10, save_every=1000, sample_every=0, warmup_steps=3,
+    device="cpu", precision="fp32", threads=1,
+)  # fmt: skip
+
+CONFIGS = {
+    f"golden-v{FORMAT_VERSION}{kind}": config
+    for kind, config in {"": STREAMS, "-lines": LINES, "-words": WORDS}.items()
+}
 
 SAVED_AT, TRAINED = 10, 20
 SAMPLES = 5
@@ -99,7 +108,7 @@ def write(name: str, config: TrainConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus = load_corpus([TEXT], config)
         run = create_run(Path(folder), "golden", [])
-        memory = count_corpus(corpus, config.memory)
+        memory = new_memory(config, corpus)
         trainer = Trainer(
             config, corpus, run, lambda: trainer.step >= SAVED_AT, lambda: 0.0, memory=memory
         )

@@ -11,10 +11,13 @@ from charrnn.core.config import SampleConfig
 from charrnn.data.vocab import CharVocabulary
 from charrnn.native.arrays import CELLS, IMPOSSIBLE, NetworkArrays, round_up
 from charrnn.native.trial import REFERENCE
-from charrnn.ngram.counts import runs_of
+from charrnn.ngram.context import ContextTracker
+from charrnn.ngram.counts import Texts, runs_of
 from charrnn.ngram.gate import GATE_INPUT, GATE_OUTPUT, mix
 from charrnn.ngram.model import build
-from charrnn.ngram.native import num_tables
+from charrnn.ngram.native import factors, num_tables
+from charrnn.ngram.word_model import BASE, POWERS, WordModel, count_words
+from charrnn.ngram.words import Words
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import arrange
 from charrnn.nn.numpy_engine import make_engine
@@ -52,6 +55,11 @@ PROMPTS, LENGTH, STOPS = ("", "a", "k", "", "u", "h", "b"), 24, ("e", "hg")
 def make_config(cell):
     """V = 21, E = 7, H = 27, L = 2: no size is a multiple of 32."""
     return ModelConfig(cell=cell, vocab_size=V, embedding_size=7, hidden_size=27, num_layers=2)
+
+
+def as_numbers(contexts):
+    """Return the parts of contexts as C reads them, (n, parts)."""
+    return contexts.view(np.uint64).reshape(len(contexts), -1)
 
 
 def make_weights(config):
@@ -93,9 +101,14 @@ def make_reference(cell):
 
 
 def make_memory():
-    """Return an n-gram model of a text in which some contexts are frequent."""
+    """Return a memory that knows words of a text in which some contexts are frequent.
+
+    Every fifth symbol is no part of words; the symbol 2 is the lower case of 3.
+    """
     ids = np.cumsum(np.random.default_rng(5).integers(0, 4, 600)).astype(np.uint8) % V
-    return build(runs_of(ids), V, ORDER), ids
+    each, texts = np.arange(V, dtype=np.int32), runs_of(ids)
+    words = Words(np.where(each % 5 == 0, -1 - each, np.where(each == 3, 2, each)))
+    return WordModel(build(texts, V, ORDER).orders, words, count_words(texts, words)), ids
 
 
 def make_sampler(config, weights):
@@ -142,7 +155,10 @@ def make_text_inputs():
     tables = [penalties(each.no_repeat) for _, each in how]
     longest = max(map(len, tables))
     tables = [np.pad(table, (0, longest - len(table)), "edge") for table in tables]
+    tracker = ContextTracker(make_memory()[0], len(PROMPTS))
+    tracker.begin([[ord(each) - 97 for each in prompt] for prompt in PROMPTS])
     return {
+        "contexts": as_numbers(tracker.contexts),
         "settings": np.array(rows),
         "bias": bias,
         "penalties": np.array(tables),
@@ -180,18 +196,41 @@ def make_matches():
     }  # fmt: skip
 
 
-def make_ngrams():
-    """Return the arrays of the n-gram model, and its predictions."""
-    memory, ids = make_memory()
-    arrays = {
-        "sizes": np.array([memory.order, memory.bits, V, num_tables(memory)]),
-        "discounts": np.array([[0.0, *order.discounts] for order in memory.orders]),
-        "gate": np.array([*np.ravel(GATE_INPUT), *GATE_OUTPUT], dtype=np.float32),
-    }
-    for k, order in enumerate(memory.orders):
+def arrays_of(orders):
+    """Return the arrays of orders by their names in the file."""
+    arrays = {"discounts": np.array([[0.0, *order.discounts] for order in orders])}
+    for k, order in enumerate(orders):
         arrays[f"keys/{k}"] = order.keys.astype(np.uint64)
         arrays[f"counts/{k}"] = order.counts.astype(np.int32)
         arrays[f"discounted/{k}"] = order.discount_sums.astype(np.float64)
+    return arrays
+
+
+def make_words():
+    """Return the arrays of the word contexts, and what they predict in texts from their beginning."""
+    memory, ids = make_memory()
+    rng = np.random.default_rng(19)
+    both = np.concatenate([ids[300:340], rng.integers(0, V, 10)]).astype(np.uint8)
+    places = np.concatenate([np.arange(40), np.arange(10)])
+    contexts = memory.words.read(Texts(both, places), ORDER)
+    lengths = np.minimum(places + 1, ORDER)
+    base = memory.characters.predict(contexts, np.minimum(lengths, BASE)).p
+    return arrays_of(memory.word_orders) | {
+        "factors": factors(), "forms": memory.words.forms, "powers": np.array(POWERS),
+        "base": np.array(BASE), "contexts": as_numbers(contexts), "lengths": lengths,
+        "p": memory.refined(base, contexts),
+    }  # fmt: skip
+
+
+def make_ngrams():
+    """Return the arrays of the n-gram model, and its predictions."""
+    memory, ids = make_memory()
+    memory = memory.characters
+    arrays = {
+        "sizes": np.array([memory.order, memory.bits, V, num_tables(memory)]),
+        "gate": np.array([*np.ravel(GATE_INPUT), *GATE_OUTPUT], dtype=np.float32),
+    }
+    arrays |= arrays_of(memory.orders)
     rng = np.random.default_rng(13)
     lengths = np.arange(NUM_STEPS * NUM_STREAMS) % (ORDER + 1)
     contexts = np.zeros(len(lengths), dtype=np.uint64)
@@ -212,6 +251,7 @@ def make_all():
     reference = {"ids": make_ids()}
     ngrams, prediction = make_ngrams()
     reference |= {f"ngrams/{name}": array for name, array in ngrams.items()}
+    reference |= {f"words/{name}": array for name, array in make_words().items()}
     reference |= {f"texts/{name}": array for name, array in make_text_inputs().items()}
     reference |= {f"matches/{name}": array for name, array in make_matches().items()}
     for cell in CELLS:

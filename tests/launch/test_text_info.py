@@ -19,7 +19,7 @@ from charrnn.launch.text_info import (
     step_seconds,
     training_findings,
 )
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import count_corpus
 
 TEXT = "The fox.\n" * 300 + "é\n"
 

@@ -30,7 +30,7 @@ from charrnn.data.batches import IGNORED, Batch
 from charrnn.launch import workers
 from charrnn.launch.prepare import PreparedRun
 from charrnn.launch.resume import newest_snapshot
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import count_corpus
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.device import default_threads
 from charrnn.nn.distributed import ALONE, World, _init_process_group, is_lost, joined

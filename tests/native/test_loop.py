@@ -14,6 +14,8 @@ from charrnn.data.vocab import CharVocabulary
 from charrnn.native.arrays import as_bfloat16, is_bfloat16, packed
 from charrnn.ngram.counts import runs_of
 from charrnn.ngram.model import build as build_ngrams
+from charrnn.ngram.word_model import WordModel, count_words
+from charrnn.ngram.words import Words
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.nn.native import NativeEngine
 from charrnn.sampling.jobs import Jobs
@@ -104,6 +106,23 @@ def test_added_memories_are_mixed_in_as_in_numpy(library, own_order):
     assert sum(a.text == b.text for a, b in zip(texts, plain, strict=True)) < len(jobs) / 4
     singles = [each.sample("ab", config, seed) for seed in range(8) for each in (ours, numpys)]
     assert singles[::2] == singles[1::2]
+
+
+@pytest.mark.parametrize("weight", [None, 0.0, 1.0])
+def test_texts_of_a_memory_that_knows_words_are_those_of_numpy(library, weight):
+    each, texts = np.arange(V, dtype=np.int32), runs_of(IDS)
+    words = Words(np.where(each % 6 == 1, -1 - each, np.where(each % 6 == 3, each - 1, each)))
+    memory = WordModel(build_ngrams(texts, V, 4).orders, words, count_words(texts, words))
+    others = [build_ngrams(runs_of(IDS[:900] // 2), V, 5).weighted(0.2)]
+    model = replace(make_model("lstm"), memory=memory)
+    config = SampleConfig(length=40, memory_weight=weight)
+    for added in ((), others):
+        ours, numpys = samplers(library, model, ["cba", "hg"], added)
+        jobs = Jobs(["", "abcabdz" * 3], [config], 50, 1)
+        texts, expected = list(ours.write(jobs)), list(numpys.write(jobs))
+        assert sum(a == b for a, b in zip(texts, expected, strict=True)) >= len(jobs) - 1
+        singles = [e.sample("abcbz", config, seed) for seed in range(8) for e in (ours, numpys)]
+        assert singles[::2] == singles[1::2]
 
 
 def test_numbers_are_rounded_to_the_nearest_of_bfloat16_and_ties_to_even():

@@ -11,8 +11,9 @@ from charrnn.evaluation.protocols import COLD, STREAMED
 from charrnn.evaluation.text_end import memory_loss
 from charrnn.ngram import native
 from charrnn.ngram.counts import Order, runs_of
-from charrnn.ngram.model import NgramModel, build, count_corpus
+from charrnn.ngram.model import NgramModel, build
 from charrnn.ngram.native import NgramArrays, is_safe, predictor
+from charrnn.ngram.word_model import count_corpus
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.model import make_network
 from charrnn.nn.network import initialise

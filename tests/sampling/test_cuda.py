@@ -17,6 +17,8 @@ from charrnn.ngram.counts import runs_of
 from charrnn.ngram.cuda import DeviceNgrams, Gate
 from charrnn.ngram.gate import mix
 from charrnn.ngram.model import build
+from charrnn.ngram.word_model import WordModel, count_words
+from charrnn.ngram.words import Words
 from charrnn.nn.architecture import ModelConfig, shapes
 from charrnn.sampling.batch_texts import LEAST_ROWS, rows_for
 from charrnn.sampling.cuda import DeviceSampler, draw, filtered
@@ -50,6 +52,15 @@ def with_memory(model, order=3):
     return replace(model, memory=build(runs_of(ids.astype(dtype)), model.vocab.size, order))
 
 
+def with_words(model, order=3):
+    """Return a model whose memory knows words; every third symbol is no part of one."""
+    memory, each = with_memory(model, order).memory, np.arange(model.vocab.size, dtype=np.int32)
+    ids = np.random.default_rng(5).integers(0, 4, 2000).astype(np.uint8)
+    words = Words(np.where(each % 3 == 2, -1 - each, each))
+    counts = count_words(runs_of(ids), words)
+    return replace(model, memory=WordModel(memory.orders, words, counts))
+
+
 def many(sampler, prompt, config, seed, num_samples):
     """Return samples of one prompt and config."""
     return sampler.write(Jobs([prompt], [config], num_samples, seed))
@@ -74,6 +85,13 @@ def test_texts_are_those_of_numpy(cell, device):
 def test_so_they_are_with_a_memory(cell, device):
     assert_same_texts(with_memory(random_model(cell)), device)
     assert_same_texts(with_memory(random_model(cell)), device, memory_weight=0.3)
+
+
+def test_so_they_are_with_a_memory_that_knows_words(device):
+    ids = np.random.default_rng(9).integers(3, 9, 500).astype(np.uint8)
+    added = [build(runs_of(ids), 11, 4).weighted(0.4)]
+    for settings in ({}, {"memory_weight": 1.0}, {"added": added}, {"prompt": "cabcab"}):
+        assert_same_texts(with_words(random_model("lstm")), device, **settings)
 
 
 def test_so_they_are_with_the_memories_of_other_texts(device):
@@ -231,7 +249,7 @@ def test_a_memory_says_what_it_says_in_numpy(device):
     reader.lengths[:3] = [0, 1, 2]
     said = memory.predict(reader.contexts, reader.lengths)
     p, sure = DeviceNgrams(memory, device).predict(
-        torch.from_numpy(reader.contexts.astype(np.int64)).to(device),
+        torch.from_numpy(reader.contexts.astype(np.int64))[:, None].to(device),
         torch.from_numpy(reader.lengths).to(device),
     )
     np.testing.assert_allclose(p.cpu(), said.p, rtol=1e-12)

@@ -199,12 +199,12 @@ def test_bf16_is_named_in_json_and_with_v_and_fp32_only_by_its_absence(sample):
 
 def test_each_sample_can_be_made_again_alone(sample):
     Path("p.txt").write_text("The\nfox\n", "utf-8")
-    many = ("--prompts", "p.txt", "-t", "0.5,1.5", "-n", 3, "-l", 20, "--seed", 7, "--json")
+    many = ("--prompts", "p.txt", "-t", "1.5,2.5", "-n", 3, "-l", 30, "--seed", 7, "--json")
     lines = [json.loads(line) for line in sample(*many)[1].splitlines()]
     assert len({line["text"] for line in lines}) == 12
     for line in lines:
         alone = sample(
-            "-p", line["prompt"], "-t", line["temperature"], "-n", 1, "--batch-size", 2, "-l", 20,
+            "-p", line["prompt"], "-t", line["temperature"], "-n", 1, "--batch-size", 2, "-l", 30,
             "--seed", line["seed"], "--json",
         )  # fmt: skip
         assert texts_of(alone[1]) == [line["text"]]

@@ -17,7 +17,7 @@ from charrnn.core.events import Evaluated, Sampled
 from charrnn.data.corpus import load_corpus
 from charrnn.evaluation.loss import Score, score, score_held_out
 from charrnn.evaluation.protocols import streamed
-from charrnn.ngram.model import count_corpus
+from charrnn.ngram.word_model import count_corpus
 from charrnn.nn.model import make_network
 from charrnn.nn.network import load_weights
 from charrnn.sampling.sampler import Sampler
