@@ -29,6 +29,7 @@ import tempfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ GRAM, ORDER, PIECE, PIECES, FOLDS, DIMENSIONS = 4, 7, 1000, 400, 5, 1 << 15
 SPANS = (8, 12, 20)
 BLOCK, REAL = 20_000, 10
 TOGETHER = 1 << 12
+SETTINGS = ("temperature", "min_p", "top_p", "memory_weight", "no_repeat", "best_of")
+PLAIN = SampleConfig()
 
 
 def words(text: str) -> list[str]:
@@ -114,10 +117,13 @@ def features(piece: str) -> torch.Tensor:
     return vector / vector.norm()
 
 
+features_of_real = lru_cache(maxsize=PIECES)(features)
+
+
 def told_apart(samples: list[str], real: list[str]) -> float:
     """Return the area under the ROC curve of a logistic regression, by cross-validation."""
     count = min(len(samples), len(real))
-    x = torch.stack([features(piece) for piece in samples[:count] + real[:count]])
+    x = torch.stack([*map(features, samples[:count]), *map(features_of_real, real[:count])])
     y = torch.cat([torch.ones(count), torch.zeros(count)])
     fold, scores = torch.arange(count).repeat(2) * FOLDS // count, torch.empty(2 * count)
     for each in range(FOLDS):
@@ -194,6 +200,14 @@ def readable(text: str, vocab: CharVocabulary) -> str:
     return "".join(char for char in text if vocab.knows(char))
 
 
+def name_of(config: SampleConfig) -> str:
+    """Return the settings of a row: temperature, and what is not at its default."""
+    named = {name: getattr(config, name) for name in SETTINGS[1:]}
+    others = {name: value for name, value in named.items() if value != getattr(PLAIN, name)}
+    shown = {"temperature": config.temperature} | others
+    return ", ".join(f"{name.replace('_', '-')} {value:g}" for name, value in shown.items())
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -206,6 +220,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--min-p", type=float, nargs="+", default=[0.0])
     parser.add_argument("--top-p", type=float, nargs="+", default=[1.0])
     parser.add_argument("--memory-weight", type=float, nargs="+", default=[None])
+    parser.add_argument("--no-repeat", type=int, nargs="+", default=[0])
+    parser.add_argument("--best-of", type=int, nargs="+", default=[1])
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
@@ -231,22 +247,11 @@ def main() -> None:
         heading += [*(f"new {each}" for each in SPANS), "distinct"]
         print(f"| {' | '.join(heading)} |\n|{'---|' * len(heading)}")
         print(judge.row("real text", texts, is_real=True), flush=True)
-        settings = (
-            arguments.temperature,
-            arguments.min_p,
-            arguments.top_p,
-            arguments.memory_weight,
-        )
         sampler = Sampler(model, num_symbols=size * arguments.texts)
-        for temperature, min_p, top_p, weight in itertools.product(*settings):
-            config = SampleConfig(
-                length=size, temperature=temperature, min_p=min_p, top_p=top_p, memory_weight=weight
-            )
+        for chosen in itertools.product(*(getattr(arguments, name) for name in SETTINGS)):
+            config = SampleConfig(length=size, **dict(zip(SETTINGS, chosen, strict=True)))
             samples = sampler.write(Jobs([""], [config], arguments.texts, arguments.seed))
-            name = f"temperature {temperature:g}, min-p {min_p:g}, top-p {top_p:g}, memory " + (
-                "by the gate" if weight is None else f"{weight:g}"
-            )
-            print(judge.row(name, [sample.text for sample in samples]), flush=True)
+            print(judge.row(name_of(config), [sample.text for sample in samples]), flush=True)
 
 
 if __name__ == "__main__":
