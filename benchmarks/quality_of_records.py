@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--budget", default="1m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("options", nargs="*", help="of `charrnn train`, after --")
+    parser.add_argument("--options", default="", help="of `charrnn train`, as one argument")
     arguments = parser.parse_args()
     begin("Loss on names")
     found = [name for line in arguments.names.read_text().splitlines() if (name := line.strip())]
@@ -79,7 +79,7 @@ def main() -> None:
         "| seed | steps | epochs | loss | new | network alone | new | copied |\n" + "|---" * 8 + "|"
     )
     print(f"| test names | | | | | | | {copied:.1%} |", flush=True)
-    options = ["--max-time", arguments.budget, *arguments.options]
+    options = ["--max-time", arguments.budget, *arguments.options.split()]
     for seed in arguments.seeds:
         print(row(arguments.folder, seed, options, known), flush=True)
 
