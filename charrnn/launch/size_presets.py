@@ -147,7 +147,8 @@ def preset(size: str, task: Task, given: dict[str, Any]) -> dict[str, Any]:
             "--embedding-size and --cell transformer: its embedding is as wide as its residual "
             "stream; use --hidden-size for both"
         )
-    if not chosen["memory"] and "memory_words" not in given:
+    has_no_use = not chosen["memory"] or given.get("direction") == "both"  # that reads characters
+    if has_no_use and "memory_words" not in given:
         chosen["memory_words"] = "off"
     return regularisation(chosen, task) | ({"weight_drop": 0.0} if is_transformer else {}) | chosen
 

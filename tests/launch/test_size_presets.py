@@ -177,3 +177,15 @@ def test_more_passes_mean_more_dropout_and_every_preset_is_valid():
     assert rates[0] == 0
     assert rates[-1] == 0.5
     assert rates[2] == 0.12  # 8 passes: two doublings of 2, 0.0625 each
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        (None, {}, "on"), (40.0, {}, "on"), (8.0, {}, "off"), (8.0, {"memory_words": "on"}, "on"),
+        (None, {"memory": 0}, "off"), (None, {"direction": "both"}, "off"),
+        (None, {"direction": "backward"}, "on"), (None, {"memory_words": "off"}, "off"),
+    ],
+)  # fmt: skip
+def test_the_memory_of_a_text_knows_words_unless_it_is_a_list_of_names(size, given, expected):
+    assert preset("auto", with_(chars_per_record=size), given)["memory_words"] == expected
