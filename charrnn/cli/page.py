@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from charrnn.cli.option_types import FilePath
 from charrnn.cli.options import Common, as_one, force_option, option
 from charrnn.core.errors import InputError, printable
-from charrnn.core.overwriting import remember_output
+from charrnn.core.overwriting import PAGES, remember_output
 
 if TYPE_CHECKING:
     from charrnn.viz.render.elements import Picture
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 JsonLines = Callable[[], Iterable[dict[str, Any]]]
 """Returns the objects that --json prints, one per line."""
 
-PAGES, TEXT = (".html", ".htm"), ".txt"
-"""Suffixes of pages and of a text; a name without a suffix is a page."""
+TEXT = ".txt"
+"""Suffix of a text; a name without a suffix is a page."""
 
 
 @dataclass(frozen=True, slots=True)

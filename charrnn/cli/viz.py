@@ -227,7 +227,7 @@ def report(run: str, page: PageTarget, common: Common) -> None:
 
     folder = folder_of(common.checkpoints, run)
     check_output(page.output, [], force=page.force)
-    is_inside = page.output is not None and page.output.absolute().parent == folder.absolute()
+    is_inside = page.output is not None and page.output.parent.resolve() == folder.resolve()
     show(
         page, common, lambda: report_picture(folder, is_inside=is_inside),
         lambda: [report_numbers(folder)],

@@ -19,6 +19,9 @@ PAGE_START = (
 )
 """The first characters of every page that charrnn writes."""
 
+PAGES = (".html", ".htm")
+"""Suffixes of pages."""
+
 EXPORT_START = PAGE_START + "style-src 'sha256-"
 """The first characters of a page of `export`; those of `viz` do not name their styles by a hash."""
 

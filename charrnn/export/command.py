@@ -8,12 +8,13 @@ from charrnn.checkpoints.model import Model, load_model
 from charrnn.checkpoints.run_folder import BEST
 from charrnn.core.errors import InputError, printable, reason_of
 from charrnn.core.files import write_durably
+from charrnn.core.overwriting import PAGES
 from charrnn.export.model import check_network, checkpoint_bytes, fitted, rounded
 from charrnn.export.page import LARGEST_PAGE, page_bytes
 from charrnn.export.text import PageText, page_text
 
-PAGES, CHECKPOINTS = (".html", ".htm"), (".safetensors",)
-"""Suffixes of what can be written."""
+CHECKPOINTS = (".safetensors",)
+"""Suffixes of models that can be written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

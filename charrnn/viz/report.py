@@ -14,7 +14,7 @@ from charrnn.core.config import SampleConfig
 from charrnn.core.console import loss_text
 from charrnn.core.errors import CharRNNError, InputError, printable
 from charrnn.core.files import write_durably
-from charrnn.core.overwriting import is_exported
+from charrnn.core.overwriting import PAGES, is_exported
 from charrnn.data.corpus import Corpus, load_corpus
 from charrnn.data.file_kinds import unfit
 from charrnn.evaluation.diagnosis import unigram_entropy
@@ -246,8 +246,7 @@ def write_report(folder: Path) -> Path:
 def sample_elements(run: RunSummary, *, is_inside: bool) -> list[Element]:
     """Return a sample of the model's text, and how to write with it; the seed is fixed."""
     remark = f"Temperature {SampleConfig().temperature:g}, seed {SEED}."
-    pages = [each.name for each in sorted(run.info.folder.glob("*.html")) if is_exported(each)]
-    link = pages[0] if pages and is_inside else None
+    link = exported_page(run.info.folder) if is_inside else None
     ways = ways_to_write(run, has_page=link is not None)
     commands = "\n".join(f"{why}:\n    {command}" for why, command in ways)
     return [
@@ -255,8 +254,14 @@ def sample_elements(run: RunSummary, *, is_inside: bool) -> list[Element]:
         Remark(remark),
         Listing(sample_text(run.model)),
         *([Listing(commands)] if commands else []),
-        *([Link("or on its page, in this browser, without a network", link)] if link else []),
+        *([Link("Its page writes in a browser, without a network", link)] if link else []),
     ]
+
+
+def exported_page(folder: Path) -> str | None:
+    """Return the name of the first page of `export` in a folder."""
+    pages = (each for each in folder.iterdir() if each.suffix.lower() in PAGES and each.is_file())
+    return min((each.name for each in pages if is_exported(each)), default=None)
 
 
 def ways_to_write(run: RunSummary, *, has_page: bool) -> list[tuple[str, str]]:

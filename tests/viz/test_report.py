@@ -166,6 +166,22 @@ def test_a_report_in_the_folder_of_its_run_links_to_the_page_there_and_nowhere_e
     assert (addresses(html), command in html) == (["data:,"], True)
 
 
+def test_a_report_finds_the_page_by_whatever_name_page_and_folder_have(call, trained):
+    """A suffix of DOS, a name that is not UTF-8, a folder by way of another one and by a link."""
+    folder = Path("checkpoints/hostile")
+    Path("link").symlink_to(folder)
+    page = folder / "page.HTM"
+    call("export", "hostile", "-o", page, "-q")
+    for name in (folder / "report.html", "checkpoints/../link/report.html"):
+        assert call("viz", "report", "hostile", "-o", name, "-q")[0] == 0
+        assert addresses(Path(name).read_text("utf-8"))[1:] == ["page.HTM"]
+    page.rename(os.fsdecode(os.fsencode(folder) + b"/\xff.html"))
+    assert call("viz", "report", "hostile", "-o", name, "-q")[0] == 0
+    assert addresses(Path(name).read_text("utf-8"))[1:] == ["%FF.html"]
+    os.mkfifo(folder / "a.html")  # it would wait for a writer
+    assert call("viz", "report", "hostile", "-o", name, "-q")[0] == 0
+
+
 def test_a_report_says_how_to_write_with_the_model(call, trained):
     commands = {"charrnn write hostile", "charrnn export hostile -o checkpoints/hostile/page.html"}
     text = call("viz", "report", "hostile")[1]

@@ -1,6 +1,7 @@
 """Render elements as one self-contained HTML page."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
@@ -78,7 +79,7 @@ def section(element: Element) -> Html:
             kind = "main" if is_main else "faint"
             return f'<p class="{kind}">{escape(text)}</p>'
         case Link(text, name):
-            return f'<p><a href="{quote(name, safe="")}">{escape(text)}</a></p>'
+            return f'<p><a href="{quote(os.fsencode(name), safe="")}">{escape(text)}</a></p>'
         case Listing(text):
             return f'<pre dir="auto">{escape(escape_controls(text))}</pre>'
         case Rows(names, rows, numeric, summary):
