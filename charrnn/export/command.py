@@ -36,6 +36,10 @@ class ExportRequest:
             raise InputError(f"-o: {name}: not a file; name another one")
         if self.texts and not self.is_page:
             raise InputError("--with-text: only a page shows passages; name a page (-o FILE.html)")
+        if self.title is not None and not self.is_page:
+            raise InputError("--title: only a page has a title; name a page (-o FILE.html)")
+        if self.title is not None and not self.title.strip():
+            raise InputError("--title: the title is empty; leave out --title for the model's name")
 
     @property
     def is_page(self) -> bool:

@@ -113,6 +113,20 @@ def test_a_text_that_cannot_be_used_is_one_line(export, output, text, message):
     assert Path("page.html").read_text("utf-8") == "x"
 
 
+@pytest.mark.parametrize(
+    ("output", "title", "message"),
+    [
+        ("x.safetensors", "A", "--title: only a page has a title"),
+        ("page.html", " ", "--title: the title is empty"),
+    ],
+)
+def test_a_title_that_would_not_be_seen_is_one_line(export, output, title, message):
+    code, out, err = export("text", "-o", output, "--title", title)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not Path(output).exists()
+
+
 def test_a_foreign_file_is_not_overwritten(export):
     Path("page.html").write_text("mine", encoding="utf-8")
     code, out, err = export("text", "-o", "page.html")
