@@ -76,13 +76,14 @@ class Exported:
     def notes(self) -> Iterator[str]:
         """Yield what is left out, and what is large."""
         yield from self.text.notes if self.text else ()
+        is_large = self.is_page and self.num_bytes > LARGEST_PAGE
+        aim = "" if is_large else f", to keep the page under {LARGEST_PAGE / 1e6:g} MB"
         if self.whole.memory and self.order < self.whole.memory.order:
             yield (
                 f"n-gram memory with contexts of up to {self.order} {self.whole.vocab.unit}s "
-                f"instead of {self.whole.memory.order}, to keep the page under "
-                f"{LARGEST_PAGE / 1e6:g} MB"
+                f"instead of {self.whole.memory.order}{aim}"
             )
-        if self.is_page and self.num_bytes > LARGEST_PAGE:
+        if is_large:
             what = "network and text are" if self.text else "the network alone is"
             yield f"{self.num_bytes / 1e6:.1f} MB: {what} large for a page"
 

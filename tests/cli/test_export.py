@@ -94,6 +94,7 @@ def test_a_text_in_a_page_leaves_less_room_for_the_memory(export, monkeypatch):
     monkeypatch.setattr("charrnn.export.command.LARGEST_PAGE", 1000)
     err = export("text", "-o", "page.html", "--with-text", "text.txt")[2]
     assert " MB: network and text are large for a page\n" in err
+    assert "to keep the page under" not in err  # it is not
 
 
 @pytest.mark.parametrize(
