@@ -1,7 +1,7 @@
 """What a text gives to a page: itself, to find passages in, and names for units that respond to it."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ Codes = NDArray[np.uint32]
 
 MOST_CHARACTERS = 20_000_000
 """Characters of a text that a page may have."""
+
+LEAST_KNOWN = 0.5
+"""Share of the characters of a text that the model has seen, below which a note is due."""
 
 SEARCHED = 5_000
 """Symbols at the end of the text, which training holds out, that units are chosen by."""
@@ -59,9 +62,19 @@ def page_text(paths: Sequence[Path], model: Model) -> PageText:
     starts = np.cumsum([0, *map(len, shown[:-1])]).tolist()
     files = [[path.name, start] for path, start in zip(source.files, starts, strict=True)]
     passages = {"files": files, "data": text_of(packed_text(np.concatenate(shown)))}
+    codes = np.concatenate(pieces)
     return PageText(
-        {"passages": passages, "units": named_units(model, np.concatenate(pieces))}, source.notes
+        {"passages": passages, "units": named_units(model, codes)},
+        [*source.notes, *note_of_unknown(codes, model)],
     )
+
+
+def note_of_unknown(codes: Codes, model: Model) -> Iterator[str]:
+    """Yield a note about a text in other characters than those of the model."""
+    known = model.vocab.code_points if isinstance(model.vocab, CharVocabulary) else codes
+    share = np.isin(codes, known).mean()
+    if share < LEAST_KNOWN:
+        yield f"--with-text: the model can write only {share:.0%} of the characters of this text"
 
 
 def read_codes(source: Source) -> list[Codes]:

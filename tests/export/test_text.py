@@ -130,6 +130,15 @@ def test_a_text_that_cannot_be_used_is_one_line(monkeypatch, data, message):
         page_text([write("a.txt", data)], make_model())
 
 
+def test_a_note_names_the_share_of_characters_that_the_model_can_write():
+    """3 of 10 characters; 5 of 10 are enough; a model of bytes can write every text."""
+    (note,) = page_text([write("a.txt", "cat" + "\u0436" * 7)], make_model()).notes
+    assert note == "--with-text: the model can write only 30% of the characters of this text"
+    assert not page_text([write("a.txt", "the c" + "\u0436" * 5)], make_model()).notes
+    model = make_model(text="plain", vocab=ByteVocabulary())
+    assert not page_text([write("a.txt", "\u0436" * 7)], model).notes
+
+
 # --- units
 
 
