@@ -132,4 +132,4 @@ def name_of(match: UnitMatch) -> str:
     unit = f"{match.layer}:{match.unit}"
     if match.sign > 0:
         return f"{unit} {match.name}"
-    return f"{unit} {match.name}, falling" if match.measure == "|r|" else f"{unit} not {match.name}"
+    return f"{unit} {match.name}, falling" if match.measure == "|r|" else f"{unit} low {match.name}"

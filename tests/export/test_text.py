@@ -160,7 +160,7 @@ def test_a_handful_of_units_have_names(monkeypatch):
     monkeypatch.setattr(export_text, "search_units", lambda *_: found)
     model = make_model()
     assert of_text(model, a=TEXT)["units"] == [
-        [15, "1:4 in quotes"], [13, "1:2 not in a number"], [11, "1:0 place in the line, falling"],
+        [15, "1:4 in quotes"], [13, "1:2 low in a number"], [11, "1:0 place in the line, falling"],
     ]  # fmt: skip
     monkeypatch.setattr(export_text, "MOST_UNITS", 2)
     assert len(of_text(model, a=TEXT)["units"]) == 2
