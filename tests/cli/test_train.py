@@ -73,7 +73,7 @@ def test_dry_run_shows_every_setting_with_its_origin_and_makes_nothing(
     assert code == 0
     for line in (
         "steps = 20  # flag", "weight_decay = 0.5  # environment", "seed = 3  # file",
-        "lr = 0.01  # preset", "encoding = \"utf-8\"  # default",
+        "lr = 0.014  # preset", "encoding = \"utf-8\"  # default",
     ):  # fmt: skip
         assert line in out.splitlines()
     assert not Path("checkpoints").exists()
