@@ -42,6 +42,9 @@ BASE = 4
 POWERS = (0.58, 0.42)
 """Powers of characters and words, fitted by benchmarks/fit_words.py on the ends of training texts."""
 
+CHUNK = 1 << 16
+"""Contexts that are hashed at once while counting."""
+
 SMALLEST = 1e-9
 """Lower bound of the probabilities that are multiplied."""
 
@@ -158,8 +161,12 @@ def count_words(texts: Texts, words: Words) -> list[Order]:
     The first symbol of a text has no context.
     """
     contexts, is_next = words.read(texts, 1)[:-1], texts.positions[1:] > 0
+    keys = np.empty((len(DISCOUNTS), len(contexts)), dtype=np.uint64)
+    for begin in range(0, len(contexts), CHUNK):  # few temporary arrays beside those of all texts
+        keys[:, begin : begin + CHUNK] = words.keys(contexts[begin : begin + CHUNK])
+    del contexts
     symbols, orders, left = texts.ids[1:][is_next].astype(np.uint64), [], MOST_ENTRIES
-    for discounts, low in zip(DISCOUNTS.values(), words.keys(contexts[is_next]), strict=True):
+    for discounts, low in zip(DISCOUNTS.values(), (row[is_next] for row in keys), strict=True):
         keys, counts = np.unique((low | symbols)[low != 0], return_counts=True)
         if len(keys) > left:
             keys, counts = keys[:0], counts[:0]

@@ -1,6 +1,7 @@
 """A memory that knows words, against word contexts that are taken apart by hand."""
 
 import re
+import tracemalloc
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -10,6 +11,7 @@ from charrnn.core.config import TrainConfig
 from charrnn.core.errors import CheckpointError
 from charrnn.data.corpus import load_corpus
 from charrnn.data.vocab import ByteVocabulary, CharVocabulary
+from charrnn.ngram import word_model
 from charrnn.ngram.context import BatchMixer, ContextTracker, StreamMixer
 from charrnn.ngram.counts import Texts, runs_of
 from charrnn.ngram.cuda import DeviceNgrams, DeviceReader
@@ -264,3 +266,18 @@ def test_a_corpus_is_counted_with_and_without_words(tmp_path):
     assert known.num_entries > plain.num_entries
     assert known.characters.num_entries == plain.num_entries
     assert count_corpus(corpus, 0, has_words=True) is None
+
+
+def test_counting_words_needs_little_ram_beside_the_contexts(monkeypatch):
+    ids = np.random.default_rng(0).integers(0, 20, 200_000).astype(np.uint8)
+    texts, forms = Texts(ids, np.arange(len(ids))), np.arange(20, dtype=np.int32)
+    forms[:4] = -1 - forms[:4]
+    tracemalloc.start()
+    found = count_words(texts, Words(forms))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 150 * len(ids)  # hashed all at once it was 180 bytes a character
+    monkeypatch.setattr(word_model, "CHUNK", len(ids))
+    for chunked, whole in zip(found, count_words(texts, Words(forms)), strict=True):
+        assert np.array_equal(chunked.keys, whole.keys)
+        assert np.array_equal(chunked.counts, whole.counts)
