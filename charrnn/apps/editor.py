@@ -109,6 +109,8 @@ def run_write(request: WriteRequest, console: Console) -> Written:
     with console.waiting("loading the model"):
         proposer = Proposer(load_model(request.model), request.config, request.seed)
     writing = Writing(draft, request.config.temperature, request.count)
+    if later := file.later_rescue():
+        writing.message = f"An interrupted editor left a later text in {printable(later.name)}."
     screen = Screen(writing, proposer.propose, file, request.name)
     bind(screen)
 

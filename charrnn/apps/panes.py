@@ -139,13 +139,13 @@ def message(writing: Writing) -> str:
     """Return what there is to say: what a key came to, or about the proposals."""
     if writing.message:
         return writing.message
-    if writing.unknown:
+    at, of = writing.place
+    if writing.unknown and of <= 1:  # said once at a place; then the sets are counted
         names = ", ".join(map(describe, writing.unknown[:MOST_UNKNOWN]))
         more = f" and {len(writing.unknown) - MOST_UNKNOWN} more" * (
             len(writing.unknown) > MOST_UNKNOWN
         )
         return f"The model does not know {names}{more}; it reads the text without."
-    at, of = writing.place
     return "Proposals" + f", set {at} of {of}" * (of > 1) if writing.shown else ""
 
 

@@ -130,5 +130,20 @@ class TextFile:
                 with suppress(OSError):
                     if not os.path.lexists(other):
                         write_durably(other, data)
+                        remember_output(other)  # so that it is opened without --force
                         return other
         return None
+
+    def later_rescue(self) -> Path | None:
+        """Return the newest text that an interrupted editor left beside the file; None if older."""
+        if self.path is None:
+            return None
+        path, found = self.path.absolute(), {}
+        for number in range(MOST_RESCUED):
+            other = path.with_name(f"{path.name}.save{number or ''}")
+            if not has_content(other):
+                break
+            found[other.stat().st_mtime_ns] = other
+        newest = max(found, default=0)
+        saved_at = path.stat().st_mtime_ns if has_content(path) else 0
+        return found[newest] if newest > saved_at else None

@@ -122,3 +122,23 @@ def test_a_text_is_rescued_into_a_new_file():
     assert file.rescue("two") == Path("novel.txt.save1").absolute()
     assert Path("novel.txt.save").read_text() == "one"
     assert TextFile(None, (), force=False).rescue("x") == Path("charrnn-write.txt.save").absolute()
+
+
+def test_a_rescued_text_is_named_until_a_later_one_is_saved():
+    file, _ = opened()
+    assert file.later_rescue() is None
+    file.save("old")
+    rescued = [file.rescue("one"), file.rescue("two")]
+    for seconds, path in enumerate(rescued, start=1):
+        after = Path("novel.txt").stat().st_mtime + seconds
+        os.utime(path, (after, after))
+    assert opened()[0].later_rescue() == rescued[1]
+    os.utime("novel.txt", (after + 1, after + 1))
+    assert file.later_rescue() is None
+    assert TextFile(None, (), force=False).later_rescue() is None
+
+
+def test_a_rescued_text_is_opened_without_force():
+    file, _ = opened()
+    file.rescue("saved from the fire")
+    assert opened("novel.txt.save")[1] == "saved from the fire"

@@ -2,6 +2,7 @@
 
 from charrnn.apps import writing as writings
 from charrnn.apps.draft import Draft
+from charrnn.apps.panes import message
 from charrnn.apps.writing import WORD, Proposed, Writing
 
 
@@ -184,3 +185,13 @@ def test_undo_and_redo_leave_the_proposals_and_say_when_there_is_nothing():
     assert writing.draft.text == "A b"
     writing.redo()
     assert writing.message == "Nothing to redo."
+
+
+def test_unknown_characters_are_named_once_at_a_place_and_then_the_sets_counted():
+    writing = begun("Zoë")
+    writing.propose()
+    answer(writing, " one", unknown="ë")
+    assert message(writing) == "The model does not know U+00EB 'ë'; it reads the text without."
+    writing.propose()
+    answer(writing, " two", unknown="ë")
+    assert message(writing) == "Proposals, set 2 of 2"
