@@ -243,8 +243,9 @@
     job = null;
     get("write").textContent = "Continue";
     const speed = Math.round(count / Math.max(seconds, 1e-3));
-    const replaced = hasReplaced ? ". Undo brings back what that replaced." : "";
-    say(`${count} character${count === 1 ? "" : "s"}, ${speed} a second${replaced}`, `Written: ${text}${replaced}`);
+    const how = `${count} character${count === 1 ? "" : "s"}, ${speed} a second`, what = `Written: ${text}`;
+    const undoing = "Undo brings back what that replaced.";
+    if (hasReplaced) say(`${how}. ${undoing}`, `${what}\n${undoing}`); else say(how, what);
   };
   const toggle = () => (job ? stop() : write());
 
@@ -272,8 +273,9 @@
     const percent = (share) => (share < 0.005 ? "<1%" : `${Math.round(100 * share)}%`);
     const from = ({ memory }) => (data.memory ? `, of which ${percent(memory)} from the n-grams` : "");
     get("here").textContent = here
-      ? `At the cursor is ${here.name}, ${percent(here.share)}${from(here)}. Take another, and continue from there:`
+      ? `At the cursor is ${here.name}, ${percent(here.share)}${from(here)}. Take another; what follows is written anew:`
       : "Likeliest next, to take and continue:";
+    const focused = Array.from(get("best").children).indexOf(document.activeElement);
     get("best").replaceChildren(...best.map(({ id, name, share }) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -286,6 +288,7 @@
       return button;
     }));
     get("guesses").hidden = false;
+    if (focused >= 0) get("best").children[Math.min(focused, best.length - 1)].focus();
     uncover(here ? spans[indexAt(caret)] : end);
   };
   let timer = 0;
@@ -349,6 +352,7 @@
   get("write").addEventListener("click", toggle);
   get("undo").addEventListener("click", undo);
   get("redo").addEventListener("click", redo);
+  let copiedText = ""; // that cannot be lost any more
   get("copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(draft.text);
@@ -356,7 +360,11 @@
       box.select();
       document.execCommand("copy");
     }
+    copiedText = draft.text;
     say("Copied.");
+  });
+  window.addEventListener("beforeunload", (event) => { // the browser asks whether to leave
+    if (draft.text && draft.text !== copiedText) event.preventDefault();
   });
 
   replaceText(box.value, box.value.length); // a browser may bring back the text of the last visit

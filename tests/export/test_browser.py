@@ -117,7 +117,20 @@ def test_a_character_that_is_enough_ends_the_writing_and_tells_what_it_replaced(
     assert len(value(page)) == 7
     assert text_of(page, "status").startswith("1 character, ")
     assert text_of(page, "status").endswith("Undo brings back what that replaced.")
-    assert text_of(page, "heard").endswith(text_of(page, "status").partition(".")[2].strip())
+    assert text_of(page, "heard").endswith("\nUndo brings back what that replaced.")
+
+
+def test_the_browser_asks_before_a_text_that_was_not_copied_is_left(page):
+    asks = (
+        "const leave = new Event('beforeunload', { cancelable: true });"
+        "window.dispatchEvent(leave); return leave.defaultPrevented"
+    )
+    assert not page.execute_script(asks)
+    press(page, "hat")
+    assert page.execute_script(asks)
+    page.execute_script("document.getElementById('copy').click()")
+    wait(lambda: text_of(page, "status") == "Copied.")
+    assert not page.execute_script(asks)
 
 
 def test_screen_readers_hear_messages(page):
