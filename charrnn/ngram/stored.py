@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from charrnn.core.errors import CheckpointError
 from charrnn.ngram.counts import WORD, Discounts, Order, bits_of, mask
 from charrnn.ngram.model import NgramModel
-from charrnn.ngram.word_model import DISCOUNTS, WordModel
+from charrnn.ngram.word_model import DISCOUNTS, RULE, WordModel
 from charrnn.ngram.words import Words
 
 CHUNK = 1 << 20
@@ -58,6 +58,9 @@ def _parse_words(
         CheckpointError: Its counts are not valid, or differ from its description.
     """
     error = CheckpointError("its n-gram memory has no valid counts of words")
+    words = description["words"]
+    if isinstance(words, dict) and isinstance(rule := words.get("rule"), int) and rule > RULE:
+        raise CheckpointError("its n-gram memory is of a later version of charrnn")
     orders = []
     for name, discounts in DISCOUNTS.items():
         keys, counts = (tensors.pop(f"memory/{name}/{part}", None) for part in ("keys", "counts"))

@@ -25,6 +25,9 @@ from charrnn.training.transfer import PER_CHARACTER, Initial
 BETAS = (0.9, 0.99)
 """Decay of AdamW's moments; the second is below the usual 0.999, which suits small texts."""
 
+MOST_ENLARGED = 1000.0
+"""Most times that an update is enlarged of which nearly all elements are left out."""
+
 MOST_COUNTED = 1 << 24
 """AdamW counts steps in float32, which is exact up to here; its bias correction is 1 long before."""
 
@@ -300,7 +303,8 @@ def leave_out_opposed(optimizer: torch.optim.AdamW, before: Mapping[Tensor, Tens
             factors = optimizer.state[parameter]["exp_avg"] * parameter.grad
             num_moved = factors.count_nonzero()
             factors.gt_(0)
-            factors.mul_(num_moved / factors.sum().clamp(min=1))
+            num_kept = factors.sum().maximum(num_moved / MOST_ENLARGED).clamp(min=1)
+            factors.mul_(num_moved / num_kept)
             torch.lerp(start, parameter, factors, out=parameter)
 
 

@@ -14,7 +14,7 @@ from charrnn.data.cuda import GpuBatch
 from charrnn.nn.architecture import ModelConfig
 from charrnn.nn.network import Masks, weight_arrays
 from charrnn.training import learner as learner_module
-from charrnn.training.learner import Learner
+from charrnn.training.learner import Learner, leave_out_opposed
 
 V, S, T = 11, 3, 8
 CONFIG = TrainConfig(
@@ -304,3 +304,17 @@ def test_a_short_text_is_learned_by_heart():
         if step == 250:
             learner.take_stats()
     assert learner.take_stats().loss < 0.1
+
+
+def test_what_is_left_of_an_update_is_enlarged_a_thousand_times_at_most():
+    """Of 100,000 elements one goes down the gradient: 1000 times its step of 1e-3, from 0 to 1."""
+    parameter = torch.nn.Parameter(torch.zeros(100_000))
+    optimizer = torch.optim.AdamW([parameter])
+    parameter.grad = torch.ones(100_000)
+    optimizer.state[parameter]["exp_avg"] = -torch.ones(100_000)
+    optimizer.state[parameter]["exp_avg"][7] = 1.0
+    before = {parameter: torch.zeros(100_000)}
+    parameter.data.fill_(1e-3)
+    leave_out_opposed(optimizer, before)
+    assert parameter[7].item() == pytest.approx(1.0)
+    assert parameter.sum().item() == pytest.approx(1.0)
