@@ -5,6 +5,7 @@ or those between two words. Letters count as their lower case. A context says wh
 text began. Its numbers are 0 before the first symbol.
 """
 
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,16 @@ def forms_of(vocab: Vocabulary) -> NDArray[np.int32]:
     else:
         signs = [chr(i) if i < FIRST_BEYOND_ASCII else "" for i in range(vocab.size)]
     ids = {sign: i for i, sign in enumerate(signs) if sign}
-    is_part = [not sign or sign.isalnum() or sign in JOINING for sign in signs]
+    is_part = [not sign or is_of_words(sign) for sign in signs]
     return np.array(
         [ids.get(sign.lower(), i) if is_part[i] else -1 - i for i, sign in enumerate(signs)],
         dtype=np.int32,
     )
+
+
+def is_of_words(sign: str) -> bool:
+    """Return whether a character is a letter, a digit, a mark on one, or joins them."""
+    return sign.isalnum() or sign in JOINING or unicodedata.category(sign).startswith("M")
 
 
 class Words:

@@ -281,3 +281,11 @@ def test_counting_words_needs_little_ram_beside_the_contexts(monkeypatch):
     for chunked, whole in zip(found, count_words(texts, Words(forms)), strict=True):
         assert np.array_equal(chunked.keys, whole.keys)
         assert np.array_equal(chunked.counts, whole.counts)
+
+
+def test_marks_on_letters_are_parts_of_words():
+    """Vowel signs and the virama of Devanagari, vowel signs of Thai, a combining accent."""
+    signs = "नमस्ते สวัสดี e\u0301"
+    vocab = CharVocabulary(map(ord, signs))
+    others = {vocab.decode([i]) for i, form in enumerate(forms_of(vocab)) if form < 0}
+    assert others == {" "}
