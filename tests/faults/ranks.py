@@ -20,7 +20,9 @@ MOST_SECONDS = 60
 """Most seconds from the death of a rank to the end of the job."""
 
 NUM_RANKS, MOST_KILLS = 2, 4
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
+"""Of losses: gradients of two processes round differently, and one that is almost 0 decides by its
+sign whether an element of an update counts. Seen after 300 steps: 1.5e-5."""
 
 SETTINGS = (
     "--steps", "300", "--hidden-size", "48", "--num-layers", "2", "--batch-size", "4",
