@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -125,8 +126,7 @@ class TextFile:
         path = (self.path or Path(RESCUED)).absolute()
         data = text.encode("utf-8", "surrogateescape")
         for folder in (path.parent, Path(tempfile.gettempdir())):
-            for number in range(MOST_RESCUED):
-                other = folder / f"{path.name}.save{number or ''}"
+            for other in rescue_paths(folder / path.name):
                 with suppress(OSError):
                     if not os.path.lexists(other):
                         write_durably(other, data)
@@ -139,11 +139,16 @@ class TextFile:
         if self.path is None:
             return None
         path, found = self.path.absolute(), {}
-        for number in range(MOST_RESCUED):
-            other = path.with_name(f"{path.name}.save{number or ''}")
+        for other in rescue_paths(path):
             if not has_content(other):
                 break
             found[other.stat().st_mtime_ns] = other
         newest = max(found, default=0)
         saved_at = path.stat().st_mtime_ns if has_content(path) else 0
         return found[newest] if newest > saved_at else None
+
+
+def rescue_paths(path: Path) -> Iterator[Path]:
+    """Yield the files in which an interrupted editor may leave the text of a file, in order."""
+    for number in range(MOST_RESCUED):
+        yield path.with_name(f"{path.name}.save{number or ''}")

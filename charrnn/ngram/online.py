@@ -128,7 +128,7 @@ class OnlineNgrams:
 
 
 class OnlineContext:
-    """Counts after one word context that go on with a text."""
+    """Counts after one kind of word context, continued with the text that is predicted."""
 
     def __init__(self, order: Order, memory: NgramModel) -> None:
         self._order, self._ones = order, int(mask(memory.bits))
